@@ -1,0 +1,30 @@
+"""clsbench: which classification loss trains better on this data and this model, by how much, and why?"""
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clsbench.config.schema import Experiment
+    from clsbench.experiment import Result, load, load_model, run
+    from clsbench.registry import dataset, loss, model
+
+__version__ = "0.1.0"
+
+# A trial's numbers must not depend on where in memory its stack put it. MKL's products do, unless it is told
+# to take one code path whatever the alignment; it reads this before its first product, and costs no speed.
+os.environ.setdefault("MKL_CBWR", "AUTO")
+
+_EXPORTS = {
+    **dict.fromkeys(("run", "load", "load_model", "Result"), "clsbench.experiment"),
+    **dict.fromkeys(("dataset", "loss", "model"), "clsbench.registry"),
+    "Experiment": "clsbench.config.schema",
+}
+
+__all__ = ["Experiment", "Result", "dataset", "load", "load_model", "loss", "model", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'clsbench' has no attribute {name!r}")
+    return getattr(import_module(_EXPORTS[name]), name)

@@ -1,0 +1,134 @@
+"""Curves over seeds, and the comparisons that they are drawn in. Pure: records in, numbers out."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+Record = Mapping[str, Any]
+Arm = Mapping[str, Any]
+
+STUCK_FROM = 0.1  # a share of stuck samples worth a word
+DECADES_FROM = 100.0
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One metric of one arm by epoch: mean, minimum and maximum over the `n` seeds that have a number there.
+
+    Nothing is imputed: a diverged seed takes no part after its last finished epoch, and an epoch at which no seed has
+    a number is absent.
+    """
+
+    arm: str
+    metric: str
+    epochs: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    n: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The arms that share dataset, model and batch size, with their records: one set of axes, one table."""
+
+    arms: tuple[Arm, ...]
+    records: Mapping[str, Sequence[Record]]
+
+    @property
+    def dataset(self) -> str:
+        return str(self.arms[0]["dataset"])
+
+    @property
+    def model(self) -> str:
+        return str(self.arms[0]["model"])
+
+    @property
+    def num_seeds(self) -> int:
+        return max(len(arm["seeds"]) for arm in self.arms)
+
+    @property
+    def last_epoch(self) -> int:
+        return max((record["epoch"] for rows in self.records.values() for record in rows), default=0)
+
+    def curve(self, arm: str, metric: str) -> Curve:
+        return curve(self.records[arm], arm, metric)
+
+
+def comparisons(records: Iterable[Record], summary: Mapping[str, Any]) -> list[Comparison]:
+    """The comparisons of a run, one for each entry of the summary's `pairing`, in its order."""
+    arms = {arm["name"]: arm for arm in summary["arms"]}
+    rows: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        rows[record["arm"]].append(record)
+    return [
+        Comparison(tuple(arms[name] for name in names), {name: rows[name] for name in names})
+        for names in (entry["arms"] for entry in summary["pairing"])
+        if names
+    ]
+
+
+def curve(records: Iterable[Record], arm: str, metric: str) -> Curve:
+    """The curve of `metric` over the seeds of `arm`; without points where the arm has no such number."""
+    values: dict[int, list[float]] = defaultdict(list)
+    for record in records:
+        value = record.get(metric)
+        if record["arm"] == arm and value is not None and math.isfinite(value):
+            values[record["epoch"]].append(float(value))
+    epochs = tuple(sorted(values))
+    columns = [values[epoch] for epoch in epochs]
+    return Curve(
+        arm=arm,
+        metric=metric,
+        epochs=epochs,
+        mean=tuple(fmean(column) for column in columns),
+        low=tuple(min(column) for column in columns),
+        high=tuple(max(column) for column in columns),
+        n=tuple(len(column) for column in columns),
+    )
+
+
+def best_mean(curves: Iterable[Curve]) -> float | None:
+    """The highest mean of any curve at any epoch; None where no curve has a point."""
+    return max((mean for curve in curves for mean in curve.mean), default=None)
+
+
+def epochs_to_reach(curve: Curve, target: float) -> int | None:
+    """The first epoch at which the mean is at least `target`; None if it never is."""
+    return next((epoch for epoch, mean in zip(curve.epochs, curve.mean, strict=True) if mean >= target), None)
+
+
+def spans_decades(values: Sequence[float]) -> bool:
+    """Whether `values` span so much that a linear axis would flatten most of them."""
+    return min(values) > 0 and max(values) / min(values) >= DECADES_FROM
+
+
+def final_mean(arm: Arm, metric: str) -> float | None:
+    """The mean over seeds of `metric` at the last epoch, as the summary has it."""
+    mean: float | None = (arm["metrics"].get(metric) or {}).get("mean")
+    return mean if mean is not None and math.isfinite(mean) else None
+
+
+def ranked(arms: Iterable[Arm], metric: str = "test_accuracy") -> list[Arm]:
+    """The arms that have a final mean of `metric`, highest first; equal ones keep their order."""
+    scored = [(mean, arm) for arm in arms if (mean := final_mean(arm, metric)) is not None]
+    return [arm for _, arm in sorted(scored, key=lambda pair: -pair[0])]
+
+
+def leading(arms: Sequence[Arm], limit: int) -> list[Arm]:
+    """The `limit` arms that end highest in test accuracy, in their own order: more lines than that hide one another."""
+    best = ranked(arms)
+    kept = {arm["name"] for arm in [*best, *(arm for arm in arms if arm not in best)][:limit]}
+    return [arm for arm in arms if arm["name"] in kept]
+
+
+def seconds_per_trial(records: Iterable[Record]) -> float | None:
+    """The mean over trials of the training time that each had used by its last record; None if none is recorded."""
+    last: dict[int, float] = {}
+    for record in records:
+        if record.get("seconds") is not None:
+            last[record["trial"]] = max(record["seconds"], last.get(record["trial"], 0.0))
+    return fmean(last.values()) if last else None

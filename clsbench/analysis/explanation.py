@@ -1,0 +1,59 @@
+"""One sample under every loss: the lecture's table of probabilities, values and gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from clsbench.losses.contract import Loss, build_loss
+from clsbench.registry import Registry
+
+
+@dataclass(frozen=True)
+class LossAtPoint:
+    """A loss at some logits: its value, and its gradient on each of them."""
+
+    name: str
+    value: float
+    gradient: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Logits of one sample, seen by every loss that fits them, its options at their defaults.
+
+    `margin` is the target's logit minus the largest other one; positive where the prediction is right.
+    """
+
+    logits: tuple[float, ...]
+    target: int
+    margin: float
+    softmax: tuple[float, ...]
+    sigmoid: tuple[float, ...]
+    losses: tuple[LossAtPoint, ...]
+
+
+def explain(logits: Sequence[float], target: int, catalogue: Registry) -> Explanation:
+    """Compare the losses at `logits` (one per class, at least two) for class number `target`."""
+    z = torch.tensor([list(logits)], dtype=torch.float64)
+    built = [
+        build_loss(component.name, len(logits), {name: option.default for name, option in component.options.items()})
+        for component in catalogue.all("loss")
+    ]
+    return Explanation(
+        logits=tuple(logits),
+        target=target,
+        margin=logits[target] - max(value for number, value in enumerate(logits) if number != target),
+        softmax=tuple(z.softmax(-1)[0].tolist()),
+        sigmoid=tuple(z.sigmoid()[0].tolist()),
+        losses=tuple(_at_point(loss, z, target) for loss in built if loss.num_outputs == len(logits)),
+    )
+
+
+def _at_point(loss: Loss, z: torch.Tensor, target: int) -> LossAtPoint:
+    leaf = z.clone().requires_grad_()
+    value = loss(leaf, torch.tensor([target])).sum()
+    (gradient,) = torch.autograd.grad(value, leaf)
+    return LossAtPoint(loss.name, value.item(), tuple(gradient[0].tolist()))

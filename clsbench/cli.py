@@ -1,0 +1,337 @@
+"""The command line: verbs that parse, call, print and leave with an exit code; nothing else."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from clsbench import __version__
+from clsbench.errors import ClsbenchError, ConfigError, RunError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from clsbench.experiment import Result
+
+
+# Typer keeps its copy of click to itself; this is the base of what it raises for a wrong command line.
+UsageProblem: Any = typer.BadParameter.__bases__[0].__bases__[0]
+
+
+class _Group(TyperGroup):
+    """Turns every failure of a verb into one line on stderr and an exit code."""
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        _prepare_streams()
+        sys.exit(_exit_code(lambda: super(_Group, self).main(*args, **{**kwargs, "standalone_mode": False})))
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Which classification loss trains better on this data and this model, by how much, and why?",
+)
+
+Config = Annotated[Path, typer.Argument(help="The experiment, a YAML file.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Settings that replace those of the file.", show_default=False),
+]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", help="A Python file that registers losses, models or datasets.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+@app.callback(invoke_without_command=True)
+def _main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        _print(f"clsbench {__version__}\n")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    config: Config,
+    overrides: Overrides = None,
+    output: Annotated[Path, typer.Option(help="Where run directories go.")] = Path("runs"),
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Train every trial; show progress, then curves, table and files."""
+    _load_plugins(plugin)
+    from clsbench import experiment
+    from clsbench.config.plan import make_plan
+    from clsbench.report.progress import Progress, watcher
+
+    asked = experiment.read(config, overrides or ())
+    with Progress(_console(sys.stderr), make_plan(asked).num_trial_epochs, quiet=quiet) as progress:
+        result = experiment.run(asked, output=output, watch=watcher(progress))
+    _show([result], as_json)
+
+
+@app.command()
+def check(config: Config, overrides: Overrides = None, plugin: Plugins = None) -> None:
+    """Validate an experiment and print its plan; opens no data."""
+    _load_plugins(plugin)
+    from clsbench import experiment
+    from clsbench.config.plan import make_plan
+    from clsbench.registry import catalogue
+    from clsbench.report.listing import show_plan
+
+    plan = make_plan(experiment.read(config, overrides or ()))
+    with _results() as console:
+        show_plan(console, plan, len(plan.stacks(catalogue)))
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RUN]...", help="Run directories; by default the newest in runs/.", show_default=False),
+    ] = None,
+    png: Annotated[
+        Path | None,
+        typer.Option("--png", metavar="DIR", help="Write curves.png and curves.svg there.", show_default=False),
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write the records as CSV.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show runs again: curves, tables, files."""
+    from clsbench import experiment
+    from clsbench.runs.directory import newest
+
+    results = [experiment.load(path) for path in runs or [newest(Path("runs")).path]]
+    if png is not None:
+        for result in results:
+            folder = png if len(results) == 1 else png / result.directory.parent.name / result.directory.name
+            experiment.draw(result, folder)
+    if table is not None:
+        _write_csv(table, results)
+    _show(results, as_json)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[KIND | NAME]",
+            help="datasets, models, losses, optimizers, metrics, or one of them.",
+            show_default=False,
+        ),
+    ] = None,
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+) -> None:
+    """List datasets, models, losses, optimizers and metrics, or the options of one."""
+    _load_plugins(plugin)
+    import clsbench.experiment  # noqa: F401 - registers all that there is
+    from clsbench.registry import KINDS, catalogue, suggestion
+    from clsbench.report.listing import catalogue_data, kind_named, show_component, show_kinds
+
+    kind = kind_named(what) if what else None
+    kinds = [kind] if kind else KINDS
+    components = [component for k in kinds for component in catalogue.all(k)]
+    if what and not kind:
+        known = [*(c.name for c in components), *(alias for c in components for alias in c.aliases)]
+        components = [c for c in components if what in (c.name, *c.aliases)]
+        if not components:
+            raise ConfigError(f"unknown name {what!r}; {suggestion(what, known)}")
+    if as_json:
+        _print(json.dumps(catalogue_data(components), indent=2) + "\n")
+        return
+    with _results() as console:
+        if what and not kind:
+            for component in components:
+                show_component(console, component)
+        else:
+            show_kinds(console, kinds, catalogue)
+
+
+@app.command()
+def explain(
+    logits: Annotated[str, typer.Option(metavar="Z0,Z1,...", help="One logit per class.", show_default=False)],
+    target: Annotated[int, typer.Option(metavar="N", help="The true class, numbered from 0.", show_default=False)],
+) -> None:
+    """Show one sample under every loss: probabilities, margin, values and gradients."""
+    values = _numbers(logits)
+    if not 0 <= target < len(values):
+        raise ConfigError(f"--target: must be a class number from 0 to {len(values) - 1}, got {target}")
+    import clsbench.losses  # noqa: F401 - registers the losses
+    from clsbench.analysis.explanation import explain as explained
+    from clsbench.registry import catalogue
+    from clsbench.report.listing import show_explanation
+
+    with _results() as console:
+        show_explanation(console, explained(values, target, catalogue))
+
+
+@app.command()
+def init(file: Annotated[Path, typer.Argument(help="The file to write.")] = Path("experiment.yaml")) -> None:
+    """Write an experiment to start from."""
+    from importlib.resources import files
+
+    try:
+        with open(file, "x", encoding="utf-8") as new:
+            new.write(files("clsbench.config").joinpath("starter.yaml").read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise ConfigError(f"{file} exists already; give another name: clsbench init FILE") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{file} cannot be written: {error.strerror}; give another name: clsbench init FILE"
+        ) from None
+    _print(f"wrote {file}; next: clsbench run {file}\n")
+
+
+@app.command()
+def download(
+    dataset: Annotated[
+        str, typer.Argument(help="mnist, fashion_mnist, kmnist, emnist, cifar10 or cifar100.", show_default=False)
+    ],
+    data_dir: Annotated[
+        str | None, typer.Option(help="Where to put it; by default the user's cache.", show_default=False)
+    ] = None,
+) -> None:
+    """Fetch a dataset now, so that later runs need no network."""
+    from clsbench.data.vision import fetch
+
+    folder = fetch(dataset, data_dir, progress=sys.stderr.isatty())
+    _print(f"{dataset} is in {folder}\n")
+
+
+def main() -> NoReturn:
+    """The command `clsbench`."""
+    app()
+    raise AssertionError("the app leaves by itself")
+
+
+def _exit_code(verb: Callable[[], Any]) -> int:
+    try:
+        code = verb()
+        return code if isinstance(code, int) else 0
+    except ClsbenchError as error:
+        return _failed(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _failed("interrupted; the finished epochs are kept in the run directory", 130)
+    except Exception as error:
+        if isinstance(error, UsageProblem):
+            return _failed(f"{error.format_message().rstrip('.')}; see clsbench --help", 2)
+        note = next(iter(getattr(error, "__notes__", [])), None)
+        if note is None:
+            traceback.print_exc()
+        where = note or "the trace is above"
+        return _failed(f"a bug: {type(error).__name__}: {error}; {where}; please report it", 1)
+
+
+def _failed(message: str, code: int) -> int:
+    from clsbench.report.text import printable
+
+    for line in message.splitlines():
+        print(f"error: {printable(line, sys.stderr.encoding)}", file=sys.stderr)
+    return code
+
+
+def _prepare_streams() -> None:
+    """Make printing safe: a closed stream fails when it is written to, and no character is unknown."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open()  # opened for reading: writing to it fails
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _console(stream: Any) -> Console:
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, markup=False, emoji=False)
+
+
+@contextmanager
+def _results() -> Iterator[Console]:
+    """A console whose output is written when it is complete, so that a broken stream costs no result."""
+    console = _console(sys.stdout)
+    with console.capture() as captured:
+        yield console
+    _print(captured.get())
+
+
+def _print(text: str) -> None:
+    """Write results to stdout. A reader that has gone away (`| head`) is no failure; a full disk is."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = Path(os.devnull).open("w")
+        if not isinstance(error, BrokenPipeError):
+            what = error.strerror or "it is closed"
+            raise RunError(f"standard output cannot be written: {what}; what was trained is kept") from error
+
+
+def _show(results: list[Result], as_json: bool) -> None:
+    if as_json:
+        summaries = [result.summary for result in results]
+        _print(json.dumps(summaries[0] if len(summaries) == 1 else summaries, indent=2, ensure_ascii=False) + "\n")
+        return
+    from clsbench.report.terminal import show_run
+
+    with _results() as console:
+        for result in results:
+            show_run(console, result.records, result.summary, [str(path) for path in _kept(result.directory)])
+
+
+def _kept(directory: Path) -> list[Path]:
+    names = ("summary.json", "metrics.jsonl", "curves.png", "curves.svg", "config.yaml")
+    return [directory / name for name in names if (directory / name).exists()]
+
+
+def _write_csv(path: Path, results: list[Result]) -> None:
+    try:
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ["run", *results[0].records[0]])
+            writer.writeheader()
+            for result in results:
+                writer.writerows({"run": str(result.directory), **record} for record in result.records)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}; give another FILE") from error
+
+
+def _load_plugins(paths: list[Path] | None) -> None:
+    from clsbench.registry import load_installed_plugins, load_plugin
+
+    load_installed_plugins()
+    for path in paths or ():
+        load_plugin(path)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(
+            f"--logits: must be numbers with commas between, got {text!r}; as in --logits=2,3,5,0"
+        ) from None
+    if len(values) < 2 or not all(abs(value) < float("inf") for value in values):
+        raise ConfigError("--logits: must be at least two finite numbers, as in --logits=2,3,5,0")
+    return values

@@ -1,0 +1,278 @@
+"""From YAML and overrides to an `Experiment`: every mistake at once, each with its place and a hint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+
+from clsbench.config.schema import (
+    DEFAULT_ENTRIES,
+    DatasetEntry,
+    Entry,
+    Experiment,
+    LossEntry,
+    ModelEntry,
+    OptimizerConfig,
+    entry_type,
+)
+from clsbench.config.yaml_text import Document, Path, Position, parse, shown
+from clsbench.errors import ConfigError
+from clsbench.registry import Kind, Problem, Registry, UnknownName, suggestion
+
+UNKNOWN_KEY = "unknown key"
+Mistake = tuple[Path, str]  # where in the tree, what is wrong and a hint
+
+
+def read_file(path: FilePath, overrides: Sequence[str], catalogue: Registry) -> Experiment:
+    """The experiment of a file, with `KEY=VALUE` overrides applied.
+
+    Raises:
+        ConfigError: with every mistake of the file and the overrides, in the order of their places.
+    """
+    return read_text(_text_of(path), str(path), overrides, catalogue)
+
+
+def read_text(text: str, source: str, overrides: Sequence[str], catalogue: Registry) -> Experiment:
+    """As `read_file`, of a text that `source` names in messages."""
+    document = parse(text, source)
+    if not document.mistakes and not isinstance(document.value, dict):
+        what = "is empty" if document.value is None else f"is {_kind_of(document.value)}, not a mapping of keys"
+        place = document.values.get((), Position(1, 1, source))
+        document.mistakes.append((place, (), f"the file {what}; `clsbench init` writes one to start from"))
+    if not isinstance(document.value, dict):
+        document.value = {}
+    for number, override in enumerate(overrides, start=1):
+        _apply(document, override, number)
+    experiment, mistakes = build(document.value, catalogue)
+    known = {path for _, path, _ in document.mistakes}
+    located = document.mistakes + [
+        (_position(document, path, text, source), path, text) for path, text in mistakes if path not in known
+    ]
+    if experiment is None or located:
+        located.sort(key=lambda mistake: (mistake[0].source != source, mistake[0]))
+        raise ConfigError(*(_line(*mistake) for mistake in located))
+    return experiment
+
+
+def read_mapping(tree: Mapping[str, Any], catalogue: Registry) -> Experiment:
+    """The experiment of plain data, as YAML would give it.
+
+    Raises:
+        ConfigError: with every mistake; the place is the key alone.
+    """
+    experiment, mistakes = build(tree, catalogue)
+    if experiment is None:
+        raise ConfigError(*(f"{_dotted(path)}: {text}" if path else text for path, text in mistakes))
+    return experiment
+
+
+def build(tree: Mapping[str, Any], catalogue: Registry) -> tuple[Experiment | None, list[Mistake]]:
+    """Validate plain data section by section; the experiment is None where there are mistakes."""
+    mistakes: list[Mistake] = []
+    parts: dict[str, Any] = {}
+    for key in tree:
+        if key not in Experiment.model_fields:
+            mistakes.append(((key,), f"{UNKNOWN_KEY}; {suggestion(str(key), Experiment.model_fields)}"))
+    kinds: tuple[Kind, ...] = ("dataset", "model", "loss")
+    for kind in kinds:
+        parts[kind] = _entries(kind, tree.get(kind, DEFAULT_ENTRIES[kind]), catalogue, mistakes)
+    rest = {key: value for key, value in tree.items() if key in Experiment.model_fields and key not in parts}
+    try:
+        experiment = Experiment.model_validate({**rest, **parts})
+    except ValidationError as error:
+        return None, mistakes + [m for m in _mistakes_of(error, Experiment) if m[0][0] not in parts]
+    if not mistakes:
+        mistakes = [*_optimizer_mistakes(experiment.optimizer, catalogue), *_misfits(experiment, catalogue)]
+    return (None if mistakes else experiment), mistakes
+
+
+def _entries(kind: Kind, value: Any, catalogue: Registry, mistakes: list[Mistake]) -> tuple[Entry, ...]:
+    entries = []
+    items = value if isinstance(value, list | tuple) else [value]
+    if not items:
+        mistakes.append(((kind,), f"an empty list; give at least one {kind}"))
+    for index, item in enumerate(items):
+        path: Path = (kind, index) if isinstance(value, list | tuple) else (kind,)
+        entry = _entry(kind, item, path, catalogue, mistakes)
+        if entry is not None:
+            entries.append(entry)
+    return tuple(entries)
+
+
+def _entry(kind: Kind, item: Any, path: Path, catalogue: Registry, mistakes: list[Mistake]) -> Entry | None:
+    if isinstance(item, Entry):
+        return item
+    named = {"name": item} if isinstance(item, str) else item
+    if not isinstance(named, Mapping) or not isinstance(named.get("name"), str):
+        got = f"got {_kind_of(item)}" if not isinstance(item, Mapping) else "its `name` is missing or not text"
+        mistakes.append((path, f"must be a {kind}'s name or a mapping with `name`; {got}"))
+        return None
+    try:
+        component = catalogue.get(kind, named["name"])
+    except UnknownName as error:
+        mistakes.append(((*path, "name") if isinstance(item, Mapping) else path, str(error)))
+        return None
+    try:
+        entry = entry_type(component).model_validate({**named, "name": component.name})
+    except ValidationError as error:
+        mistakes.extend(((*path, *where), text) for where, text in _mistakes_of(error, entry_type(component)))
+        return None
+    if not isinstance(entry, DatasetEntry):
+        return entry
+    try:
+        problem = component.facts["poses"](**entry.options)
+    except ValueError as error:
+        mistakes.append((path, f"{entry.name}: {error}"))
+        return None
+    return _with_fractions(entry, problem, path, mistakes)
+
+
+def _with_fractions(entry: DatasetEntry, problem: Problem, path: Path, mistakes: list[Mistake]) -> DatasetEntry:
+    given = "test_fraction" in entry.model_fields_set
+    if problem.own_test:
+        if given and entry.test_fraction is not None:
+            mistakes.append(((*path, "test_fraction"), f"{entry.name} brings its own test set; leave the key out"))
+        entry = entry.model_copy(update={"test_fraction": None})
+    elif given and not entry.test_fraction:
+        mistakes.append(((*path, "test_fraction"), f"{entry.name} has no test set of its own; give a share above 0"))
+    if entry.val_fraction + (entry.test_fraction or 0) >= 1:
+        mistakes.append(((*path, "val_fraction"), "validation and test take everything; nothing is left for training"))
+    return entry
+
+
+def _optimizer_mistakes(optimizer: OptimizerConfig, catalogue: Registry) -> Iterable[Mistake]:
+    try:
+        catalogue.get("optimizer", optimizer.name)
+    except UnknownName as error:
+        yield ("optimizer", "name"), str(error)
+        return
+    momentum = any(value > 0 for value in optimizer.momentum)
+    if momentum and optimizer.name != "sgd":
+        yield ("optimizer", "momentum"), f"{optimizer.name} has no momentum of this kind; see betas"
+    if optimizer.nesterov and (optimizer.name != "sgd" or not all(value > 0 for value in optimizer.momentum)):
+        yield ("optimizer", "nesterov"), "needs sgd with a momentum above 0"
+
+
+def _misfits(experiment: Experiment, catalogue: Registry) -> Iterable[Mistake]:
+    """Datasets, models and losses that do not fit one another, as far as is known before data is opened."""
+    for dataset in experiment.dataset:
+        problem = catalogue.get("dataset", dataset.name).facts["poses"](**dataset.options)
+        for kind, entries in (("model", experiment.model), ("loss", experiment.loss)):
+            for index, entry in enumerate(cast(tuple[Entry, ...], entries)):
+                reason = misfit(dataset.name, problem, entry, catalogue)
+                if reason is not None:
+                    yield (kind, index), reason
+
+
+def misfit(dataset: str, problem: Problem, entry: Entry, catalogue: Registry) -> str | None:
+    """Why a model or a loss cannot serve the problem that a dataset poses; None where it can."""
+    if isinstance(entry, ModelEntry) and problem.shape is not None:
+        dimensions = catalogue.get("model", entry.name).facts["dimensions"]
+        if dimensions not in (None, len(problem.shape)):
+            return f"{entry.name} takes images, and {dataset} has samples of shape {list(problem.shape)}; use mlp"
+    if isinstance(entry, LossEntry) and problem.num_classes is not None:
+        try:
+            catalogue.get("loss", entry.name).facts["outputs"](problem.num_classes, **entry.options)
+        except ValueError as error:
+            return f"{entry.name} does not fit {dataset}: {error}"
+    return None
+
+
+def _apply(document: Document, override: str, number: int) -> None:
+    """Put one `KEY=VALUE` of the command line into the tree; it is argument `number`, counted from 1."""
+    key, equals, text = override.partition("=")
+    start = Position(number, 1, "command line")
+    path: Path = tuple(key.split("."))
+    if not equals or not all(path):
+        document.mistakes.append((start, (), f"{shown(override)} is not KEY=VALUE"))
+        return
+    value = parse(text, "command line", line=number, column=len(key) + 2)
+    document.mistakes.extend((place, (*path, *inner), what) for place, inner, what in value.mistakes)
+    section = document.value
+    for depth, part in enumerate(path[:-1], start=1):
+        inner = section.get(part, DEFAULT_ENTRIES.get(str(part), {}) if depth == 1 else {})
+        if isinstance(inner, str) and depth == 1 and part in DEFAULT_ENTRIES:
+            inner = {"name": inner}
+        if not isinstance(inner, dict):
+            why = "is a list; replace it whole" if isinstance(inner, list) else "has no keys of its own"
+            document.mistakes.append((start, path, f"{_dotted(path[:depth])} {why}"))
+            return
+        section[part] = inner = dict(inner)
+        document.keys.setdefault(path[:depth], start)
+        section = inner
+    section[path[-1]] = value.value
+    for places in (document.values, document.keys):
+        for old in [known for known in places if known[: len(path)] == path]:
+            del places[old]
+    document.keys[path] = start
+    document.values |= {(*path, *inner): place for inner, place in value.values.items()}
+    document.keys |= {(*path, *inner): place for inner, place in value.keys.items()}
+    document.values.setdefault(path, start)
+
+
+def _text_of(path: FilePath) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        hint = suggestion(path.name, [p.name for p in path.parent.glob("*.y*ml")] or ["`clsbench init` writes one"])
+        raise ConfigError(f"{path}: no such file; {hint}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}:{line}:1: not UTF-8 text; save it as UTF-8") from None
+    except (OSError, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ConfigError(f"{path}: cannot be read: {what}; give a YAML file") from None
+
+
+def _position(document: Document, path: Path, text: str, source: str) -> Position:
+    """Where a mistake stands: an unknown key at the key, another at the value, or at what holds it."""
+    places = [document.values, document.keys]
+    if text.startswith(UNKNOWN_KEY):
+        places.reverse()
+    for length in range(len(path), 0, -1):
+        for known in places:
+            if path[:length] in known:
+                return known[path[:length]]
+    return document.values.get((), Position(1, 1, source))
+
+
+def _mistakes_of(error: ValidationError, model: type[BaseModel]) -> Iterable[Mistake]:
+    for detail in error.errors(include_url=False):
+        where, got = detail["loc"], detail["input"]
+        if detail["type"] == "extra_forbidden":
+            yield where, f"{UNKNOWN_KEY}; {suggestion(str(where[-1]), _fields_at(model, where[:-1]))}"
+        elif detail["type"] == "missing":
+            yield where, "must be given"
+        elif detail["type"] == "clsbench":
+            yield where, detail["msg"]
+        elif detail["type"] == "string_type":
+            yield where, f"must be text, got {shown(got)}; quote it if it is meant as text"
+        else:
+            message = detail["msg"].replace("Input should be", "must be")
+            yield where, f"{message[0].lower()}{message[1:]}, got {shown(got)}"
+
+
+def _fields_at(model: type[BaseModel], where: Path) -> Iterable[str]:
+    """The names that a section knows, `where` leading to it from `model`."""
+    for part in where:
+        annotation = model.model_fields[str(part)].annotation
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
+        model = annotation
+    return model.model_fields
+
+
+def _line(position: Position, path: Path, text: str) -> str:
+    return f"{position}: {_dotted(path)}: {text}" if path else f"{position}: {text}"
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(str(part) for part in path if isinstance(part, str))
+
+
+def _kind_of(value: Any) -> str:
+    names = {list: "a list", tuple: "a list", dict: "a mapping", type(None): "nothing", bool: "a truth value"}
+    return names.get(type(value), f"the value {shown(value)}")

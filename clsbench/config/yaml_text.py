@@ -1,0 +1,191 @@
+"""YAML as data with positions: text in; plain values, where each stands, and every mistake out.
+
+A small, strict dialect: no anchors, aliases, merge keys or tags, so nothing can expand and nothing can be
+constructed; and where YAML 1.1 and 1.2 disagree on what a bare word means (`no`, `012`, `1:30`), neither
+is guessed. Numbers like `1e-3` are numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+Path = tuple[str | int, ...]
+
+MAX_DEPTH = 12
+MAX_CHARACTERS = 200_000
+
+_NULLS = {"", "~", "null", "Null", "NULL"}
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SPECIAL_FLOAT = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_SURPRISES = (
+    (re.compile(r"(?i)y|n|yes|no|on|off"), "is a truth value in YAML 1.1 and a word in 1.2"),
+    (re.compile(r"[-+]?0[0-9_]+"), "is octal in YAML 1.1 and decimal in 1.2"),
+    (re.compile(r"[-+]?0[xob][0-9a-fA-F_]+"), "is a number in one version of YAML and text in another"),
+    (re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"), "is a count of sixties in YAML 1.1"),
+    (re.compile(r"[-+]?[0-9][0-9_.]*_[0-9_.]*"), "is a number in YAML 1.1 and text in 1.2"),
+    (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?"), "is a date in YAML 1.1"),
+)
+
+
+class Surprise(ValueError):
+    """A bare word that means different things to different readers of YAML."""
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """A place in a source: a file's name or `command line`, line and column counted from 1."""
+
+    line: int
+    column: int
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}"
+
+
+@dataclass
+class Document:
+    """A parsed text. `values` and `keys` map a path to where its value and its key stand."""
+
+    value: Any = None
+    values: dict[Path, Position] = field(default_factory=dict)
+    keys: dict[Path, Position] = field(default_factory=dict)
+    mistakes: list[tuple[Position, Path, str]] = field(default_factory=list)
+
+
+def scalar(text: str) -> str | int | float | bool | None:
+    """What a bare word means.
+
+    Raises:
+        Surprise: it means different things in YAML 1.1 and 1.2, or it is a number too long to be one.
+    """
+    if text in _NULLS:
+        return None
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    for pattern, meaning in _SURPRISES:
+        if pattern.fullmatch(text):
+            raise Surprise(f"{shown(text)} {meaning}; quote it if it is text, else write it out")
+    if _INTEGER.fullmatch(text) or _FLOAT.fullmatch(text):
+        if len(text) > 40:
+            raise Surprise(f"{shown(text)} is too long for a number; quote it if it is text")
+        return int(text) if _INTEGER.fullmatch(text) else float(text)
+    special = _SPECIAL_FLOAT.fullmatch(text)
+    if special:
+        return math.nan if special[3] else float(special[1] + "inf")
+    return text
+
+
+def shown(value: Any, length: int = 60) -> str:
+    """A value as it would be written in Python, cut to a length fit for a message."""
+    if isinstance(value, int) and abs(value) > 10**length:
+        return "a very large number"
+    text = repr(value)
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def parse(text: str, source: str, *, line: int = 1, column: int = 1) -> Document:
+    """Read one YAML document; its first character stands at `line`, `column` of `source`."""
+    return _Composer(source, line, column).compose(text)
+
+
+class _Composer:
+    def __init__(self, source: str, line: int, column: int) -> None:
+        self.document = Document()
+        self._source = source
+        self._line = line
+        self._column = column
+
+    def compose(self, text: str) -> Document:
+        if len(text) > MAX_CHARACTERS:
+            self._mistake(Position(1, 1, self._source), (), f"longer than {MAX_CHARACTERS} characters")
+            return self.document
+        events = yaml.parse(text, Loader=yaml.SafeLoader)
+        try:
+            next(events)
+            first = next(events)
+            if isinstance(first, yaml.StreamEndEvent):
+                return self.document
+            self.document.value = self._node(next(events), events, ())
+            next(events)
+            second = next(events)
+            if not isinstance(second, yaml.StreamEndEvent):
+                self._mistake(self._at(second.start_mark), (), "a second document; one file is one experiment")
+        except _Refused:
+            pass
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            self._mistake(self._at(mark), (), f"not valid YAML: {error.problem or error.context}")
+        except yaml.reader.ReaderError as error:
+            before = text[: error.position]
+            place = Position(before.count("\n") + 1, len(before) - before.rfind("\n"), self._source)
+            self._mistake(place, (), f"the character {chr(error.character)!r} is not allowed in YAML")
+        return self.document
+
+    def _node(self, event: Any, events: Any, path: Path) -> Any:
+        position = self._at(event.start_mark)
+        self.document.values[path] = position
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            self._refuse(position, path, "anchors and aliases are not allowed; write the value out")
+        if event.tag is not None:
+            self._refuse(position, path, f"the tag {shown(event.tag)} is not allowed; a config is plain data")
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event, position, path)
+        if len(path) >= MAX_DEPTH:
+            self._refuse(position, path, f"nested more than {MAX_DEPTH} levels deep")
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._sequence(events, path)
+        return self._mapping(events, path)
+
+    def _scalar(self, event: Any, position: Position, path: Path) -> Any:
+        if not event.implicit[0]:
+            return event.value
+        try:
+            return scalar(event.value)
+        except Surprise as surprise:
+            self._mistake(position, path, str(surprise))
+            return event.value
+
+    def _sequence(self, events: Any, path: Path) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := next(events), yaml.SequenceEndEvent):
+            items.append(self._node(event, events, (*path, len(items))))
+        return items
+
+    def _mapping(self, events: Any, path: Path) -> dict[str, Any]:
+        items: dict[str, Any] = {}
+        while not isinstance(event := next(events), yaml.MappingEndEvent):
+            place = self._at(event.start_mark)
+            if not isinstance(event, yaml.ScalarEvent) or event.anchor is not None or event.tag is not None:
+                self._refuse(place, path, "a key must be a plain word")
+            key = event.value
+            inner = (*path, key)
+            if key == "<<":
+                self._refuse(place, path, "merge keys are not allowed; write the values out")
+            if key in items:
+                self._mistake(place, inner, f"given twice; first on line {self.document.keys[inner].line}")
+            self.document.keys[inner] = place
+            items[key] = self._node(next(events), events, inner)
+        return items
+
+    def _at(self, mark: Any) -> Position:
+        column = mark.column + (self._column if mark.line == 0 else 1)
+        return Position(mark.line + self._line, column, self._source)
+
+    def _mistake(self, position: Position, path: Path, text: str) -> None:
+        self.document.mistakes.append((position, path, text))
+
+    def _refuse(self, position: Position, path: Path, text: str) -> None:
+        self._mistake(position, path, text)
+        raise _Refused
+
+
+class _Refused(Exception):
+    """What follows cannot be trusted to mean anything: reading stops."""

@@ -1,0 +1,254 @@
+"""torchvision's files on disk: found, checked, and fetched where they are missing or damaged.
+
+Nothing is written, locked or connected to while the files are in order, so that a read-only folder and a
+machine without network serve as well as any. A download goes to a folder of its own and is moved into
+place once it is whole: a process killed in between leaves nothing that a later one could mistake for data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clsbench.errors import DataError
+
+MANIFEST = "clsbench.sha256"
+ARCHIVES = (".gz", ".zip")
+SECONDS_OF_SILENCE = 5.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset class of torchvision, and the files under the root that it reads.
+
+    Attributes:
+        dataset: the name of the class in `torchvision.datasets`.
+        folder: where the files lie, relative to the root.
+        files: their names; those of IDX files come in pairs, images before labels.
+        options: what the class takes beside `root`, `train` and `download`.
+    """
+
+    dataset: str
+    folder: str
+    files: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_idx(self) -> bool:
+        """Whether the files are in MNIST's format; the others are CIFAR's pickles."""
+        return self.files[0].endswith("-ubyte")
+
+    def load(self) -> Any:
+        """The class itself; importing torchvision takes over a second, hence only where it is needed."""
+        import torchvision.datasets
+
+        return getattr(torchvision.datasets, self.dataset)
+
+
+def default_root() -> Path:
+    """Where data goes unless `data_dir` says otherwise: a folder in the user's cache directory."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("clsbench")) / "data"
+
+
+def ensure(source: Source, root: Path, *, progress: bool = False) -> None:
+    """Make sure that every file of `source` is under `root`, fetching it if need be.
+
+    Of many processes one downloads and the others wait for it. `progress` lets torchvision draw its
+    progress bar on stderr; stdout stays clean either way.
+
+    Raises:
+        DataError: files are missing or damaged and cannot be had; the message names them and their folder.
+    """
+    if not _faults(source, root):
+        return
+    from filelock import FileLock
+
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / f".{source.dataset}.lock"):
+            faults = _faults(source, root)
+            failure = _download(source, root, progress) if faults else None
+            if failure is None:
+                return
+    except OSError as error:
+        faults, failure = _faults(source, root), str(error)
+    raise DataError(
+        f"{source.dataset}: {_told(faults)} in {root / source.folder}, and downloading failed ({failure}); "
+        "put good copies there, unpacked or as the original archives"
+    )
+
+
+def _download(source: Source, root: Path, progress: bool) -> str | None:
+    """Fetch all files of `source`; None, or the reasons why they cannot be had."""
+    staging = root / f".{source.dataset}.download"
+    # What a killed process left may be cut short, and torchvision would take it as it is.
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        reasons = _copy_archives(source.load(), root, staging)
+        for dataset in _by_first_mirror(source.load()):
+            try:
+                with _silence_bounded(), _quiet(progress):
+                    dataset(root=staging, download=True, **source.options)
+            # A server can fail in as many ways as it likes: HTTP, TLS, gzip, tar, a short read.
+            except Exception as error:
+                reasons.append(" ".join(str(error).split()) or type(error).__name__)
+                # torchvision has tried every mirror by then; after a stall it has not.
+                if isinstance(error, RuntimeError):
+                    break
+            else:
+                if faults := _faults(source, staging):
+                    return _told(faults)
+                _publish(staging / source.folder, root / source.folder)
+                return None
+        return ", ".join(reasons)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _by_first_mirror(dataset: Any) -> list[Any]:
+    """The class once for each of its mirrors, which it tries first."""
+    if hasattr(dataset, "url"):
+        return [dataset]
+    turns = [dataset.mirrors[i:] + dataset.mirrors[:i] for i in range(len(dataset.mirrors))]
+    # The name stays, for torchvision calls the folder by it.
+    return [type(dataset.__name__, (dataset,), {"mirrors": mirrors}) for mirrors in turns]
+
+
+def _copy_archives(dataset: Any, root: Path, staging: Path) -> list[str]:
+    """Hand torchvision the archives that somebody laid under `root`; what is wrong with any of them."""
+    from torchvision.datasets.utils import check_integrity
+
+    wrong = []
+    for path, md5 in _archives(dataset):
+        if check_integrity(root / path, md5):
+            (staging / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / path, staging / path)
+        elif (root / path).exists():
+            wrong.append(f"{path} is not the original archive: its MD5 is not {md5}")
+    return wrong
+
+
+def _archives(dataset: Any) -> list[tuple[str, str]]:
+    """Path under the root and MD5 of each archive."""
+    name = dataset.__name__
+    if hasattr(dataset, "tgz_md5"):
+        return [(dataset.filename, dataset.tgz_md5)]
+    if hasattr(dataset, "url"):
+        return [(f"{name}/raw/{dataset.url.rpartition('/')[2]}", dataset.md5)]
+    return [(f"{name}/raw/{file}", md5) for file, md5 in dataset.resources]
+
+
+def _publish(fetched: Path, folder: Path) -> None:
+    """Move fetched files into place, each at once, with a list of their hashes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = sorted(path for path in fetched.iterdir() if path.is_file() and path.suffix not in ARCHIVES)
+    (fetched / MANIFEST).write_text("".join(f"{_sha256(path)}  {path.name}\n" for path in files))
+    for path in (*files, fetched / MANIFEST):
+        os.replace(path, folder / path.name)
+
+
+def _faults(source: Source, root: Path) -> dict[str, str]:
+    """What is wrong with each file of `source`, by its name; empty where all are in order."""
+    folder = root / source.folder
+    hashes = _manifest(folder)
+    faults = {}
+    for name in source.files:
+        try:
+            path = folder / name
+            fault = _idx_fault(path) or _sha256_fault(path, hashes) if source.is_idx else _md5_fault(source, path)
+            if fault:
+                faults[name] = fault
+        except FileNotFoundError:
+            faults[name] = "missing"
+        except OSError as error:
+            faults[name] = f"cannot be read ({error.strerror})"
+    if source.is_idx and not faults:
+        for images, labels in zip(source.files[::2], source.files[1::2], strict=True):
+            num_images, num_labels = _idx_shape(folder / images)[0], _idx_shape(folder / labels)[0]
+            if num_images != num_labels:
+                faults[labels] = f"holds {num_labels} labels for {num_images} images"
+    return faults
+
+
+def _idx_fault(path: Path) -> str | None:
+    shape = _idx_shape(path)
+    if len(shape) != (3 if "-images-" in path.name else 1):
+        return "is no IDX file of bytes"
+    if shape[1:] not in ((), (28, 28)):
+        return f"holds images of {shape[1]} x {shape[2]} pixels, not 28 x 28"
+    expected, size = 4 + 4 * len(shape) + math.prod(shape), path.stat().st_size
+    if size != expected:
+        return f"holds {size} bytes where its header promises {expected}"
+    return None
+
+
+def _sha256_fault(path: Path, hashes: Mapping[str, str]) -> str | None:
+    if path.name in hashes and hashes[path.name] != _sha256(path):
+        return f"is not as it was downloaded, by {MANIFEST}"
+    return None
+
+
+def _md5_fault(source: Source, path: Path) -> str | None:
+    from torchvision.datasets.utils import check_md5
+
+    dataset = source.load()
+    known = dict(dataset.train_list + dataset.test_list) | {dataset.meta["filename"]: dataset.meta["md5"]}
+    return None if check_md5(path, known[path.name]) else "damaged (its MD5 is not torchvision's)"
+
+
+def _idx_shape(path: Path) -> tuple[int, ...]:
+    """The shape in an IDX header (two zeros, type, number of axes, each axis as 4 bytes); () where it is none."""
+    with path.open("rb") as file:
+        zeros, kind, axes = file.read(2), file.read(1), file.read(1)
+        if zeros != b"\0\0" or kind != b"\x08" or axes not in (b"\1", b"\3"):
+            return ()
+        return tuple(int.from_bytes(file.read(4), "big") for _ in range(axes[0]))
+
+
+def _manifest(folder: Path) -> dict[str, str]:
+    try:
+        lines = (folder / MANIFEST).read_text(errors="replace").splitlines()
+    except OSError:
+        return {}
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _told(faults: Mapping[str, str]) -> str:
+    alike = {fault: [name for name in faults if faults[name] == fault] for fault in faults.values()}
+    return ", ".join(f"{', '.join(names)} {fault}" for fault, names in alike.items())
+
+
+@contextmanager
+def _silence_bounded() -> Iterator[None]:
+    # torchvision sets no timeout: without this a server that stalls would hold the run for ever.
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SECONDS_OF_SILENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+@contextmanager
+def _quiet(progress: bool) -> Iterator[None]:
+    # Not every bar goes to stderr in torchvision, and stdout belongs to results.
+    bar = sys.stderr if progress else io.StringIO()
+    with redirect_stdout(bar), redirect_stderr(bar):
+        yield

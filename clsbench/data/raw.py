@@ -1,0 +1,153 @@
+"""What every dataset gives: features and labels as arrays, checked once for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from clsbench.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+    Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RawData:
+    """A dataset as it came, before it is split or normalised.
+
+    Attributes:
+        features: [N, ...]; images are [N, C, H, W].
+        labels: [N], numbered from 0.
+        num_classes: how many classes there may be; a class without samples is allowed.
+        class_names: one for each class; empty stands for the numbers themselves.
+        full_scale: the largest value a pixel can have (255 for 8 bits), None where features are no pixels.
+        test_features, test_labels: the test set that the dataset brings along, if any.
+    """
+
+    features: Array
+    labels: Labels
+    num_classes: int
+    class_names: tuple[str, ...] = ()
+    full_scale: float | None = None
+    test_features: Array | None = None
+    test_labels: Labels | None = None
+
+
+def as_raw(result: Any) -> RawData:
+    """What a dataset function returned, checked: a RawData, or a pair `(features, labels)`.
+
+    Arrays may be lists, numpy arrays or torch tensors. Without a RawData the classes are 0 to the largest label.
+
+    Raises:
+        DataError: the arrays cannot be learned from; the message names the row, column or class.
+    """
+    if isinstance(result, RawData):
+        raw = result
+    elif isinstance(result, tuple | list) and len(result) == 2:
+        labels = _labels(result[1], "labels")
+        raw = RawData(result[0], labels, num_classes=_num_classes(labels))
+    else:
+        raise DataError(f"a dataset gave a {type(result).__name__}; return (features, labels) or a RawData")
+
+    names = tuple(str(name) for name in raw.class_names) or tuple(map(str, range(raw.num_classes)))
+    if len(names) != raw.num_classes:
+        raise DataError(f"{len(names)} class names for {raw.num_classes} classes; name every class")
+    features, labels = _part(raw.features, raw.labels, raw.num_classes, "")
+    _check_two_classes(labels, names)
+    raw = replace(raw, features=features, labels=labels, class_names=names)
+    if raw.test_features is None and raw.test_labels is None:
+        return raw
+
+    test_features, test_labels = _part(raw.test_features, raw.test_labels, raw.num_classes, "test ")
+    if test_features.shape[1:] != features.shape[1:]:
+        shapes = f"{list(test_features.shape[1:])}, those for training {list(features.shape[1:])}"
+        raise DataError(f"test samples have shape {shapes}; both need the same")
+    return replace(raw, test_features=test_features, test_labels=test_labels)
+
+
+def _part(features: Any, labels: Any, num_classes: int, which: str) -> tuple[Array, Labels]:
+    x, y = _features(features, f"{which}features"), _labels(labels, f"{which}labels")
+    if len(x) != len(y):
+        raise DataError(f"{len(x)} rows of {which}features but {len(y)} {which}labels; every sample needs one label")
+    if len(y) == 0:
+        raise DataError(f"no {which}samples; a dataset needs some")
+    outside = (y < 0) | (y >= num_classes)
+    if outside.any():
+        row = int(outside.argmax())
+        allowed = f"labels count from 0, so {num_classes} classes end at {num_classes - 1}"
+        raise DataError(f"label {int(y[row])} in row {row} of the {which}labels is out of range; {allowed}")
+    return x, y
+
+
+def _num_classes(labels: Labels) -> int:
+    largest = int(labels.max(initial=0))
+    # A code taken for a class number would ask for that many outputs.
+    if largest >= len(labels) > 0:
+        raise DataError(
+            f"label {largest} in row {int(labels.argmax())} is larger than the number of samples, {len(labels)}; "
+            "number the classes from 0 without gaps"
+        )
+    return largest + 1
+
+
+def _check_two_classes(labels: Labels, names: tuple[str, ...]) -> None:
+    if (labels == labels[0]).all():
+        raise DataError(f"every sample is of class {names[labels[0]]!r}; there is nothing to tell apart")
+
+
+def _features(values: Any, what: str) -> Array:
+    import numpy as np
+
+    x = _array(values, what)
+    if x.dtype.kind not in "buif":
+        raise DataError(f"the {what} are of type {x.dtype}; give numbers")
+    if x.ndim < 2 or 0 in x.shape[1:]:
+        raise DataError(f"the {what} have shape {list(x.shape)}; give [samples, features] or [samples, C, H, W]")
+    if x.dtype.kind == "f":
+        _check_finite(x, what)
+    if x.dtype in (np.uint8, np.float32, np.float64):
+        return x
+    # float32 holds every integer of up to 24 bits; wider ones need float64.
+    return x.astype(np.float32 if x.dtype.itemsize <= 2 else np.float64)
+
+
+def _check_finite(x: Array, what: str) -> None:
+    import numpy as np
+
+    finite = np.isfinite(x)
+    if not finite.all():
+        row, *column = (int(i) for i in np.argwhere(~finite)[0])
+        place = column[0] if len(column) == 1 else column
+        raise DataError(f"the {what} hold {x[row, *column]} in row {row}, column {place}; every value must be finite")
+
+
+def _labels(values: Any, what: str) -> Labels:
+    import numpy as np
+
+    y = _array(values, what)
+    if y.ndim != 1:
+        raise DataError(f"the {what} have shape {list(y.shape)}; give one number for each sample")
+    if y.dtype.kind not in "buif":
+        raise DataError(f"the {what} are of type {y.dtype}; number the classes from 0")
+    with np.errstate(invalid="ignore"):
+        whole = y.astype(np.int64)
+    if (whole != y).any():
+        row = int((whole != y).argmax())
+        raise DataError(f"label {y[row]} in row {row} of the {what} is no integer; number the classes from 0")
+    return whole
+
+
+def _array(values: Any, what: str) -> Array:
+    import numpy as np
+
+    # A torch tensor on a device, or with a gradient, does not convert by itself.
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"the {what} do not form an array ({error}); every sample needs the same shape") from error

@@ -1,0 +1,203 @@
+"""Small data made or shipped by scikit-learn: enough to see a loss at work within seconds."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Gt, Interval
+
+from clsbench.data.raw import RawData
+from clsbench.registry import Problem, dataset
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Samples = Annotated[int, Ge(2)]
+Classes = Annotated[int, Ge(2)]
+Noise = Annotated[float, Ge(0)]
+
+
+def _on_a_plane(**_: Any) -> Problem:
+    return Problem(shape=(2,), num_classes=2)
+
+
+def _as_asked(*, samples: int, classes: int, features: int, **_: Any) -> Problem:
+    if samples < classes:
+        raise ValueError(f"{classes} classes need {classes} samples or more, not {samples}")
+    return Problem(shape=(features,), num_classes=classes)
+
+
+@dataset("moons", poses=_on_a_plane)
+def moons(seed: int, *, samples: Samples = 1000, noise: Noise = 0.2) -> RawData:
+    """Two half moons that reach into each other, in the plane; no straight line parts them.
+
+    `noise` is the deviation of each coordinate; the moons have radius 1.
+    """
+    from sklearn.datasets import make_moons
+
+    points, labels = make_moons(n_samples=samples, noise=noise, random_state=seed)
+    return RawData(points, labels, num_classes=2, class_names=("upper moon", "lower moon"))
+
+
+@dataset("circles", poses=_on_a_plane)
+def circles(
+    seed: int,
+    *,
+    samples: Samples = 1000,
+    noise: Noise = 0.1,
+    factor: Annotated[float, Interval(ge=0, lt=1)] = 0.5,
+) -> RawData:
+    """A circle inside a circle, in the plane.
+
+    `noise` is the deviation of each coordinate, `factor` the inner radius; the outer one is 1.
+    """
+    from sklearn.datasets import make_circles
+
+    points, labels = make_circles(n_samples=samples, noise=noise, factor=factor, random_state=seed)
+    return RawData(points, labels, num_classes=2, class_names=("outer circle", "inner circle"))
+
+
+@dataset("blobs", poses=_as_asked)
+def blobs(
+    seed: int,
+    *,
+    samples: Samples = 1000,
+    classes: Classes = 3,
+    features: Annotated[int, Ge(2)] = 2,
+    noise: Annotated[float, Gt(0)] = 1.0,
+) -> RawData:
+    """Round clouds on a circle, their class numbers dealt at random: the numbers have no order.
+
+    Neighbouring centres lie 4 apart however many there are, so that a class overlaps as much with its
+    neighbours at every seed; with more than two features the circle lies in a random plane. `noise` is the
+    deviation of a cloud. The counterpart of `grades`: here a class number is no quantity to regress on.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    angles = 2 * np.pi * (np.arange(classes) / classes + rng.random())
+    circle = 2 / math.sin(math.pi / classes) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    plane, _ = np.linalg.qr(rng.standard_normal((features, 2)))
+    centres = rng.permutation(circle @ plane.T)
+    labels = _balanced(samples, classes, rng)
+    points = centres[labels] + noise * rng.standard_normal((samples, features))
+    return RawData(points, labels, num_classes=classes)
+
+
+@dataset("grades", poses=lambda **_: Problem(shape=(2,), num_classes=6))
+def grades(seed: int, *, samples: Annotated[int, Ge(6)] = 1200, noise: Annotated[float, Gt(0)] = 0.3) -> RawData:
+    """Height (cm) and weight (kg) of pupils, to tell their school year: classes that do have an order.
+
+    The means are near the medians of the WHO growth reference 2007 (weight past ten years: CDC 2000) for
+    children of 6.5 to 11.5 years, boys and girls together: about 6 cm and 3 kg a year. `noise` multiplies
+    the deviation of real children of one age, taken as 5.6 cm and 15 % of the weight (correlated by 0.7).
+    At 1, the true spread, the years overlap so much that hardly half of the pupils can be told; at the
+    default it is nine of ten. There the nearest class number does as well as softmax, to within three
+    points, because height and weight grow evenly with the year. The counterpart of `blobs`.
+    """
+    import numpy as np
+
+    height = np.array([118.4, 124.1, 129.8, 135.4, 141.1, 147.1])
+    weight = np.array([21.6, 24.0, 26.8, 30.0, 33.6, 37.6])
+    rng = np.random.default_rng(seed)
+    year = _balanced(samples, len(height), rng)
+    tall, stout = rng.standard_normal((2, samples))
+    heavy = 0.7 * tall + math.sqrt(1 - 0.7**2) * stout
+    pupils = np.stack([height[year] + noise * 5.6 * tall, weight[year] * (1 + noise * 0.15 * heavy)], axis=1)
+    return RawData(pupils, year, num_classes=6, class_names=tuple(f"year {n}" for n in range(1, 7)))
+
+
+def _on_a_cube(*, classes: int, features: int, **others: Any) -> Problem:
+    if classes > 2**features:
+        raise ValueError(f"{classes} classes need {math.ceil(math.log2(classes))} features or more, not {features}")
+    return _as_asked(classes=classes, features=features, **others)
+
+
+@dataset("classification", poses=_on_a_cube)
+def classification(
+    seed: int,
+    *,
+    samples: Samples = 1000,
+    classes: Classes = 2,
+    features: Annotated[int, Ge(2)] = 20,
+    noise: Annotated[float, Interval(ge=0, le=1)] = 0.01,
+) -> RawData:
+    """Clouds at the corners of a cube, hidden among features that are mixtures or mere noise (Guyon 2003).
+
+    A quarter of the features, or as many as the classes need, tell the classes apart, as many again are
+    mixtures of those, the rest is noise. `noise` is the share of labels drawn at random.
+    """
+    from sklearn.datasets import make_classification
+
+    informative = min(features, max(2, features // 4, math.ceil(math.log2(classes))))
+    points, labels = make_classification(
+        n_samples=samples,
+        n_features=features,
+        n_informative=informative,
+        n_redundant=min(informative, features - informative),
+        n_classes=classes,
+        n_clusters_per_class=1,
+        flip_y=noise,
+        random_state=seed,
+    )
+    return RawData(points, labels, num_classes=classes)
+
+
+@dataset("gaussian_quantiles", poses=_as_asked)
+def gaussian_quantiles(
+    seed: int, *, samples: Samples = 1000, classes: Classes = 3, features: Annotated[int, Ge(1)] = 2
+) -> RawData:
+    """One Gaussian cloud cut into nested shells of equal size: the class is the distance from the middle."""
+    from sklearn.datasets import make_gaussian_quantiles
+
+    points, labels = make_gaussian_quantiles(
+        n_samples=samples, n_features=features, n_classes=classes, random_state=seed
+    )
+    return RawData(points, labels, num_classes=classes)
+
+
+@dataset("digits", poses=lambda **_: Problem(shape=(1, 8, 8), num_classes=10))
+def digits(seed: int) -> RawData:
+    """1,797 handwritten digits as images of 8 by 8 pixels with 17 shades (UCI, shipped with scikit-learn)."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = bunch.images.astype("uint8")[:, None]
+    return RawData(images, bunch.target, num_classes=10, full_scale=16.0)
+
+
+@dataset("iris", poses=lambda **_: Problem(shape=(4,), num_classes=3))
+def iris(seed: int) -> RawData:
+    """150 irises of three species by the size of their sepals and petals (Fisher 1936)."""
+    from sklearn.datasets import load_iris
+
+    return _shipped(load_iris())
+
+
+@dataset("wine", poses=lambda **_: Problem(shape=(13,), num_classes=3))
+def wine(seed: int) -> RawData:
+    """178 wines of three growers by 13 chemical measures (UCI, shipped with scikit-learn)."""
+    from sklearn.datasets import load_wine
+
+    return _shipped(load_wine())
+
+
+@dataset("breast_cancer", poses=lambda **_: Problem(shape=(30,), num_classes=2))
+def breast_cancer(seed: int) -> RawData:
+    """569 tumours, malignant or benign, by 30 measures of their cell nuclei (Wisconsin, shipped with scikit-learn)."""
+    from sklearn.datasets import load_breast_cancer
+
+    return _shipped(load_breast_cancer())
+
+
+def _shipped(bunch: Any) -> RawData:
+    names = tuple(str(name) for name in bunch.target_names)
+    return RawData(bunch.data, bunch.target, num_classes=len(names), class_names=names)
+
+
+def _balanced(samples: int, classes: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    import numpy as np
+
+    return rng.permutation(np.arange(samples, dtype=np.int64) % classes)

@@ -1,0 +1,35 @@
+"""The error family: each kind of failure carries the exit code that the command line leaves with."""
+
+
+class ClsbenchError(Exception):
+    """A failure that a user can understand and act upon: one line `what; hint`, never a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(ClsbenchError):
+    """The command line or the config is wrong. Carries every mistake found, in the file's order."""
+
+    exit_code = 2
+
+    def __init__(self, *mistakes: str) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+class DataError(ClsbenchError):
+    """Data is missing, damaged or cannot be downloaded."""
+
+    exit_code = 4
+
+
+class TrialError(ClsbenchError):
+    """A trial failed (it raised, or ran out of memory); the others were finished and kept."""
+
+    exit_code = 5
+
+
+class RunError(ClsbenchError):
+    """A run cannot be read or written."""
+
+    exit_code = 6

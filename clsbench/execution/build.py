@@ -1,0 +1,129 @@
+"""The builders: config objects stop here, and what they name is made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+
+from clsbench.config.plan import Arm, Plan, Trial
+from clsbench.config.reader import misfit
+from clsbench.config.schema import DatasetEntry
+from clsbench.data.raw import as_raw
+from clsbench.data.splits import Splits, split
+from clsbench.errors import ConfigError
+from clsbench.losses.contract import Loss, build_loss
+from clsbench.models.initialisation import initial_module
+from clsbench.registry import Problem, Registry
+from clsbench.training.loop import TrialSettings
+from clsbench.training.optimizers import rate_factor
+from clsbench.training.randomness import generator_for
+
+# Work per step (weights times samples) from which a product is worth more than one thread.
+THREADED_WORK = 2_000_000
+
+
+def device_for(asked: str) -> torch.device:
+    """The device of `train.device`; `auto` is CUDA where there is one.
+
+    Raises:
+        ConfigError: this machine has no such device.
+    """
+    if asked == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(asked)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        there_is = f"this machine has {count}" if count else "this machine has none"
+        raise ConfigError(f"train.device: no CUDA device {asked!r}: {there_is}; use auto or cpu")
+    return device
+
+
+def load_data(plan: Plan, catalogue: Registry, device: torch.device) -> dict[str, Splits]:
+    """Every dataset of the plan by its entry's key, split and on the device, once each.
+
+    Raises:
+        DataError: a dataset is missing or damaged.
+        ConfigError: a model or a loss does not fit what opening a dataset showed.
+    """
+    loaded: dict[str, Splits] = {}
+    for arm in plan.arms:
+        entry = arm.dataset
+        if entry.key not in loaded:
+            loaded[entry.key] = _load(entry, catalogue, device)
+        problem = Problem(loaded[entry.key].shape, loaded[entry.key].num_classes)
+        for part in (arm.model, arm.loss):
+            if (reason := misfit(entry.name, problem, part, catalogue)) is not None:
+                raise ConfigError(reason)
+    return loaded
+
+
+def _load(entry: DatasetEntry, catalogue: Registry, device: torch.device) -> Splits:
+    factory = catalogue.get("dataset", entry.name).factory
+    return split(
+        as_raw(factory(entry.split_seed, **entry.options)),
+        val_fraction=entry.val_fraction,
+        test_fraction=entry.test_fraction,
+        split_seed=entry.split_seed,
+        normalize=entry.normalize,
+        label_noise=entry.label_noise,
+        limit=entry.limit,
+        device=device,
+    )
+
+
+def loss_of(arm: Arm, num_classes: int) -> Loss:
+    return build_loss(arm.loss.name, num_classes, arm.loss.options)
+
+
+def module_of(arm: Arm, seed: int, shape: tuple[int, ...], num_outputs: int, catalogue: Registry) -> torch.nn.Module:
+    """The model of an arm with the initial weights of a seed."""
+    factory = catalogue.get("model", arm.model.name).factory
+    return initial_module(
+        partial(factory, shape, num_outputs, **arm.model.options),
+        generator_for("weights", seed),
+        weights=arm.model.init.weights,
+        scale=arm.scale,
+        bias=arm.model.init.bias,
+    )
+
+
+def settings_of(trial: Trial, plan: Plan) -> TrialSettings:
+    """What the training loop needs to know of a trial."""
+    chosen, optimizer, epochs = trial.arm.settings, plan.experiment.optimizer, plan.experiment.train.epochs
+    shape = {key: chosen[key] for key in ("warmup", "step", "gamma")}
+    return TrialSettings(
+        seed=trial.seed,
+        lr=float(chosen["lr"]),
+        momentum=float(chosen["momentum"]),
+        weight_decay=float(chosen["weight_decay"]),
+        betas=optimizer.betas,
+        eps=float(chosen["eps"]),
+        clip_norm=None if chosen["clip_norm"] is None else float(chosen["clip_norm"]),
+        loss_weight=float(trial.arm.loss.weight),
+        rate_factor=lambda epoch: rate_factor(optimizer.schedule.name, epoch, epochs, **shape),
+    )
+
+
+def threads_for(asked: str | int, *, stacked: bool, weights_per_trial: int, batch_size: int) -> int:
+    """CPU threads of one operation: a function of the trial and the machine's cores, never of the stack.
+
+    Small dense products lose more by sharing than they gain; convolutions and large products gain.
+    """
+    if asked != "auto":
+        return int(asked)
+    large = weights_per_trial * batch_size >= THREADED_WORK
+    return _cores() if large or not stacked else 1
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def identity_of(trial: Trial) -> Mapping[str, float | int | str]:
+    """The fields of a record that say whose it is."""
+    arm = trial.arm
+    names = {"arm": arm.name, "loss": arm.loss.name, "dataset": arm.dataset.title, "model": arm.model.title}
+    return {"trial": trial.number, **names, "lr": arm.lr, "seed": trial.seed}

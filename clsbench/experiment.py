@@ -1,0 +1,236 @@
+"""The whole story on one page: plan, execute, keep, analyse, show."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import clsbench.data
+import clsbench.losses
+import clsbench.models
+import clsbench.training  # noqa: F401 - the rooms register what they offer
+from clsbench.analysis.summary import Pairing, arm_summary
+from clsbench.config.plan import Plan, make_plan
+from clsbench.config.reader import read_file, read_mapping, read_text
+from clsbench.config.schema import Experiment
+from clsbench.errors import ConfigError, RunError
+from clsbench.execution.events import EpochDone, Event, StackDone, StackStarted
+from clsbench.registry import catalogue
+from clsbench.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from clsbench.data.splits import Splits
+
+log = logging.getLogger("clsbench")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run: its records (one a trial and epoch), its summary, and the directory that keeps them."""
+
+    records: list[dict[str, Any]]
+    summary: dict[str, Any]
+    directory: Path
+
+    @property
+    def arms(self) -> dict[str, dict[str, Any]]:
+        """The arms of the summary by name."""
+        return {arm["name"]: arm for arm in self.summary["arms"]}
+
+
+def read(config: str | Path | Mapping[str, Any] | Experiment, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment of a YAML file, of plain data, or as it is.
+
+    Raises:
+        ConfigError: with every mistake, each with its place.
+    """
+    if isinstance(config, str | Path):
+        return read_file(Path(config), overrides, catalogue)
+    if overrides:
+        raise ConfigError("overrides go with a file; change the mapping itself")
+    return config if isinstance(config, Experiment) else read_mapping(config, catalogue)
+
+
+def run(
+    config: str | Path | Mapping[str, Any] | Experiment,
+    overrides: Sequence[str] = (),
+    *,
+    output: str | Path = "runs",
+    watch: Callable[[Plan, Event], None] = lambda plan, event: None,
+) -> Result:
+    """Train every trial of an experiment and keep the run under `output`.
+
+    Args:
+        config: a path, a dict as YAML would give it, or an `Experiment`.
+        overrides: `KEY=VALUE` with dotted keys, as on the command line.
+        output: where run directories go: `OUTPUT/NAME/TIME/`.
+        watch: told of every event as it happens.
+
+    Raises:
+        ConfigError: the experiment has mistakes, or asks for a device that is not there.
+        DataError: a dataset is missing or damaged.
+        RunError: the run cannot be written.
+    """
+    plan = make_plan(read(config, overrides))
+
+    from clsbench.execution.build import device_for, load_data
+    from clsbench.execution.local import execute
+
+    device = device_for(plan.experiment.train.device)
+    data = load_data(plan, catalogue, device)
+    directory = RunDirectory.create(Path(output), plan.experiment)
+    with _logged(directory):
+        keeper = _Keeper(directory)
+        for event in execute(plan, data, catalogue, device):
+            keeper.keep(event)
+            watch(plan, event)
+        directory.order_records()
+        directory.write_json("environment.json", _environment(plan, data, device, keeper))
+        summary = _summary(plan, keeper, directory, device)
+        directory.write_json("summary.json", summary)
+        result = load(directory.path)
+        draw(result, directory.path)
+        log.info("finished %d trials", len(plan.trials))
+    return result
+
+
+def draw(result: Result, directory: Path) -> list[Path]:
+    """Write `curves.png` and `curves.svg` of a run into a directory."""
+    from clsbench.report import figures
+
+    return figures.save(figures.draw(result.records, result.summary), directory)
+
+
+def load(run: str | Path) -> Result:
+    """Read a run back.
+
+    Raises:
+        RunError: it is not a run, is damaged, or did not finish.
+    """
+    directory = RunDirectory(Path(run))
+    return Result(directory.records(), directory.summary(), directory.path)
+
+
+def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    """The trained model of a trial, and the function that predicts class numbers with it.
+
+    Both take samples as training saw them, that is split off and normalised: `[B, ...] -> [B, K]` logits
+    and `[B, ...] -> [B]` class numbers.
+
+    Raises:
+        RunError: the run has no such trial, or its weights are damaged.
+    """
+    import torch
+
+    from clsbench.execution.build import loss_of, module_of
+
+    directory = RunDirectory(Path(run))
+    experiment = read_text(directory.config_text(), str(directory.path / "config.yaml"), (), catalogue)
+    trials = make_plan(experiment).trials
+    if not 0 <= trial < len(trials):
+        raise RunError(f"{directory.path} has no trial {trial}; they are numbered 0 to {len(trials) - 1}")
+    arm, seed = trials[trial].arm, trials[trial].seed
+    problem = directory.environment()["datasets"][arm.dataset.title]
+    loss = loss_of(arm, problem["num_classes"])
+    module = module_of(arm, seed, tuple(problem["shape"]), loss.num_outputs, catalogue).eval()
+    path = directory.weights_path(trial)
+    try:
+        module.load_state_dict(torch.load(path, weights_only=True))
+    except Exception as error:
+        raise RunError(f"{path} cannot be loaded: {type(error).__name__}; run again to make it anew") from error
+
+    def predict(samples: Tensor) -> Tensor:
+        with torch.no_grad():
+            return loss.predictions(module(samples))
+
+    return module, predict
+
+
+@dataclass
+class _Keeper:
+    """Writes down what an executor tells, as it tells it."""
+
+    directory: RunDirectory
+    pairing: Pairing = field(default_factory=Pairing)
+    threads: set[int] = field(default_factory=set)
+    num_stacks: int = 0
+
+    def keep(self, event: Event) -> None:
+        if isinstance(event, StackStarted):
+            self.num_stacks += 1
+            self.threads.add(event.threads)
+            self.pairing.started(event.weights)
+            log.info("training trials %s on %d threads", list(event.trials), event.threads)
+        elif isinstance(event, EpochDone):
+            self.directory.append(event.records)
+            self.pairing.saw(event.batches)
+            for record in event.records:
+                if record["status"] == "diverged":
+                    log.warning("%s seed %s diverged after step %s", record["arm"], record["seed"], record["step"])
+        elif isinstance(event, StackDone):
+            for trial, state in event.weights.items():
+                self.directory.write_weights(trial, state)
+
+
+def _summary(plan: Plan, keeper: _Keeper, directory: RunDirectory, device: object) -> dict[str, Any]:
+    records = directory.records()
+    seeds = plan.experiment.train.seed_list
+    arms = [arm_summary(arm, seeds, records) for arm in plan.arms]
+    return {
+        "name": plan.experiment.name,
+        "status": "finished",
+        "device": str(device),
+        "engine": {"mode": "eager", "stacks": keeper.num_stacks, "threads": sorted(keeper.threads)},
+        "arms": arms,
+        "pairing": keeper.pairing.verified(plan),
+        "seconds": round(sum(arm["seconds"] for arm in arms) * len(seeds), 6),
+    }
+
+
+def _environment(plan: Plan, data: Mapping[str, Splits], device: Any, keeper: _Keeper) -> dict[str, Any]:
+    from clsbench.runs.environment import environment
+
+    asked = plan.experiment.train
+    became = {
+        "device": str(device),
+        "threads": sorted(keeper.threads),
+        "stack": -(-len(plan.trials) // keeper.num_stacks),
+    }
+    auto = {key: value for key, value in became.items() if getattr(asked, key) == "auto"}
+    datasets = {
+        arm.dataset.title: {
+            "shape": list(splits.shape),
+            "num_classes": splits.num_classes,
+            "class_names": list(splits.class_names),
+            "train": len(splits.train),
+            "val": len(splits.val) if splits.val else 0,
+            "test": len(splits.test),
+        }
+        for arm in plan.arms
+        for splits in [data[arm.dataset.key]]
+    }
+    return {**environment(device, auto), "datasets": datasets}
+
+
+@contextmanager
+def _logged(directory: RunDirectory) -> Iterator[None]:
+    """While it holds, what is logged goes to the run's log, the trace of a failure too."""
+    handler = directory.log()
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        yield
+    except BaseException as error:
+        log.exception("the run ended early")
+        error.add_note(f"the trace is in {directory.path / 'run.log'}")
+        raise
+    finally:
+        log.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,60 @@
+"""Losses on the raw logits: no link, hence no probabilities; `nll`, `brier` and `ece` are null."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Gt
+
+from clsbench.losses.targets import Reduction, at_target, one_hot, over_outputs
+from clsbench.registry import loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@loss("mse_logits", link="identity", stacked=True)
+def mse_logits(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    k: Annotated[float, Gt(0)] = 1.0,
+    M: Annotated[float, Gt(0)] = 1.0,
+    reduction: Reduction = "sum",
+) -> Tensor:
+    """Square loss on the raw logits: k (z_t - M)^2 + sum over the other classes of z_i^2.
+
+    `k` weighs the true class and `M` is the value asked of it; the paper raises both for many classes.
+    `reduction`: sum over the classes, their mean (the paper's), or half the sum.
+    Source: Hui and Belkin 2021, Evaluation of Neural Architectures Trained with Square Loss vs
+    Cross-Entropy in Classification Tasks, section 2.
+    """
+    y = one_hot(targets, logits)
+    terms = (logits - M * y).square()
+    return over_outputs(terms * (1 + (k - 1) * y), reduction)
+
+
+def _one_output(num_classes: int) -> int:
+    return 1
+
+
+@loss("mse_class_index", link="identity", outputs=_one_output, stacked=True)
+def mse_class_index(logits: Tensor, targets: Tensor) -> Tensor:
+    """Classification as regression: (z - class number)^2 on a single output.
+
+    Predicts the nearest class number. It takes the numbers for quantities: class 2 between 1 and 3, and
+    3 far from 1; right for classes that have an order, wrong for those that have none.
+    """
+    return (logits.squeeze(-1) - targets.to(logits.dtype)).square()
+
+
+@loss("hinge", link="identity", stacked=True)
+def hinge(logits: Tensor, targets: Tensor) -> Tensor:
+    """Multi-class margin: max(0, 1 + max over the other classes of z_i - z_t).
+
+    Source: Crammer and Singer 2001, On the Algorithmic Implementation of Multiclass Kernel-based Vector
+    Machines.
+    """
+    true_class = one_hot(targets, logits).bool()
+    best_other = logits.masked_fill(true_class, -float("inf")).amax(-1)
+    return (1 + best_other - at_target(logits, targets)).clamp_min(0)

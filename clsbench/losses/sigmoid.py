@@ -1,0 +1,64 @@
+"""Losses on sigmoids: each output is a question of its own, with a one-hot label as its answers.
+
+With two classes, `outputs: 1` asks the one question "is it class 1?"; a sigmoid of z1 - z0 equals a
+softmax of (z0, z1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from clsbench.losses.targets import Reduction, one_hot, over_outputs
+from clsbench.registry import loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def _num_outputs(num_classes: int, *, outputs: int | None, **_: object) -> int:
+    if outputs == 1 and num_classes != 2:
+        raise ValueError(f"outputs: 1 is for two classes, and there are {num_classes}")
+    return outputs or num_classes
+
+
+@loss("bce", link="sigmoid", outputs=_num_outputs, stacked=True, aliases=("BCEWithLogitsLoss", "binary_crossentropy"))
+def bce(logits: Tensor, targets: Tensor, *, outputs: Literal[1] | None = None, reduction: Reduction = "sum") -> Tensor:
+    """Binary cross-entropy of sigmoids, over the outputs: -y log s - (1 - y) log(1 - s).
+
+    The gradient on a logit is s - y. `outputs`: one per class, or 1 for two classes. `reduction`: sum over
+    the outputs, their mean, or half the sum.
+    """
+    y = _answers(targets, logits)
+    # log(1 + e^z) - y z, written so that neither large nor small logits overflow.
+    terms = logits.clamp_min(0) - y * logits + (-logits.abs()).exp().log1p()
+    return over_outputs(terms, reduction)
+
+
+@loss("mse_sigmoid", link="sigmoid", outputs=_num_outputs, stacked=True)
+def mse_sigmoid(
+    logits: Tensor, targets: Tensor, *, outputs: Literal[1] | None = None, reduction: Reduction = "sum"
+) -> Tensor:
+    """Squared error of sigmoids against the one-hot label: sum_i (s_i - y_i)^2.
+
+    The gradient on a logit is 2 (s - y) s (1 - s): a saturated neuron does not learn. `outputs`: one per
+    class, or 1 for two classes. `reduction`: sum over the outputs, their mean, or half the sum.
+    """
+    s = sigmoid(logits)
+    return over_outputs((s - _answers(targets, logits)).square(), reduction)
+
+
+def sigmoid(logits: Tensor) -> Tensor:
+    """The logistic function 1 / (1 + e^-z), exact to rounding in both tails.
+
+    PyTorch's own computes the end of an array by another formula than its vectors, so that a value's last
+    bit hangs on its position; exp and log-sigmoid do not.
+    """
+    from torch.nn.functional import logsigmoid
+
+    return logsigmoid(logits).exp()
+
+
+def _answers(targets: Tensor, logits: Tensor) -> Tensor:
+    if logits.shape[-1] == 1:
+        return targets.unsqueeze(-1).to(logits.dtype)
+    return one_hot(targets, logits)

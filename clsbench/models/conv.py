@@ -1,0 +1,39 @@
+"""Convolutional models. On a CPU their trials run one after the other: stacked convolutions are slower."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, Len
+
+from clsbench.registry import model
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@model("cnn", dimensions=3)
+def cnn(
+    shape: tuple[int, ...],
+    num_outputs: int,
+    *,
+    channels: Annotated[list[Annotated[int, Ge(1)]], Len(1)] = [16, 32],  # noqa: B006 - never changed
+    hidden: Annotated[int, Ge(1)] = 64,
+) -> nn.Module:
+    """A small convolutional network, for images.
+
+    Per entry of `channels` a 3x3 convolution, ReLU and 2x2 max-pooling (sides below two are not pooled);
+    then one hidden layer and an affine map to the logits.
+    """
+    from torch import nn
+
+    depth, height, width = shape
+    modules: list[nn.Module] = []
+    for inputs, outputs in pairwise([depth, *channels]):
+        modules += [nn.Conv2d(inputs, outputs, kernel_size=3, padding=1), nn.ReLU()]
+        if min(height, width) >= 2:
+            modules.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+    modules += [nn.Flatten(), nn.Linear(channels[-1] * height * width, hidden), nn.ReLU()]
+    return nn.Sequential(*modules, nn.Linear(hidden, num_outputs))

@@ -1,0 +1,235 @@
+"""The catalogue: name -> factory, with options read from the signature and help from the docstring.
+
+A dataset, a model or a loss is one decorated function. What it takes before the `*` is what clsbench
+hands over; what it takes after the `*` are its options, typed, with their defaults:
+
+    @loss("focal", link="softmax")
+    def focal(logits, targets, *, gamma: Annotated[float, Ge(0)] = 2.0): ...
+
+Nothing here imports torch, and no registered module may at import time: `check` and `list` must
+answer at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from clsbench.errors import ConfigError
+
+Kind = Literal["dataset", "model", "loss", "optimizer", "metric"]
+KINDS: tuple[Kind, ...] = ("dataset", "model", "loss", "optimizer", "metric")
+LinkName = Literal["softmax", "sigmoid", "identity"]
+
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a dataset poses, known before it is opened; None where only opening it can tell.
+
+    `shape` is that of one sample: `(features,)`, or `(channels, height, width)` for images.
+    `own_test` says that the dataset brings its own test set.
+    """
+
+    shape: tuple[int, ...] | None = None
+    num_classes: int | None = None
+    own_test: bool = False
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword-only parameter of a factory: its type annotation and its default."""
+
+    name: str
+    annotation: Any
+    default: Any = inspect.Parameter.empty
+
+    @property
+    def required(self) -> bool:
+        return self.default is inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Component:
+    """A registered factory and what is known of it without calling it."""
+
+    kind: Kind
+    name: str
+    factory: Callable[..., Any]
+    aliases: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring, without the full stop."""
+        return self.help.partition("\n")[0].rstrip(".")
+
+    @property
+    def help(self) -> str:
+        return inspect.getdoc(self.factory) or ""
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """The keyword-only parameters, in the signature's order."""
+        parameters = inspect.signature(self.factory).parameters.values()
+        return {
+            p.name: Option(p.name, _evaluated(p.annotation, self.factory), p.default)
+            for p in parameters
+            if p.kind is inspect.Parameter.KEYWORD_ONLY
+        }
+
+
+class UnknownName(LookupError):
+    """No component of this kind has this name; the message names the nearest one."""
+
+
+class Registry:
+    """Components by kind and name. A name or an alias registered twice raises."""
+
+    def __init__(self) -> None:
+        self._components: dict[Kind, dict[str, Component]] = {kind: {} for kind in KINDS}
+        self._canonical: dict[Kind, dict[str, str]] = {kind: {} for kind in KINDS}
+
+    def add(self, component: Component) -> None:
+        known = self._canonical[component.kind]
+        for name in (component.name, *component.aliases):
+            if name in known:
+                raise ValueError(f"{component.kind} {name!r} is registered twice")
+        for name in (component.name, *component.aliases):
+            known[name] = component.name
+        self._components[component.kind][component.name] = component
+
+    def get(self, kind: Kind, name: str) -> Component:
+        """The component of this name or alias.
+
+        Raises:
+            UnknownName: there is none; the message says which is nearest, or which there are.
+        """
+        known = self._canonical[kind]
+        if name not in known:
+            raise UnknownName(f"unknown {kind} {name!r}; {suggestion(name, known)}")
+        return self._components[kind][known[name]]
+
+    def all(self, kind: Kind) -> tuple[Component, ...]:
+        """Every component of a kind, in the order of registration."""
+        return tuple(self._components[kind].values())
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'x'?` where something known is near to `name`, else the list of what is known."""
+    names = list(known)
+    folded = {n.lower().replace("-", "_"): n for n in reversed(names)}  # a name wins over its alias
+    near = difflib.get_close_matches(name.lower().replace("-", "_"), folded, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {folded[near[0]]!r}?"
+    return f"one of {', '.join(names)}"
+
+
+catalogue = Registry()
+
+
+def dataset(
+    name: str, *, poses: Callable[..., Problem] | None = None, aliases: tuple[str, ...] = ()
+) -> Callable[[Factory], Factory]:
+    """Register a dataset: a function `(seed, *, options) -> (features, labels)` or a `RawData`.
+
+    `poses(**options)` tells the problem without opening the data, where that is possible.
+    """
+    return _registers("dataset", name, aliases, poses=poses or (lambda **options: Problem()))
+
+
+def model(
+    name: str, *, dimensions: int | None = None, stacked: bool = False, aliases: tuple[str, ...] = ()
+) -> Callable[[Factory], Factory]:
+    """Register a model: a function `(shape, num_outputs, *, options) -> nn.Module`.
+
+    `dimensions` is the number of axes one sample must have (3 for images), None for any.
+    `stacked` says that every layer of the module takes parameters with a leading trial axis, so that
+    many trials run as one batched program; other modules are run trial by trial.
+    """
+    return _registers("model", name, aliases, dimensions=dimensions, stacked=stacked)
+
+
+def loss(
+    name: str,
+    *,
+    link: LinkName = "softmax",
+    outputs: Callable[..., int] | None = None,
+    stacked: bool = False,
+    aliases: tuple[str, ...] = (),
+) -> Callable[[Factory], Factory]:
+    """Register a loss: a function `(logits, targets, *, options)`.
+
+    It takes `[B, K]` and `[B]` and returns the loss per sample, `[B]`, or one number for the batch.
+    `outputs(num_classes, **options)` is K, by default the number of classes; it raises ValueError with
+    the reason where the loss does not fit the problem. `stacked` says that the function takes any
+    leading axes too, `[..., B, K], [..., B] -> [..., B]`, and so serves many trials in one call.
+    """
+    outputs = outputs or (lambda num_classes, **options: num_classes)
+    return _registers("loss", name, aliases, link=link, outputs=outputs, stacked=stacked)
+
+
+def optimizer(name: str) -> Callable[[Factory], Factory]:
+    """Register an optimizer: a function that turns gradients into an update (see `training.optimizers`)."""
+    return _registers("optimizer", name, ())
+
+
+def metric(name: str, *, better: Literal["higher", "lower"] | None = None) -> Callable[[Factory], Factory]:
+    """Register a metric and its direction (None: a diagnostic that has none)."""
+    return _registers("metric", name, (), better=better)
+
+
+def load_plugin(path: Path) -> None:
+    """Run a Python file of the user's, so that what it decorates is registered.
+
+    Raises:
+        ConfigError: there is no such file, or it fails.
+    """
+    name = f"clsbench_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path, loader=SourceFileLoader(name, str(path)))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # the options' annotations are looked up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ConfigError(f"plugin {path}: {type(error).__name__}: {error}; mend the file") from error
+
+
+def load_installed_plugins() -> None:
+    """Load every plugin that installed packages declare as an entry point of the group `clsbench`.
+
+    Raises:
+        ConfigError: one of them fails.
+    """
+    for entry_point in importlib.metadata.entry_points(group="clsbench"):
+        try:
+            entry_point.load()
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"plugin {entry_point.name!r}: {what}; mend or uninstall it") from error
+
+
+def _registers(kind: Kind, name: str, aliases: tuple[str, ...], **facts: Any) -> Callable[[Factory], Factory]:
+    def decorate(factory: Factory) -> Factory:
+        catalogue.add(Component(kind, name, factory, aliases, facts))
+        return factory
+
+    return decorate
+
+
+def _evaluated(annotation: Any, factory: Callable[..., Any]) -> Any:
+    # Only the options' annotations are evaluated: those of tensors name types that are not imported yet.
+    if isinstance(annotation, str):
+        return eval(annotation, vars(sys.modules[factory.__module__]))
+    return annotation

@@ -1,0 +1,162 @@
+"""What there is to choose from, what a plan comes to, and one sample under every loss."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from clsbench.registry import KINDS, Component, Kind, Option, Registry
+from clsbench.report.text import count, printable
+
+if TYPE_CHECKING:
+    from clsbench.analysis.explanation import Explanation
+    from clsbench.config.plan import Plan
+
+
+def show_kinds(console: Console, kinds: Sequence[Kind], catalogue: Registry) -> None:
+    """Every component of the kinds, a line each."""
+    for kind in kinds:
+        _print(console, _plural(kind), bold=True)
+        table = _columns()
+        for component in catalogue.all(kind):
+            table.add_row(f"  {component.name}", Text(component.summary))
+        console.print(table)
+    _print(console, "`clsbench list NAME` shows one with its options")
+
+
+def show_component(console: Console, component: Component) -> None:
+    """A component's help and options."""
+    also = f" (also {', '.join(component.aliases)})" if component.aliases else ""
+    _print(console, f"{component.kind} {component.name}{also}", bold=True)
+    _print(console, component.help)
+    if not component.options:
+        return
+    _print(console, "\noptions", bold=True)
+    table = _columns(3)
+    for option in component.options.values():
+        default = "required" if option.required else f"default {_yaml(option.default)}"
+        table.add_row(f"  {option.name}", Text(allowed(option)), Text(default))
+    console.print(table)
+
+
+def catalogue_data(components: Sequence[Component]) -> list[dict[str, Any]]:
+    """Components as plain data, for `--json`."""
+    return [
+        {
+            "kind": component.kind,
+            "name": component.name,
+            "aliases": list(component.aliases),
+            "summary": component.summary,
+            "options": {
+                name: {"type": allowed(option), "required": option.required}
+                | ({} if option.required else {"default": option.default})
+                for name, option in component.options.items()
+            },
+        }
+        for component in components
+    ]
+
+
+def kind_named(text: str) -> Kind | None:
+    """The kind that a user calls `losses`, `loss`, `dataset`, ...; None where there is none."""
+    return next((kind for kind in KINDS if text in (kind, _plural(kind))), None)
+
+
+def allowed(option: Option) -> str:
+    """What an option takes, in words: `a whole number, at least 1`."""
+    return _in_words(option.annotation)
+
+
+def show_plan(console: Console, plan: Plan, num_stacks: int) -> None:
+    """What a run would train."""
+    train = plan.experiment.train
+    _print(
+        console,
+        f"{plan.experiment.name}: {count(len(plan.trials), 'trial')} = {count(len(plan.arms), 'arm')} x "
+        f"{count(train.num_seeds, 'seed')}, {count(train.epochs, 'epoch')} each, in {count(num_stacks, 'stack')}",
+        bold=True,
+    )
+    for arms in plan.comparisons:
+        first = arms[0]
+        init = f"{first.model.init.weights} x {first.scale:g}"
+        ground = (
+            f"dataset {first.dataset.title}, model {first.model.title} (init {init}), batch size {first.batch_size}"
+        )
+        _print(console, f"\n{ground}")
+        table = _columns()
+        for arm in arms:
+            table.add_row(Text(f"  {printable(arm.name, console.encoding)}"), Text(arm.setting))
+        console.print(table)
+
+
+def show_explanation(console: Console, explanation: Explanation) -> None:
+    """Probabilities, margin, and each loss with its gradient on every logit."""
+    classes = [f"{n}*" if n == explanation.target else str(n) for n in range(len(explanation.logits))]
+    sample = _figures("class", classes)
+    sample.add_row("logit", *(f"{value:g}" for value in explanation.logits))
+    sample.add_row("softmax", *(f"{value:.4f}" for value in explanation.softmax))
+    sample.add_row("sigmoid", *(f"{value:.4f}" for value in explanation.sigmoid))
+    console.print(sample)
+    verdict = "right" if explanation.margin > 0 else "wrong"
+    _print(console, f"* the target; margin {explanation.margin:+.4g}, so the prediction is {verdict}\n")
+    losses = _figures("loss", ["value", *(f"d/dz{n}" for n in range(len(classes)))])
+    for loss in explanation.losses:
+        losses.add_row(loss.name, f"{loss.value:.4g}", *(f"{value:+.3g}" for value in loss.gradient))
+    console.print(losses)
+
+
+def _figures(name: str, columns: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(name, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _columns(number: int = 2) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for _ in range(number):
+        table.add_column(overflow="fold")
+    return table
+
+
+def _print(console: Console, text: str, *, bold: bool = False) -> None:
+    # The console folds paragraphs to its own width, not to the docstring's.
+    unfolded = re.sub(r"(?<=[^\n])\n(?=[^\n])", " ", text)
+    shown = "\n".join(printable(line, console.encoding) for line in unfolded.split("\n"))
+    console.print(Text(shown, "bold" if bold else ""))
+
+
+def _plural(kind: Kind) -> str:
+    return f"{kind}es" if kind.endswith("s") else f"{kind}s"
+
+
+def _yaml(value: Any) -> str:
+    words = {"None": "null", "True": "true", "False": "false"}
+    return words.get(str(value), str(value))
+
+
+def _in_words(annotation: Any) -> str:
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    if annotation in words:
+        return words[annotation]
+    arguments = get_args(annotation)
+    if hasattr(annotation, "__metadata__"):
+        bounds = [bound for constraint in annotation.__metadata__ for bound in _bounds(constraint)]
+        return ", ".join([_in_words(arguments[0]), *bounds])
+    if get_origin(annotation) is list:
+        return f"a list, each {_in_words(arguments[0])}"
+    if all(not isinstance(argument, type) and get_origin(argument) is None for argument in arguments):
+        return " or ".join(_yaml(argument) for argument in arguments)
+    return " or ".join(_in_words(argument) for argument in arguments)
+
+
+def _bounds(constraint: Any) -> list[str]:
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    found = {text: getattr(constraint, name, None) for name, text in words.items()}
+    return [f"{text} {bound}" for text, bound in found.items() if bound is not None]

@@ -1,0 +1,165 @@
+"""A line plot in characters.
+
+Why not uniplot: its braille lines differ by colour alone, and its ASCII lines have no finer steps than a character.
+Here each line carries its arm's letter, so colour only helps.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from rich.text import Text
+
+from clsbench.analysis.curves import spans_decades
+
+# Dots of a braille cell by (column, row), as bits over U+2800.
+BRAILLE = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+LETTER_SPACING = 12
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line to draw, told from the others by `letter`; `style` is rich's."""
+
+    letter: str
+    style: str
+    xs: Sequence[float]
+    ys: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis with its limits and ticks, all as powers of ten if `log`."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    decimals: int
+    log: bool = False
+
+    def fraction(self, value: float) -> float:
+        return self.place(math.log10(value) if self.log else value)
+
+    def place(self, tick: float) -> float:
+        return (tick - self.low) / (self.high - self.low)
+
+    def label(self, tick: float) -> str:
+        return f"{10**tick:g}" if self.log else f"{tick:.{self.decimals}f}"
+
+
+def axis(values: Sequence[float], num_ticks: int, whole: bool = False) -> Axis:
+    """An axis over `values` with about `num_ticks` ticks at 1, 2 or 5 times a power of ten; `whole` numbers only."""
+    log = not whole and spans_decades(values)
+    low, high = (math.log10(limit) if log else float(limit) for limit in (min(values), max(values)))
+    if low == high:
+        margin = 1.0 if whole else abs(low) / 10 or 1.0
+        low, high = low - (0 if whole else margin), high + margin
+    spacing = (high - low) / max(num_ticks - 1, 1)
+    if whole or log:
+        spacing = max(spacing, 1.0)
+    power = 10.0 ** math.floor(math.log10(spacing))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= spacing * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    ticks = tuple(index * step for index in range(first, last + 1))
+    return Axis(low, high, ticks, max(0, -math.floor(math.log10(step))), log)
+
+
+def draw_lines(lines: Sequence[Line], *, width: int, height: int, ascii_only: bool) -> Text:
+    """The plot, `width` characters wide and `height` + 2 high; every line needs a point."""
+    y_axis = axis([y for line in lines for y in line.ys], max(2, height // 2))
+    x_axis = axis([x for line in lines for x in line.xs], max(3, width // 14), whole=True)
+    gutter = max(len(y_axis.label(tick)) for tick in y_axis.ticks) + 2
+    columns = max(width - gutter, 2)
+    cells = _cells(lines, x_axis, y_axis, columns, height, (1, 1) if ascii_only else (2, 4))
+    letters = _letters(lines, cells, columns)
+    rows = {round((1 - y_axis.place(tick)) * (height - 1)): tick for tick in y_axis.ticks}
+    text = Text(no_wrap=True, overflow="crop")
+    for row in range(height):
+        label = y_axis.label(rows[row]) if row in rows else ""
+        notch = ("+" if ascii_only else "┤") if row in rows else ("|" if ascii_only else "│")
+        text.append(f"{label:>{gutter - 2}} {notch}")
+        end = max((column for column, filled in cells if filled == row), default=-1)
+        for column in range(end + 1):
+            text.append(
+                *_character(lines, cells.get((column, row), {}), letters.get((column, row)), column, ascii_only)
+            )
+        text.append("\n")
+    return text.append(_foot(x_axis, gutter, columns, ascii_only))
+
+
+def _cells(
+    lines: Sequence[Line], x_axis: Axis, y_axis: Axis, columns: int, height: int, dots: tuple[int, int]
+) -> dict[tuple[int, int], dict[int, int]]:
+    """For every (column, row) touched: the index of each line in it, and which dots it sets there."""
+    across, down = dots
+    cells: dict[tuple[int, int], dict[int, int]] = {}
+    for index, line in enumerate(lines):
+        points = [
+            (
+                round(x_axis.fraction(x) * (columns * across - 1)),
+                round((1 - y_axis.fraction(y)) * (height * down - 1)),
+            )
+            for x, y in zip(line.xs, line.ys, strict=True)
+        ]
+        for x, y in _trace(points):
+            cell = cells.setdefault((x // across, y // down), {})
+            cell[index] = cell.get(index, 0) | BRAILLE[x % across][y % down]
+    return cells
+
+
+def _trace(points: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    yield points[0]
+    for (x0, y0), (x1, y1) in pairwise(points):
+        steps = max(abs(x1 - x0), abs(y1 - y0), 1)
+        for step in range(1, steps + 1):
+            yield x0 + round((x1 - x0) * step / steps), y0 + round((y1 - y0) * step / steps)
+
+
+def _letters(
+    lines: Sequence[Line], cells: dict[tuple[int, int], dict[int, int]], columns: int
+) -> dict[tuple[int, int], int]:
+    """Where each line shows its letter: at its end, and at columns staggered so that lines that coincide all show."""
+    letters: dict[tuple[int, int], int] = {}
+    for index in range(len(lines)):
+        own = sorted(place for place, cell in cells.items() if index in cell)
+        by_column = {column: (column, row) for column, row in own}
+        start = LETTER_SPACING * (2 * index + 1) // (2 * len(lines))
+        for column in [max(by_column), *range(start, columns, LETTER_SPACING)]:
+            if column in by_column:
+                letters.setdefault(by_column[column], index)
+    return letters
+
+
+def _character(
+    lines: Sequence[Line], cell: dict[int, int], letter: int | None, column: int, ascii_only: bool
+) -> tuple[str, str]:
+    if letter is not None:
+        return lines[letter].letter, f"bold {lines[letter].style}"
+    if not cell:
+        return " ", ""
+    # Lines that share a cell take turns along the columns, so that neither covers the other.
+    shown = sorted(cell)[column % len(cell)]
+    if ascii_only:
+        return lines[shown].letter, lines[shown].style
+    dots = 0
+    for bits in cell.values():
+        dots |= bits
+    return chr(0x2800 + dots), lines[shown].style
+
+
+def _foot(x_axis: Axis, gutter: int, columns: int, ascii_only: bool) -> str:
+    """The line under the plot and its numbers, each under its notch unless it would touch the one before."""
+    rule = ["-" if ascii_only else "─"] * columns
+    numbers = [" "] * (gutter + columns)
+    free = 0
+    for tick in x_axis.ticks:
+        column = round(x_axis.place(tick) * (columns - 1))
+        label = x_axis.label(tick)
+        start = min(gutter + column - len(label) // 2, len(numbers) - len(label))
+        if start >= free:
+            rule[column] = "+" if ascii_only else "┬"
+            numbers[start : start + len(label)] = label
+            free = start + len(label) + 1
+    corner = "+" if ascii_only else "└"
+    return f"{' ' * (gutter - 1)}{corner}{''.join(rule)}\n{''.join(numbers).rstrip()}"

@@ -1,0 +1,100 @@
+"""Training's progress, with the time left: a bar on a terminal, a line now and then elsewhere."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import rich.progress
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
+from rich.text import Text
+
+from clsbench.config.plan import Plan
+from clsbench.execution.events import EpochDone, Event, StackDone, StackStarted
+from clsbench.report.text import duration, printable
+
+SECONDS_BETWEEN_LINES = 10.0
+SECONDS_BETWEEN_FRAMES = 0.1
+
+
+class Progress:
+    """Counts trial-epochs up to `total`; as a context manager, it leaves the terminal as it found it."""
+
+    def __init__(self, console: Console, total: int, *, quiet: bool = False) -> None:
+        self._console = console
+        self._total = total
+        self._done = 0
+        self._quiet = quiet or console.quiet
+        self._started = time.monotonic()
+        self._shown = self._started
+        self._bar = None if self._quiet or not _can_animate(console) else _bar(console)
+        self._task = None if self._bar is None else self._bar.add_task("", total=total)
+
+    def __enter__(self) -> Self:
+        self._started = self._shown = time.monotonic()
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, trial_epochs: int, text: str) -> None:
+        """Count `trial_epochs` more as done; `text` says what is going on."""
+        self._done += trial_epochs
+        shown = printable(text, self._console.encoding)
+        now = time.monotonic()
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=trial_epochs, description=shown)
+            if now - self._shown >= SECONDS_BETWEEN_FRAMES or self._done >= self._total:
+                self._shown = now
+                self._bar.refresh()
+        elif not self._quiet and now - self._shown >= SECONDS_BETWEEN_LINES:
+            self._shown = now
+            # Not through rich's wrapping: one report is one line of a log.
+            self._console.print(Text(self._line(shown, now)), soft_wrap=True)
+
+    def _line(self, text: str, now: float) -> str:
+        share = self._done / max(self._total, 1)
+        left = f", {duration((now - self._started) * (1 - share) / share)} left" if 0 < share < 1 else ""
+        return f"{share:4.0%} of {self._total} trial-epochs{left}: {text}"
+
+
+def _can_animate(console: Console) -> bool:
+    """A real terminal that can move its cursor; FORCE_COLOR makes rich call a pipe a terminal, which it is not."""
+    return console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
+
+
+def _bar(console: Console) -> rich.progress.Progress:
+    return rich.progress.Progress(
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="crop")),
+        console=console,
+        # No thread redraws the bar: a worker forked beside one could inherit its lock for good.
+        auto_refresh=False,
+        transient=True,
+    )
+
+
+def watcher(progress: Progress) -> Callable[[Plan, Event], None]:
+    """What tells `progress` of a run's events: a stack that ends early counts as done."""
+    left: dict[int, int] = {}
+
+    def watch(plan: Plan, event: Event) -> None:
+        if isinstance(event, StackStarted):
+            left.update(dict.fromkeys(event.trials, plan.experiment.train.epochs))
+        elif isinstance(event, EpochDone) and event.epoch > 0:
+            for trial in event.batches:
+                left[trial] -= 1
+            progress.advance(len(event.batches), plan.trials[next(iter(event.batches))].arm.name)
+        elif isinstance(event, StackDone):
+            progress.advance(sum(left.pop(trial) for trial in event.weights), "")
+
+    return watch

@@ -1,0 +1,75 @@
+"""Text that can be shown as it is: a user's words made harmless, numbers at one precision."""
+
+from collections.abc import Mapping
+from typing import Any
+
+METRIC_NAMES = {
+    "test_accuracy": "test accuracy",
+    "test_nll": "test NLL",
+    "test_brier": "test Brier",
+    "test_ece": "test ECE",
+    "train_accuracy": "train accuracy",
+    "train_nll": "train NLL",
+    "logit_grad_norm": "gradient norm",
+    "stuck_share": "stuck share",
+}
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    r"""`text` with whatever acts on a terminal (control and bidirectional codes, line breaks) shown as `\x1b`.
+
+    Characters that `encoding` lacks are shown the same way, so that writing the result cannot fail.
+    """
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def metric_name(metric: str) -> str:
+    return METRIC_NAMES.get(metric, metric.replace("_", " "))
+
+
+def _precision(value: float) -> str:
+    size = abs(value)
+    if 0 < size < 5e-4 or size >= 1e4:
+        return ".1e"
+    return ".1f" if size >= 100 else ".3f"
+
+
+def number(value: float | None) -> str:
+    """Three decimals, or a power of ten where those would say nothing; `-` for no number."""
+    return "-" if value is None else format(value, _precision(value))
+
+
+def mean_and_deviation(metric: Mapping[str, Any] | None, plus_minus: str) -> str:
+    """`0.953 ± 0.010`, the deviation at the precision of the mean; no deviation where there is one seed."""
+    if metric is None or metric["mean"] is None:
+        return "-"
+    mean, deviation = metric["mean"], metric["std"]
+    return number(mean) if deviation is None else f"{number(mean)} {plus_minus} {deviation:{_precision(mean)}}"
+
+
+def mean_and_range(metric: Mapping[str, Any] | None) -> str:
+    """`0.953 [0.941, 0.960]`: the mean, and the minimum and maximum over seeds."""
+    values = [value for value in metric["values"] if value is not None] if metric else []
+    if metric is None or metric["mean"] is None or not values:
+        return "-"
+    return f"{number(metric['mean'])} [{number(min(values))}, {number(max(values))}]"
+
+
+def setting_of(arm: Mapping[str, Any]) -> str:
+    """What to know of an arm besides its name: the loss behind a label of the user's own, reduction, weight, lr."""
+    loss = [] if arm["loss"] == arm["label"] else [f"loss={arm['loss']}"]
+    return ", ".join([*loss, *filter(None, [arm.get("setting")])])
+
+
+def count(amount: int, noun: str) -> str:
+    return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3:05`, `1:02:07`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

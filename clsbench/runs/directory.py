@@ -1,0 +1,145 @@
+"""The run directory `OUTPUT/NAME/TIME/`: made whole, then renamed into place with its config inside."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from clsbench.config.dump import as_yaml
+from clsbench.config.schema import Experiment
+from clsbench.errors import RunError
+from clsbench.runs.files import as_json, as_json_line, unwritable, write_atomically
+
+Row = Mapping[str, Any]
+
+
+class RunDirectory:
+    """A run's files. One process writes them; anybody may read them at any time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, output: Path, experiment: Experiment) -> RunDirectory:
+        """A new directory, named by the second of its start; starts in one second get a number each.
+
+        Raises:
+            RunError: it cannot be made.
+        """
+        hidden = output / f".{experiment.name}-{secrets.token_hex(8)}"
+        try:
+            (hidden / "checkpoints").mkdir(parents=True)
+            write_atomically(hidden / "config.yaml", as_yaml(experiment.to_dict()).encode())
+            (hidden / "metrics.jsonl").touch()
+            home = output / experiment.name
+            home.mkdir(exist_ok=True)
+            return cls(_renamed(hidden, home / time.strftime("%Y%m%d-%H%M%S")))
+        except OSError as error:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise unwritable(Path(error.filename or output), error) from error
+
+    def append(self, records: Iterable[Row]) -> None:
+        """Add the records of a finished epoch; when this returns, the system has them."""
+        lines = "".join(as_json_line(record) for record in records)
+        try:
+            with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+                file.write(lines)
+        except OSError as error:
+            raise unwritable(self.path / "metrics.jsonl", error) from error
+
+    def order_records(self) -> None:
+        """Rewrite the records by epoch, then trial."""
+        records = sorted(self.records(), key=lambda record: (record["epoch"], record["trial"]))
+        write_atomically(self.path / "metrics.jsonl", "".join(map(as_json_line, records)).encode())
+
+    def write_json(self, name: str, value: Any) -> None:
+        write_atomically(self.path / name, as_json(value).encode())
+
+    def write_weights(self, trial: int, state: Mapping[str, Any]) -> None:
+        """Keep the final weights of a trial, as `torch.save` writes a state dict."""
+        import torch
+
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        write_atomically(self.weights_path(trial), buffer.getvalue())
+
+    def weights_path(self, trial: int) -> Path:
+        return self.path / "checkpoints" / f"trial-{trial:05d}.pt"
+
+    def log(self) -> logging.Handler:
+        """A handler that writes `run.log`."""
+        handler = logging.FileHandler(self.path / "run.log", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        return handler
+
+    def config_text(self) -> str:
+        return self._text("config.yaml")
+
+    def summary(self) -> dict[str, Any]:
+        """`summary.json`.
+
+        Raises:
+            RunError: there is none, or it is damaged.
+        """
+        return self._parsed("summary.json", self._text("summary.json"))
+
+    def environment(self) -> dict[str, Any]:
+        """`environment.json`, with the same errors."""
+        return self._parsed("environment.json", self._text("environment.json"))
+
+    def records(self) -> list[dict[str, Any]]:
+        """The records, in the order of the file.
+
+        Raises:
+            RunError: the file cannot be read, or a line of it is damaged.
+        """
+        lines = self._text("metrics.jsonl").splitlines()
+        return [self._parsed(f"metrics.jsonl:{number}", line) for number, line in enumerate(lines, start=1)]
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            what = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            raise RunError(f"{self.path / name} cannot be read: {what}; is {self.path} a finished run?") from error
+
+    def _parsed(self, name: str, text: str) -> dict[str, Any]:
+        try:
+            value: dict[str, Any] = json.loads(text)
+        except ValueError as error:
+            raise RunError(f"{self.path / name} is damaged: {error}; restore it, or run again") from error
+        return value
+
+
+def newest(output: Path) -> RunDirectory:
+    """The run that was started last.
+
+    Raises:
+        RunError: there is none.
+    """
+    runs = [config.parent for config in output.glob("[!.]*/[!.]*/config.yaml")]
+    if not runs:
+        raise RunError(f"no run in {output}; `clsbench run CONFIG` makes one")
+    return RunDirectory(max(runs, key=lambda run: (run / "config.yaml").stat().st_mtime_ns))
+
+
+def _renamed(hidden: Path, wanted: Path) -> Path:
+    for number in range(1, 1000):
+        path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            # A directory is never renamed onto one that holds files: of two starts, one takes the next name.
+            os.rename(hidden, path)
+        except OSError:
+            if not path.exists():
+                raise
+        else:
+            return path
+    raise RunError(f"{wanted} and 998 names like it are taken")

@@ -1,0 +1,19 @@
+"""Where chance comes from: one generator per purpose, derived from what the purpose may depend on."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import torch
+
+Purpose = Literal["weights", "batches", "dropout"]
+
+
+def generator_for(purpose: Purpose, *keys: int) -> torch.Generator:
+    """A CPU generator that hangs on the purpose and the keys (seed, epoch or step) alone.
+
+    Hashing keeps streams apart that counting would tie together: seed 1 at epoch 2, seed 2 at epoch 1.
+    """
+    digest = hashlib.sha256(repr((purpose, *keys)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

@@ -1,0 +1,128 @@
+"""Curves over seeds."""
+
+import math
+
+import numpy as np
+import pytest
+
+from clsbench.analysis.curves import (
+    Curve,
+    best_mean,
+    comparisons,
+    curve,
+    epochs_to_reach,
+    leading,
+    ranked,
+    seconds_per_trial,
+    spans_decades,
+)
+
+
+def row(arm, seed, epoch, **metrics):
+    return {"trial": seed, "arm": arm, "seed": seed, "epoch": epoch, **metrics}
+
+
+def line(*points):
+    epochs, means = zip(*points, strict=True)
+    return Curve("a", "test_accuracy", epochs, means, means, means, (1,) * len(points))
+
+
+def arm(name, accuracy, seeds=(0,)):
+    return {
+        "name": name,
+        "dataset": "moons",
+        "model": "mlp",
+        "seeds": list(seeds),
+        "metrics": {"test_accuracy": {"mean": accuracy}},
+    }
+
+
+def test_mean_and_range_agree_with_numpy():
+    """Mean, minimum and maximum at each epoch are numpy's over the seeds."""
+    values = np.random.default_rng(0).random((7, 5))
+    records = [row("a", seed, epoch, test_nll=values[seed, epoch]) for seed in range(7) for epoch in range(5)]
+    drawn = curve(records[::-1], "a", "test_nll")
+    assert drawn.epochs == (0, 1, 2, 3, 4)
+    assert drawn.n == (7,) * 5
+    np.testing.assert_allclose(drawn.mean, values.mean(axis=0), rtol=1e-12)
+    np.testing.assert_array_equal(drawn.low, values.min(axis=0))
+    np.testing.assert_array_equal(drawn.high, values.max(axis=0))
+
+
+def test_a_diverged_seed_is_not_imputed():
+    """A seed leaves the mean at the epoch where it diverged, and n falls."""
+    records = [row("a", 0, epoch, test_accuracy=0.8) for epoch in range(4)]
+    records += [
+        row("a", 1, 0, test_accuracy=0.4),
+        row("a", 1, 1, test_accuracy=0.6),
+        row("a", 1, 2, test_accuracy=None),
+    ]
+    drawn = curve(records, "a", "test_accuracy")
+    assert drawn.n == (2, 2, 1, 1)
+    assert drawn.mean == pytest.approx((0.6, 0.7, 0.8, 0.8))
+    assert drawn.low == (0.4, 0.6, 0.8, 0.8)
+
+
+def test_epochs_without_a_number_are_absent():
+    """An epoch at which every seed has diverged is no point of the curve, nor is a number that is not finite."""
+    records = [row("a", 0, 0, test_nll=0.7), row("a", 0, 1, test_nll=math.nan), row("a", 0, 2, test_nll=None)]
+    assert curve(records, "a", "test_nll").epochs == (0,)
+    assert curve(records, "a", "test_brier").epochs == ()
+
+
+def test_other_arms_do_not_count():
+    """A curve is of its own arm alone."""
+    records = [row("a", 0, 0, test_nll=1.0), row("b", 0, 0, test_nll=3.0)]
+    assert curve(records, "a", "test_nll").mean == (1.0,)
+
+
+def test_epochs_to_reach_is_the_first_epoch_at_the_target():
+    """The target itself counts, a later fall does not undo it, and a curve below it never reaches it."""
+    rising = line((0, 0.5), (1, 0.9), (2, 0.7))
+    assert epochs_to_reach(rising, 0.9) == 1
+    assert epochs_to_reach(rising, 0.5) == 0
+    assert epochs_to_reach(rising, 0.91) is None
+
+
+def test_best_mean_looks_at_every_epoch_of_every_curve():
+    """The best need be neither the last epoch nor the first arm; without points there is none."""
+    assert best_mean([line((0, 0.1), (1, 0.9), (2, 0.3)), line((0, 0.8))]) == 0.9
+    assert best_mean([Curve("a", "m", (), (), (), (), ())]) is None
+
+
+def test_ranked_puts_the_highest_first_and_leaves_out_what_has_no_mean():
+    """An arm whose seeds all diverged has no rank; equal means keep the order of the plan."""
+    arms = [arm("low", 0.5), arm("lost", None), arm("first", 0.9), arm("second", 0.9)]
+    assert [one["name"] for one in ranked(arms)] == ["first", "second", "low"]
+
+
+def test_leading_keeps_the_order_of_the_plan():
+    """The best are chosen by accuracy, and drawn in their own order; those without a mean come last."""
+    arms = [arm("a", 0.5), arm("b", None), arm("c", 0.9), arm("d", 0.7)]
+    assert [one["name"] for one in leading(arms, 2)] == ["c", "d"]
+    assert [one["name"] for one in leading(arms, 4)] == ["a", "b", "c", "d"]
+
+
+def test_comparisons_follow_the_pairing():
+    """Each entry of the summary's pairing is a comparison with the records of its own arms."""
+    records = [row("a", 0, 3, test_nll=1.0), row("b", 0, 5, test_nll=3.0)]
+    summary = {"arms": [arm("a", 0.5), arm("b", 0.6, (0, 1))], "pairing": [{"arms": ["b"]}, {"arms": ["a"]}]}
+    first, second = comparisons(records, summary)
+    assert [one["name"] for one in first.arms] == ["b"]
+    assert (first.last_epoch, second.last_epoch) == (5, 3)
+    assert (first.num_seeds, second.num_seeds) == (2, 1)
+    assert second.curve("a", "test_nll").mean == (1.0,)
+
+
+def test_seconds_per_trial_is_the_mean_of_the_last_records():
+    """`seconds` is cumulative: each trial counts once, with its last record."""
+    records = [row("a", seed, epoch, seconds=(seed + 1.0) * epoch) for seed in (0, 1) for epoch in (0, 1, 2)]
+    assert seconds_per_trial(records) == 3.0
+    assert seconds_per_trial([row("a", 0, 0, seconds=None)]) is None
+
+
+def test_spans_decades():
+    """A logarithmic axis is for positive values that differ a hundredfold."""
+    assert spans_decades([0.01, 1.0])
+    assert not spans_decades([0.02, 1.0])
+    assert not spans_decades([0.0, 1.0])

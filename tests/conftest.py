@@ -1,0 +1,60 @@
+"""What tests of every room share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+settings.register_profile("clsbench", deadline=None, derandomize=os.environ.get("CI") == "true")
+settings.load_profile("clsbench")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs an NVIDIA GPU")
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """The `data_dir` of an unpacked MNIST beside the clone, where there is one."""
+    folder = ROOT.parent / "shared" / "data"
+    if not (folder / "MNIST" / "raw").is_dir():
+        pytest.skip("no shared/data/MNIST/raw beside the clone")
+    return folder
+
+
+@pytest.fixture
+def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run_cli("check", "a.yaml", cwd=..., env={...})`: the command in a process of its own, off a terminal.
+
+    It runs in `tmp_path` unless told otherwise; `env` adds to the environment.
+    """
+
+    def run(
+        *arguments: str | Path, cwd: Path = tmp_path, env: dict[str, str] | None = None, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        # This tree is what is tested, whatever is installed.
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        return subprocess.run(
+            [sys.executable, "-m", "clsbench", *arguments],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": path, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=timeout,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,134 @@
+"""CSV files and image folders: what they hold arrives, and every fault is told with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clsbench.data.files import csv, image_folder
+from clsbench.data.raw import as_raw
+from clsbench.errors import DataError
+from clsbench.registry import catalogue
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "irises.csv"
+    path.write_text("length,kind,width\n1.5,setosa,2\n\n1e-3,virginica,-4\n5,setosa,6\n")
+    return path
+
+
+def test_target_may_be_any_column(table: Path) -> None:
+    """The named column gives the classes, in sorted order; the others are the features; blank lines do not count."""
+    raw = as_raw(csv(0, path=str(table), target="kind"))
+    np.testing.assert_array_equal([[1.5, 2], [1e-3, -4], [5, 6]], raw.features)
+    assert [0, 1, 0] == raw.labels.tolist()
+    assert ("setosa", "virginica") == raw.class_names
+
+
+def test_last_column_is_the_target_by_default(table: Path) -> None:
+    """Without a target the last column gives the classes; numbers sort by their value, -4 before 2."""
+    table.write_text("x,y\n1,10\n2,9\n3,-4\n")
+    raw = csv(0, path=str(table))
+    assert ("-4", "9", "10") == raw.class_names
+    assert [2, 1, 0] == raw.labels.tolist()
+
+
+def test_spreadsheets_files_are_read(table: Path) -> None:
+    """A byte-order mark, Windows line ends and quoted commas are no obstacle."""
+    table.write_bytes('\ufeffx,"a,b",kind\r\n1,2,"ä, ö"\r\n3,4,z\r\n'.encode())
+    raw = csv(0, path=str(table))
+    assert ("z", "ä, ö") == raw.class_names
+    np.testing.assert_array_equal([[1, 2], [3, 4]], raw.features)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r":1: 0 columns"),
+        ("a;b;c\n1;2;3\n", ":1: 1 columns; .* parted by commas"),
+        ("a,b\n", ": there are no rows"),
+        ("1,2\n3,4\n", ":1: the first row holds numbers"),
+        ("a,a,b\n1,2,3\n", ":1: column 'a' comes twice"),
+        ("a,b\n1,x\n2,3,y\n", ":3: 3 cells where the header has 2"),
+        ("a,b\n1,x\n\n,y\n", ":4: column 'a' has an empty cell"),
+        ("a,b\n1,x\nnan,y\n", ":3: column 'a' has 'nan'"),
+        ("a,b\n1,x\n-inf,y\n", ":3: column 'a' has '-inf'"),
+        ("a,b\n1,x\nred,y\n", ":3: column 'a' has 'red'"),
+        ("a,b\n1_0,x\n", ":2: column 'a' has '1_0'"),
+        ("a,b\n1,x\n2, \n", ":3: column 'b' is empty"),
+        ('a,b\n1,"x" y\n', ":2: .*; quote cells as CSV does"),
+        ('a,b\n1,"x\n', ": .*; quote cells as CSV does"),
+    ],
+)
+def test_fault_is_named_with_file_line_and_column(table: Path, text: str, message: str) -> None:
+    """What is no table of numbers is refused in one line that begins like a compiler's."""
+    table.write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        csv(0, path=str(table))
+    assert str(caught.value).startswith(str(table))
+    assert "\n" not in str(caught.value)
+
+
+def test_line_of_text_that_is_no_utf8_is_named(table: Path) -> None:
+    """Latin-1 is refused where its first foreign byte stands."""
+    table.write_bytes("x,kind\n1,a\n2,\xe4\n".encode("latin-1"))
+    with pytest.raises(DataError, match=":3: this is no UTF-8"):
+        csv(0, path=str(table))
+
+
+def test_misspelt_target_gets_the_nearest_column(table: Path) -> None:
+    """A target that is no column is answered with the one that was meant."""
+    with pytest.raises(DataError, match="no column 'knd'; did you mean 'kind'"):
+        csv(0, path=str(table), target="knd")
+
+
+def test_missing_file_or_folder_is_named(tmp_path: Path) -> None:
+    """A path that is absent, or a folder, is told as such."""
+    with pytest.raises(DataError, match=r"none\.csv: cannot be read \(No such file"):
+        csv(0, path=str(tmp_path / "none.csv"))
+    with pytest.raises(DataError, match="Is a directory"):
+        csv(0, path=str(tmp_path))
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    for kind, colour in (("dog", (0, 0, 200)), ("cat", (100, 0, 0))):
+        (tmp_path / kind).mkdir()
+        Image.new("RGB", (12, 7), colour).save(tmp_path / kind / "1.png")
+    Image.new("L", (5, 9), 50).save(tmp_path / "dog" / "2.png")
+    return tmp_path
+
+
+def test_image_folder_gives_squares_in_rgb(pets: Path) -> None:
+    """Classes are the folders in sorted order; grey and colour images of any size become RGB squares of bytes."""
+    raw = as_raw(image_folder(0, path=str(pets), image_size=4))
+    problem = catalogue.get("dataset", "image_folder").facts["poses"](path="", image_size=4)
+    assert (3, 3, 4, 4) == raw.features.shape
+    assert problem.shape == raw.features.shape[1:]
+    assert ("uint8", 255.0) == (str(raw.features.dtype), raw.full_scale)
+    assert ([0, 1, 1], ("cat", "dog")) == (raw.labels.tolist(), raw.class_names)
+    assert [[100, 0, 0], [0, 0, 200], [50, 50, 50]] == raw.features[:, :, 0, 0].tolist()
+
+
+@pytest.mark.parametrize("damage", [b"", b"<html>404</html>", None], ids=["empty", "html", "cut short"])
+def test_damaged_image_is_named(pets: Path, damage: bytes | None) -> None:
+    """A file that is no whole image is named, whatever its format makes of it."""
+    file = pets / "dog" / "1.png"
+    file.write_bytes(file.read_bytes()[:45] if damage is None else damage)
+    with pytest.raises(DataError, match=r"dog/1\.png: cannot be read as an image"):
+        image_folder(0, path=str(pets), image_size=4)
+
+
+def test_folder_without_classes_is_refused(pets: Path) -> None:
+    """A folder that is missing or holds no folders of images is told as such."""
+    with pytest.raises(DataError, match="give a folder that holds a folder of images"):
+        image_folder(0, path=str(pets / "dog"), image_size=4)
+    with pytest.raises(DataError, match="give a folder that holds a folder of images"):
+        image_folder(0, path=str(pets / "fish"), image_size=4)
+    (pets / "empty").mkdir()
+    with pytest.raises(DataError, match="empty"):
+        image_folder(0, path=str(pets), image_size=4)

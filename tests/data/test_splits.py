@@ -1,0 +1,206 @@
+"""Splits: disjoint, complete, stratified, and blind to test data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from clsbench.data.raw import RawData, as_raw
+from clsbench.data.splits import Splits, split
+from clsbench.errors import DataError
+
+
+def numbered(counts: list[int], seed: int = 0) -> RawData:
+    """So many samples of each class in random order, whose only feature is their row."""
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    return as_raw(RawData(np.arange(len(labels), dtype=np.float64)[:, None], labels, num_classes=len(counts)))
+
+
+def cut(raw: RawData, **options: Any) -> Splits:
+    own_test = raw.test_labels is not None
+    return split(raw, **{"test_fraction": None if own_test else 0.2, "normalize": "none", **options})
+
+
+def rows(part: Any) -> list[int]:
+    return [int(x) for x in part.x[:, 0]] if part else []
+
+
+@given(
+    counts=st.lists(st.integers(3, 40), min_size=2, max_size=6),
+    val=st.sampled_from([0.0, 0.1, 0.2, 0.33]),
+    test=st.sampled_from([0.1, 0.2, 0.33]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_splits_are_disjoint_complete_and_stratified(counts: list[int], val: float, test: float, seed: int) -> None:
+    """Every sample is in exactly one split, with its own label, and every class has its share to within one sample."""
+    raw, total = numbered(counts), sum(counts)
+    sizes = {"val": round(val * total), "test": round(test * total)}
+    assume(sizes["test"] > 0 and (sizes["val"] > 0 or val == 0))
+    splits = cut(raw, val_fraction=val, test_fraction=test, split_seed=seed)
+    parts = {"train": splits.train, "test": splits.test} | ({"val": splits.val} if splits.val else {})
+    assert list(range(total)) == sorted(row for part in parts.values() for row in rows(part))
+    assert (val == 0) == ("val" not in parts)
+    for name, part in parts.items():
+        size = sizes.get(name, total - sum(sizes.values()))
+        share = size * np.array(counts) / total
+        assert size == len(part)
+        assert raw.labels[rows(part)].tolist() == part.y.tolist()
+        # Training gets what the other two leave, and they may both have rounded the same way.
+        off = np.abs(np.bincount(part.y, minlength=len(counts)) - share)
+        assert (off <= (2 if name == "train" else 1)).all()
+    assert set(range(len(counts))) == set(splits.train.y.tolist())
+
+
+def test_split_is_a_function_of_the_seed() -> None:
+    """One seed gives the same tensors twice, another seed gives others."""
+    raw = numbered([30, 30])
+    first, again, other = (cut(raw, split_seed=s, label_noise=0.2, limit=50) for s in (1, 1, 2))
+    assert torch.equal(first.train.x, again.train.x)
+    assert torch.equal(first.train.y, again.train.y)
+    assert rows(first.test) != rows(other.test)
+
+
+def test_choices_do_not_disturb_one_another() -> None:
+    """Label noise leaves the split as it is, and the share for validation leaves the test set."""
+    raw = numbered([50, 30, 20])
+    plain = cut(raw)
+    noisy, without_val = cut(raw, label_noise=0.5), cut(raw, val_fraction=0.0)
+    assert rows(plain.train) == rows(noisy.train)
+    assert rows(plain.test) == rows(noisy.test) == rows(without_val.test)
+
+
+@given(seed=st.integers(0, 1000), normalize=st.sampled_from(["standard", "unit"]))
+def test_normalisation_is_fitted_on_training_rows_alone(seed: int, normalize: str) -> None:
+    """Whatever test and validation rows hold, the training tensors stay bit for bit the same."""
+    raw = as_raw((np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2))
+    where = cut(replace(raw, features=np.arange(40.0)[:, None]), split_seed=seed)
+    changed = raw.features.copy()
+    changed[rows(where.test) + rows(where.val)] *= 1e6
+    before = cut(raw, split_seed=seed, normalize=normalize)
+    after = cut(replace(raw, features=changed), split_seed=seed, normalize=normalize)
+    assert torch.equal(before.train.x, after.train.x)
+    assert not torch.equal(before.test.x, after.test.x)
+
+
+@pytest.mark.parametrize(("normalize", "scaler"), [("standard", StandardScaler), ("unit", MinMaxScaler)])
+def test_features_are_normalised_as_scikit_learn_does(normalize: str, scaler: Any) -> None:
+    """Each feature by its own figures of the training split; constant ones become 0."""
+    rng = np.random.default_rng(0)
+    features = rng.normal([0, 1e6, 3], [1, 5, 1e-3], size=(200, 3))
+    raw = as_raw((np.concatenate([features, np.full((200, 1), 0.1)], axis=1), np.arange(200) % 4))
+    plain, scaled = cut(raw, dtype=torch.float64), cut(raw, normalize=normalize, dtype=torch.float64)
+    reference = scaler().fit(plain.train.x.numpy())
+    assert scaled.val is not None
+    assert plain.val is not None
+    for ours, theirs in ((scaled.train, plain.train), (scaled.val, plain.val), (scaled.test, plain.test)):
+        np.testing.assert_allclose(ours.x.numpy(), reference.transform(theirs.x.numpy()), rtol=1e-7, atol=1e-9)
+    assert (scaled.train.x[:, 3] == 0).all()
+
+
+def images(num: int = 60, channels: int = 3) -> RawData:
+    """Random bytes that are not alike from channel to channel, with a test set of their own."""
+    rng = np.random.default_rng(0)
+    top = np.array([256, 128, 32])[:channels, None, None]
+    train, test = ((rng.random((n, channels, 4, 5)) * top).astype(np.uint8) for n in (num, 20))
+    labels = np.arange(num) % 3
+    return as_raw(RawData(train, labels, 3, full_scale=255.0, test_features=test, test_labels=labels[:20]))
+
+
+def test_images_have_one_mean_and_deviation_for_each_channel() -> None:
+    """The training images have mean 0 and deviation 1 in every channel; the test images get the same map."""
+    raw = images()
+    splits = cut(raw, normalize="standard")
+    np.testing.assert_allclose(splits.train.x.mean(dim=(0, 2, 3)), 0, atol=1e-6)
+    np.testing.assert_allclose(splits.train.x.std(dim=(0, 2, 3), correction=0), 1, rtol=1e-6)
+    plain = cut(raw)
+    mean = plain.train.x.mean(dim=(0, 2, 3), keepdim=True)
+    deviation = plain.train.x.std(dim=(0, 2, 3), correction=0, keepdim=True)
+    torch.testing.assert_close(splits.test.x, (plain.test.x - mean) / deviation)
+
+
+def test_unit_divides_images_by_their_full_scale() -> None:
+    """A pixel of 255 becomes 1 even where no image is that bright."""
+    raw = images()
+    expected = torch.from_numpy(raw.test_features) / 255
+    torch.testing.assert_close(cut(raw, normalize="unit").test.x, expected)
+
+
+def test_own_test_set_is_kept_whole() -> None:
+    """Where the dataset brings its own test set, limit, noise and fractions are of the training part."""
+    raw = images()
+    splits = cut(raw, val_fraction=0.25, limit=40, label_noise=1.0)
+    assert splits.val is not None
+    assert (30, 10, 20) == (len(splits.train), len(splits.val), len(splits.test))
+    assert raw.test_labels is not None
+    assert raw.test_labels.tolist() == splits.test.y.tolist()
+    assert (3, 4, 5) == splits.shape
+
+
+@pytest.mark.parametrize(("dtype", "kept"), [(torch.float32, torch.float32), (torch.bfloat16, torch.bfloat16)])
+def test_tensors_have_the_dtype_asked_for(dtype: torch.dtype, kept: torch.dtype) -> None:
+    """Features come in the given precision, labels as int64."""
+    splits = cut(images(), dtype=dtype)
+    assert (kept, torch.int64) == (splits.train.x.dtype, splits.train.y.dtype)
+
+
+@pytest.mark.parametrize("limit", [13, 33, 60, 10**6])
+def test_limit_keeps_the_classes_in_proportion(limit: int) -> None:
+    """At most `limit` samples are kept, each class in proportion to within one sample."""
+    counts = np.array([60, 30, 30])
+    splits = cut(numbered(counts.tolist()), val_fraction=0.2, limit=limit)
+    assert splits.val is not None
+    kept = torch.cat([splits.train.y, splits.val.y, splits.test.y])
+    assert min(limit, 120) == len(kept)
+    assert (np.abs(np.bincount(kept) - len(kept) * counts / 120) < 1).all()
+
+
+def test_label_noise_replaces_training_labels_by_others() -> None:
+    """The share of training labels is exact, each replaced by one of the other classes alike; the rest is untouched."""
+    raw = numbered([1000, 1000, 1000, 1000])
+    noisy = cut(raw, label_noise=0.3)
+    true = raw.labels[rows(noisy.train)]
+    wrong = noisy.train.y.numpy() != true
+    assert round(0.3 * len(true)) == wrong.sum()
+    steps = np.bincount((noisy.train.y.numpy() - true)[wrong] % 4, minlength=4)
+    np.testing.assert_allclose(steps[1:], wrong.sum() / 3, rtol=0.15)
+    for part in (noisy.val, noisy.test):
+        assert part is not None
+        assert raw.labels[rows(part)].tolist() == part.y.tolist()
+    assert raw.labels.tolist() == numbered([1000, 1000, 1000, 1000]).labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("counts", "options", "message"),
+    [
+        ([20, 2], {}, "class '1' has 2 of the 22 samples, too few for 3 splits; every class needs 3"),
+        ([200, 30], {"limit": 10}, "class '1' has 1 of the 10 samples"),
+        ([1, 20], {"val_fraction": 0.0}, "class '0' has 1 of the 21 samples, too few for 2 splits"),
+        ([4, 4], {"val_fraction": 0.01}, "val_fraction 0.01 of 8 samples is none"),
+        ([4, 4], {"test_fraction": 0.0}, "test_fraction 0 of 8 samples is none"),
+        ([4, 4], {"val_fraction": 0.5, "test_fraction": 0.5}, "leave too little to train on"),
+        ([4, 4], {"test_fraction": None}, "has no test set; give a test_fraction"),
+    ],
+)
+def test_split_that_cannot_be_is_refused(counts: list[int], options: dict[str, Any], message: str) -> None:
+    """An empty split or a class too small for the splits is named."""
+    with pytest.raises(DataError, match=message):
+        cut(numbered(counts), **options)
+
+
+def test_test_fraction_beside_an_own_test_set_is_refused() -> None:
+    """A dataset that brings its test set takes no other."""
+    with pytest.raises(DataError, match="brings its own test set; leave test_fraction out"):
+        cut(images(), test_fraction=0.2)
+
+
+def test_class_without_samples_is_allowed() -> None:
+    """Classes that the data knows but does not hold need no members in any split."""
+    raw = as_raw((np.arange(40.0)[:, None], np.arange(40) % 2 * 2))
+    assert (3, {0, 2}) == (raw.num_classes, set(cut(raw).train.y.tolist()))
