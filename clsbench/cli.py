@@ -252,11 +252,11 @@ def _failed(message: str, code: int) -> int:
 
 
 def _prepare_streams() -> None:
-    """Make printing safe: a closed stream fails when it is written to, and no character is unknown."""
+    """Make printing safe: a closed stdout fails when it is written to, and no character is unknown."""
     if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open()  # opened for reading: writing to it fails
+        sys.stdout = _nowhere("r")  # opened for reading: writing to it fails
     if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w")
+        sys.stderr = _nowhere("w")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -266,6 +266,10 @@ def _console(stream: Any) -> Console:
     from rich.console import Console
 
     return Console(file=stream, highlight=False, markup=False, emoji=False)
+
+
+def _nowhere(mode: str) -> Any:
+    return open(os.devnull, mode)  # noqa: SIM115 - it stays open, as a standard stream does
 
 
 @contextmanager
@@ -283,7 +287,7 @@ def _print(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        sys.stdout = Path(os.devnull).open("w")
+        sys.stdout = _nowhere("w")
         if not isinstance(error, BrokenPipeError):
             what = error.strerror or "it is closed"
             raise RunError(f"standard output cannot be written: {what}; what was trained is kept") from error

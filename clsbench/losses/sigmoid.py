@@ -28,9 +28,11 @@ def bce(logits: Tensor, targets: Tensor, *, outputs: Literal[1] | None = None, r
     The gradient on a logit is s - y. `outputs`: one per class, or 1 for two classes. `reduction`: sum over
     the outputs, their mean, or half the sum.
     """
-    y = _answers(targets, logits)
-    # log(1 + e^z) - y z, written so that neither large nor small logits overflow.
-    terms = logits.clamp_min(0) - y * logits + (-logits.abs()).exp().log1p()
+    from torch.nn.functional import logsigmoid
+
+    # log s where the answer is yes and log(1 - s) = log sigma(-z) where it is no: exact in both tails.
+    sides = 2 * _answers(targets, logits) - 1
+    terms = -logsigmoid(sides * logits)
     return over_outputs(terms, reduction)
 
 

@@ -37,8 +37,8 @@ def mlp(
     """A multi-layer perceptron.
 
     Per entry of `hidden` an affine map, batch normalisation if asked, the activation, and dropout if asked;
-    then an affine map to the logits. A batch of one sample (the last of an epoch may be one) is not normalised by its own deviation, which
-    is zero, but by the running statistics.
+    then an affine map to the logits. A batch of one sample (the last of an epoch may be one) has no
+    deviation to be normalised by: it is normalised by the running statistics.
     """
     from torch import nn
 
