@@ -6,6 +6,8 @@ from statistics import fmean
 import matplotlib as mpl
 import pytest
 
+from clsbench.errors import RunError
+
 from clsbench.report.figures import draw, save
 
 METRICS = ("train_nll", "test_accuracy", "test_nll", "stuck_share")
@@ -127,14 +129,14 @@ def test_the_users_own_matplotlib_settings_neither_matter_nor_change(tmp_path):
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
-    """When a file cannot be replaced the old one stays, and nothing else is left behind."""
+    """When a file cannot be replaced the old one stays, nothing else is left behind, and the error says why."""
     (tmp_path / "curves.png").write_text("old")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("clsbench.report.figures.os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(RunError, match="no space left"):
         save(draw(*run_of(["a"])), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
     assert (tmp_path / "curves.png").read_text() == "old"
