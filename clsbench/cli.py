@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
-import json
-import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -18,10 +15,9 @@ from typer.core import TyperGroup
 
 from clsbench import __version__
 from clsbench.errors import ClsbenchError, ConfigError, RunError
+from clsbench.report.streams import ReaderLeft, console_on, prepare_streams, stdout_told, whole_page, write, write_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from clsbench.experiment import Result
 
 
@@ -29,17 +25,35 @@ if TYPE_CHECKING:
 UsageProblem: Any = typer.BadParameter.__bases__[0].__bases__[0]
 
 
+class Interrupted(ClsbenchError):
+    """Ctrl-C."""
+
+    exit_code = 130
+
+
 class _Group(TyperGroup):
     """Turns every failure of a verb into one line on stderr and an exit code."""
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
-        _prepare_streams()
+        prepare_streams()
         sys.exit(_exit_code(lambda: super(_Group, self).main(*args, **{**kwargs, "standalone_mode": False})))
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with stdout_told():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            with stdout_told():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            # Typer would leave without a word.
+            kept = _where_the_trace_is(stop)
+            raise Interrupted("interrupted" + (f"; the finished epochs are kept, {kept}" if kept else "")) from stop
 
 
 app = typer.Typer(
     cls=_Group,
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -60,10 +74,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing els
 
 
 @app.callback(invoke_without_command=True)
-def _main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _main(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
     if version:
-        _print(f"clsbench {__version__}\n")
+        write(f"clsbench {__version__}\n")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        write(context.get_help() + "\n")
 
 
 @app.command()
@@ -82,7 +100,7 @@ def run(
     from clsbench.report.progress import Progress, watcher
 
     asked = experiment.read(config, overrides or ())
-    with Progress(_console(sys.stderr), make_plan(asked).num_trial_epochs, quiet=quiet) as progress:
+    with Progress(console_on(sys.stderr), make_plan(asked).num_trial_epochs, quiet=quiet) as progress:
         result = experiment.run(asked, output=output, watch=watcher(progress))
     _show([result], as_json)
 
@@ -97,7 +115,7 @@ def check(config: Config, overrides: Overrides = None, plugin: Plugins = None) -
     from clsbench.report.listing import show_plan
 
     plan = make_plan(experiment.read(config, overrides or ()))
-    with _results() as console:
+    with whole_page() as console:
         show_plan(console, plan, len(plan.stacks(catalogue)))
 
 
@@ -124,6 +142,7 @@ def report(
     if png is not None:
         for result in results:
             folder = png if len(results) == 1 else png / result.directory.parent.name / result.directory.name
+            _make(folder)
             experiment.draw(result, folder)
     if table is not None:
         _write_csv(table, results)
@@ -143,24 +162,26 @@ def list_(
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
-    """List datasets, models, losses, optimizers and metrics, or the options of one."""
+    """List what there is to choose from, or the options of one."""
     _load_plugins(plugin)
     import clsbench.experiment  # noqa: F401 - registers all that there is
-    from clsbench.registry import KINDS, catalogue, suggestion
-    from clsbench.report.listing import catalogue_data, kind_named, show_component, show_kinds
+    from clsbench.registry import KINDS, catalogue, nearest
+    from clsbench.report.listing import catalogue_data, kind_named, plural, show_component, show_kinds
 
     kind = kind_named(what) if what else None
     kinds = [kind] if kind else KINDS
     components = [component for k in kinds for component in catalogue.all(k)]
     if what and not kind:
-        known = [*(c.name for c in components), *(alias for c in components for alias in c.aliases)]
+        known = [*map(plural, KINDS), *(c.name for c in components), *(a for c in components for a in c.aliases)]
         components = [c for c in components if what in (c.name, *c.aliases)]
         if not components:
-            raise ConfigError(f"unknown name {what!r}; {suggestion(what, known)}")
+            near = nearest(what, known)
+            hint = f"did you mean {near!r}?" if near else "`clsbench list` shows all there are"
+            raise ConfigError(f"unknown name {what!r}; {hint}")
     if as_json:
-        _print(json.dumps(catalogue_data(components), indent=2) + "\n")
+        write_json(catalogue_data(components))
         return
-    with _results() as console:
+    with whole_page() as console:
         if what and not kind:
             for component in components:
                 show_component(console, component)
@@ -173,7 +194,7 @@ def explain(
     logits: Annotated[str, typer.Option(metavar="Z0,Z1,...", help="One logit per class.", show_default=False)],
     target: Annotated[int, typer.Option(metavar="N", help="The true class, numbered from 0.", show_default=False)],
 ) -> None:
-    """Show one sample under every loss: probabilities, margin, values and gradients."""
+    """Show one sample under every loss, with gradients."""
     values = _numbers(logits)
     if not 0 <= target < len(values):
         raise ConfigError(f"--target: must be a class number from 0 to {len(values) - 1}, got {target}")
@@ -182,7 +203,7 @@ def explain(
     from clsbench.registry import catalogue
     from clsbench.report.listing import show_explanation
 
-    with _results() as console:
+    with whole_page() as console:
         show_explanation(console, explained(values, target, catalogue))
 
 
@@ -200,7 +221,7 @@ def init(file: Annotated[Path, typer.Argument(help="The file to write.")] = Path
         raise ConfigError(
             f"{file} cannot be written: {error.strerror}; give another name: clsbench init FILE"
         ) from None
-    _print(f"wrote {file}; next: clsbench run {file}\n")
+    write(f"wrote {file}; next: clsbench run {file}\n")
 
 
 @app.command()
@@ -212,11 +233,11 @@ def download(
         str | None, typer.Option(help="Where to put it; by default the user's cache.", show_default=False)
     ] = None,
 ) -> None:
-    """Fetch a dataset now, so that later runs need no network."""
+    """Fetch a dataset, so that later runs need no network."""
     from clsbench.data.vision import fetch
 
     folder = fetch(dataset, data_dir, progress=sys.stderr.isatty())
-    _print(f"{dataset} is in {folder}\n")
+    write(f"{dataset} is in {folder}\n")
 
 
 def main() -> NoReturn:
@@ -229,78 +250,48 @@ def _exit_code(verb: Callable[[], Any]) -> int:
     try:
         code = verb()
         return code if isinstance(code, int) else 0
+    except ReaderLeft:
+        return 0
+    except ConfigError as error:
+        return _failed(error.exit_code, *error.mistakes)
     except ClsbenchError as error:
-        return _failed(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        return _failed("interrupted; the finished epochs are kept in the run directory", 130)
+        return _failed(error.exit_code, str(error))
     except Exception as error:
         if isinstance(error, UsageProblem):
-            return _failed(f"{error.format_message().rstrip('.')}; see clsbench --help", 2)
-        note = next(iter(getattr(error, "__notes__", [])), None)
-        if note is None:
+            return _failed(2, _in_one_line(f"{error.format_message().rstrip('.')}; see clsbench --help"))
+        where = _where_the_trace_is(error)
+        if where is None:
             traceback.print_exc()
-        where = note or "the trace is above"
-        return _failed(f"a bug: {type(error).__name__}: {error}; {where}; please report it", 1)
+        what = _in_one_line(f"{type(error).__name__}: {error}")
+        return _failed(1, f"a bug: {what}; {where or 'the trace is above'}; please report it")
 
 
-def _failed(message: str, code: int) -> int:
+def _where_the_trace_is(error: BaseException) -> str | None:
+    """`the trace is in FILE`, which a run adds to whatever ends it; other libraries add notes too."""
+    return next((note for note in getattr(error, "__notes__", ()) if note.startswith("the trace is in ")), None)
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _failed(code: int, *mistakes: str) -> int:
     from clsbench.report.text import printable
 
-    for line in message.splitlines():
-        print(f"error: {printable(line, sys.stderr.encoding)}", file=sys.stderr)
+    with suppress(OSError):  # the exit code tells it, too
+        for mistake in mistakes:
+            print(f"error: {printable(mistake, sys.stderr.encoding)}", file=sys.stderr)
     return code
-
-
-def _prepare_streams() -> None:
-    """Make printing safe: a closed stdout fails when it is written to, and no character is unknown."""
-    if sys.stdout is None:
-        sys.stdout = _nowhere("r")  # opened for reading: writing to it fails
-    if sys.stderr is None:
-        sys.stderr = _nowhere("w")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _console(stream: Any) -> Console:
-    from rich.console import Console
-
-    return Console(file=stream, highlight=False, markup=False, emoji=False)
-
-
-def _nowhere(mode: str) -> Any:
-    return open(os.devnull, mode)  # noqa: SIM115 - it stays open, as a standard stream does
-
-
-@contextmanager
-def _results() -> Iterator[Console]:
-    """A console whose output is written when it is complete, so that a broken stream costs no result."""
-    console = _console(sys.stdout)
-    with console.capture() as captured:
-        yield console
-    _print(captured.get())
-
-
-def _print(text: str) -> None:
-    """Write results to stdout. A reader that has gone away (`| head`) is no failure; a full disk is."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        sys.stdout = _nowhere("w")
-        if not isinstance(error, BrokenPipeError):
-            what = error.strerror or "it is closed"
-            raise RunError(f"standard output cannot be written: {what}; what was trained is kept") from error
 
 
 def _show(results: list[Result], as_json: bool) -> None:
     if as_json:
         summaries = [result.summary for result in results]
-        _print(json.dumps(summaries[0] if len(summaries) == 1 else summaries, indent=2, ensure_ascii=False) + "\n")
+        write_json(summaries[0] if len(summaries) == 1 else summaries)
         return
     from clsbench.report.terminal import show_run
 
-    with _results() as console:
+    with whole_page() as console:
         for result in results:
             show_run(console, result.records, result.summary, [str(path) for path in _kept(result.directory)])
 
@@ -310,10 +301,18 @@ def _kept(directory: Path) -> list[Path]:
     return [directory / name for name in names if (directory / name).exists()]
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder} cannot be made: {error.strerror}; give another DIR") from error
+
+
 def _write_csv(path: Path, results: list[Result]) -> None:
     try:
         with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, ["run", *results[0].records[0]])
+            columns = dict.fromkeys(key for result in results for record in result.records for key in record)
+            writer = csv.DictWriter(file, ["run", *columns])
             writer.writeheader()
             for result in results:
                 writer.writerows({"run": str(result.directory), **record} for record in result.records)
@@ -330,12 +329,13 @@ def _load_plugins(paths: list[Path] | None) -> None:
 
 
 def _numbers(text: str) -> list[float]:
+    from clsbench.config.yaml_text import shown
+
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
-        raise ConfigError(
-            f"--logits: must be numbers with commas between, got {text!r}; as in --logits=2,3,5,0"
-        ) from None
+        values = []
     if len(values) < 2 or not all(abs(value) < float("inf") for value in values):
-        raise ConfigError("--logits: must be at least two finite numbers, as in --logits=2,3,5,0")
+        rule = "must be at least two finite numbers with commas between"
+        raise ConfigError(f"--logits: {rule}, got {shown(text)}; as in --logits=2,3,5,0")
     return values

@@ -17,6 +17,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
@@ -58,7 +59,7 @@ class Option:
         return self.default is inspect.Parameter.empty
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Component:
     """A registered factory and what is known of it without calling it."""
 
@@ -116,7 +117,7 @@ class Registry:
         """
         known = self._canonical[kind]
         if name not in known:
-            raise UnknownName(f"unknown {kind} {name!r}; {suggestion(name, known)}")
+            raise UnknownName(f"unknown {kind} {name!r}; {suggestion(name, known, self._components[kind])}")
         return self._components[kind][known[name]]
 
     def all(self, kind: Kind) -> tuple[Component, ...]:
@@ -124,14 +125,18 @@ class Registry:
         return tuple(self._components[kind].values())
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'?` where something known is near to `name`, else the list of what is known."""
-    names = list(known)
-    folded = {n.lower().replace("-", "_"): n for n in reversed(names)}  # a name wins over its alias
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """What is known and close enough to `name` to be what was meant."""
+    folded = {n.lower().replace("-", "_"): n for n in reversed(list(known))}  # a name wins over its alias
     near = difflib.get_close_matches(name.lower().replace("-", "_"), folded, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {folded[near[0]]!r}?"
-    return f"one of {', '.join(names)}"
+    return folded[near[0]] if near else None
+
+
+def suggestion(name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:
+    """`did you mean 'x'?` where something known is near to `name`, else the list of what is `listed`, or known."""
+    known = list(known)
+    near = nearest(name, known)
+    return f"one of {', '.join(listed or known)}" if near is None else f"did you mean {near!r}?"
 
 
 catalogue = Registry()
@@ -199,11 +204,28 @@ def load_plugin(path: Path) -> None:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # the options' annotations are looked up there
+    sys.modules[name] = module  # dataclasses and pickle look it up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise ConfigError(f"plugin {path}: {type(error).__name__}: {error}; mend the file") from error
+    except FileNotFoundError as error:
+        if path.exists():
+            raise _broken(path, error) from error
+        raise ConfigError(f"plugin {path}: no such file; give a Python file") from None
+    except (Exception, SystemExit) as error:
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: BaseException) -> ConfigError:
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return ConfigError(f"plugin {path}{_line_in(path, error)}: {what}; mend the file")
+
+
+def _line_in(path: Path, error: BaseException) -> str:
+    """`:LINE` of the file that an error came by, where that is known."""
+    if isinstance(error, SyntaxError):
+        return f":{error.lineno}" if error.filename == str(path) else ""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f":{lines[-1]}" if lines else ""
 
 
 def load_installed_plugins() -> None:
@@ -231,5 +253,6 @@ def _registers(kind: Kind, name: str, aliases: tuple[str, ...], **facts: Any) ->
 def _evaluated(annotation: Any, factory: Callable[..., Any]) -> Any:
     # Only the options' annotations are evaluated: those of tensors name types that are not imported yet.
     if isinstance(annotation, str):
-        return eval(annotation, vars(sys.modules[factory.__module__]))
+        # Not the globals of the module by name: two plugins in two folders may have one name.
+        return eval(annotation, inspect.unwrap(factory).__globals__)
     return annotation

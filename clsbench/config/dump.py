@@ -22,6 +22,8 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 def _is_plain(text: str) -> bool:
+    if not text.isprintable():  # PyYAML would fold what Unicode calls a line's end
+        return False
     try:
         return scalar(text) == text
     except Surprise:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -100,24 +101,29 @@ def make_plan(experiment: Experiment) -> Plan:
     Raises:
         ConfigError: the grid is too large, or two arms have one name.
     """
-    _check_size(experiment)
+    mistake = plan_mistake(experiment)
+    if mistake is not None:
+        raise ConfigError(mistake)
     arms = tuple(_arms(experiment))
-    for earlier, later in itertools.pairwise(sorted(arms, key=lambda arm: arm.name)):
-        if earlier.name == later.name:
-            raise ConfigError(f"two arms are called {earlier.name!r}; give their entries distinct labels")
     numbered = enumerate(itertools.product(arms, experiment.train.seed_list))
     return Plan(experiment, arms, tuple(Trial(number, arm, seed) for number, (arm, seed) in numbered))
 
 
-def _check_size(experiment: Experiment) -> None:
+def plan_mistake(experiment: Experiment) -> str | None:
+    """Why an experiment cannot be multiplied out; None where it can."""
+    size = _most_trials(experiment)
+    if size > MAX_TRIALS:
+        return f"the grid has up to {size:,} trials; the limit is {MAX_TRIALS:,}: sweep less, or fewer seeds"
+    names = Counter(arm.name for arm in _arms(experiment))
+    name, times = names.most_common(1)[0]
+    return None if times == 1 else f"{times} arms are called {name!r}; give their entries distinct labels"
+
+
+def _most_trials(experiment: Experiment) -> int:
     swept = math.prod(len(values) for values in _optimizer_values(experiment.optimizer, None).values())
     scales = sum(len(model.init.scale) for model in experiment.model)
-    size = len(experiment.dataset) * scales * len(experiment.train.batch_size) * len(experiment.loss)
-    size *= swept * experiment.train.num_seeds
-    if size > MAX_TRIALS:
-        raise ConfigError(
-            f"the grid has up to {size:,} trials; the limit is {MAX_TRIALS:,}: sweep less, or fewer seeds"
-        )
+    grounds = len(experiment.dataset) * scales * len(experiment.train.batch_size)
+    return grounds * len(experiment.loss) * swept * experiment.train.num_seeds
 
 
 def _arms(experiment: Experiment) -> Iterator[Arm]:
@@ -125,10 +131,10 @@ def _arms(experiment: Experiment) -> Iterator[Arm]:
     grounds = itertools.product(experiment.dataset, scales, experiment.train.batch_size)
     for comparison, (dataset, (model, scale), batch_size) in enumerate(grounds):
         ground = {
-            "dataset": dataset.title if len(experiment.dataset) > 1 else None,
-            "model": model.title if len(experiment.model) > 1 else None,
-            "scale": scale if len(model.init.scale) > 1 else None,
-            "batch_size": batch_size if len(experiment.train.batch_size) > 1 else None,
+            **({"dataset": dataset.title} if len(experiment.dataset) > 1 else {}),
+            **({"model": model.title} if len(experiment.model) > 1 else {}),
+            **({"scale": scale} if len(model.init.scale) > 1 else {}),
+            **({"batch_size": batch_size} if len(experiment.train.batch_size) > 1 else {}),
         }
         for loss in experiment.loss:
             values = _optimizer_values(experiment.optimizer, loss.lr)
@@ -146,7 +152,7 @@ def _optimizer_values(optimizer: OptimizerConfig, own_lr: float | None) -> dict[
 
 
 def _arm_name(label: str, swept: Mapping[str, Any]) -> str:
-    parts = [f"{key}={_as_json(value)}" for key, value in sorted(swept.items()) if value is not None]
+    parts = [f"{key}={_as_json(value)}" for key, value in sorted(swept.items())]
     return " ".join([label, *parts])
 
 

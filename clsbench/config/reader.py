@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path as FilePath
-from typing import Any, cast
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from clsbench.config.plan import plan_mistake
 from clsbench.config.schema import (
     DEFAULT_ENTRIES,
     DatasetEntry,
@@ -18,12 +19,12 @@ from clsbench.config.schema import (
     OptimizerConfig,
     entry_type,
 )
+from clsbench.config.wording import UNKNOWN_KEY, Mistake, mistakes_of
 from clsbench.config.yaml_text import Document, Path, Position, parse, shown
 from clsbench.errors import ConfigError
-from clsbench.registry import Kind, Problem, Registry, UnknownName, suggestion
+from clsbench.registry import Kind, Problem, Registry, UnknownName, nearest, suggestion
 
-UNKNOWN_KEY = "unknown key"
-Mistake = tuple[Path, str]  # where in the tree, what is wrong and a hint
+ENTRY_KINDS: tuple[Kind, ...] = ("dataset", "model", "loss")
 
 
 def read_file(path: FilePath, overrides: Sequence[str], catalogue: Registry) -> Experiment:
@@ -49,7 +50,9 @@ def read_text(text: str, source: str, overrides: Sequence[str], catalogue: Regis
     experiment, mistakes = build(document.value, catalogue)
     known = {path for _, path, _ in document.mistakes}
     located = document.mistakes + [
-        (_position(document, path, text, source), path, text) for path, text in mistakes if path not in known
+        (_position(document, path, text, source), path, text)
+        for path, text in mistakes
+        if not any(path[:length] in known for length in range(1, len(path) + 1))
     ]
     if experiment is None or located:
         located.sort(key=lambda mistake: (mistake[0].source != source, mistake[0]))
@@ -65,32 +68,36 @@ def read_mapping(tree: Mapping[str, Any], catalogue: Registry) -> Experiment:
     """
     experiment, mistakes = build(tree, catalogue)
     if experiment is None:
-        raise ConfigError(*(f"{_dotted(path)}: {text}" if path else text for path, text in mistakes))
+        raise ConfigError(*(_under(path, text) for path, text in mistakes))
     return experiment
 
 
 def build(tree: Mapping[str, Any], catalogue: Registry) -> tuple[Experiment | None, list[Mistake]]:
     """Validate plain data section by section; the experiment is None where there are mistakes."""
     mistakes: list[Mistake] = []
-    parts: dict[str, Any] = {}
     for key in tree:
-        if key not in Experiment.model_fields:
-            mistakes.append(((key,), f"{UNKNOWN_KEY}; {suggestion(str(key), Experiment.model_fields)}"))
-    kinds: tuple[Kind, ...] = ("dataset", "model", "loss")
-    for kind in kinds:
-        parts[kind] = _entries(kind, tree.get(kind, DEFAULT_ENTRIES[kind]), catalogue, mistakes)
+        if not isinstance(key, str):
+            mistakes.append(((), f"a key must be text, got {shown(key)}"))
+        elif key not in Experiment.model_fields:
+            mistakes.append(((key,), f"{UNKNOWN_KEY}; {suggestion(key, Experiment.model_fields)}"))
+    found: dict[Kind, dict[Path, Entry]] = {}
+    for kind in ENTRY_KINDS:
+        found[kind] = _entries(kind, tree.get(kind, DEFAULT_ENTRIES[kind]), catalogue, mistakes)
+    mistakes += _misfits(found["dataset"].values(), found["model"] | found["loss"], catalogue)
+    parts: dict[str, Any] = {kind: tuple(entries.values()) for kind, entries in found.items()}
+    parts["optimizer"] = _optimizer(tree.get("optimizer", {}), catalogue, mistakes)
     rest = {key: value for key, value in tree.items() if key in Experiment.model_fields and key not in parts}
     try:
         experiment = Experiment.model_validate({**rest, **parts})
     except ValidationError as error:
-        return None, mistakes + [m for m in _mistakes_of(error, Experiment) if m[0][0] not in parts]
-    if not mistakes:
-        mistakes = [*_optimizer_mistakes(experiment.optimizer, catalogue), *_misfits(experiment, catalogue)]
+        return None, mistakes + [m for m in mistakes_of(error, Experiment) if m[0][0] not in parts]
+    if not mistakes and (reason := plan_mistake(experiment)) is not None:
+        mistakes.append(((), reason))
     return (None if mistakes else experiment), mistakes
 
 
-def _entries(kind: Kind, value: Any, catalogue: Registry, mistakes: list[Mistake]) -> tuple[Entry, ...]:
-    entries = []
+def _entries(kind: Kind, value: Any, catalogue: Registry, mistakes: list[Mistake]) -> dict[Path, Entry]:
+    entries: dict[Path, Entry] = {}
     items = value if isinstance(value, list | tuple) else [value]
     if not items:
         mistakes.append(((kind,), f"an empty list; give at least one {kind}"))
@@ -98,8 +105,8 @@ def _entries(kind: Kind, value: Any, catalogue: Registry, mistakes: list[Mistake
         path: Path = (kind, index) if isinstance(value, list | tuple) else (kind,)
         entry = _entry(kind, item, path, catalogue, mistakes)
         if entry is not None:
-            entries.append(entry)
-    return tuple(entries)
+            entries[path] = entry
+    return entries
 
 
 def _entry(kind: Kind, item: Any, path: Path, catalogue: Registry, mistakes: list[Mistake]) -> Entry | None:
@@ -118,7 +125,7 @@ def _entry(kind: Kind, item: Any, path: Path, catalogue: Registry, mistakes: lis
     try:
         entry = entry_type(component).model_validate({**named, "name": component.name})
     except ValidationError as error:
-        mistakes.extend(((*path, *where), text) for where, text in _mistakes_of(error, entry_type(component)))
+        mistakes.extend(((*path, *where), text) for where, text in mistakes_of(error, entry_type(component)))
         return None
     if not isinstance(entry, DatasetEntry):
         return entry
@@ -143,6 +150,16 @@ def _with_fractions(entry: DatasetEntry, problem: Problem, path: Path, mistakes:
     return entry
 
 
+def _optimizer(value: Any, catalogue: Registry, mistakes: list[Mistake]) -> OptimizerConfig:
+    try:
+        optimizer = OptimizerConfig.model_validate(value)
+    except ValidationError as error:
+        mistakes.extend((("optimizer", *where), text) for where, text in mistakes_of(error, OptimizerConfig))
+        return OptimizerConfig()
+    mistakes.extend(_optimizer_mistakes(optimizer, catalogue))
+    return optimizer
+
+
 def _optimizer_mistakes(optimizer: OptimizerConfig, catalogue: Registry) -> Iterable[Mistake]:
     try:
         catalogue.get("optimizer", optimizer.name)
@@ -156,15 +173,14 @@ def _optimizer_mistakes(optimizer: OptimizerConfig, catalogue: Registry) -> Iter
         yield ("optimizer", "nesterov"), "needs sgd with a momentum above 0"
 
 
-def _misfits(experiment: Experiment, catalogue: Registry) -> Iterable[Mistake]:
-    """Datasets, models and losses that do not fit one another, as far as is known before data is opened."""
-    for dataset in experiment.dataset:
+def _misfits(datasets: Iterable[Entry], served: Mapping[Path, Entry], catalogue: Registry) -> Iterable[Mistake]:
+    """Models and losses that do not fit a dataset, as far as is known before data is opened."""
+    for dataset in datasets:
         problem = catalogue.get("dataset", dataset.name).facts["poses"](**dataset.options)
-        for kind, entries in (("model", experiment.model), ("loss", experiment.loss)):
-            for index, entry in enumerate(cast(tuple[Entry, ...], entries)):
-                reason = misfit(dataset.name, problem, entry, catalogue)
-                if reason is not None:
-                    yield (kind, index), reason
+        for path, entry in served.items():
+            reason = misfit(dataset.name, problem, entry, catalogue)
+            if reason is not None:
+                yield path, reason
 
 
 def misfit(dataset: str, problem: Problem, entry: Entry, catalogue: Registry) -> str | None:
@@ -217,11 +233,13 @@ def _text_of(path: FilePath) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        hint = suggestion(path.name, [p.name for p in path.parent.glob("*.y*ml")] or ["`clsbench init` writes one"])
+        near = nearest(path.name, [file.name for file in path.parent.glob("*.y*ml")])
+        hint = f"did you mean {str(path.with_name(near))!r}?" if near else "`clsbench init` writes one to start from"
         raise ConfigError(f"{path}: no such file; {hint}") from None
     except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}:{line}:1: not UTF-8 text; save it as UTF-8") from None
+        before = error.object[: error.start].decode()
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        raise ConfigError(f"{path}:{line}:{column}: not UTF-8 text; save it as UTF-8") from None
     except (OSError, ValueError) as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ConfigError(f"{path}: cannot be read: {what}; give a YAML file") from None
@@ -239,38 +257,17 @@ def _position(document: Document, path: Path, text: str, source: str) -> Positio
     return document.values.get((), Position(1, 1, source))
 
 
-def _mistakes_of(error: ValidationError, model: type[BaseModel]) -> Iterable[Mistake]:
-    for detail in error.errors(include_url=False):
-        where, got = detail["loc"], detail["input"]
-        if detail["type"] == "extra_forbidden":
-            yield where, f"{UNKNOWN_KEY}; {suggestion(str(where[-1]), _fields_at(model, where[:-1]))}"
-        elif detail["type"] == "missing":
-            yield where, "must be given"
-        elif detail["type"] == "clsbench":
-            yield where, detail["msg"]
-        elif detail["type"] == "string_type":
-            yield where, f"must be text, got {shown(got)}; quote it if it is meant as text"
-        else:
-            message = detail["msg"].replace("Input should be", "must be")
-            yield where, f"{message[0].lower()}{message[1:]}, got {shown(got)}"
-
-
-def _fields_at(model: type[BaseModel], where: Path) -> Iterable[str]:
-    """The names that a section knows, `where` leading to it from `model`."""
-    for part in where:
-        annotation = model.model_fields[str(part)].annotation
-        assert isinstance(annotation, type)
-        assert issubclass(annotation, BaseModel)
-        model = annotation
-    return model.model_fields
-
-
 def _line(position: Position, path: Path, text: str) -> str:
-    return f"{position}: {_dotted(path)}: {text}" if path else f"{position}: {text}"
+    return f"{position}: {_under(path, text)}"
+
+
+def _under(path: Path, text: str) -> str:
+    return f"{_dotted(path)}: {text}" if any(isinstance(part, str) for part in path) else text
 
 
 def _dotted(path: Path) -> str:
-    return ".".join(str(part) for part in path if isinstance(part, str))
+    # A key of the user's own may hold a line break, and a mistake is one line.
+    return ".".join(part if part.isprintable() else shown(part) for part in path if isinstance(part, str))
 
 
 def _kind_of(value: Any) -> str:

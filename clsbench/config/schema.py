@@ -6,13 +6,16 @@ signature, to the keys that all entries share.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from annotated_types import Ge, Interval
+from annotated_types import Interval
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,13 +24,17 @@ from pydantic import (
     PlainValidator,
     SerializeAsAny,
     create_model,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from clsbench.config.yaml_text import shown
+from clsbench.config.yaml_text import is_text, shown
 from clsbench.registry import Component
 
 MAX_SEED = 2**32 - 1
+MAX_COUNT = 10**9
+MAX_THREADS = 1024
+LARGEST = sys.float_info.max
 
 T = TypeVar("T")
 
@@ -46,7 +53,7 @@ def _number(
     def check(value: Any) -> int | float | None:
         if value is None and nullable:
             return None
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
         if not is_number or not (above < value < below and value >= least):
             raise _mistake(f"must be {allowed}, got {shown(value)}")
         number: int | float = value
@@ -55,10 +62,15 @@ def _number(
     return check
 
 
-def _auto_or_count(value: Any) -> Any:
-    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-        return value
-    raise _mistake(f"must be auto or a whole number of at least 1, got {shown(value)}")
+def _auto_or_count(most: int) -> Callable[[Any], int | str]:
+    def check(value: Any) -> int | str:
+        is_count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+        if not is_count and value != "auto":
+            raise _mistake(f"must be auto or a whole number from 1 to {most}, got {shown(value)}")
+        chosen: int | str = value
+        return chosen
+
+    return check
 
 
 def _betas(value: Any) -> tuple[float, float]:
@@ -74,12 +86,19 @@ def _device(value: Any) -> str:
     raise _mistake(f"must be auto, cpu, cuda or cuda:N, got {shown(value)}")
 
 
+def _run_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", value):
+        rule = "must begin with a-z or 0-9 and go on with those, '.', '_' and '-', 100 characters at most"
+        raise _mistake(f"{rule}, got {shown(value)}")
+    return value
+
+
 Positive = Annotated[int | float, PlainValidator(_number(above=0))]
 NonNegative = Annotated[int | float, PlainValidator(_number(least=0))]
 Share = Annotated[int | float, PlainValidator(_number(least=0, below=1))]
 ShareOrNull = Annotated[int | float | None, PlainValidator(_number(least=0, below=1, nullable=True))]
 PositiveOrNull = Annotated[int | float | None, PlainValidator(_number(above=0, nullable=True))]
-AutoOrCount = Annotated[Literal["auto"] | int, PlainValidator(_auto_or_count)]
+Count = Annotated[int, Interval(ge=1, le=MAX_COUNT)]
 Betas = Annotated[tuple[float, float], BeforeValidator(_betas)]
 Device = Annotated[str, PlainValidator(_device)]
 
@@ -116,7 +135,7 @@ def _seeds(value: Any) -> Any:
 
 
 class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Entry(Frozen):
@@ -124,6 +143,14 @@ class Entry(Frozen):
 
     name: str
     label: str | None = Field(None, description="what it is called in names and legends; by default its name")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_written(cls, data: Any) -> Any:
+        for key, value in data.items() if isinstance(data, Mapping) else ():
+            if isinstance(value, str) and not is_text(value):
+                raise _mistake(f"{key}: {shown(value)} is no text: it holds half a character")
+        return data
 
     @property
     def title(self) -> str:
@@ -149,7 +176,7 @@ class DatasetEntry(Entry):
     )
     normalize: Literal["standard", "unit", "none"] = Field("standard", description="fitted on the training split")
     label_noise: Share = Field(0.0, description="share of the training labels replaced by another class")
-    limit: Annotated[int, Ge(1)] | None = Field(None, description="keep at most this many samples")
+    limit: Count | None = Field(None, description="keep at most this many samples")
 
 
 class Init(Frozen):
@@ -171,8 +198,8 @@ class LossEntry(Entry):
 
 class Schedule(Frozen):
     name: Literal["constant", "step", "cosine"] = Field("constant", description="how the rate goes on after warm-up")
-    warmup: Sweep[Annotated[int, Ge(0)]] = Field((0,), description="epochs of linear rise")
-    step: Sweep[Annotated[int, Ge(1)]] = Field((10,), description="epochs between the drops of `step`")
+    warmup: Sweep[Annotated[int, Interval(ge=0, le=MAX_COUNT)]] = Field((0,), description="epochs of linear rise")
+    step: Sweep[Count] = Field((10,), description="epochs between the drops of `step`")
     gamma: Sweep[Positive] = Field((0.1,), description="factor of each drop of `step`")
 
 
@@ -189,14 +216,18 @@ class OptimizerConfig(Frozen):
 
 
 class TrainConfig(Frozen):
-    epochs: Annotated[int, Ge(1)] = 20
-    batch_size: Sweep[Annotated[int, Ge(1)]] = (32,)
+    epochs: Count = 20
+    batch_size: Sweep[Count] = (32,)
     seeds: Annotated[int | tuple[int, ...], BeforeValidator(_seeds)] = Field(
         5, description="5 means 0..4; a list names them"
     )
     device: Device = Field("auto", description="auto, cpu, cuda, cuda:N")
-    threads: AutoOrCount = Field("auto", description="CPU threads of one operation")
-    stack: AutoOrCount = Field("auto", description="trials trained as one program")
+    threads: Annotated[Literal["auto"] | int, PlainValidator(_auto_or_count(MAX_THREADS))] = Field(
+        "auto", description="CPU threads of one operation"
+    )
+    stack: Annotated[Literal["auto"] | int, PlainValidator(_auto_or_count(MAX_COUNT))] = Field(
+        "auto", description="trials trained as one program"
+    )
 
     @property
     def seed_list(self) -> tuple[int, ...]:
@@ -210,7 +241,7 @@ class TrainConfig(Frozen):
 class Experiment(Frozen):
     """One YAML file, defaults filled in."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)] = "moons"
+    name: Annotated[str, AfterValidator(_run_name)] = "moons"
     dataset: Sweep[SerializeAsAny[DatasetEntry]]
     model: Sweep[SerializeAsAny[ModelEntry]]
     loss: Sweep[SerializeAsAny[LossEntry]]
@@ -226,6 +257,7 @@ ENTRY_TYPES: dict[str, type[Entry]] = {"dataset": DatasetEntry, "model": ModelEn
 DEFAULT_ENTRIES: Mapping[str, Any] = {"dataset": "moons", "model": "mlp", "loss": ["mse_softmax", "cross_entropy"]}
 
 
+@functools.cache  # entries of two types are never equal
 def entry_type(component: Component) -> type[Entry]:
     """The shared keys of a component's kind joined with the options of its own."""
     base = ENTRY_TYPES[component.kind]

@@ -83,8 +83,15 @@ def scalar(text: str) -> str | int | float | bool | None:
     return text
 
 
+def is_text(value: str) -> bool:
+    """Whether a string can be written to a file: one with half of a surrogate pair cannot."""
+    return not any("\ud800" <= char <= "\udfff" for char in value)
+
+
 def shown(value: Any, length: int = 60) -> str:
-    """A value as it would be written in Python, cut to a length fit for a message."""
+    """A value as it would be written in YAML or Python, cut to a length fit for a message."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int) and abs(value) > 10**length:
         return "a very large number"
     text = repr(value)
@@ -107,7 +114,14 @@ class _Composer:
         if len(text) > MAX_CHARACTERS:
             self._mistake(Position(1, 1, self._source), (), f"longer than {MAX_CHARACTERS} characters")
             return self.document
-        events = yaml.parse(text, Loader=yaml.SafeLoader)
+        try:
+            loader = yaml.SafeLoader(text)
+        except yaml.reader.ReaderError as error:
+            before = text[: error.position]
+            place = self._place(before.count("\n"), len(before) - before.rfind("\n") - 1)
+            self._mistake(place, (), f"the character {chr(error.character)!r} is not allowed in YAML")
+            return self.document
+        events = iter(loader.get_event, None)
         try:
             next(events)
             first = next(events)
@@ -123,10 +137,9 @@ class _Composer:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             self._mistake(self._at(mark), (), f"not valid YAML: {error.problem or error.context}")
-        except yaml.reader.ReaderError as error:
-            before = text[: error.position]
-            place = Position(before.count("\n") + 1, len(before) - before.rfind("\n"), self._source)
-            self._mistake(place, (), f"the character {chr(error.character)!r} is not allowed in YAML")
+        except (ValueError, OverflowError):
+            # PyYAML turns `"\\UFFFFFFFF"`, and a `%YAML` of 5,000 digits, into numbers that Python refuses.
+            self._mistake(self._at(loader.get_mark()), (), "not valid YAML: a number that is too large")
         return self.document
 
     def _node(self, event: Any, events: Any, path: Path) -> Any:
@@ -145,6 +158,9 @@ class _Composer:
         return self._mapping(events, path)
 
     def _scalar(self, event: Any, position: Position, path: Path) -> Any:
+        if not is_text(event.value):
+            self._mistake(position, path, f"{shown(event.value)} is no text: it holds half a character")
+            return ""
         if not event.implicit[0]:
             return event.value
         try:
@@ -161,6 +177,7 @@ class _Composer:
 
     def _mapping(self, events: Any, path: Path) -> dict[str, Any]:
         items: dict[str, Any] = {}
+        first_lines: dict[str, int] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             place = self._at(event.start_mark)
             if not isinstance(event, yaml.ScalarEvent) or event.anchor is not None or event.tag is not None:
@@ -170,14 +187,18 @@ class _Composer:
             if key == "<<":
                 self._refuse(place, path, "merge keys are not allowed; write the values out")
             if key in items:
-                self._mistake(place, inner, f"given twice; first on line {self.document.keys[inner].line}")
+                self._mistake(place, inner, f"given twice; first on line {first_lines[key]}")
+            first_lines.setdefault(key, place.line)
             self.document.keys[inner] = place
             items[key] = self._node(next(events), events, inner)
         return items
 
     def _at(self, mark: Any) -> Position:
-        column = mark.column + (self._column if mark.line == 0 else 1)
-        return Position(mark.line + self._line, column, self._source)
+        return self._place(mark.line, mark.column)
+
+    def _place(self, line: int, column: int) -> Position:
+        """A place in the source, from line and column in this text, counted from 0."""
+        return Position(line + self._line, column + (self._column if line == 0 else 1), self._source)
 
     def _mistake(self, position: Position, path: Path, text: str) -> None:
         self.document.mistakes.append((position, path, text))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def show_kinds(console: Console, kinds: Sequence[Kind], catalogue: Registry) -> None:
     """Every component of the kinds, a line each."""
     for kind in kinds:
-        _print(console, _plural(kind), bold=True)
+        _print(console, plural(kind), bold=True)
         table = _columns()
         for component in catalogue.all(kind):
             table.add_row(f"  {component.name}", Text(component.summary))
@@ -64,7 +64,7 @@ def catalogue_data(components: Sequence[Component]) -> list[dict[str, Any]]:
 
 def kind_named(text: str) -> Kind | None:
     """The kind that a user calls `losses`, `loss`, `dataset`, ...; None where there is none."""
-    return next((kind for kind in KINDS if text in (kind, _plural(kind))), None)
+    return next((kind for kind in KINDS if text in (kind, plural(kind))), None)
 
 
 def allowed(option: Option) -> str:
@@ -132,7 +132,8 @@ def _print(console: Console, text: str, *, bold: bool = False) -> None:
     console.print(Text(shown, "bold" if bold else ""))
 
 
-def _plural(kind: Kind) -> str:
+def plural(kind: Kind) -> str:
+    """What a user calls a kind: `losses`."""
     return f"{kind}es" if kind.endswith("s") else f"{kind}s"
 
 

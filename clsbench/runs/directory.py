@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -15,10 +16,13 @@ from typing import Any
 
 from clsbench.config.dump import as_yaml
 from clsbench.config.schema import Experiment
-from clsbench.errors import RunError
-from clsbench.runs.files import as_json, as_json_line, unwritable, write_atomically
+from clsbench.errors import ConfigError, RunError
+from clsbench.execution.events import FIELDS
+from clsbench.runs.files import as_json, as_json_line, sync_folder, unwritable, write_atomically
 
 Row = Mapping[str, Any]
+
+SUMMARY_KEYS = ("name", "status", "device", "arms", "pairing", "seconds")
 
 
 class RunDirectory:
@@ -32,7 +36,8 @@ class RunDirectory:
         """A new directory, named by the second of its start; starts in one second get a number each.
 
         Raises:
-            RunError: it cannot be made.
+            ConfigError: there is a file where a folder should be, or the name is too long for the system.
+        RunError: it cannot be made.
         """
         hidden = output / f".{experiment.name}-{secrets.token_hex(8)}"
         try:
@@ -41,10 +46,17 @@ class RunDirectory:
             (hidden / "metrics.jsonl").touch()
             home = output / experiment.name
             home.mkdir(exist_ok=True)
-            return cls(_renamed(hidden, home / time.strftime("%Y%m%d-%H%M%S")))
+            path = _renamed(hidden, home / time.strftime("%Y%m%d-%H%M%S"))
+            sync_folder(home)
         except OSError as error:
             shutil.rmtree(hidden, ignore_errors=True)
+            if isinstance(error, FileExistsError | NotADirectoryError) or error.errno == errno.ENAMETOOLONG:
+                what = (error.strerror or str(error)).lower()
+                raise ConfigError(
+                    f"{output / experiment.name}: no run can go there: {what}; give another --output"
+                ) from None
             raise unwritable(Path(error.filename or output), error) from error
+        return cls(path)
 
     def append(self, records: Iterable[Row]) -> None:
         """Add the records of a finished epoch; when this returns, the system has them."""
@@ -89,11 +101,11 @@ class RunDirectory:
         Raises:
             RunError: there is none, or it is damaged.
         """
-        return self._parsed("summary.json", self._text("summary.json"))
+        return self._parsed("summary.json", self._text("summary.json"), SUMMARY_KEYS)
 
     def environment(self) -> dict[str, Any]:
         """`environment.json`, with the same errors."""
-        return self._parsed("environment.json", self._text("environment.json"))
+        return self._parsed("environment.json", self._text("environment.json"), ("datasets",))
 
     def records(self) -> list[dict[str, Any]]:
         """The records, in the order of the file.
@@ -101,8 +113,9 @@ class RunDirectory:
         Raises:
             RunError: the file cannot be read, or a line of it is damaged.
         """
-        lines = self._text("metrics.jsonl").splitlines()
-        return [self._parsed(f"metrics.jsonl:{number}", line) for number, line in enumerate(lines, start=1)]
+        # Not `splitlines`: a label may hold what Unicode calls a line's end.
+        lines = self._text("metrics.jsonl").removesuffix("\n").split("\n")
+        return [self._parsed(f"metrics.jsonl:{number}", line, FIELDS) for number, line in enumerate(lines, start=1)]
 
     def _text(self, name: str) -> str:
         try:
@@ -111,10 +124,13 @@ class RunDirectory:
             what = error.strerror if isinstance(error, OSError) else "not UTF-8"
             raise RunError(f"{self.path / name} cannot be read: {what}; is {self.path} a finished run?") from error
 
-    def _parsed(self, name: str, text: str) -> dict[str, Any]:
+    def _parsed(self, name: str, text: str, keys: Iterable[str]) -> dict[str, Any]:
         try:
-            value: dict[str, Any] = json.loads(text)
-        except ValueError as error:
+            value = json.loads(text, parse_constant=_no_number)
+            missing = [key for key in keys if key not in value]
+            if not isinstance(value, dict) or missing:
+                raise ValueError(f"{missing[0]!r} is missing" if missing else "it is no mapping")
+        except (ValueError, TypeError, RecursionError) as error:
             raise RunError(f"{self.path / name} is damaged: {error}; restore it, or run again") from error
         return value
 
@@ -129,6 +145,10 @@ def newest(output: Path) -> RunDirectory:
     if not runs:
         raise RunError(f"no run in {output}; `clsbench run CONFIG` makes one")
     return RunDirectory(max(runs, key=lambda run: (run / "config.yaml").stat().st_mtime_ns))
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
 
 
 def _renamed(hidden: Path, wanted: Path) -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import tempfile
+import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +19,39 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         RunError: it could not be written; `path` is as it was.
     """
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
-            with os.fdopen(handle, "wb") as file:
+            # Not `tempfile`: its files are closed to everybody else, whatever the umask says.
+            with open(beside, "xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(beside, path)
         except BaseException:
-            os.unlink(beside)
+            with suppress(OSError):
+                os.unlink(beside)
             raise
+        sync_folder(path.parent)
     except OSError as error:
         raise unwritable(path, error) from error
 
 
+def sync_folder(folder: Path) -> None:
+    """Force to disk what a folder lists: a name that was renamed into it is not there before."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def unwritable(path: Path, error: OSError) -> RunError:
     """The error to raise where a file or folder of a run cannot be written."""
-    return RunError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}; free it, or give --output")
+    what = ("disk full: " if error.errno == errno.ENOSPC else "") + (error.strerror or str(error)).lower()
+    return RunError(f"{path} cannot be written: {what}; free it, or write elsewhere")
 
 
 def as_json(value: Any) -> str:

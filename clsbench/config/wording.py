@@ -1,0 +1,63 @@
+"""What pydantic finds wrong, in this project's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from clsbench.config.yaml_text import Path, shown
+from clsbench.registry import suggestion
+
+UNKNOWN_KEY = "unknown key"
+Mistake = tuple[Path, str]  # where in the tree, what is wrong and a hint
+
+WORDS = {
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "list_type": "must be a list",
+    "model_type": "must be a mapping of keys",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be above {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be below {lt}",
+    "too_short": "must have at least {min_length} values",
+    "literal_error": "must be {expected}",
+}
+
+
+def mistakes_of(error: ValidationError, model: type[BaseModel]) -> Iterable[Mistake]:
+    """Every mistake of an error that `model` raised, with its path below that model."""
+    for detail in error.errors(include_url=False):
+        where, got = detail["loc"], detail["input"]
+        if detail["type"] == "extra_forbidden":
+            yield where, f"{UNKNOWN_KEY}; {suggestion(str(where[-1]), _fields_at(model, where[:-1]))}"
+        elif detail["type"] == "missing":
+            yield where, "must be given"
+        elif detail["type"] == "clsbench":
+            yield where, detail["msg"]
+        elif detail["type"] == "string_type":
+            yield where, f"must be text, got {shown(got)}; quote it if it is meant as text"
+        else:
+            yield where, f"{_must(detail)}, got {shown(got)}"
+
+
+def _must(detail: Any) -> str:
+    if detail["type"] in WORDS:
+        return WORDS[detail["type"]].format_map(detail.get("ctx", {}))
+    message = detail["msg"].replace("Input should be", "must be")
+    return f"{message[0].lower()}{message[1:]}"
+
+
+def _fields_at(model: type[BaseModel], where: Path) -> Iterable[str]:
+    """The names that a section knows, `where` leading to it from `model`."""
+    for part in where:
+        annotation = model.model_fields[str(part)].annotation
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
+        model = annotation
+    return model.model_fields

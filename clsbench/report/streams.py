@@ -1,0 +1,93 @@
+"""Standard streams may be closed, full, or short of letters: what is printed is whole, or it is told why not."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from clsbench.errors import RunError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class ReaderLeft(Exception):
+    """Whoever read stdout has closed it, as `| head` does."""
+
+
+def prepare_streams() -> None:
+    """Make printing safe: a closed stdout fails when it is written to, and no character is unknown."""
+    if sys.stdout is None:
+        sys.stdout = _nowhere("r")  # opened for reading: writing to it fails
+    if sys.stderr is None:
+        sys.stderr = _nowhere("w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def console_on(stream: Any) -> Console:
+    """A console that adds no colour of its own to what it is given."""
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, markup=False, emoji=False)
+
+
+def _nowhere(mode: str) -> Any:
+    return open(os.devnull, mode)
+
+
+@contextmanager
+def whole_page() -> Iterator[Console]:
+    """A console whose output is written when it is complete, so that a broken stream costs no result."""
+    page = _Page()
+    yield console_on(page)
+    write(page.getvalue())
+
+
+class _Page(io.StringIO):
+    """Holds what is to be printed, and looks like the stdout that will print it."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return sys.stdout.encoding or "utf-8"
+
+    def isatty(self) -> bool:
+        return sys.stdout.isatty()
+
+    def fileno(self) -> int:
+        return sys.stdout.fileno()
+
+
+def write(text: str) -> None:
+    """Print results, at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def write_json(value: Any) -> None:
+    """Print a value as JSON, and nothing else."""
+    # In ASCII: a terminal cannot be made to act by it, and a stream that lacks a letter does not break it.
+    write(json.dumps(value, indent=2) + "\n")
+
+
+@contextmanager
+def stdout_told() -> Iterator[None]:
+    """While it holds, a reader of stdout that has gone away (`| head`) is no failure; a full disk is."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or hasattr(error, "__notes__"):
+            raise  # of a file, or in the midst of a run
+        sys.stdout = _nowhere("w")
+        if isinstance(error, BrokenPipeError):
+            raise ReaderLeft from error
+        what = (error.strerror or "it is closed").lower()
+        raise RunError(
+            f"standard output cannot be written: {what}; a run is kept, `clsbench report` shows it"
+        ) from error

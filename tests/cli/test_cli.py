@@ -1,0 +1,402 @@
+"""The verbs: what each prints, writes and leaves with."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clsbench
+from clsbench.config.reader import read_mapping
+from clsbench.registry import catalogue
+
+Fails = Callable[..., str]
+Invoke = Callable[..., Any]
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+PLUGIN = """
+import clsbench
+
+@clsbench.loss("my_loss")
+def my_loss(logits, targets):
+    "Cross-entropy, as one number for the batch."
+    import torch
+    return torch.nn.functional.cross_entropy(logits, targets)
+
+@clsbench.dataset("my_data")
+def my_data(seed, *, samples: int = 40):
+    "Two lines of points."
+    rows = [[float(n % 2), float(n)] for n in range(samples)]
+    return rows, [n % 2 for n in range(samples)]
+
+@clsbench.model("my_model")
+def my_model(shape, num_outputs, *, bias: bool = True):
+    "One layer."
+    import torch
+    return torch.nn.Linear(shape[0], num_outputs, bias=bias)
+"""
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    tree = {"dataset": {"name": "moons", "samples": 60}, "model": "linear", "train": {"epochs": 1, "seeds": 1}}
+    output = tmp_path_factory.mktemp("two") / "runs"
+    return [clsbench.run(tree, output=output).directory for _ in range(2)]
+
+
+def test_run_trains_shows_and_keeps(here: Path, invoke: Invoke) -> None:
+    """`run` ends with the arms, their metrics and the run directory on stdout, and nothing on stderr off a terminal."""
+    answer = invoke("run", "tiny.yaml", "loss=[bce, hinge]")
+    assert (0, "") == (answer.exit_code, answer.stderr)
+    (directory,) = (here / "runs" / "moons").iterdir()
+    for text in ("bce", "hinge", "test accuracy", f"runs/moons/{directory.name}/", "summary.json"):
+        assert text in answer.stdout
+    assert ["bce", "hinge"] == list(clsbench.load(directory).arms)
+
+
+def test_json_is_the_summary_and_nothing_else(here: Path, invoke: Invoke) -> None:
+    """`--json` prints what `summary.json` holds, in ASCII, whatever the labels."""
+    answer = invoke("run", "tiny.yaml", "--json", "--output", "out", 'loss={name: bce, label: "é\\e[31m\\u2028"}')
+    (directory,) = (here / "out" / "moons").iterdir()
+    assert (0, json.loads((directory / "summary.json").read_text("utf-8"))) == (
+        answer.exit_code,
+        json.loads(answer.stdout),
+    )
+    assert answer.stdout.isascii()
+    assert ["é\x1b[31m\u2028"] == [arm["label"] for arm in json.loads(answer.stdout)["arms"]]
+
+
+def test_quiet_shows_results_without_progress(here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-q` takes the progress away, which without it has a line on stderr now and then."""
+    monkeypatch.setattr("clsbench.report.progress.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("clsbench.experiment.draw", lambda result, directory: [])
+    assert "of 2 trial-epochs" in invoke("run", "tiny.yaml").stderr
+    answer = invoke("run", "tiny.yaml", "-q")
+    assert ("", True) == (answer.stderr, "test accuracy" in answer.stdout)
+
+
+def test_check_prints_the_plan_and_opens_no_data(here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`check` says how many trials, arms and stacks there are, and each arm's setting; no data, no directory."""
+
+    def opened(*_: Any, **__: Any) -> None:
+        raise AssertionError("data was opened")
+
+    monkeypatch.setattr("clsbench.data.toy.RawData", opened)
+    answer = invoke("check", "tiny.yaml", "optimizer.lr=[0.1, 1]", "train.seeds=3", "loss=[bce, focal]")
+    assert (0, "") == (answer.exit_code, answer.stderr)
+    assert "moons: 12 trials = 4 arms x 3 seeds, 1 epoch each, in 2 stacks" in answer.stdout
+    assert "focal lr=0.1" in answer.stdout
+    assert "gamma=2.0, weight=1.0, lr=0.1" in answer.stdout
+    assert ["tiny.yaml"] == [path.name for path in here.iterdir()]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_passes_and_names_its_command(config: Path, invoke: Invoke) -> None:
+    """A config of the repository is valid and opens with a comment that holds the command to run it."""
+    assert 0 == invoke("check", config).exit_code
+    text = config.read_text(encoding="utf-8")
+    opening = [line for line in text.splitlines() if line.startswith("#")]
+    assert text.startswith("# ")
+    assert any(line.startswith(f"#   clsbench run configs/{config.name}") for line in opening)
+
+
+def test_init_writes_a_config_that_passes(here: Path, invoke: Invoke, fails: Fails) -> None:
+    """`init` writes an experiment to start from, and never over a file."""
+    assert "wrote experiment.yaml; next: clsbench run experiment.yaml\n" == invoke("init").stdout
+    assert 0 == invoke("check", "experiment.yaml").exit_code
+    (here / "mine.yaml").write_text("mine")
+    assert "mine.yaml exists already; give another name: clsbench init FILE" == fails(2, "init", "mine.yaml")
+    assert "mine" == (here / "mine.yaml").read_text()
+    assert fails(2, "init", "no/such/folder/a.yaml").startswith("no/such/folder/a.yaml cannot be written: ")
+
+
+def test_report_shows_the_newest_run(two_runs: list[Path], invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a RUN, `report` takes the one started last under runs/."""
+    monkeypatch.chdir(two_runs[0].parents[2])
+    answer = invoke("report")
+    assert (0, "") == (answer.exit_code, answer.stderr)
+    assert two_runs[1].name in answer.stdout
+    assert two_runs[0].name + "/" not in answer.stdout
+
+
+def test_report_of_several_runs(two_runs: list[Path], invoke: Invoke, tmp_path: Path) -> None:
+    """Several RUNs are shown one after the other; as JSON they are a list, as CSV one table that names the run."""
+    answer = invoke("report", *two_runs)
+    assert (0, 2) == (answer.exit_code, answer.stdout.count("Took "))
+    summaries = json.loads(invoke("report", "--json", *two_runs).stdout)
+    assert [clsbench.load(run).summary for run in two_runs] == summaries
+    assert clsbench.load(two_runs[0]).summary == json.loads(invoke("report", "--json", two_runs[0]).stdout)
+    assert 0 == invoke("report", "--csv", tmp_path / "all.csv", *two_runs).exit_code
+    with open(tmp_path / "all.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    records = [record for run in two_runs for record in clsbench.load(run).records]
+    assert ["run", *records[0]] == list(rows[0])
+    assert [str(record["test_accuracy"]) for record in records] == [row["test_accuracy"] for row in rows]
+    assert {str(run) for run in two_runs} == {row["run"] for row in rows}
+
+
+def test_report_draws(two_runs: list[Path], invoke: Invoke, fails: Fails, tmp_path: Path) -> None:
+    """`--png DIR` writes both formats there, for several runs in a folder each; where it cannot, it says so."""
+    (tmp_path / "one").mkdir()
+    assert 0 == invoke("report", "--png", tmp_path / "one", two_runs[0]).exit_code
+    assert ["curves.png", "curves.svg"] == sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert 0 == invoke("report", "--png", tmp_path / "new" / "two", *two_runs).exit_code
+    assert {tmp_path / "new" / "two" / "moons" / run.name / "curves.png" for run in two_runs} == set(
+        (tmp_path / "new").rglob("*.png")
+    )
+    (tmp_path / "file").touch()
+    assert "file cannot be made: File exists" in fails(6, "report", "--png", tmp_path / "file", two_runs[0])
+    assert "cannot be written" in fails(6, "report", "--csv", tmp_path, two_runs[0])
+
+
+def test_report_of_what_is_no_run(here: Path, fails: Fails) -> None:
+    """No run at all, a folder that is none, and a damaged one each leave with 6 and a hint."""
+    assert "no run in runs; `clsbench run CONFIG` makes one" == fails(6, "report")
+    assert "is . a finished run?" in fails(6, "report", ".")
+    (here / "metrics.jsonl").write_text("{\n")
+    assert "metrics.jsonl:1 is damaged: " in fails(6, "report", ".")
+
+
+@pytest.mark.parametrize("kind", ["datasets", "models", "losses", "optimizers", "metrics"])
+def test_list_of_a_kind_is_that_kind(kind: str, invoke: Invoke) -> None:
+    """Every component of the kind is listed, and those of no other."""
+    listed = json.loads(invoke("list", kind, "--json").stdout)
+    assert {component["kind"] for component in listed} == {component["kind"] for component in listed[:1]}
+    text = invoke("list", kind).stdout
+    assert text.startswith(kind)
+    assert all(f"  {component['name']}" in text for component in listed)
+    assert listed == json.loads(invoke("list", listed[0]["kind"], "--json").stdout)
+
+
+def test_list_of_everything(invoke: Invoke) -> None:
+    """Without a word all kinds are listed, as text and as JSON."""
+    text = invoke("list").stdout
+    for word in ("datasets", "models", "losses", "optimizers", "metrics", "mnist", "cnn", "hinge", "adamw", "ece"):
+        assert word in text
+    assert sum(len(catalogue.all(kind)) for kind in ("dataset", "model", "loss", "optimizer", "metric")) == len(
+        json.loads(invoke("list", "--json").stdout)
+    )
+
+
+def test_list_of_one_shows_its_options(invoke: Invoke, fails: Fails) -> None:
+    """A name or an alias gives help and options with their types, bounds and defaults; a misspelling the nearest."""
+    answer = invoke("list", "CrossEntropyLoss")
+    for text in (
+        "loss cross_entropy (also CrossEntropyLoss, categorical_crossentropy)",
+        "label_smoothing",
+        "default 0.0",
+    ):
+        assert text in answer.stdout
+    (focal,) = json.loads(invoke("list", "focal", "--json").stdout)
+    assert {"gamma": {"type": "a number, at least 0", "required": False, "default": 2.0}} == focal["options"]
+    (table,) = json.loads(invoke("list", "csv", "--json").stdout)
+    assert {"type": "text", "required": True} == table["options"]["path"]
+    assert "unknown name 'focl'; did you mean 'focal'?" == fails(2, "list", "focl")
+    assert "unknown name 'lossess'; did you mean 'losses'?" == fails(2, "list", "lossess")
+    assert "unknown name 'zzzz'; `clsbench list` shows all there are" == fails(2, "list", "zzzz")
+
+
+def test_explain_gives_the_lectures_numbers(invoke: Invoke) -> None:
+    """Probabilities, margin, value and gradient of every loss that fits: cross-entropy's is p - y."""
+    answer = invoke("explain", "--logits=2,3,5,0", "--target", "2")
+    rows = {words[0]: words[1:] for line in answer.stdout.splitlines() if (words := line.split())}
+    assert ["0.0418", "0.1135", "0.8390", "0.0057"] == rows["softmax"]
+    assert ["0", "1", "2*", "3"] == rows["class"]
+    assert ["0.1755", "+0.0418", "+0.114", "-0.161", "+0.00565"] == rows["cross_entropy"]
+    assert ["0", "+0", "+0", "+0", "+0"] == [word.replace("-0", "+0") for word in rows["hinge"]]
+    assert "margin +2, so the prediction is right" in answer.stdout
+    assert "wrong" in invoke("explain", "--logits=0,1", "--target=0").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--logits=1,x", "--target=0"),
+            "--logits: must be at least two finite numbers with commas between, got '1,x'",
+        ),
+        (("--logits=1", "--target=0"), "--logits: must be at least two"),
+        (("--logits=1,nan", "--target=0"), "--logits: must be at least two"),
+        (("--logits=1,1e999", "--target=0"), "--logits: must be at least two"),
+        (("--logits=", "--target=0"), "--logits: must be at least two"),
+        (("--logits=1,2", "--target=2"), "--target: must be a class number from 0 to 1, got 2"),
+        (("--logits=1,2", "--target=-1"), "--target: must be a class number from 0 to 1, got -1"),
+        (("--logits=1,2", "--target=x"), "Invalid value for '--target'"),
+        (("--logits=1,2",), "Missing option '--target'"),
+    ],
+)
+def test_explain_refuses_what_is_no_sample(arguments: tuple[str, ...], message: str, fails: Fails) -> None:
+    """Logits that are no numbers and a target that is no class are told, with an example."""
+    assert fails(2, "explain", *arguments).startswith(message)
+
+
+def test_download_refuses_what_cannot_be_downloaded(fails: Fails) -> None:
+    """A misspelt dataset gets the nearest name, generated data the list of those that are downloaded."""
+    assert "unknown dataset 'mnis'; did you mean 'mnist'?" == fails(2, "download", "mnis")
+    assert fails(2, "download", "moons").startswith("dataset 'moons' needs no download; those that do are mnist, ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("frobnicate",), "No such command 'frobnicate'"),
+        (("run",), "Missing argument 'config'"),
+        (("check", "--bad", "a.yaml"), "No such option: --bad"),
+        (("--bad",), "No such option: --bad"),
+        (("run", "a.yaml", "--output"), "Option '--output' requires an argument"),
+        (("init", "a", "b"), "Got unexpected extra argument"),
+        (("check", "a\nb.yaml"), "a\\nb.yaml: no such file"),
+        (("check", "a.yaml", "\x1b[31m=1"), "a.yaml: no such file"),
+    ],
+)
+def test_wrong_command_line_is_one_line(arguments: tuple[str, ...], message: str, here: Path, fails: Fails) -> None:
+    """An unknown verb or option, a missing or surplus argument: 2, one line, and where there is help."""
+    assert fails(2, *arguments).startswith(message)
+
+
+def test_help_and_version(invoke: Invoke) -> None:
+    """`--help`, `-h` and nothing at all show the verbs; each verb has help of its own."""
+    texts = [invoke(*arguments).stdout for arguments in (("--help",), ("-h",), ())]
+    assert 1 == len(set(texts))
+    for verb in ("run", "check", "report", "list", "explain", "init", "download"):
+        assert f"  {verb} " in texts[0]
+        assert (0, "") == (invoke(verb, "--help").exit_code, invoke(verb, "--help").stderr)
+    assert "..." not in texts[0].replace("[ARGS]...", "")
+    assert f"clsbench {clsbench.__version__}\n" == invoke("--version").stdout
+
+
+@pytest.mark.usefixtures("own_catalogue")
+def test_plugin_serves_a_config(here: Path, invoke: Invoke, fails: Fails) -> None:
+    """A loss (one number for the batch), a dataset and a model of the user's own are used like any other."""
+    (here / "mine.py").write_text(PLUGIN)
+    overrides = ("dataset={name: my_data, samples: 30}", "model=my_model", "loss=[my_loss, cross_entropy]")
+    assert "unknown dataset 'my_data'" in fails_first(invoke("check", "tiny.yaml", *overrides))
+    answer = invoke("run", "tiny.yaml", "--plugin", "mine.py", "--json", *overrides)
+    assert 0 == answer.exit_code, answer.stderr
+    arms = {arm["name"]: arm["metrics"]["test_nll"] for arm in json.loads(answer.stdout)["arms"]}
+    assert arms["cross_entropy"]["values"] == pytest.approx(arms["my_loss"]["values"])
+    assert "Cross-entropy, as one number" in invoke("list", "my_loss").stdout
+
+
+def fails_first(answer: Any) -> str:
+    """The first of several mistakes."""
+    assert 2 == answer.exit_code
+    return str(answer.stderr.splitlines()[0])
+
+
+def test_plugin_that_raises_is_told(here: Path, fails: Fails) -> None:
+    """A plugin that fails while it is read leaves with 2 and names its line."""
+    (here / "mine.py").write_text("\nraise RuntimeError('not today')\n")
+    assert "plugin mine.py:2: RuntimeError: not today; mend the file" == fails(2, "list", "--plugin", "mine.py")
+    assert "plugin none.py: no such file; give a Python file" == fails(2, "check", "tiny.yaml", "--plugin", "none.py")
+
+
+def test_bug_leaves_its_trace_in_the_log(here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected exception in a run is 1, one line that names the log, and the log has the trace."""
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("a\nb")
+
+    monkeypatch.setattr("clsbench.experiment.arm_summary", broken)
+    line = fails(1, "run", "tiny.yaml")
+    (directory,) = (here / "runs" / "moons").iterdir()
+    log = Path("runs") / "moons" / directory.name / "run.log"
+    assert f"a bug: ZeroDivisionError: a b; the trace is in {log}; please report it" == line
+    assert "Traceback (most recent call last)" in log.read_text()
+
+
+def test_bug_outside_a_run_shows_its_trace(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no log is kept, the trace goes to stderr, before the one line."""
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("boom")
+
+    monkeypatch.setattr("clsbench.report.listing.show_kinds", broken)
+    answer = invoke("list")
+    assert 1 == answer.exit_code
+    assert "Traceback (most recent call last)" in answer.stderr
+    assert (
+        "error: a bug: ZeroDivisionError: boom; the trace is above; please report it" == answer.stderr.splitlines()[-1]
+    )
+
+
+def test_interrupt_keeps_the_finished_epochs(here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is 130, says where the run is, and every epoch that was finished is on disk."""
+    from clsbench.report import progress
+
+    def interrupted(self: Any, trial_epochs: int, text: str) -> None:
+        if self._done == 2:
+            raise KeyboardInterrupt
+        self._done += trial_epochs
+
+    monkeypatch.setattr(progress.Progress, "advance", interrupted)
+    line = fails(130, "run", "tiny.yaml", "train.epochs=5", "loss=bce")
+    (directory,) = (here / "runs" / "moons").iterdir()
+    assert line.startswith(f"interrupted; the finished epochs are kept, the trace is in runs/moons/{directory.name}")
+    records = [json.loads(text) for text in (directory / "metrics.jsonl").read_text().splitlines()]
+    assert [0, 1, 2, 3] == [record["epoch"] for record in records]
+
+
+def test_interrupt_outside_a_run_is_told(fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C where there is nothing to keep promises nothing."""
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clsbench.report.listing.show_kinds", interrupted)
+    assert "interrupted" == fails(130, "list")
+
+
+def test_python_takes_path_dict_and_experiment(here: Path) -> None:
+    """`clsbench.run` gives the same records for a path, a dict and an Experiment; `load` reads them back."""
+    tree = {
+        "dataset": {"name": "moons", "samples": 60},
+        "model": "linear",
+        "loss": "bce",
+        "train": {"epochs": 1, "seeds": 1, "device": "cpu"},
+    }
+    results = [
+        clsbench.run("tiny.yaml", ["loss=bce"]),
+        clsbench.run(here / "tiny.yaml", ["loss=bce"], output=here / "other"),
+        clsbench.run(tree),
+        clsbench.run(read_mapping(tree, catalogue)),
+    ]
+    rows = [[{k: v for k, v in row.items() if k != "seconds"} for row in result.records] for result in results]
+    assert [rows[0]] * 4 == rows
+    loaded = clsbench.load(results[0].directory)
+    assert (results[0].records, results[0].summary) == (loaded.records, loaded.summary)
+    assert results[0].arms["bce"] == loaded.arms["bce"]
+
+
+def test_light_commands_load_no_torch(here: Path) -> None:
+    """`--help`, `check`, `list` and `init` answer without torch; importing clsbench loads not even pydantic."""
+    code = """if True:
+    import sys
+    import clsbench
+    assert not {'torch', 'pydantic', 'yaml', 'typer'} & set(sys.modules)
+    from clsbench.cli import app
+    for line in (["--help"], ["check", sys.argv[1]], ["list"], ["list", "focal"], ["init"], ["--version"]):
+        try:
+            app(line)
+        except SystemExit as left:
+            assert left.code == 0, (line, left.code)
+        assert not {'torch', 'torchvision', 'sklearn', 'scipy', 'matplotlib', 'numpy'} & set(sys.modules), line
+    """
+    command = [sys.executable, "-c", code, str(ROOT / "configs" / "moons.yaml")]
+    answer = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env={"PYTHONPATH": str(ROOT)}
+    )
+    assert (0, "") == (answer.returncode, answer.stderr)
+
+
+def test_module_is_the_command(run_cli: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """`python -m clsbench` is the same command, and its exit codes are the process's."""
+    assert f"clsbench {clsbench.__version__}\n" == run_cli("--version").stdout
+    assert 2 == run_cli("check", "none.yaml").returncode

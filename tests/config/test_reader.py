@@ -1,0 +1,483 @@
+"""From YAML and overrides to an experiment: every mistake at once, in place, and no other kind of failure."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import clsbench.experiment  # noqa: F401 - registers all that there is
+from clsbench.config.dump import as_yaml
+from clsbench.config.reader import read_file, read_mapping, read_text
+from clsbench.config.schema import Experiment
+from clsbench.errors import ConfigError
+from clsbench.registry import catalogue
+
+DEFAULTS = {
+    "name": "moons",
+    "dataset": {
+        "name": "moons",
+        "label": None,
+        "val_fraction": 0.2,
+        "test_fraction": 0.2,
+        "split_seed": 0,
+        "normalize": "standard",
+        "label_noise": 0.0,
+        "limit": None,
+        "samples": 1000,
+        "noise": 0.2,
+    },
+    "model": {
+        "name": "mlp",
+        "label": None,
+        "init": {"weights": "default", "scale": 1.0, "bias": "default"},
+        "hidden": [32, 32],
+        "activation": "relu",
+        "batch_norm": False,
+        "dropout": 0.0,
+    },
+    "loss": [
+        {"name": "mse_softmax", "label": None, "lr": None, "weight": 1.0, "reduction": "sum"},
+        {"name": "cross_entropy", "label": None, "lr": None, "weight": 1.0, "label_smoothing": 0.0},
+    ],
+    "optimizer": {
+        "name": "sgd",
+        "lr": 0.1,
+        "momentum": 0.0,
+        "nesterov": False,
+        "weight_decay": 0.0,
+        "betas": [0.9, 0.999],
+        "eps": 1e-8,
+        "clip_norm": None,
+        "schedule": {"name": "constant", "warmup": 0, "step": 10, "gamma": 0.1},
+    },
+    "train": {"epochs": 20, "batch_size": 32, "seeds": 5, "device": "auto", "threads": "auto", "stack": "auto"},
+}
+
+
+def read(text: str, *overrides: str) -> Experiment:
+    return read_text(text, "f", overrides, catalogue)
+
+
+def mistakes(text: str, *overrides: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read(text, *overrides)
+    assert 2 == caught.value.exit_code
+    assert not any(char in mistake for mistake in caught.value.mistakes for char in "\n\x1b\x00")
+    return list(caught.value.mistakes)
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    """An experiment that says nothing is the contract's, key by key and in its order."""
+    assert repr(DEFAULTS) == repr(read_mapping({}, catalogue).to_dict())
+
+
+def test_every_mistake_is_told_at_once_in_place_and_in_order() -> None:
+    """Unknown keys stand at the key, wrong values at the value, misfits at the entry; the file goes first."""
+    text = """\
+trian: {epochs: 3}
+dataset: iris
+optimizer:
+  lr: 0
+  nesterof: true
+  schedule: {nam: cosine, gamma: -1}
+loss:
+  - cros_entropy
+  - {name: focal, gama: 1}
+  - {name: bce, outputs: 1}
+  - 3
+train: {epochs: true, seeds: [0, -1], batch_size: [1, 0]}
+"""
+    assert [
+        "f:1:1: trian: unknown key; did you mean 'train'?",
+        "f:4:7: optimizer.lr: must be a number above 0, got 0",
+        "f:5:3: optimizer.nesterof: unknown key; did you mean 'nesterov'?",
+        "f:6:14: optimizer.schedule.nam: unknown key; did you mean 'name'?",
+        "f:6:34: optimizer.schedule.gamma: must be a number above 0, got -1",
+        "f:8:5: loss: unknown loss 'cros_entropy'; did you mean 'cross_entropy'?",
+        "f:9:19: loss.gama: unknown key; did you mean 'gamma'?",
+        "f:10:5: loss: bce does not fit iris: outputs: 1 is for two classes, and there are 3",
+        "f:11:5: loss: must be a loss's name or a mapping with `name`; got the value 3",
+        "f:12:17: train.epochs: must be a whole number, got true",
+        "f:12:30: train.seeds: a seed must be a whole number from 0 to 4294967295, got -1",
+        "f:12:55: train.batch_size: must be at least 1, got 0",
+        "command line:1:8: model: unknown model 'mpl'; did you mean 'mlp'?",
+    ] == mistakes(text, "model=[mpl]")
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("", "f:1:1: the file is empty; `clsbench init` writes one to start from"),
+        ("# nothing\n", "f:1:1: the file is empty; `clsbench init` writes one to start from"),
+        ("- moons", "f:1:1: the file is a list, not a mapping of keys; `clsbench init` writes one to start from"),
+        ("7", "f:1:1: the file is the value 7, not a mapping of keys; `clsbench init` writes one to start from"),
+        ("name: a\nname: b", "f:2:1: name: given twice; first on line 1"),
+        ("optimizer: cosine", "f:1:12: optimizer: must be a mapping of keys, got 'cosine'"),
+        ("train: null", "f:1:8: train: must be a mapping of keys, got null"),
+        ("optimizer: {lr: []}", "f:1:17: optimizer.lr: an empty list; give at least one value"),
+        ("loss: []", "f:1:7: loss: an empty list; give at least one loss"),
+        ("model: {name: mlp, hidden: [8, 0]}", "f:1:32: model.hidden: must be at least 1, got 0"),
+        ("dataset: {name: moons, noise: .inf}", "f:1:31: dataset.noise: must be a finite number, got inf"),
+        ("dataset: {name: moons, samples: 1e3}", "f:1:33: dataset.samples: must be a whole number, got 1000.0"),
+        ("dataset: {name: csv}", "f:1:10: dataset.path: must be given"),
+        ("dataset: {name: mnist, test_fraction: 0.1}\nmodel: linear",
+         "f:1:39: dataset.test_fraction: mnist brings its own test set; leave the key out"),
+        ("dataset: {name: moons, val_fraction: 0.5, test_fraction: 0.5}",
+         "f:1:38: dataset.val_fraction: validation and test take everything; nothing is left for training"),
+        ("model: cnn", "f:1:8: model: cnn takes images, and moons has samples of shape [2]; use mlp"),
+        ("optimizer: {name: adam, momentum: 0.9}",
+         "f:1:35: optimizer.momentum: adam has no momentum of this kind; see betas"),
+        ("optimizer: {nesterov: true}", "f:1:23: optimizer.nesterov: needs sgd with a momentum above 0"),
+        ("train: {threads: 2000}", "f:1:18: train.threads: must be auto or a whole number from 1 to 1024, got 2000"),
+        ("train: {epochs: 10000000000}", "f:1:17: train.epochs: must be at most 1000000000, got 10000000000"),
+        ("train: {seeds: [3, 3]}", "f:1:16: train.seeds: a seed is listed twice"),
+        ("train: {device: gpu}", "f:1:17: train.device: must be auto, cpu, cuda or cuda:N, got 'gpu'"),
+        ('dataset: {name: moons, label: "\\ud800"}',
+         "f:1:31: dataset.label: '\\ud800' is no text: it holds half a character"),
+        ('"a\\nb": 1', "f:1:1: 'a\\nb': unknown key; one of name, dataset, model, loss, optimizer, train"),
+        ('"\\e[31m": 1', "f:1:1: '\\x1b[31m': unknown key; one of name, dataset, model, loss, optimizer, train"),
+        ("a: 1\n---\nb: 2", "f:2:1: a second document; one file is one experiment"),
+    ],
+)  # fmt: skip
+def test_mistake_says_what_where_and_what_is_allowed(text: str, mistake: str) -> None:
+    """The message is one line that can be acted upon."""
+    assert mistake in mistakes(text)
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf", "0", "-1", "1e400", "true", "null", "'0.1'", "[0.1, 0]"])
+def test_learning_rate_must_be_a_number_above_zero(value: str) -> None:
+    """NaN, infinities, zero, negative ones, truth values and text are no learning rate."""
+    (mistake,) = mistakes(f"optimizer: {{lr: {value}}}")
+    assert mistake.startswith("f:1:")
+    assert "optimizer.lr: must be a number above 0, got " in mistake
+
+
+@pytest.mark.parametrize("value", ["-1", "4294967296", "true", "1.0", "x"])
+def test_seed_must_be_a_whole_number_of_32_bits(value: str) -> None:
+    """A seed listed is from 0 to 2^32 - 1, and the largest one is fine."""
+    (mistake,) = mistakes(f"train: {{seeds: [0, {value}]}}")
+    assert "a seed must be a whole number from 0 to 4294967295, got " in mistake
+    assert (4294967295,) == read("train: {seeds: [4294967295]}").train.seed_list
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "true", "1.5", "'2'", "null"])
+def test_epochs_must_be_a_whole_number_of_at_least_one(value: str) -> None:
+    """Nothing but a count of epochs is taken."""
+    (mistake,) = mistakes(f"train: {{epochs: {value}}}")
+    assert mistake.startswith("f:1:17: train.epochs: must be ")
+
+
+@pytest.mark.parametrize(("text", "number"), [("1e-3", 1e-3), ("1e3", 1e3), ("1.5e3", 1500), (".5", 0.5), ("5.", 5)])
+def test_numbers_are_numbers(text: str, number: float) -> None:
+    """What PyYAML takes for a string is a learning rate, in a file and on the command line."""
+    assert (number,) == read(f"optimizer: {{lr: {text}}}").optimizer.lr
+    assert (number,) == read("{}", f"optimizer.lr={text}").optimizer.lr
+
+
+@pytest.mark.parametrize(("word", "hint"), [("no", "quote"), ("3.10", "quote"), ("1:30", "quote"), ("012", "quote")])
+def test_label_that_yaml_would_change_must_be_quoted(word: str, hint: str) -> None:
+    """A label that is no text to some reader of YAML is refused with the hint to quote it; quoted it is kept."""
+    (mistake,) = mistakes(f"loss: {{name: focal, label: {word}}}")
+    assert mistake.startswith("f:1:28: loss.label: ")
+    assert hint in mistake
+    assert word == read(f"loss: {{name: focal, label: '{word}'}}").loss[0].label
+
+
+def test_overrides_replace_what_the_file_says() -> None:
+    """Dotted keys reach into sections, also into one that is given as a plain name or not at all."""
+    experiment = read(
+        "model: mlp\noptimizer: {lr: 1.0}\n",
+        *(
+            "optimizer.lr=[0.1, 0.3]",
+            "train.seeds=20",
+            "loss=[bce,mse_sigmoid]",
+            "model.hidden=[7]",
+            "model.init.scale=2",
+        ),
+        *("dataset.noise=.5", "optimizer.schedule.name=cosine", "name=other"),
+    )
+    assert ("other", (0.1, 0.3), 20) == (experiment.name, experiment.optimizer.lr, experiment.train.seeds)
+    assert ["bce", "mse_sigmoid"] == [loss.name for loss in experiment.loss]
+    assert ([7], (2,)) == (experiment.model[0].options["hidden"], experiment.model[0].init.scale)
+    assert ("moons", 0.5) == (experiment.dataset[0].name, experiment.dataset[0].options["noise"])
+    assert "cosine" == experiment.optimizer.schedule.name
+
+
+def test_override_replaces_a_list_whole() -> None:
+    """A list given on the command line is not joined to the file's, and the mistakes of the old one are gone."""
+    experiment = read("loss: [cros_entropy, {name: focal, gama: 1}]\n", "loss=[hinge]")
+    assert ["hinge"] == [loss.name for loss in experiment.loss]
+
+
+def test_later_override_wins() -> None:
+    """Of two overrides of one key the last one counts."""
+    assert 3 == read("{}", "train.epochs=2", "train.epochs=3").train.epochs
+
+
+def test_mistakes_of_the_command_line_name_argument_and_column() -> None:
+    """The line is the argument's number, the column counts from the argument's first character."""
+    assert [
+        "command line:1:14: optimizer.lr: must be a number above 0, got '0.3x'",
+        "command line:2:11: loss: unknown loss 'mse_sigmoi'; did you mean 'mse_sigmoid'?",
+        "command line:3:1: 'optimizer.momentum' is not KEY=VALUE",
+        "command line:4:1: '=3' is not KEY=VALUE",
+        "command line:5:1: 'a..b=1' is not KEY=VALUE",
+        "command line:6:1: optimizer.lrr: unknown key; did you mean 'lr'?",
+        "command line:7:1: loss.0.lr: loss is a list; replace it whole",
+        "command line:8:1: name.x: name has no keys of its own",
+        "command line:9:8: model: not valid YAML: expected the node content, but found '<stream end>'",
+        "command line:10:13: train.seeds: '012' is octal in YAML 1.1 and decimal in 1.2; "
+        "quote it if it is text, else write it out",
+        "command line:11:7: name: the character '\\x07' is not allowed in YAML",
+    ] == mistakes(
+        "name: a",
+        *("optimizer.lr=0.3x", "loss=[bce,mse_sigmoi]", "optimizer.momentum", "=3", "a..b=1", "optimizer.lrr=1"),
+        *("loss.0.lr=1", "name.x=2", "model=[", "train.seeds=012", "name=a\x07"),
+    )
+
+
+def test_lists_of_two_kinds_do_not_mix() -> None:
+    """Keys that are lists by nature do not sweep."""
+    assert mistakes("model: {name: mlp, hidden: [[8], [16]]}")
+    assert mistakes("optimizer: {betas: [[0.9, 0.99], [0.8, 0.99]]}")
+
+
+def test_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """A UTF-8 BOM is no part of the first key."""
+    path = tmp_path / "a.yaml"
+    path.write_bytes("\ufeffname: bom\n".encode())
+    assert "bom" == read_file(path, (), catalogue).name
+
+
+def test_file_that_is_no_utf8_is_refused_in_place(tmp_path: Path) -> None:
+    """Latin-1 is told with the line and the column of its first foreign byte, counted in characters."""
+    path = tmp_path / "a.yaml"
+    path.write_bytes("name: a\nloss: {name: focal, label: é".encode() + b"\xe9}\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml:2:29: not UTF-8 text; save it as UTF-8"):
+        read_file(path, (), catalogue)
+
+
+def test_missing_file_gets_the_nearest_name(tmp_path: Path) -> None:
+    """A misspelt file is answered with the one beside it, a lost one with how to get one."""
+    with pytest.raises(ConfigError, match="no such file; `clsbench init` writes one to start from"):
+        read_file(tmp_path / "moons.yaml", (), catalogue)
+    (tmp_path / "moons.yaml").touch()
+    with pytest.raises(ConfigError, match=r"mons\.yaml: no such file; did you mean '.*/moons\.yaml'\?"):
+        read_file(tmp_path / "mons.yaml", (), catalogue)
+
+
+def test_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory, a name with NUL and a file without permission are refused, each with the reason."""
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        read_file(tmp_path, (), catalogue)
+    with pytest.raises(ConfigError, match="cannot be read: embedded null byte"):
+        read_file(tmp_path / "a\0b", (), catalogue)
+
+    def denied(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(ConfigError, match="cannot be read: Permission denied; give a YAML file"):
+        read_file(tmp_path / "a.yaml", (), catalogue)
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        *({1: 2}, {"name": object()}, {"loss": None}, {"loss": {"name": "focal", 3: 4}}),
+        *({"optimizer": {"lr": 10**400}}, {"optimizer": {"betas": [10**400, 0]}}, {"train": {"epochs": 10**400}}),
+        *(
+            {"train": {"seeds": {1, 2}}},
+            {"train": {"seeds": 10**400}},
+            {"dataset": {"name": "moons", "noise": 10**400}},
+        ),
+        {"dataset": {"name": "csv", "path": "\ud800"}},
+    ],
+)
+def test_mapping_of_no_yaml_is_refused_like_any(tree: dict[Any, Any]) -> None:
+    """What Python can say and YAML cannot is a mistake, never another exception."""
+    with pytest.raises(ConfigError):
+        read_mapping(tree, catalogue)
+
+
+def test_path_is_where_the_mistake_is_in_a_mapping() -> None:
+    """Without a file the key alone says where."""
+    with pytest.raises(ConfigError, match=r"^optimizer\.lr: must be a number above 0, got 0$"):
+        read_mapping({"optimizer": {"lr": 0}}, catalogue)
+
+
+labels = st.one_of(
+    st.none(),
+    st.sampled_from(
+        ["no", "1e3", "012", "2024-01-01", "null", "~", "", " ", "1:30", "\x1b[31m", "a\nb", "\x85", "é", "交叉熵"]
+    ),
+    st.text(st.characters(exclude_categories=["Cs"])),
+)
+positive = st.one_of(st.floats(1e-300, 1e300), st.integers(1, 10**12))
+share = st.floats(0, 0.99)
+
+
+def swept(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(values, st.lists(values, min_size=1, max_size=3, unique=True))
+
+
+seed_lists = st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=3, unique=True)
+
+
+@st.composite
+def experiments(draw: st.DrawFn) -> dict[str, Any]:
+    """Valid experiments as plain data."""
+    names = draw(st.lists(labels.filter(lambda label: label is not None), min_size=2, max_size=2, unique=True))
+    losses = [
+        {"name": draw(st.sampled_from(["mse_softmax", "bce", "hinge", "cross_entropy"])), "label": label}
+        for label in names
+    ]
+    losses[0] |= draw(st.fixed_dictionaries({}, optional={"lr": positive, "weight": positive}))
+    init = st.fixed_dictionaries({}, optional={"weights": st.sampled_from(["normal", "zeros"]), "scale": swept(share)})
+    model = {"name": draw(st.sampled_from(["linear", "mlp"])), "label": draw(labels), "init": draw(init)}
+    momentum = draw(swept(share))
+    tree = {
+        "name": draw(st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)),
+        "dataset": draw(st.sampled_from(["moons", {"name": "blobs", "classes": 3}, {"name": "iris", "limit": 90}])),
+        "model": model,
+        "loss": losses,
+        "optimizer": {"lr": draw(swept(positive)), "momentum": momentum, "clip_norm": draw(st.none() | positive)},
+        "train": {"seeds": draw(st.integers(1, 9) | seed_lists)},
+    }
+    dropped = draw(st.sets(st.sampled_from(["name", "dataset", "model", "optimizer", "train"])))
+    return {key: value for key, value in tree.items() if key not in dropped}
+
+
+@settings(max_examples=100)
+@given(experiments())
+def test_experiment_reads_back_from_its_own_yaml(tree: dict[str, Any]) -> None:
+    """`to_dict` as YAML gives the same experiment, whatever its labels."""
+    try:
+        experiment = read_mapping(tree, catalogue)
+    except ConfigError as error:
+        assert "arms are called" in str(error)  # noqa: PT017 - the only mistake that the strategy can make
+        return
+    written = experiment.to_dict()
+    again = read(as_yaml(written))
+    assert repr(written) == repr(again.to_dict())
+    assert experiment == again
+
+
+JUNK = [
+    None,
+    True,
+    0,
+    -1,
+    1e400,
+    float("nan"),
+    10**30,
+    "",
+    "no",
+    "os:system",
+    "\ud800",
+    "\x00",
+    [],
+    {},
+    [[]],
+    {"name": 3},
+]
+junk = st.one_of(st.sampled_from(JUNK), st.text(max_size=5), st.integers(), st.floats())
+
+
+def places(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> dict[str, Any]:
+    """The whole default experiment with one to three values replaced, taken out or added."""
+    tree = copy.deepcopy(DEFAULTS)
+    for _ in range(draw(st.integers(1, 3))):
+        *path, last = draw(st.sampled_from(places(tree)[1:]))
+        holder: Any = tree
+        for key in path:
+            holder = holder[key]
+        match draw(st.sampled_from(["replace", "replace", "delete", "add"])):
+            case "delete":
+                del holder[last]
+            case "add" if isinstance(holder, dict):
+                holder[draw(st.text(max_size=3))] = draw(junk)
+            case _:
+                holder[last] = copy.deepcopy(draw(junk))
+        if not places(tree)[1:]:
+            break
+    return tree
+
+
+@settings(max_examples=300)
+@given(mutated())
+def test_mutated_experiment_is_read_or_refused(tree: dict[str, Any]) -> None:
+    """Plain data with wrong parts gives an experiment or a ConfigError, as a dict and as YAML."""
+    for reads in (
+        lambda: read_mapping(tree, catalogue),
+        lambda: read(yaml.safe_dump(tree, allow_unicode=False)),
+    ):
+        try:
+            experiment = reads()
+        except ConfigError as error:
+            assert all(mistake and "\n" not in mistake for mistake in error.mistakes)  # noqa: PT017
+        else:
+            assert experiment == read_mapping(experiment.to_dict(), catalogue)
+
+
+WORDS = [
+    "name",
+    "loss",
+    "train",
+    "seeds",
+    "optimizer",
+    "lr",
+    "dataset",
+    "model",
+    "mlp",
+    "focal",
+    ": ",
+    ":\n  ",
+    "\n",
+    "- ",
+]
+WORDS += [
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    "'",
+    '"',
+    "0.1",
+    "no",
+    "&a ",
+    "*a",
+    "!!int ",
+    "<<",
+    "\t",
+    "#",
+    "|",
+    ">",
+    "?",
+    "---\n",
+]
+
+
+@settings(max_examples=300)
+@given(st.one_of(st.lists(st.sampled_from(WORDS), max_size=25).map("".join), st.text()), st.text(max_size=12))
+def test_random_text_is_read_or_refused(text: str, override: str) -> None:
+    """Any text as a file, and any as an override, gives an experiment or a ConfigError with places."""
+    try:
+        experiment = read(text, override)
+    except ConfigError as error:
+        assert all(mistake.startswith(("f:", "command line:")) for mistake in error.mistakes)  # noqa: PT017
+    else:
+        assert experiment == read_mapping(experiment.to_dict(), catalogue)
