@@ -172,7 +172,7 @@ class _Keeper:
             self.pairing.saw(event.batches)
             for record in event.records:
                 if record["status"] == "diverged":
-                    log.warning("%s seed %s diverged after step %s", record["arm"], record["seed"], record["step"])
+                    log.warning("%r seed %s diverged after step %s", record["arm"], record["seed"], record["step"])
         elif isinstance(event, StackDone):
             for trial, state in event.weights.items():
                 self.directory.write_weights(trial, state)

@@ -13,7 +13,7 @@ from clsbench.config.reader import misfit
 from clsbench.config.schema import DatasetEntry
 from clsbench.data.raw import as_raw
 from clsbench.data.splits import Splits, split
-from clsbench.errors import ConfigError
+from clsbench.errors import ConfigError, DataError
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
 from clsbench.registry import Problem, Registry
@@ -62,16 +62,19 @@ def load_data(plan: Plan, catalogue: Registry, device: torch.device) -> dict[str
 
 def _load(entry: DatasetEntry, catalogue: Registry, device: torch.device) -> Splits:
     factory = catalogue.get("dataset", entry.name).factory
-    return split(
-        as_raw(factory(entry.split_seed, **entry.options)),
-        val_fraction=entry.val_fraction,
-        test_fraction=entry.test_fraction,
-        split_seed=entry.split_seed,
-        normalize=entry.normalize,
-        label_noise=entry.label_noise,
-        limit=entry.limit,
-        device=device,
-    )
+    try:
+        return split(
+            as_raw(factory(entry.split_seed, **entry.options)),
+            val_fraction=entry.val_fraction,
+            test_fraction=entry.test_fraction,
+            split_seed=entry.split_seed,
+            normalize=entry.normalize,
+            label_noise=entry.label_noise,
+            limit=entry.limit,
+            device=device,
+        )
+    except DataError as error:
+        raise DataError(f"dataset {entry.title}: {error}") from error
 
 
 def loss_of(arm: Arm, num_classes: int) -> Loss:

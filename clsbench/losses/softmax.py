@@ -16,8 +16,6 @@ from clsbench.registry import loss
 if TYPE_CHECKING:
     from torch import Tensor
 
-_TINY = 1e-30  # the base of a power whose derivative is infinite at zero for gamma < 1
-
 
 @loss("cross_entropy", link="softmax", stacked=True, aliases=("CrossEntropyLoss", "categorical_crossentropy"))
 def cross_entropy(
@@ -55,12 +53,10 @@ def focal(logits: Tensor, targets: Tensor, *, gamma: Annotated[float, Ge(0)] = 2
     Source: Lin et al. 2017, Focal Loss for Dense Object Detection, equation 4.
     """
     log_p = logits.log_softmax(-1)
-    log_p_t = at_target(log_p, targets)
-    if gamma == 0:
-        return -log_p_t
-    # 1 - p_t as the sum of the others' probabilities: no cancellation where p_t is near one.
-    others = log_p.exp() * (1 - one_hot(targets, log_p))
-    return -(others.sum(-1).clamp_min(_TINY) ** gamma) * log_p_t
+    # log(1 - p_t) from the other classes: no cancellation where p_t is near one. And no power: like PyTorch's
+    # sigmoid, its own computes the end of an array by another formula.
+    others = log_p.masked_fill(one_hot(targets, log_p).bool(), -float("inf")).logsumexp(-1)
+    return -(gamma * others).exp() * at_target(log_p, targets)
 
 
 @loss("cross_entropy_on_softmax", link="softmax", stacked=True)

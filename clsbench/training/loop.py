@@ -69,7 +69,8 @@ def train(
     """Train every trial of a stack and yield what is known after each epoch, epoch 0 being before training.
 
     Data are pairs `x [N, ...]`, `y [N]` on the stack's device. A trial whose loss or gradient is not finite
-    is frozen before that step, its last row says `diverged`; training ends early when all have.
+    is frozen before that step, and one that an epoch's end cannot measure after it; its last row says
+    `diverged`. Training ends early when all have.
     """
     x, y = train_data
     update: Update = catalogue.get("optimizer", optimizer).factory
@@ -89,7 +90,7 @@ def train(
         return measures | diagnose(stack, loss, *(val_data or train_data), weight)
 
     first = measured(initial_measures(stack, loss, x, y, weight))
-    alive *= first["train_loss"].isfinite().unsqueeze(1)
+    alive *= _measurable(first)
     yield EpochResult(0, ledger.rows(0, first, alive, steps), [], 0.0)
 
     seconds = 0.0
@@ -101,6 +102,7 @@ def train(
         rate = _column([t.lr * t.rate_factor(epoch - 1) for t in trials], x.device)
         logits = torch.empty(*order.shape, loss.num_outputs, device=x.device)
         for number, batch in enumerate(order.split(batch_size, dim=1)):
+            buffers = stack.kept_buffers()
             masks = stack.dropout_masks(seeds, step=(epoch, number), batch_size=batch.shape[1])
             outputs = stack.forward(_gathered(x, batch), training=True, masks=masks)
             losses = loss(outputs, y[batch]).mean(-1) * weight
@@ -108,12 +110,14 @@ def train(
             # A sum of gradients is finite where all of them are: the cheapest look at every one.
             alive *= (losses.detach() + gradients.sum(-1)).isfinite().unsqueeze(1)
             gradients.nan_to_num_(0.0, 0.0, 0.0).mul_(alive)
+            stack.put_back(buffers, alive)
             update(stack.weights, gradients, state, settings.at_rate(rate * alive))
             logits[:, number * batch_size :][:, : batch.shape[1]] = outputs.detach()
             steps += alive
         _synchronise(x.device)
         seconds += time.perf_counter() - started
         after = measured(training_measures(loss, logits, y[order], weight))
+        alive *= _measurable(after)
         yield EpochResult(epoch, ledger.rows(epoch, after, alive, steps), _hashes(order), seconds)
 
 
@@ -138,7 +142,7 @@ class _Ledger:
                 continue
             self._running[trial] = bool(lives)
             row: Row = {"step": int(step)}
-            row |= {name: _finite(values[name][trial]) if lives and name in values else None for name in METRICS}
+            row |= {name: values[name][trial] if lives and name in values else None for name in METRICS}
             rows.append(row | {"status": last if lives else "diverged"})
         return rows
 
@@ -176,8 +180,9 @@ def _hashes(order: Tensor) -> list[str]:
     return [hashlib.sha256(row.numpy().tobytes()).hexdigest() for row in order.cpu()]
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _measurable(measures: Measures) -> Tensor:
+    """`[T, 1]`: the trials whose every measure is finite."""
+    return torch.stack(list(measures.values())).isfinite().all(0).unsqueeze(1)
 
 
 def _synchronise(device: torch.device) -> None:

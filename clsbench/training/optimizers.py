@@ -99,7 +99,8 @@ def _clipped(gradients: Tensor, settings: Settings) -> Tensor:
     if settings.clip_norm is None:
         return gradients
     norm = gradients.square().unflatten(1, (-1, PART)).sum(-1).sum(-1, keepdim=True).sqrt()
-    factor: Tensor = (settings.clip_norm / (norm + 1e-6)).clamp(max=1.0)
+    # An unclipped trial (infinite `clip_norm`) whose norm overflows would get inf / inf.
+    factor: Tensor = (settings.clip_norm / (norm + 1e-6)).nan_to_num(nan=1.0).clamp(max=1.0)
     return gradients * factor
 
 

@@ -80,6 +80,16 @@ class Stack:
             for name, layer in self._dropouts.items()
         }
 
+    def kept_buffers(self) -> dict[str, Tensor]:
+        """A copy of the buffers, which a step in training moves (running statistics)."""
+        return {name: buffer.clone() for name, buffer in self.buffers.items()}
+
+    def put_back(self, buffers: dict[str, Tensor], alive: Tensor) -> None:
+        """Undo what a step did to the buffers of the trials that `alive [T, 1]` leaves out."""
+        for name, buffer in self.buffers.items():
+            lives = alive.bool().view(-1, *[1] * (buffer.dim() - 1))
+            buffer.copy_(torch.where(lives, buffer, buffers[name]))
+
     def trial_state(self, trial: int) -> dict[str, Tensor]:
         """The state dict of one trial's module, on the CPU."""
         named = {**self.parameters, **self.buffers}

@@ -7,7 +7,6 @@ import matplotlib as mpl
 import pytest
 
 from clsbench.errors import RunError
-
 from clsbench.report.figures import draw, save
 
 METRICS = ("train_nll", "test_accuracy", "test_nll", "stuck_share")

@@ -1,0 +1,364 @@
+"""The promises, asked of whole runs: paired, independent to the last bit, repeatable, and read back as trained."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import clsbench
+import clsbench.experiment
+from clsbench.analysis.summary import Pairing, PromiseBroken
+from clsbench.config.plan import make_plan
+from clsbench.execution.build import load_data
+from clsbench.experiment import Result, read
+from clsbench.registry import catalogue
+
+Config = dict[str, Any]
+Run = Callable[..., Result]
+Curves = dict[tuple[Any, ...], list[str]]
+
+MOONS: Config = {"name": "moons", "samples": 333}
+TEN: Config = {"name": "blobs", "samples": 333, "classes": 10}
+MLP: Config = {"name": "mlp", "hidden": [7]}
+LOSSES = [component.name for component in catalogue.all("loss")]
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run(loss=..., optimizer=..., epochs=..., ...)`: a small run on the CPU, without its figures."""
+    monkeypatch.setattr(clsbench.experiment, "draw", lambda result, directory: [])
+
+    def small(dataset: Any = MOONS, model: Any = MLP, loss: Any = "cross_entropy", **rest: Any) -> Result:
+        optimizer = rest.pop("optimizer", {})
+        train = {"epochs": 2, "seeds": [4], "device": "cpu", **rest}
+        config = {"dataset": dataset, "model": model, "loss": loss, "optimizer": optimizer, "train": train}
+        return clsbench.run(config, output=tmp_path)
+
+    return small
+
+
+def as_text(record: dict[str, Any]) -> str:
+    """A record without what depends on its neighbours by design."""
+    return json.dumps({key: value for key, value in record.items() if key not in ("trial", "arm", "seconds")})
+
+
+def curves(result: Result) -> Curves:
+    """What every trial recorded, as text."""
+    found: Curves = {}
+    for record in result.records:
+        found.setdefault((record["loss"], record["lr"], record["seed"]), []).append(as_text(record))
+    assert len(found) == len({record["trial"] for record in result.records})  # the key tells the trials apart
+    return found
+
+
+def assert_part(part: Result, whole: Result) -> None:
+    """Every trial of `part` recorded in `whole` the same bytes."""
+    few, many = curves(part), curves(whole)
+    assert few
+    assert few == {key: many[key] for key in few}
+
+
+# Independent: whatever else is in the config.
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("dataset", [MOONS, TEN], ids=["moons", "ten"])
+def test_each_loss_is_as_alone(run: Run, dataset: Config, name: str) -> None:
+    """Beside two other losses and two more seeds, a loss's records are those it has by itself."""
+    others = [other for other in LOSSES if other != name][:2]
+    whole = run(dataset, loss=[others[0], name, others[1]], seeds=[0, 4, 2], batch_size=7)
+    assert_part(run(dataset, loss=name, batch_size=7), whole)
+
+
+def test_number_of_seeds_does_not_matter(run: Run) -> None:
+    """One, three and ten seeds give the same records for the seeds that they share."""
+    ten = run(seeds=10, loss=["mse_sigmoid", "cross_entropy"])
+    for seeds in (1, 3, [7], [9, 0]):
+        assert_part(run(seeds=seeds, loss=["mse_sigmoid", "cross_entropy"]), ten)
+
+
+@pytest.mark.parametrize("stack", [1, 2, 3])
+def test_size_of_the_stack_does_not_matter(run: Run, stack: int) -> None:
+    """Seven trials in stacks of one, two or three are those of one stack."""
+    whole = run(seeds=7, batch_size=33, loss=["focal"])
+    pieces = run(seeds=7, batch_size=33, loss=["focal"], stack=stack)
+    assert -(-7 // stack) == pieces.summary["engine"]["stacks"]
+    assert curves(whole) == curves(pieces)
+
+
+def test_order_does_not_matter(run: Run) -> None:
+    """Losses, learning rates and seeds in another order are the same trials."""
+    forth = run(loss=["bce", "hinge", "mse_softmax"], optimizer={"lr": [0.01, 0.1, 1.0]}, seeds=[1, 2, 3])
+    back = run(loss=["mse_softmax", "hinge", "bce"], optimizer={"lr": [1.0, 0.01, 0.1]}, seeds=[3, 1, 2])
+    assert 27 == len(curves(forth))
+    assert curves(forth) == curves(back)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("model", "optimizer"),
+    [
+        ({"name": "linear"}, {"lr": [0.1, 0.5], "momentum": 0.9, "nesterov": True}),
+        ({**MLP, "activation": "tanh", "dropout": 0.3}, {"lr": [0.1, 0.5], "momentum": [0.0, 0.9]}),
+        ({**MLP, "activation": "sigmoid", "batch_norm": True}, {"name": "adam", "lr": [0.01, 0.05]}),
+        (
+            {"name": "mlp", "activation": "gelu", "dropout": 0.1, "batch_norm": True},
+            {"name": "adamw", "lr": [0.01, 0.1]},
+        ),
+        ({"name": "mlp", "hidden": [130, 65]}, {"lr": [0.1, 0.5], "clip_norm": [0.1, None]}),
+        (MLP, {"lr": [0.1, 0.5], "schedule": {"name": "cosine", "warmup": [0, 1]}}),
+        (
+            {**MLP, "init": {"weights": "normal", "bias": "normal"}},
+            {"name": "adam", "lr": [0.1, 0.5], "weight_decay": [0.0, 0.1]},
+        ),
+    ],
+    ids=["nesterov", "momentum", "adam", "adamw", "clip", "schedule", "decay"],
+)
+def test_model_and_optimizer_do_not_matter(run: Run, model: Config, optimizer: Config, threads: int) -> None:
+    """Two losses in two settings and two seeds have each other's company or not, for every layer and update."""
+    whole = run(model=model, loss=["mse_softmax", "cross_entropy"], optimizer=optimizer, seeds=[4, 0], threads=threads)
+    by_arm: dict[str, list[str]] = {}
+    for record in whole.records:
+        if record["seed"] == 4:
+            by_arm.setdefault(record["arm"], []).append(as_text(record))
+    for place in (0, -1):
+        part = run(model=model, loss="cross_entropy", optimizer=only(optimizer, place), threads=threads)
+        (alone,) = curves(part).values()
+        assert alone in by_arm.values()
+
+
+def only(settings: Config, place: int) -> Config:
+    """Of every swept setting, the value at one place."""
+    swept = {key: value[place] for key, value in settings.items() if isinstance(value, list)}
+    inner = {key: only(value, place) for key, value in settings.items() if isinstance(value, dict)}
+    return {**settings, **swept, **inner}
+
+
+MODELS = st.fixed_dictionaries(
+    {"name": st.just("mlp"), "hidden": st.lists(st.integers(1, 40), min_size=1, max_size=2)},
+    optional={
+        "activation": st.sampled_from(["relu", "tanh", "sigmoid", "gelu"]),
+        "batch_norm": st.booleans(),
+        "dropout": st.sampled_from([0.0, 0.1, 0.5]),
+    },
+)
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    model=MODELS | st.just({"name": "linear"}),
+    losses=st.lists(st.sampled_from(LOSSES), min_size=1, max_size=4, unique=True),
+    seeds=st.lists(st.integers(0, 99), min_size=1, max_size=6, unique=True),
+    samples=st.integers(30, 400),
+    classes=st.integers(2, 10),
+    batch_size=st.integers(1, 70),
+    optimizer=st.sampled_from(
+        [{"name": "sgd", "momentum": 0.5}, {"name": "adam"}, {"name": "adamw", "clip_norm": 0.5}]
+    ),
+    stack=st.sampled_from(["auto", 1, 2, 3]),
+    data=st.data(),
+)
+def test_nothing_else_matters(
+    run: Run,
+    model: Config,
+    losses: list[str],
+    seeds: list[int],
+    samples: int,
+    classes: int,
+    batch_size: int,
+    optimizer: Config,
+    stack: str | int,
+    data: st.DataObject,
+) -> None:
+    """Of any run, any part run by itself has the same records."""
+    same = {"model": model, "batch_size": batch_size, "optimizer": {"lr": 0.05, **optimizer}, "epochs": 1}
+    dataset = {"name": "blobs", "samples": samples, "classes": classes}
+    whole = run(dataset, loss=losses, seeds=seeds, stack=stack, **same)
+    part = run(dataset, loss=data.draw(st.sampled_from(losses)), seeds=[data.draw(st.sampled_from(seeds))], **same)
+    assert_part(part, whole)
+
+
+def test_convolutions_are_as_alone(run: Run) -> None:
+    """A convolutional network beside another loss and seed has the records that it has by itself."""
+    images, cnn = {"name": "digits", "limit": 250}, {"name": "cnn", "channels": [4, 6], "hidden": 16}
+    whole = run(images, cnn, ["mse_softmax", "cross_entropy"], seeds=[4, 0])
+    assert_part(run(images, cnn, "cross_entropy"), whole)
+
+
+def test_divergence_is_no_neighbours_business(run: Run) -> None:
+    """Beside a trial that diverges, the others' records are what they are without it."""
+    whole = run(loss=["mse_logits", "cross_entropy"], optimizer={"lr": [0.1, 1e10]}, seeds=[0, 4])
+    assert_part(run(loss="mse_logits"), whole)
+    bad = [record for record in whole.records if record["loss"] == "mse_logits" and record["lr"] == 1e10]
+    assert ["running", "running", "diverged", "diverged"] == [record["status"] for record in bad]
+    assert 2 == whole.arms["mse_logits lr=10000000000.0"]["diverged"]
+    assert [None, None] == whole.arms["mse_logits lr=10000000000.0"]["metrics"]["test_accuracy"]["values"]
+    assert 0 == whole.arms["mse_logits lr=0.1"]["diverged"]
+
+
+# Repeatable.
+
+
+def test_same_config_gives_the_same_records(run: Run) -> None:
+    """A second run of a config, and a run of the first one's own config.yaml, repeat its bytes."""
+    model = {**MLP, "dropout": 0.2, "batch_norm": True}
+    loss = [{"name": "focal", "gamma": 1.5}, {"name": "bce", "outputs": 1, "lr": 0.05, "label": "one output"}]
+    first = run(model=model, loss=loss, optimizer={"lr": 0.3, "clip_norm": 1.0}, seeds=[3, 1])
+    again = run(model=model, loss=loss, optimizer={"lr": 0.3, "clip_norm": 1.0}, seeds=[3, 1])
+    by_file = clsbench.run(first.directory / "config.yaml", output=first.directory.parent.parent)
+    assert first.directory != again.directory != by_file.directory
+    assert curves(first) == curves(again) == curves(by_file)
+
+
+def test_global_randomness_does_not_matter(run: Run) -> None:
+    """What the user has drawn before is no part of a run, nor does a run touch what comes next."""
+    first = run(model={**MLP, "dropout": 0.5})
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    again = run(model={**MLP, "dropout": 0.5})
+    assert torch.equal(before, torch.get_rng_state())
+    assert curves(first) == curves(again)
+
+
+# Paired.
+
+
+def test_arms_start_from_the_same_weights(run: Run) -> None:
+    """Before training, losses with one link measure the same network; every seed has another one."""
+    softmax = ["cross_entropy", "mse_softmax", "focal", "cross_entropy_on_softmax"]
+    starts = [record for record in run(TEN, loss=softmax, seeds=3).records if record["epoch"] == 0]
+    by_seed = {seed: {r["test_nll"] for r in starts if r["seed"] == seed} for seed in range(3)}
+    assert [1, 1, 1] == [len(values) for values in by_seed.values()]
+    assert 3 == len(set.union(*by_seed.values()))
+
+
+def test_summary_holds_the_evidence(run: Run) -> None:
+    """One entry a comparison, whose hashes hang on seeds, model and data, and not on losses or rates."""
+
+    def entry(**config: Any) -> tuple[list[str], str, str]:
+        (found,) = run(**config).summary["pairing"]
+        return found["arms"], found["weights"], found["batches"]
+
+    arms, weights, batches = entry(loss=["mse_softmax", "cross_entropy", "bce"])
+    assert ["mse_softmax", "cross_entropy", "bce"] == arms
+    assert (["hinge"], weights, batches) == entry(loss="hinge", optimizer={"lr": 0.7})
+    _, other_weights, other_batches = entry(seeds=[5])
+    assert other_weights != weights
+    assert other_batches != batches
+    assert weights != entry(model={**MLP, "init": {"weights": "normal"}})[1]
+    assert batches == entry(model={**MLP, "init": {"weights": "normal"}})[2]
+    assert weights == entry(epochs=3)[1] == entry(dataset={**MOONS, "samples": 300})[1]
+    assert batches != entry(epochs=3)[2]
+    assert batches != entry(dataset={**MOONS, "samples": 300})[2]
+
+
+def test_each_comparison_has_its_own_evidence(run: Run) -> None:
+    """Models and batch sizes are compared apart; another number of outputs still shares the hidden layers."""
+    pairing = run(model=["linear", MLP], loss=["mse_class_index", "cross_entropy"], batch_size=[16, 32]).summary[
+        "pairing"
+    ]
+    assert 4 == len(pairing)
+    assert [2] * 4 == [len(entry["arms"]) for entry in pairing]
+    linear, mlp = pairing[0]["weights"], pairing[2]["weights"]
+    assert linear is None  # there are no hidden layers to share
+    assert mlp is not None
+    assert mlp == pairing[3]["weights"]
+
+
+def evidence(*losses: str) -> tuple[Pairing, Any]:
+    """What two seeds of each loss would leave behind, honestly paired, and their plan."""
+    plan = make_plan(read({"loss": list(losses), "train": {"seeds": 2}}))
+    pairing = Pairing()
+    for trial in plan.trials:
+        pairing.started({trial.number: {"hidden [4]": f"h{trial.seed}", f"last [{trial.arm.loss.name}]": "any"}})
+        for epoch in (1, 2):
+            pairing.saw({trial.number: f"order {trial.seed} {epoch}"})
+    return pairing, plan
+
+
+def test_honest_pairing_is_accepted() -> None:
+    """Arms whose shared layers and batches agree are one entry, also where one diverged after an epoch."""
+    pairing, plan = evidence("bce", "hinge")
+    before = pairing.verified(plan)
+    pairing.batches[3].pop()
+    assert before == pairing.verified(plan)
+    assert [["bce", "hinge"]] == [entry["arms"] for entry in before]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "message"),
+    [
+        (lambda pairing: pairing.started({3: {"hidden [4]": "another"}}), "seed 1 .* initial weights"),
+        (lambda pairing: pairing.batches.update({2: ["order 0 1", "another"]}), "seed 0 .* batches"),
+        (lambda pairing: pairing.batches.update({2: ["order 0 2", "order 0 1"]}), "seed 0 .* batches"),
+    ],
+    ids=["weights", "batches", "order"],
+)
+def test_broken_pairing_fails_the_run(tamper: Callable[[Pairing], None], message: str) -> None:
+    """A trial that started or saw otherwise than its partner raises, with the seed and what differed."""
+    pairing, plan = evidence("bce", "hinge")
+    tamper(pairing)
+    with pytest.raises(PromiseBroken, match=message):
+        pairing.verified(plan)
+
+
+def test_run_that_breaks_its_promise_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that hang on the loss are noticed in a whole run."""
+    calls = itertools.count()
+
+    def another_each_time(purpose: str, seed: int) -> torch.Generator:
+        return torch.Generator().manual_seed(next(calls))
+
+    monkeypatch.setattr("clsbench.execution.build.generator_for", another_each_time)
+    with pytest.raises(PromiseBroken, match="different initial weights"):
+        run(loss=["bce", "hinge"])
+
+
+# Read back.
+
+
+@pytest.mark.parametrize(
+    ("dataset", "model", "loss"),
+    [
+        (MOONS, {"name": "mlp", "batch_norm": True, "dropout": 0.3, "activation": "gelu"}, "mse_softmax"),
+        (MOONS, {"name": "linear"}, {"name": "bce", "outputs": 1}),
+        (TEN, MLP, "mse_class_index"),
+        ({"name": "digits", "limit": 300}, {"name": "cnn", "channels": [4], "hidden": 16}, "hinge"),
+    ],
+    ids=["mlp", "one-output", "class-index", "cnn"],
+)
+def test_loaded_model_predicts_as_recorded(run: Run, dataset: Config, model: Config, loss: Any) -> None:
+    """Every trial's weights are kept: on the test split its predictions have the last record's accuracy."""
+    result = run(dataset, model, [loss, "cross_entropy"], seeds=[4, 0])
+    plan = make_plan(read(result.directory / "config.yaml"))
+    (splits,) = load_data(plan, catalogue, torch.device("cpu")).values()
+    for trial in plan.trials:
+        module, predict = clsbench.load_model(result.directory, trial.number)
+        last = [record for record in result.records if record["trial"] == trial.number][-1]
+        assert not module.training
+        assert len(splits.test) == len(module(splits.test.x))
+        predictions = predict(splits.test.x)
+        assert pytest.approx(last["test_accuracy"]) == (predictions == splits.test.y).double().mean().item()
+
+
+def test_run_is_read_back_as_it_was(run: Run) -> None:
+    """`load` finds the records and the summary that `run` gave."""
+    result = run(loss=["bce", "hinge"])
+    again = clsbench.load(result.directory)
+    assert (result.records, result.summary) == (again.records, again.summary)
+    assert ["bce", "hinge"] == list(again.arms)
