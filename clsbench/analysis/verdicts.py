@@ -1,0 +1,98 @@
+"""Which arm is better, by which metric, and whether the seeds suffice to say so."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import clsbench.training.metrics  # noqa: F401 - registers the metrics, whose directions are asked for here
+from clsbench.analysis.statistics import LEVEL, PairedDifference, holm, paired_difference, seeds_to_settle
+from clsbench.registry import UnknownName, catalogue
+
+Row = dict[str, Any]
+
+BETTER, WORSE, NO_DIFFERENCE, TOO_FEW_SEEDS = "better", "worse", "no difference", "too few seeds"
+VERDICTS = (BETTER, WORSE, NO_DIFFERENCE, TOO_FEW_SEEDS)
+
+# What is judged, and the difference that nobody minds, in the metric's own units.
+TOLERANCES: Mapping[str, float] = {"test_accuracy": 0.01, "test_nll": 0.02, "test_brier": 0.01}
+
+_ROUNDING = 1e-12  # 0.91 - 0.9 is within 0.01
+
+
+def verdicts(summary: Mapping[str, Any]) -> list[Row]:
+    """The `verdicts` of a summary: every pair of arms of each comparison, by every metric of `TOLERANCES`.
+
+    A row is `{a, b, metric, difference, low, high, n, p, p_holm, verdict}`, a before b as in the summary's `arms`;
+    `difference` is the mean of a - b over the seeds at which both have a number, and the word says what a is. A metric
+    that one of them has nowhere, for its loss cannot have it or all its seeds diverged, gives no row.
+
+    Args:
+        summary: its `arms` and `pairing`, as `summary.json` has them. Holm's correction is over all their rows: whoever
+            looks through a whole run for a difference should find one by chance in at most one run of twenty.
+    """
+    rows = [row for comparison in summary["pairing"] for row in _rows(summary["arms"], comparison["arms"])]
+    for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = p_holm
+        row["verdict"] = verdict(_paired(row), p_holm, row["metric"])
+    return rows
+
+
+def verdict(paired: PairedDifference, p_holm: float | None, metric: str) -> str:
+    """The word for a difference a - b: is a better, worse, as good, or can it not be told yet?
+
+    A constant difference has no p, so it is never `better` or `worse`, however large: that no seed deviates shows that
+    the test set is coarse or the seeds change nothing, not that a further seed would agree. Within the tolerance it is
+    `no difference`.
+    """
+    if p_holm is not None and p_holm < LEVEL:
+        return BETTER if (paired.difference > 0) == (direction(metric) == "higher") else WORSE
+    if paired.low is None or paired.high is None:
+        return TOO_FEW_SEEDS
+    farthest = max(-paired.low, paired.high)
+    return NO_DIFFERENCE if farthest <= TOLERANCES[metric] + _ROUNDING else TOO_FEW_SEEDS
+
+
+def seeds_needed(row: Row, rows: Sequence[Row]) -> int | None:
+    """About how many seeds in all would settle a row of `rows` that has too few; None for others, or if unknown."""
+    if row["verdict"] != TOO_FEW_SEEDS:
+        return None
+    num_tests = sum(other["p"] is not None for other in rows)
+    return seeds_to_settle(_paired(row), TOLERANCES[row["metric"]], num_tests=num_tests)
+
+
+def opposite(word: str) -> str:
+    """The verdict on b and a, given that on a and b."""
+    return {BETTER: WORSE, WORSE: BETTER}.get(word, word)
+
+
+def direction(metric: str) -> Literal["higher", "lower"] | None:
+    """Which way a metric of a record is better, whatever split it is of; None for one that has no better."""
+    measure = metric.removeprefix("train_").removeprefix("val_").removeprefix("test_")
+    if measure == "loss":
+        return "lower"
+    try:
+        better: Literal["higher", "lower"] | None = catalogue.get("metric", measure).facts["better"]
+    except UnknownName:
+        return None
+    return better
+
+
+def _rows(arms: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[Row]:
+    members = [arm for arm in arms if arm["name"] in names]
+    for a, b in itertools.combinations(members, 2):
+        for metric in TOLERANCES:
+            ours, theirs = _by_seed(a, metric), _by_seed(b, metric)
+            paired = paired_difference(list(ours.values()), [theirs.get(seed) for seed in ours])
+            if paired is not None:
+                yield {"a": a["name"], "b": b["name"], "metric": metric, **vars(paired)}
+
+
+def _by_seed(arm: Mapping[str, Any], metric: str) -> dict[int, float | None]:
+    values = (arm["metrics"].get(metric) or {}).get("values") or [None] * len(arm["seeds"])
+    return dict(zip(arm["seeds"], values, strict=True))
+
+
+def _paired(row: Row) -> PairedDifference:
+    return PairedDifference(*(row[key] for key in ("difference", "low", "high", "n", "p")))

@@ -1,0 +1,177 @@
+"""Verdicts on pairs of arms: the words, what is compared with what, and how often they are wrong."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clsbench.analysis.statistics import PairedDifference, holm, paired_difference
+from clsbench.analysis.verdicts import TOLERANCES, VERDICTS, direction, seeds_needed, verdict, verdicts
+
+KEYS = ["a", "b", "metric", "difference", "low", "high", "n", "p", "p_holm", "verdict"]
+SCORES = st.floats(0, 1) | st.none()
+
+
+def arm(name, seeds=None, **values):
+    """An arm of a summary; metrics without values are those that its loss cannot have."""
+    seeds = seeds or range(len(next(iter(values.values()))))
+    metrics = {metric: {"values": list(values.get(metric, [None] * len(seeds)))} for metric in TOLERANCES}
+    return {"name": name, "seeds": list(seeds), "metrics": metrics}
+
+
+def summary(*arms, pairing=None):
+    return {"arms": arms, "pairing": pairing or [{"arms": [arm["name"] for arm in arms]}]}
+
+
+def pair(rng, num_seeds, shift=0.0, metrics=tuple(TOLERANCES)):
+    """Two arms whose paired difference has deviation 0.02 and mean `shift` times that."""
+    common = rng.normal(0.8, 0.05, (len(metrics), num_seeds))
+    gain = rng.normal(shift * 0.02, 0.02, (len(metrics), num_seeds))
+    return (
+        arm("a", **dict(zip(metrics, (common + gain).tolist(), strict=True))),
+        arm("b", **dict(zip(metrics, common.tolist(), strict=True))),
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p_holm", "metric", "word"),
+    [
+        (0.01, 0.05, 0.049, "test_accuracy", "better"),
+        (-0.05, -0.01, 0.049, "test_accuracy", "worse"),
+        (0.01, 0.05, 0.049, "test_nll", "worse"),
+        (-0.05, -0.01, 0.049, "test_brier", "better"),
+        (0.001, 0.003, 0.001, "test_accuracy", "better"),
+        (0.01, 0.05, 0.05, "test_accuracy", "too few seeds"),
+        (-0.01, 0.01, 0.9, "test_accuracy", "no difference"),
+        (-0.011, 0.01, 0.9, "test_brier", "too few seeds"),
+        (-0.02, 0.015, 0.9, "test_nll", "no difference"),
+        (-0.01, 0.021, 0.9, "test_nll", "too few seeds"),
+        (0.004, 0.006, None, "test_accuracy", "no difference"),
+        (0.91 - 0.9, 0.91 - 0.9, None, "test_accuracy", "no difference"),
+        (0.02, 0.02, None, "test_accuracy", "too few seeds"),
+        (None, None, None, "test_accuracy", "too few seeds"),
+    ],
+)
+def test_words(low, high, p_holm, metric, word):
+    """Better or worse under p 0.05, by the metric's direction; else by the interval; without one, too few seeds."""
+    middle = 0.0 if low is None else (low + high) / 2
+    assert word == verdict(PairedDifference(middle, low, high, 3, p_holm), p_holm, metric)
+
+
+def test_a_row_has_the_keys_of_the_contract():
+    """The rows are those of the design, in strict JSON."""
+    rows = verdicts(summary(*pair(np.random.default_rng(0), 5)))
+    assert [KEYS] * 3 == [list(row) for row in rows]
+    assert list(TOLERANCES) == [row["metric"] for row in rows]
+    json.dumps(rows, allow_nan=False)
+
+
+def test_a_row_is_the_paired_difference_over_seeds():
+    """The numbers are the statistics' of a - b; lower NLL is better."""
+    a, b = [0.30, 0.41, 0.52, 0.33], [0.60, 0.70, 0.83, 0.62]
+    (row,) = verdicts(summary(arm("a", test_nll=a), arm("b", test_nll=b)))
+    expected = {"a": "a", "b": "b", "metric": "test_nll", **vars(paired_difference(a, b))}
+    assert expected | {"p_holm": row["p"], "verdict": "better"} == row
+
+
+def test_arms_are_paired_by_seed():
+    """Values belong to the seeds beside them, whatever their order."""
+    a, b = arm("a", seeds=[1, 0], test_nll=[1.0, 2.0]), arm("b", seeds=[0, 1], test_nll=[1.5, 0.5])
+    (row,) = verdicts(summary(a, b))
+    assert (0.5, 0.5, 0.5) == (row["difference"], row["low"], row["high"])
+
+
+def test_pairs_stay_inside_a_comparison_in_the_order_of_arms():
+    """Every pair of arms of one comparison once, the earlier arm as a; never across comparisons."""
+    arms = [arm(name, test_brier=[0.1, 0.2]) for name in "abcde"]
+    rows = verdicts(summary(*arms, pairing=[{"arms": ["c", "a", "b"]}, {"arms": ["d", "e"]}]))
+    assert ["ab", "ac", "bc", "de"] == [row["a"] + row["b"] for row in rows]
+    assert [] == verdicts(summary(arms[0]))
+
+
+def test_correction_is_over_the_whole_run():
+    """Holm's correction takes the rows of all comparisons and metrics together."""
+    rng = np.random.default_rng(1)
+    arms = [{**member, "name": f"{member['name']}{number}"} for number in (0, 1) for member in pair(rng, 6)]
+    rows = verdicts(summary(*arms, pairing=[{"arms": ["a0", "b0"]}, {"arms": ["a1", "b1"]}]))
+    assert 6 == len(rows)
+    assert holm([row["p"] for row in rows]) == [row["p_holm"] for row in rows]
+
+
+def test_metric_that_a_loss_cannot_have_gives_no_row():
+    """Without probabilities there is no NLL to compare, and no test is counted for it."""
+    with_p = arm("a", test_accuracy=[0.9, 0.8, 0.85], test_nll=[0.1, 0.2, 0.3])
+    (row,) = verdicts(summary(with_p, arm("b", test_accuracy=[0.5, 0.6, 0.5])))
+    assert ("test_accuracy", row["p"]) == (row["metric"], row["p_holm"])
+
+
+def test_diverged_seeds_are_left_out_and_seen_in_n():
+    """A seed counts where both arms finished; an arm that never did has no row."""
+    a, b = arm("a", test_nll=[0.1, None, 0.3, 0.2]), arm("b", test_nll=[0.2, 0.2, None, 0.5])
+    (row,) = verdicts(summary(a, b))
+    assert 2 == row["n"]
+    assert [] == verdicts(summary(a, arm("b", test_nll=[None] * 4)))
+
+
+@given(st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=8))
+def test_swapping_the_arms_flips_the_verdict(pairs):
+    """The verdict on b and a is that on a and b turned round; the difference changes its sign."""
+    a, b = (arm(name, test_accuracy=values) for name, values in zip("ab", zip(*pairs, strict=True), strict=True))
+    flipped = {"better": "worse", "worse": "better"}
+    for there, back in zip(verdicts(summary(a, b)), verdicts(summary(b, a)), strict=True):
+        assert there["difference"] == -back["difference"]
+        assert there["p_holm"] == back["p_holm"]
+        assert flipped.get(there["verdict"], there["verdict"]) == back["verdict"]
+        assert there["verdict"] in VERDICTS
+
+
+def test_chance_alone_is_seldom_called_a_difference():
+    """Of 2,000 null experiments with ten seeds at most 6.2% of rows have p < 0.05, and 6.2% any verdict after Holm."""
+    rng = np.random.default_rng(0)
+    experiments = [verdicts(summary(*pair(rng, 10))) for _ in range(2000)]
+    rows = [row for experiment in experiments for row in experiment]
+    assert 0.038 <= np.mean([row["p"] < 0.05 for row in rows]) <= 0.062
+    assert np.mean([any(row["verdict"] in ("better", "worse") for row in rows) for rows in experiments]) <= 0.062
+
+
+def test_true_difference_is_found():
+    """One standard deviation of the paired difference, at 20 seeds, is found in at least 95% of experiments."""
+    rng = np.random.default_rng(0)
+    found = [verdicts(summary(*pair(rng, 20, shift=1.0, metrics=("test_accuracy",)))) for _ in range(1000)]
+    assert np.mean([row["verdict"] == "better" for (row,) in found]) >= 0.95
+
+
+def test_seeds_are_advised_where_they_would_settle_it():
+    """An open row says how many seeds it needs, more among many tests; a settled one needs none."""
+    a, b = arm("a", test_accuracy=[0.95, 0.91, 0.93, 0.96]), arm("b", test_accuracy=[0.9] * 2 + [0.94] * 2)
+    (row,) = verdicts(summary(a, b))
+    assert "too few seeds" == row["verdict"]
+    assert row["n"] < seeds_needed(row, [row]) < seeds_needed(row, [row] * 9)
+    assert seeds_needed({**row, "verdict": "better"}, [row]) is None
+
+
+def test_no_number_of_seeds_is_promised_for_a_constant_difference():
+    """Two points at every seed: no p, no winner by chance's rules, and no advice."""
+    a, b = arm("a", test_accuracy=[0.9, 0.8, 0.7]), arm("b", test_accuracy=[0.88, 0.78, 0.68])
+    (row,) = verdicts(summary(a, b))
+    assert ("too few seeds", None, None) == (row["verdict"], row["p"], row["p_holm"])
+    assert seeds_needed(row, [row]) is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "better"),
+    [
+        ("test_accuracy", "higher"),
+        ("val_accuracy", "higher"),
+        ("train_loss", "lower"),
+        ("test_nll", "lower"),
+        ("stuck_share", "lower"),
+        ("logit_grad_norm", None),
+        ("seconds", None),
+    ],
+)
+def test_direction_is_the_metrics_own(metric, better):
+    """Which way is better comes from the metric's definition; a diagnostic and a cost have no best epoch."""
+    assert better == direction(metric)
