@@ -183,9 +183,12 @@ def loss(
     return _registers("loss", name, aliases, link=link, outputs=outputs, stacked=stacked)
 
 
-def optimizer(name: str) -> Callable[[Factory], Factory]:
-    """Register an optimizer: a function that turns gradients into an update (see `training.optimizers`)."""
-    return _registers("optimizer", name, ())
+def optimizer(name: str, *, state: tuple[str, ...] = (), columns: tuple[str, ...] = ()) -> Callable[[Factory], Factory]:
+    """Register an optimizer: a function that turns gradients into an update (see `training.optimizers`).
+
+    `state` names what it keeps for every weight, `columns` what it keeps once a trial.
+    """
+    return _registers("optimizer", name, (), state=state, columns=columns)
 
 
 def metric(name: str, *, better: Literal["higher", "lower"] | None = None) -> Callable[[Factory], Factory]:

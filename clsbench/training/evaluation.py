@@ -62,7 +62,13 @@ def diagnose(stack: Stack, loss: Loss, x: Tensor, y: Tensor, weight: Tensor) -> 
         norms = metrics.logit_grad_norm(_logit_gradients(loss, logits, targets))
         wrong = loss.predictions(logits) != targets
         stuck = metrics.stuck_share(norms, at_zero[targets], wrong)
-        _add(totals, {"logit_grad_norm": norms.double().sum(-1) * weight.abs(), "stuck_share": stuck.sum(-1)})
+        _add(
+            totals,
+            {
+                "logit_grad_norm": norms.double().sum(-1) * weight.abs(),
+                "stuck_share": stuck.sum(-1),
+            },
+        )
     return _means(totals, len(y))
 
 

@@ -13,11 +13,18 @@ from torch import Tensor
 
 from clsbench.losses.contract import Loss
 from clsbench.registry import catalogue
-from clsbench.training.evaluation import Measures, diagnose, evaluate, initial_measures, training_measures
+from clsbench.training.evaluation import (
+    Measures,
+    diagnose,
+    evaluate,
+    initial_measures,
+    training_measures,
+)
 from clsbench.training.metrics import METRICS
-from clsbench.training.optimizers import Settings, State, Update
+from clsbench.training.optimizers import Settings, initial_state
 from clsbench.training.randomness import generator_for
 from clsbench.training.stack import Stack
+from clsbench.training.step import CompiledSteps, Steps, best_unrolling, blocks
 
 Row = dict[str, float | int | str | None]
 Pair = tuple[Tensor, Tensor]
@@ -60,11 +67,12 @@ def train(
     *,
     train_data: Pair,
     val_data: Pair | None,
-    test_data: Pair,
+    test_data: Pair | None,
     optimizer: str = "sgd",
     nesterov: bool = False,
     batch_size: int,
     epochs: int,
+    compiled: bool = False,
 ) -> Iterator[EpochResult]:
     """Train every trial of a stack and yield what is known after each epoch, epoch 0 being before training.
 
@@ -73,13 +81,10 @@ def train(
     `diverged`. Training ends early when all have.
     """
     x, y = train_data
-    update: Update = catalogue.get("optimizer", optimizer).factory
-    settings = _settings(trials, nesterov, x.device)
-    weight = _column([t.loss_weight for t in trials], x.device).squeeze(1)
     seeds = [t.seed for t in trials]
-    state: State = {}
-    alive = torch.ones(len(trials), 1, device=x.device)
-    steps = torch.zeros(len(trials), 1, device=x.device, dtype=torch.float64)
+    steps = _steps(stack, trials, loss, optimizer, nesterov)
+    unrolled = best_unrolling(len(y), batch_size) if compiled else 1
+    take = CompiledSteps(steps) if compiled else steps
     ledger = _Ledger(len(trials), epochs)
 
     def measured(seen: Measures) -> Measures:
@@ -87,38 +92,60 @@ def train(
         for split, data in (("val", val_data), ("test", test_data)):
             if data is not None:
                 measures |= {f"{split}_{name}": value for name, value in evaluate(stack, loss, *data).items()}
-        return measures | diagnose(stack, loss, *(val_data or train_data), weight)
+        return measures | diagnose(stack, loss, *(val_data or train_data), steps.loss_weight)
 
-    first = measured(initial_measures(stack, loss, x, y, weight))
-    alive *= _measurable(first)
-    yield EpochResult(0, ledger.rows(0, first, alive, steps), [], 0.0)
+    stack.train(False)
+    first = measured(initial_measures(stack, loss, x, y, steps.loss_weight))
+    steps.alive.mul_(_measurable(first))
+    yield EpochResult(0, ledger.rows(0, first, steps), [], 0.0)
 
     seconds = 0.0
     for epoch in range(1, epochs + 1):
         if ledger.all_over:
             return
+        stack.train(True)
         started = time.perf_counter()
         order = _batch_order(seeds, epoch, len(y)).to(x.device)
         rate = _column([t.lr * t.rate_factor(epoch - 1) for t in trials], x.device)
-        logits = torch.empty(*order.shape, loss.num_outputs, device=x.device)
-        for number, batch in enumerate(order.split(batch_size, dim=1)):
-            buffers = stack.kept_buffers()
-            masks = stack.dropout_masks(seeds, step=(epoch, number), batch_size=batch.shape[1])
-            outputs = stack.forward(_gathered(x, batch), training=True, masks=masks)
-            losses = loss(outputs, y[batch]).mean(-1) * weight
-            gradients = stack.gradient(losses.sum())
-            # A sum of gradients is finite where all of them are: the cheapest look at every one.
-            alive *= (losses.detach() + gradients.sum(-1)).isfinite().unsqueeze(1)
-            gradients.nan_to_num_(0.0, 0.0, 0.0).mul_(alive)
-            stack.put_back(buffers, alive)
-            update(stack.weights, gradients, state, settings.at_rate(rate * alive))
-            logits[:, number * batch_size :][:, : batch.shape[1]] = outputs.detach()
-            steps += alive
+        seen, number = [], 0
+        for batches in blocks(order, batch_size, unrolled):
+            count, _, size = batches.shape
+            masks = [stack.dropout_masks(seeds, (epoch, number + i), size) for i in range(count)]
+            whole = count == unrolled and size == batch_size
+            logits = (take if whole else steps)(_gathered(x, batches), y[batches], masks, rate)
+            seen.append(logits.transpose(0, 1).flatten(1, 2))
+            number += count
         _synchronise(x.device)
         seconds += time.perf_counter() - started
-        after = measured(training_measures(loss, logits, y[order], weight))
-        alive *= _measurable(after)
-        yield EpochResult(epoch, ledger.rows(epoch, after, alive, steps), _hashes(order), seconds)
+        stack.train(False)
+        after = measured(training_measures(loss, torch.cat(seen, 1), y[order], steps.loss_weight))
+        steps.alive.mul_(_measurable(after))
+        yield EpochResult(
+            epoch,
+            ledger.rows(epoch, after, steps),
+            _hashes(order),
+            seconds - take.seconds,
+        )
+
+
+def _steps(
+    stack: Stack,
+    trials: Sequence[TrialSettings],
+    loss: Loss,
+    optimizer: str,
+    nesterov: bool,
+) -> Steps:
+    weights = stack.weights
+    return Steps(
+        stack=stack,
+        loss=loss,
+        update=catalogue.get("optimizer", optimizer).factory,
+        state=initial_state(optimizer, weights),
+        settings=_settings(trials, nesterov, weights.device),
+        loss_weight=_column([t.loss_weight for t in trials], weights.device).squeeze(1),
+        alive=weights.new_ones(len(trials), 1),
+        taken=weights.new_zeros(len(trials), 1, dtype=torch.float64),
+    )
 
 
 class _Ledger:
@@ -132,11 +159,17 @@ class _Ledger:
     def all_over(self) -> bool:
         return not any(self._running)
 
-    def rows(self, epoch: int, measures: Measures, alive: Tensor, steps: Tensor) -> list[Row | None]:
+    def rows(self, epoch: int, measures: Measures, steps: Steps) -> list[Row | None]:
         values = {name: tensor.tolist() for name, tensor in measures.items()}
         last = "finished" if epoch == self._epochs else "running"
         rows: list[Row | None] = []
-        for trial, (lives, step) in enumerate(zip(alive.squeeze(1).tolist(), steps.squeeze(1).tolist(), strict=True)):
+        for trial, (lives, step) in enumerate(
+            zip(
+                steps.alive.squeeze(1).tolist(),
+                steps.taken.squeeze(1).tolist(),
+                strict=True,
+            )
+        ):
             if not self._running[trial]:
                 rows.append(None)
                 continue

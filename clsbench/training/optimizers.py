@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from clsbench.registry import optimizer
+from clsbench.registry import catalogue, optimizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,27 +41,39 @@ State = dict[str, "Tensor"]
 Update = Callable[["Tensor", "Tensor", State, Settings], None]
 
 
-@optimizer("sgd")
+def initial_state(name: str, weights: Tensor) -> State:
+    """What an optimizer keeps of trials with `weights [T, P]`, before the first step: all zeros."""
+    facts = catalogue.get("optimizer", name).facts
+    state = {name: weights.new_zeros(weights.shape) for name in facts["state"]}
+    return state | {name: weights.new_zeros(len(weights), 1).double() for name in facts["columns"]}
+
+
+@optimizer("sgd", state=("velocity",))
 def sgd(weights: Tensor, gradients: Tensor, state: State, settings: Settings) -> None:
     """Stochastic gradient descent, with momentum and Nesterov's variant; weight decay enters the gradient."""
     step = _decayed(_clipped(gradients, settings), weights, settings)
     if settings.momentum is not None:
-        velocity = state.setdefault("velocity", weights.new_zeros(weights.shape))
+        velocity = state["velocity"]
         velocity.mul_(settings.momentum).add_(step)
         step = step.addcmul(velocity, settings.momentum) if settings.nesterov else velocity
     weights.addcmul_(step, settings.lr, value=-1)
 
 
-@optimizer("adam")
+@optimizer("adam", state=("mean", "square"), columns=("correction1", "correction2"))
 def adam(weights: Tensor, gradients: Tensor, state: State, settings: Settings) -> None:
     """Adam; weight decay enters the gradient.
 
     Source: Kingma and Ba 2015, Adam: A Method for Stochastic Optimization, algorithm 1.
     """
-    _adaptive_step(weights, _decayed(_clipped(gradients, settings), weights, settings), state, settings)
+    _adaptive_step(
+        weights,
+        _decayed(_clipped(gradients, settings), weights, settings),
+        state,
+        settings,
+    )
 
 
-@optimizer("adamw")
+@optimizer("adamw", state=("mean", "square"), columns=("correction1", "correction2"))
 def adamw(weights: Tensor, gradients: Tensor, state: State, settings: Settings) -> None:
     """AdamW: Adam with weight decay apart from the gradient.
 
@@ -74,15 +86,14 @@ def adamw(weights: Tensor, gradients: Tensor, state: State, settings: Settings) 
 
 def _adaptive_step(weights: Tensor, gradients: Tensor, state: State, settings: Settings) -> None:
     beta1, beta2 = settings.betas
-    mean = state.setdefault("mean", weights.new_zeros(weights.shape))
-    square = state.setdefault("square", weights.new_zeros(weights.shape))
-    # beta^step by repeated product, in double precision: a power's last bit would hang on its place.
-    decay1 = state.setdefault("decay1", beta1.new_ones(beta1.shape)).mul_(beta1)
-    decay2 = state.setdefault("decay2", beta2.new_ones(beta2.shape)).mul_(beta2)
+    mean, square = state["mean"], state["square"]
+    # 1 - beta^step by recurrence, in double precision: a power's last bit would hang on its place.
+    correction1 = state["correction1"].mul_(beta1).add_(1 - beta1)
+    correction2 = state["correction2"].mul_(beta2).add_(1 - beta2)
     mean.lerp_(gradients, (1 - beta1).to(mean.dtype))
     square.mul_(beta2.to(mean.dtype)).addcmul_(gradients.square(), (1 - beta2).to(mean.dtype))
-    root = square.sqrt().div_((1 - decay2).sqrt().to(mean.dtype)).add_(settings.eps)
-    weights.addcmul_(mean.div(root), (settings.lr / (1 - decay1)).to(mean.dtype), value=-1)
+    root = square.sqrt().div_(correction2.sqrt().to(mean.dtype)).add_(settings.eps)
+    weights.addcmul_(mean.div(root), (settings.lr / correction1).to(mean.dtype), value=-1)
 
 
 def _decayed(gradients: Tensor, weights: Tensor, settings: Settings) -> Tensor:
@@ -122,7 +133,11 @@ def cosine(epoch: int, epochs: int, *, step: int, gamma: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * epoch / epochs))
 
 
-SCHEDULES: dict[str, Callable[..., float]] = {"constant": constant, "step": step_decay, "cosine": cosine}
+SCHEDULES: dict[str, Callable[..., float]] = {
+    "constant": constant,
+    "step": step_decay,
+    "cosine": cosine,
+}
 
 
 def rate_factor(schedule: str, epoch: int, epochs: int, *, warmup: int, step: int, gamma: float) -> float:

@@ -8,7 +8,8 @@ multiple of 64 numbers, so that a trial's memory is aligned alike wherever it st
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ from torch.func import functional_call
 from clsbench.models.layers import Dropout
 from clsbench.training.optimizers import PART
 from clsbench.training.randomness import generator_for
+
+Named = Mapping[str, Tensor]
 
 
 class Stack:
@@ -34,27 +37,49 @@ class Stack:
         self.stacked = stacked
         self.num_trials = len(modules)
         self._dropouts = {n: m for n, m in self.template.named_modules() if isinstance(m, Dropout)}
-        names_and_shapes = [(name, p.shape) for name, p in self.template.named_parameters()]
-        size = sum(_padded(shape.numel()) for _, shape in names_and_shapes)
-        self.weights = torch.zeros(self.num_trials, size, device=device)
-        self.gradients = torch.zeros_like(self.weights)
-        self.parameters = dict(_views(self.weights, names_and_shapes))
-        self._gradient_views = dict(_views(self.gradients, names_and_shapes))
-        for trial, module in enumerate(modules):
-            for name, parameter in module.named_parameters():
-                self.parameters[name][trial] = parameter.detach()
-        for view in self.parameters.values():
-            view.requires_grad_()
+        self._shapes = {name: p.shape for name, p in self.template.named_parameters()}
+        sizes = [shape.numel() for shape in self._shapes.values()]
+        paddings = [-size % PART for size in sizes]
+        self._sizes = [n for pair in zip(sizes, paddings, strict=True) for n in pair]
+        self._paddings = [torch.zeros(self.num_trials, padding, device=device) for padding in paddings]
+        self.weights = self.joined([_stacked(modules, name, device) for name in self._shapes])
         self.buffers = {
-            name: torch.stack([module.get_buffer(name) for module in modules]).to(device)
+            name: _stacked(modules, name, device)
             for name, _ in self.template.named_buffers()
             if not name.endswith(".mask")
         }
 
-    def forward(self, x: Tensor, *, training: bool = False, masks: dict[str, Tensor] | None = None) -> Tensor:
-        """`x [T, B, ...] -> logits [T, B, K]`; in training, batch statistics are used and `masks` applied."""
-        self.template.train(training)
-        state = {**self.parameters, **self.buffers, **(masks or {})}
+    def views(self, weights: Tensor) -> dict[str, Tensor]:
+        """`weights [T, P]` as the parameters that lie in it, by name: `[T, ...]` each."""
+        parts = weights.split(self._sizes, dim=1)[::2]
+        return {
+            name: part.view(len(part), *shape) for part, (name, shape) in zip(parts, self._shapes.items(), strict=True)
+        }
+
+    def joined(self, parameters: Sequence[Tensor]) -> Tensor:
+        """The inverse of `views`: `[T, ...]` each to `[T, P]`, zeros between them."""
+        pieces: list[Tensor] = []
+        for parameter, padding in zip(parameters, self._paddings, strict=True):
+            pieces += [parameter.reshape(self.num_trials, -1), padding]
+        return torch.cat(pieces, dim=1)
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """The parameters by name, `[T, ...]` each, as views of `weights`."""
+        return self.views(self.weights)
+
+    def train(self, mode: bool) -> None:
+        """Whether batch statistics are used and moved, and dropout is applied."""
+        self.template.train(mode)
+
+    def forward(
+        self,
+        x: Tensor,
+        parameters: Mapping[str, Tensor] | None = None,
+        masks: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> Tensor:
+        """`x [T, B, ...] -> logits [T, B, K]`, with other parameters than its own and with dropout masks."""
+        state = {**(parameters or self.parameters), **self.buffers, **masks}
         if self.stacked:
             logits: Tensor = functional_call(self.template, state, (x,))
             return logits
@@ -62,13 +87,6 @@ class Stack:
         return torch.stack(
             [functional_call(self.template, {n: v[t] for n, v in by_trial.items()}, (x[t],)) for t in range(len(x))]
         )
-
-    def gradient(self, loss: Tensor) -> Tensor:
-        """`[T, P]`: the gradient of a sum over trials, each of which depends on its own parameters alone."""
-        gradients = torch.autograd.grad(loss, list(self.parameters.values()))
-        for view, gradient in zip(self._gradient_views.values(), gradients, strict=True):
-            view.copy_(gradient)
-        return self.gradients
 
     def dropout_masks(self, seeds: Sequence[int], step: tuple[int, int], batch_size: int) -> dict[str, Tensor]:
         """The masks of one step (epoch, number), which hang on it and the seed alone: `[T, B, F]` by buffer."""
@@ -97,20 +115,13 @@ class Stack:
 
     def fingerprints(self, trial: int) -> dict[str, str]:
         """A hash per parameter of one trial, keyed by name and shape: what it started from."""
+        parameters = {name: view[trial].detach().cpu() for name, view in self.parameters.items()}
         return {
-            f"{name} {list(tensor.shape[1:])}": hashlib.sha256(
-                tensor[trial].detach().cpu().numpy().tobytes()
-            ).hexdigest()
-            for name, tensor in self.parameters.items()
+            f"{name} {list(tensor.shape)}": hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
+            for name, tensor in parameters.items()
         }
 
 
-def _padded(size: int) -> int:
-    return -(-size // PART) * PART
-
-
-def _views(flat: Tensor, names_and_shapes: Sequence[tuple[str, torch.Size]]) -> Iterator[tuple[str, Tensor]]:
-    start = 0
-    for name, shape in names_and_shapes:
-        yield name, flat[:, start : start + shape.numel()].view(len(flat), *shape)
-        start += _padded(shape.numel())
+def _stacked(modules: Sequence[nn.Module], name: str, device: torch.device) -> Tensor:
+    """One parameter or buffer of every module, `[T, ...]`."""
+    return torch.stack([module.state_dict()[name].detach() for module in modules]).to(device)

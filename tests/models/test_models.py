@@ -108,23 +108,24 @@ def test_stacked_perceptrons_are_pytorchs(activation: str, batch_norm: bool) -> 
     stack = Stack(modules, stacked=True, device=CPU)
     for size in (9, 4, 2):
         x = torch.randn(3, size, 1, 2, 2)
-        logits = stack.forward(x, training=True)
+        stack.train(True)
+        parameters = {name: view.detach().requires_grad_() for name, view in stack.parameters.items()}
+        logits = stack.forward(x, parameters)
         expected = torch.stack([r.train()(x[t]) for t, r in enumerate(references)])
         assert_close(logits, expected)
-        stack.gradient(logits.square().sum())
-        for reference, own in zip(references, gradients_by_trial(stack), strict=True):
+        gradients = torch.autograd.grad(logits.square().sum(), list(parameters.values()))
+        joined = stack.views(stack.joined(gradients)).values()
+        for trial, reference in enumerate(references):
+            own = [gradient[trial] for gradient in joined]
             theirs = torch.autograd.grad(expected.square().sum(), list(reference.parameters()), retain_graph=True)
             assert_close(own, list(theirs), atol=1e-3, rtol=1e-3)  # normalising few samples cancels digits
     for trial, reference in enumerate(references):
         wanted = [v for name, v in reference.state_dict().items() if "running" in name]
         assert_close([v for name, v in stack.trial_state(trial).items() if "running" in name], wanted)
     x = torch.randn(3, 5, 1, 2, 2)
+    stack.train(False)
     with torch.no_grad():
         assert_close(stack.forward(x), torch.stack([r.eval()(x[t]) for t, r in enumerate(references)]))
-
-
-def gradients_by_trial(stack: Stack) -> list[list[Tensor]]:
-    return [[view[trial].clone() for view in stack._gradient_views.values()] for trial in range(stack.num_trials)]
 
 
 def test_unstacked_modules_run_side_by_side() -> None:
@@ -138,7 +139,8 @@ def test_unstacked_modules_run_side_by_side() -> None:
         reference.load_state_dict(module.state_dict())
     stack = Stack(modules, stacked=False, device=CPU)
     x = torch.randn(2, 5, 1, 4, 4)
-    assert_close(stack.forward(x, training=True), torch.stack([r(x[t]) for t, r in enumerate(references)]))
+    stack.train(True)
+    assert_close(stack.forward(x), torch.stack([r(x[t]) for t, r in enumerate(references)]))
     for trial, reference in enumerate(references):
         assert_close(stack.trial_state(trial), dict(reference.state_dict()))
         network().load_state_dict(stack.trial_state(trial))
@@ -147,9 +149,11 @@ def test_unstacked_modules_run_side_by_side() -> None:
 def test_batch_of_one_is_normalised_by_running_statistics() -> None:
     """One sample alone has no deviation: it gets what evaluation would give it, and moves no statistic."""
     stack = Stack([built("mlp", (4,), 3, seed, batch_norm=True) for seed in range(2)], stacked=True, device=CPU)
-    stack.forward(torch.randn(2, 8, 4) + 3, training=True)
+    stack.train(True)
+    stack.forward(torch.randn(2, 8, 4) + 3)
     before, x = stack.trial_state(0), torch.randn(2, 1, 4)
-    logits = stack.forward(x, training=True)
+    logits = stack.forward(x)
+    stack.train(False)
     assert torch.equal(stack.forward(x), logits)
     assert logits.isfinite().all()
     assert_close(stack.trial_state(0), before, rtol=0, atol=0)
@@ -170,11 +174,14 @@ def test_dropout_acts_in_training_alone() -> None:
     x = torch.randn(2, 6, 4)
     masks = stack.dropout_masks([0, 1], step=(1, 0), batch_size=6)
     assert [(2, 6, 32)] * 2 == [tuple(mask.shape) for mask in masks.values()]
-    assert torch.equal(stack.forward(x), stack.forward(x))
-    assert not torch.equal(stack.forward(x), stack.forward(x, training=True, masks=masks))
+    stack.train(False)
+    evaluated = stack.forward(x, masks=masks)
+    assert torch.equal(evaluated, stack.forward(x))
+    stack.train(True)
+    assert not torch.equal(evaluated, stack.forward(x, masks=masks))
     zeros = {name: torch.zeros_like(mask) for name, mask in masks.items()}
     last = list(stack.parameters.values())[-1]
-    assert_close(stack.forward(x, training=True, masks=zeros), last.detach()[:, None].expand(2, 6, 3))
+    assert_close(stack.forward(x, masks=zeros), last.detach()[:, None].expand(2, 6, 3))
 
 
 def test_dropout_hangs_on_seed_and_step_alone() -> None:

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 import clsbench.training  # noqa: F401 - registers the optimizers
 from clsbench.registry import catalogue
-from clsbench.training.optimizers import PART, Settings, State, rate_factor
+from clsbench.training.optimizers import PART, Settings, initial_state, rate_factor
 
 STEPS = 50
 Given = dict[str, Any]  # one trial's settings, those of `torch.optim` and `clip_norm`
@@ -76,7 +76,8 @@ def settings(trials: list[Given], dtype: torch.dtype = torch.float32) -> Setting
 def stacked_path(name: str, trials: list[Given], starts: list[int], dtype: torch.dtype = torch.float32) -> Tensor:
     """`[STEPS, T, P]`: where a stack of trials goes."""
     update: Callable[..., None] = catalogue.get("optimizer", name).factory
-    weights, state, path = torch.stack([start(s, dtype) for s in starts]), State(), []
+    weights, path = torch.stack([start(s, dtype) for s in starts]), []
+    state = initial_state(name, weights)
     for _ in range(STEPS):
         update(weights, slopes(weights), state, settings(trials, dtype))
         path.append(weights.clone())
@@ -121,7 +122,9 @@ def test_adamw_decays_apart_from_the_gradient() -> None:
     trials, ends = [{"lr": 0.1, "weight_decay": 0.5}], {}
     for name in ("adam", "adamw"):
         weights = torch.ones(1, PART)
-        catalogue.get("optimizer", name).factory(weights, torch.zeros(1, PART), {}, settings(trials))
+        catalogue.get("optimizer", name).factory(
+            weights, torch.zeros(1, PART), initial_state(name, weights), settings(trials)
+        )
         ends[name] = weights
     assert_close(ends["adamw"], torch.full((1, PART), 0.95))
     assert_close(ends["adam"], torch.full((1, PART), 0.9))
@@ -133,8 +136,8 @@ def test_clipping_one_trial_leaves_its_neighbour() -> None:
         gradients = torch.stack([torch.full((PART,), 3.0), torch.full((PART,), size)])
         alone, together = torch.zeros(1, PART), torch.zeros(2, PART)
         sgd = catalogue.get("optimizer", "sgd").factory
-        sgd(alone, gradients[1:], {}, settings([{"lr": 0.5}]))
-        sgd(together, gradients, {}, settings([{"lr": 0.5, "clip_norm": 1.0}, {"lr": 0.5}]))
+        sgd(alone, gradients[1:], initial_state("sgd", alone), settings([{"lr": 0.5}]))
+        sgd(together, gradients, initial_state("sgd", together), settings([{"lr": 0.5, "clip_norm": 1.0}, {"lr": 0.5}]))
         assert torch.equal(alone[0], together[1])
         assert pytest.approx(0.5, rel=1e-5) == together[0].norm().item()
 
@@ -143,7 +146,8 @@ def test_clipping_one_trial_leaves_its_neighbour() -> None:
 def test_rate_zero_stands_still(name: str) -> None:
     """A frozen trial, with rate and gradient zero, keeps its weights to the last bit, momentum and decay regardless."""
     trial = {"lr": 0.1, "weight_decay": 0.3} | ({"momentum": 0.9} if name == "sgd" else {})
-    update, weights, state = catalogue.get("optimizer", name).factory, start(0)[None], State()
+    update, weights = catalogue.get("optimizer", name).factory, start(0)[None]
+    state = initial_state(name, weights)
     for _ in range(3):
         update(weights, slopes(weights), state, settings([trial]))
     before = weights.clone()

@@ -1,0 +1,136 @@
+"""The training step of a stack: forward, loss, backward and update, for all trials at once."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from clsbench.losses.contract import Loss
+from clsbench.training.optimizers import Settings, State, Update
+from clsbench.training.stack import Stack
+
+Masks = Mapping[str, Tensor]
+
+# Steps in one compiled graph: more save calls and cost compile time.
+UNROLLED = range(4, 9)
+
+
+@dataclass
+class Steps:
+    """What steps move, and what they need to know.
+
+    `alive [T, 1]` is 1 for the trials that still move, else 0; `taken [T, 1]` counts the steps of each;
+    `loss_weight [T]` multiplies the loss.
+    """
+
+    stack: Stack
+    loss: Loss
+    update: Update
+    state: State
+    settings: Settings
+    loss_weight: Tensor
+    alive: Tensor
+    taken: Tensor
+    seconds: ClassVar[float] = 0.0  # nothing is compiled
+
+    def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
+        """Take S steps, one after the other; return their logits `[S, T, B, K]`.
+
+        Args:
+            inputs, targets: the batches, `[S, T, B, ...]` and `[S, T, B]`.
+            masks: the dropout masks of each step.
+            rate: the learning rates, `[T, 1]`.
+        """
+        return torch.stack([self._one(*batch, rate) for batch in zip(inputs, targets, masks, strict=True)])
+
+    def _one(self, inputs: Tensor, targets: Tensor, masks: Masks, rate: Tensor) -> Tensor:
+        """A trial whose loss or gradient is not finite is frozen before the step."""
+        stack, before = self.stack, self.stack.kept_buffers()
+        with torch.enable_grad():
+            parameters = stack.views(stack.weights.detach().requires_grad_())
+            logits = stack.forward(inputs, parameters, masks)
+            losses = self.loss(logits, targets).mean(-1) * self.loss_weight
+            gradients = stack.joined(torch.autograd.grad(losses.sum(), list(parameters.values())))
+        # A sum of gradients is finite where all of them are: the cheapest look at every one.
+        self.alive.mul_((losses.detach() + gradients.sum(-1)).isfinite().unsqueeze(1))
+        gradients = gradients.nan_to_num_(0.0, 0.0, 0.0).mul_(self.alive)
+        stack.put_back(before, self.alive)
+        self.update(
+            stack.weights,
+            gradients,
+            self.state,
+            self.settings.at_rate(rate * self.alive),
+        )
+        self.taken.add_(self.alive)
+        return logits.detach()
+
+    @property
+    def moved(self) -> list[Tensor]:
+        """Every tensor that a step changes."""
+        return [
+            self.stack.weights,
+            self.alive,
+            self.taken,
+            *self.state.values(),
+            *self.stack.buffers.values(),
+        ]
+
+
+def has_compiler() -> bool:
+    """Whether this machine can compile steps: it needs a C++ compiler, and PyTorch one that traces gradients."""
+    import torch._dynamo.config
+
+    known = hasattr(torch._dynamo.config, "trace_autograd_ops")
+    return known and any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl"))
+
+
+class CompiledSteps:
+    """`Steps` as one compiled graph, for batches of one shape; `seconds` is what compiling took."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._graph: Callable[..., Tensor] = torch.compile(steps.__call__, fullgraph=True, dynamic=False)
+        self.seconds = 0.0
+        self._warm = False
+
+    def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
+        with torch._dynamo.config.patch(trace_autograd_ops=True):
+            if not self._warm:
+                self._compile(inputs, targets, masks, rate)
+            return self._graph(inputs, targets, masks, rate)
+
+    def _compile(self, *arguments: object) -> None:
+        # The first call compiles and runs; what it moved is put back, so that its time can be told apart.
+        started, before = (
+            time.perf_counter(),
+            [tensor.clone() for tensor in self._steps.moved],
+        )
+        self._graph(*arguments)
+        for tensor, value in zip(self._steps.moved, before, strict=True):
+            tensor.copy_(value)
+        self.seconds, self._warm = time.perf_counter() - started, True
+
+
+def blocks(order: Tensor, batch_size: int, unrolled: int) -> Iterator[Tensor]:
+    """`order [T, N]` as the batches of an epoch, `[S, T, B]` each: `unrolled` at a time, then one by one.
+
+    The last batch may be smaller.
+    """
+    batches = order.split(batch_size, dim=1)
+    whole = order.shape[1] // batch_size // unrolled * unrolled
+    for start in range(0, whole, unrolled):
+        yield torch.stack(batches[start : start + unrolled])
+    for batch in batches[whole:]:
+        yield batch.unsqueeze(0)
+
+
+def best_unrolling(num_samples: int, batch_size: int) -> int:
+    """How many steps to compile into one graph so that the fewest of an epoch are left over."""
+    full = num_samples // batch_size
+    return min(UNROLLED, key=lambda number: (full % number, -number))
