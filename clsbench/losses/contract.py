@@ -65,6 +65,13 @@ class Loss:
             raise ValueError(f"loss {self.name!r} returned shape {tuple(value.shape)}, not {tuple(targets.shape)}")
         return value.expand(targets.shape)
 
+    def of_samples(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """As a call, but each sample alone: the same, unless the function returns one number for a batch."""
+        if self.stacked:
+            return self(logits, targets)
+        alone = torch.func.vmap(lambda z, t: self(z.unsqueeze(0), t.unsqueeze(0)).squeeze(0))
+        return alone(logits.flatten(0, -2), targets.flatten()).view(targets.shape)
+
     def log_probabilities(self, logits: Tensor) -> Tensor | None:
         return log_probabilities(self.link, logits)
 

@@ -37,7 +37,7 @@ def initial_module(
         bias: `default`, `zeros`, or `normal` (deviation 1).
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator.initial_seed())
+        torch.default_generator.manual_seed(generator.initial_seed())
         module = build()
     with torch.no_grad():
         for weight, offset in _layers(module):

@@ -32,24 +32,24 @@ def evaluate(stack: Stack, loss: Loss, x: Tensor, y: Tensor) -> Measures:
     return _means(totals, len(y))
 
 
-def training_measures(loss: Loss, logits: Tensor, targets: Tensor, weight: Tensor) -> Measures:
-    """Loss (times `weight [T]`), accuracy and NLL over logits `[T, N, K]` as they were seen in training."""
+def training_measures(loss: Loss, logits: Tensor, targets: Tensor) -> Measures:
+    """Accuracy and NLL over logits `[T, N, K]` as they were seen in training."""
     totals: Measures = {}
     for part, labels in zip(logits.split(CHUNK, 1), targets.split(CHUNK, 1), strict=True):
-        sums = {"loss": loss(part, labels).double().sum(-1) * weight}
-        sums |= {"accuracy": metrics.accuracy(loss.predictions(part), None, labels).sum(-1)}
+        sums = {"accuracy": metrics.accuracy(loss.predictions(part), labels).sum(-1)}
         log_p = loss.log_probabilities(part)
         if log_p is not None:
-            sums["nll"] = metrics.nll(labels, log_p, labels).sum(-1)
+            sums["nll"] = metrics.nll(log_p, labels).sum(-1)
         _add(totals, sums)
     return _means(totals, targets.shape[1])
 
 
 def initial_measures(stack: Stack, loss: Loss, x: Tensor, y: Tensor, weight: Tensor) -> Measures:
-    """What `training_measures` says before any training: the training split, evaluated."""
+    """Loss (times `weight [T]`), accuracy and NLL before any training: the training split, evaluated."""
     totals: Measures = {}
     for logits, targets in _logits(stack, x, y):
-        share = training_measures(loss, logits, targets, weight)
+        share = training_measures(loss, logits, targets)
+        share["loss"] = loss.of_samples(logits, targets).double().mean(-1) * weight
         _add(totals, {name: value * targets.shape[1] for name, value in share.items()})
     return _means(totals, len(y))
 
@@ -65,7 +65,7 @@ def diagnose(stack: Stack, loss: Loss, x: Tensor, y: Tensor, weight: Tensor) -> 
         _add(
             totals,
             {
-                "logit_grad_norm": norms.double().sum(-1) * weight.abs(),
+                "logit_grad_norm": norms.double().sum(-1) * weight,
                 "stuck_share": stuck.sum(-1),
             },
         )
@@ -81,11 +81,11 @@ def _logits(stack: Stack, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor
 
 def _prediction_measures(loss: Loss, logits: Tensor, targets: Tensor) -> Measures:
     predictions = loss.predictions(logits)
-    sums = {"accuracy": metrics.accuracy(predictions, None, targets).sum(-1)}
+    sums = {"accuracy": metrics.accuracy(predictions, targets).sum(-1)}
     log_p = loss.log_probabilities(logits)
     if log_p is not None:
-        sums["nll"] = metrics.nll(predictions, log_p, targets).sum(-1)
-        sums["brier"] = metrics.brier(predictions, log_p, targets).sum(-1)
+        sums["nll"] = metrics.nll(log_p, targets).sum(-1)
+        sums["brier"] = metrics.brier(log_p, targets).sum(-1)
         sums["ece"] = metrics.ece(predictions, log_p, targets)
     return sums
 
@@ -93,7 +93,7 @@ def _prediction_measures(loss: Loss, logits: Tensor, targets: Tensor) -> Measure
 def _logit_gradients(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
     with torch.enable_grad():
         leaf = logits.detach().requires_grad_()
-        (gradients,) = torch.autograd.grad(loss(leaf, targets).sum(), leaf)
+        (gradients,) = torch.autograd.grad(loss.of_samples(leaf, targets).sum(), leaf)
     return gradients
 
 

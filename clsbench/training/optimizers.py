@@ -125,7 +125,10 @@ def constant(epoch: int, epochs: int, *, step: int, gamma: float) -> float:
 
 def step_decay(epoch: int, epochs: int, *, step: int, gamma: float) -> float:
     """The rate is multiplied by `gamma` every `step` epochs."""
-    return gamma ** (epoch // step)
+    try:
+        return gamma ** (epoch // step)
+    except OverflowError:
+        return math.inf
 
 
 def cosine(epoch: int, epochs: int, *, step: int, gamma: float) -> float:

@@ -8,7 +8,8 @@ multiple of 64 numbers, so that a trial's memory is aligned alike wherever it st
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 
 import torch
@@ -37,17 +38,16 @@ class Stack:
         self.stacked = stacked
         self.num_trials = len(modules)
         self._dropouts = {n: m for n, m in self.template.named_modules() if isinstance(m, Dropout)}
-        self._shapes = {name: p.shape for name, p in self.template.named_parameters()}
+        self._shapes = {name: p.shape for name, p in self.template.named_parameters() if p.requires_grad}
         sizes = [shape.numel() for shape in self._shapes.values()]
         paddings = [-size % PART for size in sizes]
         self._sizes = [n for pair in zip(sizes, paddings, strict=True) for n in pair]
         self._paddings = [torch.zeros(self.num_trials, padding, device=device) for padding in paddings]
         self.weights = self.joined([_stacked(modules, name, device) for name in self._shapes])
-        self.buffers = {
-            name: _stacked(modules, name, device)
-            for name, _ in self.template.named_buffers()
-            if not name.endswith(".mask")
-        }
+        masks = {f"{name}.mask" for name in self._dropouts}
+        still = [name for name, p in self.template.named_parameters() if not p.requires_grad]
+        still += [name for name, _ in self.template.named_buffers() if name not in masks]
+        self.buffers = {name: _stacked(modules, name, device) for name in still}
 
     def views(self, weights: Tensor) -> dict[str, Tensor]:
         """`weights [T, P]` as the parameters that lie in it, by name: `[T, ...]` each."""
@@ -98,6 +98,17 @@ class Stack:
             for name, layer in self._dropouts.items()
         }
 
+    @contextmanager
+    def own_chance(self, seeds: Sequence[int], step: tuple[int, int]) -> Iterator[None]:
+        """What a module of the user's draws by itself, in dropout say, hangs on (seed, step) alone too."""
+        if self.stacked:
+            yield
+            return
+        device = self.weights.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(generator_for("dropout", *seeds, *step).initial_seed())
+            yield
+
     def kept_buffers(self) -> dict[str, Tensor]:
         """A copy of the buffers, which a step in training moves (running statistics)."""
         return {name: buffer.clone() for name, buffer in self.buffers.items()}
@@ -110,8 +121,8 @@ class Stack:
 
     def trial_state(self, trial: int) -> dict[str, Tensor]:
         """The state dict of one trial's module, on the CPU."""
-        named = {**self.parameters, **self.buffers}
-        return {name: tensor[trial].detach().cpu().clone() for name, tensor in named.items()}
+        kept, named = self.template.state_dict(), {**self.parameters, **self.buffers}
+        return {name: tensor[trial].detach().cpu().clone() for name, tensor in named.items() if name in kept}
 
     def fingerprints(self, trial: int) -> dict[str, str]:
         """A hash per parameter of one trial, keyed by name and shape: what it started from."""
@@ -124,4 +135,5 @@ class Stack:
 
 def _stacked(modules: Sequence[nn.Module], name: str, device: torch.device) -> Tensor:
     """One parameter or buffer of every module, `[T, ...]`."""
-    return torch.stack([module.state_dict()[name].detach() for module in modules]).to(device)
+    owner, _, leaf = name.rpartition(".")
+    return torch.stack([getattr(module.get_submodule(owner), leaf).detach() for module in modules]).to(device)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import ClassVar
 
 import torch
@@ -26,7 +28,7 @@ class Steps:
     """What steps move, and what they need to know.
 
     `alive [T, 1]` is 1 for the trials that still move, else 0; `taken [T, 1]` counts the steps of each;
-    `loss_weight [T]` multiplies the loss.
+    `loss_weight [T]` multiplies the loss, of which `loss_sum [T]` adds up every sample's.
     """
 
     stack: Stack
@@ -37,6 +39,7 @@ class Steps:
     loss_weight: Tensor
     alive: Tensor
     taken: Tensor
+    loss_sum: Tensor
     seconds: ClassVar[float] = 0.0  # nothing is compiled
 
     def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
@@ -55,9 +58,13 @@ class Steps:
         with torch.enable_grad():
             parameters = stack.views(stack.weights.detach().requires_grad_())
             logits = stack.forward(inputs, parameters, masks)
-            losses = self.loss(logits, targets).mean(-1) * self.loss_weight
-            gradients = stack.joined(torch.autograd.grad(losses.sum(), list(parameters.values())))
-        # A sum of gradients is finite where all of them are: the cheapest look at every one.
+            by_sample = self.loss(logits, targets)
+            losses = by_sample.mean(-1) * self.loss_weight
+            gradients = stack.joined(
+                torch.autograd.grad(losses.sum(), list(parameters.values()), allow_unused=True, materialize_grads=True)
+            )
+        self.loss_sum.add_(by_sample.detach().double().sum(-1) * self.loss_weight)
+        # The cheapest look at every gradient; one so large that the sum overflows counts as infinite.
         self.alive.mul_((losses.detach() + gradients.sum(-1)).isfinite().unsqueeze(1))
         gradients = gradients.nan_to_num_(0.0, 0.0, 0.0).mul_(self.alive)
         stack.put_back(before, self.alive)
@@ -77,6 +84,7 @@ class Steps:
             self.stack.weights,
             self.alive,
             self.taken,
+            self.loss_sum,
             *self.state.values(),
             *self.stack.buffers.values(),
         ]
@@ -95,7 +103,9 @@ class CompiledSteps:
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
-        self._graph: Callable[..., Tensor] = torch.compile(steps.__call__, fullgraph=True, dynamic=False)
+        # Compiled graphs are kept by code object, few to each: a copy of its own has room for this one.
+        call = FunctionType(Steps.__call__.__code__.replace(), Steps.__call__.__globals__)
+        self._graph: Callable[..., Tensor] = torch.compile(call, fullgraph=True, dynamic=False)
         self.seconds = 0.0
         self._warm = False
 
@@ -103,15 +113,17 @@ class CompiledSteps:
         with torch._dynamo.config.patch(trace_autograd_ops=True):
             if not self._warm:
                 self._compile(inputs, targets, masks, rate)
-            return self._graph(inputs, targets, masks, rate)
+            return self._graph(self._steps, inputs, targets, masks, rate)
 
     def _compile(self, *arguments: object) -> None:
+        # PyTorch warns there that it found no CUDA, which nobody asked for.
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         # The first call compiles and runs; what it moved is put back, so that its time can be told apart.
         started, before = (
             time.perf_counter(),
             [tensor.clone() for tensor in self._steps.moved],
         )
-        self._graph(*arguments)
+        self._graph(self._steps, *arguments)
         for tensor, value in zip(self._steps.moved, before, strict=True):
             tensor.copy_(value)
         self.seconds, self._warm = time.perf_counter() - started, True
