@@ -1,0 +1,84 @@
+"""Losses and models of the user's own, in the engine: any module, any function of a batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import clsbench
+import clsbench.experiment  # registers what clsbench brings
+from clsbench.registry import catalogue, load_plugin
+
+PLUGIN = """
+import clsbench
+import torch
+from torch import nn
+
+
+@clsbench.loss("summed")
+def summed(logits, targets):
+    '''Cross-entropy, summed over the batch.'''
+    return nn.functional.cross_entropy(logits, targets, reduction="sum")
+
+
+class Masked(nn.Module):
+    def __init__(self, features):
+        super().__init__()
+        self.register_buffer("mask", torch.arange(features) % 2 == 0)
+        self.register_buffer("scratch", torch.zeros(3), persistent=False)
+        self.unused = nn.Parameter(torch.ones(2))
+
+    def forward(self, x):
+        return x * self.mask
+
+
+@clsbench.model("frozen")
+def frozen(shape, num_outputs):
+    '''A fixed random layer, dropout, and a layer that learns.'''
+    body = nn.Linear(shape[0], 16).requires_grad_(False)
+    return nn.Sequential(body, nn.Tanh(), Masked(16), nn.Dropout(0.5), nn.Linear(16, num_outputs))
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalogue with the user's parts, for one test."""
+    for name in ("_components", "_canonical"):
+        monkeypatch.setattr(catalogue, name, {kind: dict(known) for kind, known in getattr(catalogue, name).items()})
+    (tmp_path / "parts.py").write_text(PLUGIN)
+    load_plugin(tmp_path / "parts.py")
+
+
+def config(**parts: Any) -> dict[str, Any]:
+    train = {"epochs": 2, "seeds": 2, "device": "cpu", "batch_size": 16}
+    return {"dataset": {"name": "moons", "samples": 100}, "train": train, **parts}
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_loss_of_a_batch_is_measured_by_the_sample(tmp_path: Path) -> None:
+    """A summed loss pulls on each sample as cross-entropy does, and its running mean is over batches."""
+    result = clsbench.run(config(loss=["summed", "cross_entropy"], optimizer={"lr": 0.001}), output=tmp_path)
+    start = {record["loss"]: record for record in result.records if (record["epoch"], record["seed"]) == (0, 0)}
+    for key in ("train_loss", "logit_grad_norm", "stuck_share"):
+        assert pytest.approx(start["cross_entropy"][key], rel=1e-5) == start["summed"][key]
+    for record in result.records:
+        if record["loss"] == "summed" and record["epoch"] > 0:
+            # Sixty samples: three batches of sixteen and one of twelve, each weighed by its size.
+            assert 12 * record["train_nll"] < record["train_loss"] < 16 * record["train_nll"] * 1.05
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_model_of_ones_own_keeps_what_it_freezes(tmp_path: Path) -> None:
+    """Frozen weights stay, buffers of any name are kept, dropout repeats, and the model reads back."""
+    once, twice = (clsbench.run(config(model="frozen"), output=tmp_path) for _ in range(2))
+    for ours, theirs in zip(once.records, twice.records, strict=True):
+        assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}
+    model, predict = clsbench.load_model(once.directory, 0)
+    other, _ = clsbench.load_model(once.directory, 2)
+    body, head = model.get_submodule("0"), model.get_submodule("4")
+    assert torch.equal(body.weight, other.get_submodule("0").weight)  # the other loss's arm started so, too
+    assert not torch.equal(head.weight, other.get_submodule("4").weight)
+    assert (5,) == predict(torch.randn(5, 2)).shape
