@@ -27,4 +27,5 @@ __all__ = ["Experiment", "Result", "dataset", "load", "load_model", "loss", "mod
 def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
         raise AttributeError(f"module 'clsbench' has no attribute {name!r}")
+    import_module("clsbench.experiment")  # what clsbench brings is registered before what a user adds
     return getattr(import_module(_EXPORTS[name]), name)

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from clsbench import __version__
-from clsbench.errors import ClsbenchError, ConfigError, RunError
+from clsbench.errors import ClsbenchError, ConfigError, ExpectationError, RunError
 from clsbench.report.streams import ReaderLeft, console_on, prepare_streams, stdout_told, whole_page, write, write_json
 
 if TYPE_CHECKING:
@@ -92,17 +92,31 @@ def run(
     plugin: Plugins = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    junit: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what was expected and what came as JUnit XML.", show_default=False),
+    ] = None,
 ) -> None:
-    """Train every trial; show progress, then curves, table and files."""
+    """Train every trial; show progress, then curves, tables, verdicts."""
+    if junit is not None and not junit.parent.is_dir():
+        raise ConfigError(f"--junit: {junit.parent} is no folder; make it, or give another FILE")
     _load_plugins(plugin)
     from clsbench import experiment
-    from clsbench.config.plan import make_plan
+    from clsbench.config.plan import plans
+    from clsbench.report.expectations import unmet
+    from clsbench.report.junit import failures_to, write_junit
     from clsbench.report.progress import Progress, watcher
 
     asked = experiment.read(config, overrides or ())
-    with Progress(console_on(sys.stderr), make_plan(asked).num_trial_epochs, quiet=quiet) as progress:
+    total = sum(plan.num_trial_epochs for plan in plans(asked))
+    with failures_to(junit, asked.name), Progress(console_on(sys.stderr), total, quiet=quiet) as progress:
         result = experiment.run(asked, output=output, watch=watcher(progress))
-    _show([result], as_json)
+    if junit is not None:
+        write_junit(junit, result.summary)
+    with suppress(ReaderLeft), stdout_told():  # the exit code tells of expectations, whoever still reads
+        _show([result], as_json)
+    if missed := unmet(result.summary):
+        raise ExpectationError(*missed)
 
 
 @app.command()
@@ -254,6 +268,8 @@ def _exit_code(verb: Callable[[], Any]) -> int:
         return 0
     except ConfigError as error:
         return _failed(error.exit_code, *error.mistakes)
+    except ExpectationError as error:
+        return _failed(error.exit_code, *error.unmet)
     except ClsbenchError as error:
         return _failed(error.exit_code, str(error))
     except Exception as error:
@@ -297,7 +313,8 @@ def _show(results: list[Result], as_json: bool) -> None:
 
 
 def _kept(directory: Path) -> list[Path]:
-    names = ("summary.json", "metrics.jsonl", "curves.png", "curves.svg", "config.yaml")
+    figures = ("curves.png", "curves.svg", "tuning.png", "tuning.svg")
+    names = ("summary.json", "metrics.jsonl", "tuning.jsonl", *figures, "config.yaml")
     return [directory / name for name in names if (directory / name).exists()]
 
 
@@ -321,6 +338,7 @@ def _write_csv(path: Path, results: list[Result]) -> None:
 
 
 def _load_plugins(paths: list[Path] | None) -> None:
+    import clsbench.experiment  # noqa: F401 - what clsbench brings is registered first
     from clsbench.registry import load_installed_plugins, load_plugin
 
     load_installed_plugins()

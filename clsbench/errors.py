@@ -17,6 +17,16 @@ class ConfigError(ClsbenchError):
         self.mistakes = mistakes
 
 
+class ExpectationError(ClsbenchError):
+    """What the config expected of the run did not come. Carries every unmet expectation, in the config's order."""
+
+    exit_code = 3
+
+    def __init__(self, *unmet: str) -> None:
+        super().__init__("\n".join(unmet))
+        self.unmet = unmet
+
+
 class DataError(ClsbenchError):
     """Data is missing, damaged or cannot be downloaded."""
 

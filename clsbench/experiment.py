@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +14,21 @@ import clsbench.data
 import clsbench.losses
 import clsbench.models
 import clsbench.training  # noqa: F401 - the rooms register what they offer
+from clsbench.analysis.expectations import evaluate
 from clsbench.analysis.summary import Pairing, arm_summary
-from clsbench.config.plan import Plan, make_plan
+from clsbench.analysis.tuning import tuning_summary
+from clsbench.analysis.verdicts import verdicts
+from clsbench.config.expectations import parse
+from clsbench.config.plan import Plan, make_plan, plans, with_chosen
 from clsbench.config.reader import read_file, read_mapping, read_text
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, RunError
 from clsbench.execution.events import EpochDone, Event, StackDone, StackStarted
 from clsbench.registry import catalogue
-from clsbench.runs.directory import RunDirectory
+from clsbench.runs.directory import METRICS_FILE, TUNING_FILE, RunDirectory
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from clsbench.data.splits import Splits
@@ -77,22 +83,23 @@ def run(
         DataError: a dataset is missing or damaged.
         RunError: the run cannot be written.
     """
-    plan = make_plan(read(config, overrides))
+    *tuning, plan = plans(read(config, overrides))
 
     from clsbench.execution.build import device_for, load_data
-    from clsbench.execution.local import execute
 
     device = device_for(plan.experiment.train.device)
-    data = load_data(plan, catalogue, device)
+    data = load_data([trial for each in (*tuning, plan) for trial in each.trials], catalogue, device)
     directory = RunDirectory.create(Path(output), plan.experiment)
     with _logged(directory):
-        keeper = _Keeper(directory)
-        for event in execute(plan, data, catalogue, device):
-            keeper.keep(event)
-            watch(plan, event)
-        directory.order_records()
+        train = partial(_train, data=data, directory=directory, device=device, watch=watch)
+        tuned = None
+        for trials in tuning:
+            train(trials, TUNING_FILE).pairing.verified(trials)
+            tuned = tuning_summary(plan, trials, directory.records(TUNING_FILE))
+            plan = with_chosen(plan, {arm["name"]: arm["chosen"] for arm in tuned["arms"]})
+        keeper = train(plan, METRICS_FILE)
         directory.write_json("environment.json", _environment(plan, data, device, keeper))
-        summary = _summary(plan, keeper, directory, device)
+        summary = _summary(plan, keeper, tuned, directory, device)
         directory.write_json("summary.json", summary)
         result = load(directory.path)
         draw(result, directory.path)
@@ -100,11 +107,34 @@ def run(
     return result
 
 
-def draw(result: Result, directory: Path) -> list[Path]:
-    """Write `curves.png` and `curves.svg` of a run into a directory."""
-    from clsbench.report import figures
+def _train(
+    plan: Plan,
+    file: str,
+    *,
+    data: Mapping[str, Splits],
+    directory: RunDirectory,
+    device: torch.device,
+    watch: Callable[[Plan, Event], None],
+) -> _Keeper:
+    """Train a plan's trials, their records going to a file of the run."""
+    from clsbench.execution.local import execute
 
-    return figures.save(figures.draw(result.records, result.summary), directory)
+    keeper = _Keeper(directory, file)
+    for event in execute(plan, data, catalogue, device):
+        keeper.keep(event)
+        watch(plan, event)
+    directory.order_records(file)
+    return keeper
+
+
+def draw(result: Result, directory: Path) -> list[Path]:
+    """Write `curves.png` and `curves.svg` of a run into a directory, and of a tuned one `tuning.png` and `.svg`."""
+    from clsbench.report import figures, tuning_figure
+
+    paths = figures.save(figures.draw(result.records, result.summary), directory)
+    if result.summary.get("tuning"):
+        paths += figures.save(tuning_figure.draw(result.summary), directory, "tuning")
+    return paths
 
 
 def load(run: str | Path) -> Result:
@@ -131,7 +161,10 @@ def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor
     from clsbench.execution.build import loss_of, module_of
 
     directory = RunDirectory(Path(run))
-    experiment = read_text(directory.config_text(), str(directory.path / "config.yaml"), (), catalogue)
+    try:
+        experiment = read_text(directory.config_text(), str(directory.path / "config.yaml"), (), catalogue)
+    except ConfigError as error:
+        raise RunError(f"{error}; the run's config is damaged, or needs its plugin") from error
     trials = make_plan(experiment).trials
     if not 0 <= trial < len(trials):
         raise RunError(f"{directory.path} has no trial {trial}; they are numbered 0 to {len(trials) - 1}")
@@ -154,42 +187,69 @@ def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor
 
 @dataclass
 class _Keeper:
-    """Writes down what an executor tells, as it tells it."""
+    """Writes down what an executor tells, as it tells it: records to `file`, weights where they are a result."""
 
     directory: RunDirectory
+    file: str
     pairing: Pairing = field(default_factory=Pairing)
     threads: set[int] = field(default_factory=set)
-    num_stacks: int = 0
+    modes: set[str] = field(default_factory=set)
+    stacks: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+
+    @property
+    def engine(self) -> dict[str, Any]:
+        """How it was trained; the time of compiling, in seconds, is in no record."""
+        return {
+            "mode": "mixed" if len(self.modes) > 1 else next(iter(self.modes)),
+            "stacks": len(self.stacks),
+            "threads": sorted(self.threads),
+            "compile_seconds": round(self.compile_seconds, 3),
+        }
 
     def keep(self, event: Event) -> None:
         if isinstance(event, StackStarted):
-            self.num_stacks += 1
+            self.stacks.append(len(event.trials))
             self.threads.add(event.threads)
+            self.modes.add("compiled" if event.compiled else "eager")
             self.pairing.started(event.weights)
             log.info("training trials %s on %d threads", list(event.trials), event.threads)
         elif isinstance(event, EpochDone):
-            self.directory.append(event.records)
+            self.directory.append(event.records, self.file)
             self.pairing.saw(event.batches)
             for record in event.records:
                 if record["status"] == "diverged":
                     log.warning("%r seed %s diverged after step %s", record["arm"], record["seed"], record["step"])
         elif isinstance(event, StackDone):
+            self.seconds += event.seconds
+            self.compile_seconds += event.compile_seconds
+            if self.file != METRICS_FILE:
+                return
             for trial, state in event.weights.items():
                 self.directory.write_weights(trial, state)
 
 
-def _summary(plan: Plan, keeper: _Keeper, directory: RunDirectory, device: object) -> dict[str, Any]:
+def _summary(
+    plan: Plan, keeper: _Keeper, tuned: dict[str, Any] | None, directory: RunDirectory, device: object
+) -> dict[str, Any]:
     records = directory.records()
     seeds = plan.experiment.train.seed_list
     arms = [arm_summary(arm, seeds, records) for arm in plan.arms]
+    judged: dict[str, Any] = {"arms": arms, "pairing": keeper.pairing.verified(plan)}
+    judged["verdicts"] = verdicts(judged)
+    expectations = [evaluate(parse(text), records, judged) for text in plan.experiment.expect]
     return {
         "name": plan.experiment.name,
         "status": "finished",
         "device": str(device),
-        "engine": {"mode": "eager", "stacks": keeper.num_stacks, "threads": sorted(keeper.threads)},
+        "engine": keeper.engine,
         "arms": arms,
-        "pairing": keeper.pairing.verified(plan),
-        "seconds": round(sum(arm["seconds"] for arm in arms) * len(seeds), 6),
+        "verdicts": judged["verdicts"],
+        "expectations": expectations,
+        "pairing": judged["pairing"],
+        "tuning": tuned,
+        "seconds": round(keeper.seconds + (tuned["seconds"] if tuned else 0), 6),
     }
 
 
@@ -200,11 +260,11 @@ def _environment(plan: Plan, data: Mapping[str, Splits], device: Any, keeper: _K
     became = {
         "device": str(device),
         "threads": sorted(keeper.threads),
-        "stack": -(-len(plan.trials) // keeper.num_stacks),
+        "stack": sorted(set(keeper.stacks)),
     }
     auto = {key: value for key, value in became.items() if getattr(asked, key) == "auto"}
     datasets = {
-        arm.dataset.title: {
+        trial.arm.dataset.title: {
             "shape": list(splits.shape),
             "num_classes": splits.num_classes,
             "class_names": list(splits.class_names),
@@ -212,8 +272,9 @@ def _environment(plan: Plan, data: Mapping[str, Splits], device: Any, keeper: _K
             "val": len(splits.val) if splits.val else 0,
             "test": len(splits.test),
         }
-        for arm in plan.arms
-        for splits in [data[arm.dataset.key]]
+        for trial in plan.trials
+        if trial.seed == asked.seed_list[0]  # another seed's split has the same sizes
+        for splits in [data[trial.dataset.key]]
     }
     return {**environment(device, auto), "datasets": datasets}
 
@@ -223,6 +284,7 @@ def _logged(directory: RunDirectory) -> Iterator[None]:
     """While it holds, what is logged goes to the run's log, the trace of a failure too."""
     handler = directory.log()
     log.addHandler(handler)
+    level, propagates = log.level, log.propagate
     log.setLevel(logging.INFO)
     log.propagate = False
     try:
@@ -233,4 +295,6 @@ def _logged(directory: RunDirectory) -> Iterator[None]:
         raise
     finally:
         log.removeHandler(handler)
+        log.setLevel(level)
+        log.propagate = propagates
         handler.close()

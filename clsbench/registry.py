@@ -29,6 +29,9 @@ from clsbench.errors import ConfigError
 Kind = Literal["dataset", "model", "loss", "optimizer", "metric"]
 KINDS: tuple[Kind, ...] = ("dataset", "model", "loss", "optimizer", "metric")
 LinkName = Literal["softmax", "sigmoid", "identity"]
+Better = Literal["higher", "lower"]
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
@@ -38,12 +41,12 @@ class Problem:
     """What a dataset poses, known before it is opened; None where only opening it can tell.
 
     `shape` is that of one sample: `(features,)`, or `(channels, height, width)` for images.
-    `own_test` says that the dataset brings its own test set.
+    `own_test` says that the dataset brings its own test set; None where only opening it can tell.
     """
 
     shape: tuple[int, ...] | None = None
     num_classes: int | None = None
-    own_test: bool = False
+    own_test: bool | None = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,14 @@ class Registry:
         """Every component of a kind, in the order of registration."""
         return tuple(self._components[kind].values())
 
+    def measures(self) -> dict[str, Better | None]:
+        """The metrics of a record, in its order, each with the direction that is better; None where neither is."""
+        facts = {component.name: component.facts for component in self.all("metric")}
+        named: dict[str, Better | None] = {"train_loss": "lower"}
+        for split in SPLITS:
+            named |= {f"{split}_{name}": known["better"] for name, known in facts.items() if split in known["splits"]}
+        return named | {name: known["better"] for name, known in facts.items() if not known["splits"]}
+
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """What is known and close enough to `name` to be what was meant."""
@@ -149,7 +160,7 @@ def dataset(
 
     `poses(**options)` tells the problem without opening the data, where that is possible.
     """
-    return _registers("dataset", name, aliases, poses=poses or (lambda **options: Problem()))
+    return _registers("dataset", name, aliases, poses=poses or (lambda **options: Problem(own_test=None)))
 
 
 def model(
@@ -191,9 +202,12 @@ def optimizer(name: str, *, state: tuple[str, ...] = (), columns: tuple[str, ...
     return _registers("optimizer", name, (), state=state, columns=columns)
 
 
-def metric(name: str, *, better: Literal["higher", "lower"] | None = None) -> Callable[[Factory], Factory]:
-    """Register a metric and its direction (None: a diagnostic that has none)."""
-    return _registers("metric", name, (), better=better)
+def metric(name: str, *, better: Better | None = None, splits: tuple[Split, ...] = ()) -> Callable[[Factory], Factory]:
+    """Register a metric, its direction (None: a diagnostic that has none) and the splits it is taken on.
+
+    A record calls it `SPLIT_NAME`, and NAME where it belongs to no split.
+    """
+    return _registers("metric", name, (), better=better, splits=splits)
 
 
 def load_plugin(path: Path) -> None:

@@ -17,9 +17,10 @@ import clsbench
 import clsbench.experiment
 from clsbench.analysis.summary import Pairing, PromiseBroken
 from clsbench.config.plan import make_plan
-from clsbench.execution.build import load_data
+from clsbench.execution.build import compiles, load_data
 from clsbench.experiment import Result, read
 from clsbench.registry import catalogue
+from clsbench.training.step import has_compiler
 
 Config = dict[str, Any]
 Run = Callable[..., Result]
@@ -45,7 +46,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def small(dataset: Any = MOONS, model: Any = MLP, loss: Any = "cross_entropy", **rest: Any) -> Result:
         optimizer = rest.pop("optimizer", {})
-        train = {"epochs": 2, "seeds": [4], "device": "cpu", **rest}
+        train = {"epochs": 2, "seeds": [4], "device": "cpu", "threads": 1, **rest}
         config = {"dataset": dataset, "model": model, "loss": loss, "optimizer": optimizer, "train": train}
         return clsbench.run(config, output=tmp_path)
 
@@ -101,6 +102,38 @@ def test_size_of_the_stack_does_not_matter(run: Run, stack: int) -> None:
     assert curves(whole) == curves(pieces)
 
 
+NOISY = {"name": "moons", "samples": 200, "label_noise": 0.1, "limit": 150}
+
+
+def test_split_by_the_seed_is_the_split_of_that_number(run: Run) -> None:
+    """With `per_seed` a trial's records are those of its own seed as `split_seed`, whatever trains beside it."""
+    arms = {"loss": ["mse_softmax", "cross_entropy"], "optimizer": {"lr": [0.1, 1.0]}}
+    varied = run({**NOISY, "split_seed": "per_seed"}, seeds=[4, 2, 9], **arms)
+    assert 6 == varied.summary["engine"]["stacks"]
+    for seed in (4, 9):
+        assert_part(run({**NOISY, "split_seed": seed}, seeds=[seed], loss="cross_entropy"), varied)
+    assert curves(varied) != curves(run({**NOISY, "split_seed": 4}, seeds=[4, 2, 9], **arms))
+
+
+def test_split_by_the_seed_is_paired_and_said(run: Run) -> None:
+    """The arms at one seed saw the same batches, the config keeps the word, and the summary says what was asked."""
+    varied = run({**NOISY, "split_seed": "per_seed"}, seeds=2, loss=["mse_softmax", "cross_entropy"])
+    (pairing,) = varied.summary["pairing"]
+    assert 64 == len(pairing["batches"])
+    assert ["per_seed", "per_seed"] == [arm["split_seed"] for arm in varied.summary["arms"]]
+    assert "split_seed: per_seed" in (varied.directory / "config.yaml").read_text(encoding="utf-8")
+    _, predict = clsbench.load_model(varied.directory, 0)
+    assert (5,) == predict(torch.zeros(5, 2)).shape
+
+
+def test_tuning_splits_by_its_own_seeds(tmp_path: Path) -> None:
+    """Tuning's seeds have splits of their own where splits vary."""
+    config = {"dataset": {**NOISY, "split_seed": "per_seed"}, "model": "linear", "loss": "bce"}
+    train = {"epochs": 1, "seeds": 2, "device": "cpu"}
+    result = clsbench.run({**config, "train": train, "tune": {"grid": {"lr": [0.1, 1.0]}, "seeds": 2}}, output=tmp_path)
+    assert 2 == result.arms["bce"]["metrics"]["test_accuracy"]["n"]
+
+
 def test_order_does_not_matter(run: Run) -> None:
     """Losses, learning rates and seeds in another order are the same trials."""
     forth = run(loss=["bce", "hinge", "mse_softmax"], optimizer={"lr": [0.01, 0.1, 1.0]}, seeds=[1, 2, 3])
@@ -109,27 +142,28 @@ def test_order_does_not_matter(run: Run) -> None:
     assert curves(forth) == curves(back)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(
-    ("model", "optimizer"),
+    ("threads", "model", "optimizer"),
     [
-        ({"name": "linear"}, {"lr": [0.1, 0.5], "momentum": 0.9, "nesterov": True}),
-        ({**MLP, "activation": "tanh", "dropout": 0.3}, {"lr": [0.1, 0.5], "momentum": [0.0, 0.9]}),
-        ({**MLP, "activation": "sigmoid", "batch_norm": True}, {"name": "adam", "lr": [0.01, 0.05]}),
+        (1, {"name": "linear"}, {"lr": [0.1, 0.5], "momentum": 0.9, "nesterov": True}),
+        (1, {**MLP, "activation": "tanh", "dropout": 0.3}, {"lr": [0.1, 0.5], "momentum": [0.0, 0.9]}),
+        (1, {**MLP, "activation": "sigmoid", "batch_norm": True}, {"name": "adam", "lr": [0.01, 0.05]}),
         (
+            1,
             {"name": "mlp", "activation": "gelu", "dropout": 0.1, "batch_norm": True},
             {"name": "adamw", "lr": [0.01, 0.1]},
         ),
-        ({"name": "mlp", "hidden": [130, 65]}, {"lr": [0.1, 0.5], "clip_norm": [0.1, None]}),
-        (MLP, {"lr": [0.1, 0.5], "schedule": {"name": "cosine", "warmup": [0, 1]}}),
+        (2, {"name": "mlp", "hidden": [130, 65]}, {"lr": [0.1, 0.5], "clip_norm": [0.1, None]}),
+        (1, MLP, {"lr": [0.1, 0.5], "schedule": {"name": "cosine", "warmup": [0, 1]}}),
         (
+            1,
             {**MLP, "init": {"weights": "normal", "bias": "normal"}},
             {"name": "adam", "lr": [0.1, 0.5], "weight_decay": [0.0, 0.1]},
         ),
     ],
     ids=["nesterov", "momentum", "adam", "adamw", "clip", "schedule", "decay"],
 )
-def test_model_and_optimizer_do_not_matter(run: Run, model: Config, optimizer: Config, threads: int) -> None:
+def test_model_and_optimizer_do_not_matter(run: Run, threads: int, model: Config, optimizer: Config) -> None:
     """Two losses in two settings and two seeds have each other's company or not, for every layer and update."""
     whole = run(model=model, loss=["mse_softmax", "cross_entropy"], optimizer=optimizer, seeds=[4, 0], threads=threads)
     by_arm: dict[str, list[str]] = {}
@@ -346,7 +380,7 @@ def test_loaded_model_predicts_as_recorded(run: Run, dataset: Config, model: Con
     """Every trial's weights are kept: on the test split its predictions have the last record's accuracy."""
     result = run(dataset, model, [loss, "cross_entropy"], seeds=[4, 0])
     plan = make_plan(read(result.directory / "config.yaml"))
-    (splits,) = load_data(plan, catalogue, torch.device("cpu")).values()
+    (splits,) = load_data(plan.trials, catalogue, torch.device("cpu")).values()
     for trial in plan.trials:
         module, predict = clsbench.load_model(result.directory, trial.number)
         last = [record for record in result.records if record["trial"] == trial.number][-1]
@@ -362,3 +396,44 @@ def test_run_is_read_back_as_it_was(run: Run) -> None:
     again = clsbench.load(result.directory)
     assert (result.records, result.summary) == (again.records, again.summary)
     assert ["bce", "hinge"] == list(again.arms)
+
+
+needs_compiler = pytest.mark.skipif(not has_compiler(), reason="steps are compiled where there is a C++ compiler")
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("dataset", "losses"),
+    [(MOONS, ["cross_entropy", "mse_softmax"]), (TEN, ["focal", "mse_sigmoid", "hinge", "bce"])],
+    ids=["two", "ten"],
+)
+def test_compiled_trials_do_not_know_each_other(run: Run, dataset: Config, losses: list[str]) -> None:
+    """Compiled, two or four losses on three seeds record what one loss on one seed records alone."""
+    same = {"dataset": dataset, "batch_size": 33, "threads": 1, "compile": "on", "optimizer": {"momentum": 0.9}}
+    together = run(loss=losses, seeds=[4, 0, 7], **same)
+    assert "compiled" == together.summary["engine"]["mode"]
+    assert_part(run(loss=losses[0], seeds=[7], **same), together)
+    assert_part(run(loss=losses[-1], seeds=[0, 4], **same), together)
+
+
+@needs_compiler
+def test_compiled_steps_go_where_eager_ones_go(run: Run) -> None:
+    """Compiled and eager training differ by rounding alone; a trial that diverges is frozen in both."""
+    same = {"optimizer": {"name": "adam", "lr": [0.01, 1e30]}, "threads": 1, "batch_size": 33}
+    for model in (MLP, {**MLP, "batch_norm": True, "dropout": 0.2}):
+        eager, compiled = (run(model=model, compile=mode, **same) for mode in ("off", "on"))
+        assert len(eager.records) == len(compiled.records)
+        for ours, theirs in zip(eager.records, compiled.records, strict=True):
+            for key in ("trial", "epoch", "step", "status"):
+                assert ours[key] == theirs[key]
+            for key in ("train_loss", "val_nll", "test_brier", "logit_grad_norm"):  # these do not jump
+                expected = None if ours[key] is None else pytest.approx(ours[key], rel=1e-3, abs=1e-4)
+                assert expected == theirs[key]
+
+
+def test_compiling_hangs_on_the_trial_alone() -> None:
+    """`auto` compiles dense models from ten thousand steps on; `off` and convolutions never are."""
+    assert not compiles("auto", stacked=True, num_steps=9_999)
+    assert has_compiler() == compiles("auto", stacked=True, num_steps=10_000)
+    assert not compiles("off", stacked=True, num_steps=10**9)
+    assert not compiles("on", stacked=False, num_steps=10**9)

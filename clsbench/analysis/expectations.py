@@ -1,38 +1,21 @@
-"""Expectations: what a config says must come out, such as `cross_entropy.test_accuracy >= 0.95`.
-
-An expectation is `SIDE OP SIDE`, OP one of `< <= > >= == !=`, a SIDE one of
-
-    0.95                            a number
-    ARM.METRIC                      the mean over seeds at the last epoch; `ARM.diverged` counts the diverged seeds
-    ARM.METRIC@EPOCH                at that epoch, 0 being before training
-    ARM.METRIC@best                 at the epoch whose mean over seeds is best, the metric's direction considered
-    verdict(ARM, ARM, METRIC)       what the run says of the first arm; compared by == or != with
-    better, worse, 'no difference', 'too few seeds'
-
-A name is split at its last dot. Quotes, single or double, keep blanks and signs in a name, as in a shell, and a
-backslash keeps a quote or a backslash in them: `'mse lr=0.3'.test_accuracy`. Text is read, never evaluated.
-"""
+"""Whether a run met what its config expected of it, by how much, and why not."""
 
 from __future__ import annotations
 
 import math
 import operator
-import re
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
-from typing import Any, Literal
+from typing import Any
 
 from clsbench.analysis.statistics import spread
-from clsbench.analysis.verdicts import TOLERANCES, VERDICTS, direction, opposite
-from clsbench.config.yaml_text import shown
-from clsbench.registry import suggestion
+from clsbench.analysis.verdicts import Row, direction, seen_from
+from clsbench.config.expectations import DIVERGED, Expectation, Measure, Side, VerdictOn
 
 Record = Mapping[str, Any]
 
-DIVERGED = "diverged"
-OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -40,82 +23,6 @@ OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
-
-
-@dataclass(frozen=True)
-class Measure:
-    """`ARM.METRIC`, at an epoch; None for the last."""
-
-    arm: str
-    metric: str
-    epoch: int | Literal["best"] | None = None
-
-
-@dataclass(frozen=True)
-class VerdictOn:
-    """`verdict(A, B, METRIC)`."""
-
-    a: str
-    b: str
-    metric: str
-
-
-Side = float | str | Measure | VerdictOn  # text is a verdict's word
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """A text that was understood."""
-
-    text: str
-    left: Side
-    operator: str
-    right: Side
-
-
-def parse(text: str) -> Expectation:
-    """Read an expectation.
-
-    Raises:
-        ValueError: it is none; the message says at which column, what is wrong, and a hint.
-    """
-    tokens = deque(_Token(str(match.lastgroup), match[0], match.start() + 1) for match in _TOKEN.finditer(text))
-    tokens.append(_Token("end", "", len(text) + 1))
-    left = _side(tokens)
-    sign = tokens.popleft()
-    if sign.kind != "operator":
-        raise sign.unexpected(f"one of {' '.join(OPERATORS)}", "a name with blanks or signs stands in quotes")
-    right = _side(tokens)
-    if tokens[0].kind != "end":
-        raise tokens[0].unexpected("the end", "an expectation is one comparison, and a name with blanks is quoted")
-    kinds = {type(left), type(right)}
-    if kinds & {VerdictOn, str} and kinds != {VerdictOn, str}:
-        raise sign.mistake("a verdict stands against one of its words", f"{_VERDICT} == {_WORDS}")
-    if VerdictOn in kinds and sign.text not in ("==", "!="):
-        raise sign.mistake(f"verdicts have no order to ask for with {sign.text}", "use == or !=")
-    if kinds == {float}:
-        raise sign.mistake("two numbers say nothing of a run", "one side must be ARM.METRIC")
-    return Expectation(text, left, sign.text, right)
-
-
-def check_names(
-    expectation: Expectation, comparisons: Sequence[Collection[str]], metrics: Collection[str], epochs: int
-) -> list[str]:
-    """What an expectation names that the run will not have, with the nearest right name; empty if all is well.
-
-    Args:
-        expectation: what `parse` returned.
-        comparisons: the names of the arms, by comparison.
-        metrics: the names of a record's metrics.
-        epochs: how many the run has.
-    """
-    found: list[str] = []
-    for side in (expectation.left, expectation.right):
-        if isinstance(side, Measure):
-            found += _measure_mistakes(side, comparisons, metrics, epochs)
-        elif isinstance(side, VerdictOn):
-            found += _verdict_mistakes(side, comparisons)
-    return list(dict.fromkeys(found))
 
 
 def evaluate(expectation: Expectation, records: Sequence[Record], summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,136 +44,11 @@ def evaluate(expectation: Expectation, records: Sequence[Record], summary: Mappi
     whole = left.whole and right.whole
     return {
         "text": expectation.text,
-        "met": whole and OPERATORS[expectation.operator](left.value, right.value),
+        "met": whole and COMPARE[expectation.operator](left.value, right.value),
         "left": left.value,
         "right": right.value,
         "slack": _slack(expectation.operator, left, right) if whole else None,
     }
-
-
-# Reading a text.
-
-_WANTED = "a number, ARM.METRIC or a verdict"
-_VERDICT = "verdict(ARM, ARM, METRIC)"
-_WORDS = "better, worse, 'no difference' or 'too few seeds'"
-_QUOTED = r"""'(?:[^'\\]|\\['"\\])*'|"(?:[^"\\]|\\['"\\])*\""""
-_TOKEN = re.compile(
-    rf"""(?P<operator>[<>=!]=|[<>])
-       | (?P<mark>[(),@])
-       | (?P<name>(?:{_QUOTED}|[^\s'"<>=!(),@])+)
-       | (?P<other>['"].*|\S)  # a quote without an end takes all that follows""",
-    re.VERBOSE | re.DOTALL,
-)
-_PIECE = re.compile(rf"{_QUOTED}|[^'\"]+")
-_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_EPOCH = re.compile(r"[0-9]{1,9}")
-
-
-@dataclass(frozen=True)
-class _Token:
-    kind: str  # operator, mark, name, other or end
-    text: str
-    column: int
-
-    @property
-    def name(self) -> str:
-        """A name without its quotes."""
-        pieces = _PIECE.findall(self.text)
-        return "".join(re.sub(r"\\(.)", r"\1", p[1:-1]) if p[0] in "'\"" else p for p in pieces)
-
-    def mistake(self, what: str, hint: str) -> ValueError:
-        return ValueError(f"column {self.column}: {what}; {hint}")
-
-    def unexpected(self, wanted: str, hint: str) -> ValueError:
-        if self.kind == "other" and self.text[0] in "'\"":
-            return self.mistake(f"{shown(self.text)} has no closing quote", "in quotes, \\ stands before a quote or \\")
-        return self.mistake(f"expected {wanted}, got {shown(self.text) if self.text else 'the end'}", hint)
-
-
-def _side(tokens: deque[_Token]) -> Side:
-    token = tokens.popleft()
-    if token.kind != "name":
-        raise token.unexpected(_WANTED, "for example cross_entropy.test_accuracy")
-    if tokens[0].text == "(":
-        if token.text != "verdict":
-            raise token.mistake(f"{shown(token.text)} cannot be called", f"only {_VERDICT} can")
-        return _verdict_on(tokens)
-    if _NUMBER.fullmatch(token.text):
-        if not math.isfinite(number := float(token.text)):
-            raise token.mistake(f"{shown(token.text)} is too large for a number", "write one below 1e308")
-        return number
-    if token.name in VERDICTS:
-        return token.name
-    arm, _, metric = token.name.rpartition(".")
-    if not arm or not metric:
-        raise token.unexpected(_WANTED, f"verdicts are {_WORDS}, and a name with blanks is quoted")
-    return Measure(arm, metric, _epoch(tokens))
-
-
-def _epoch(tokens: deque[_Token]) -> int | Literal["best"] | None:
-    if tokens[0].text != "@":
-        return None
-    tokens.popleft()
-    token = tokens.popleft()
-    if token.text == "best":
-        return "best"
-    if not _EPOCH.fullmatch(token.text):
-        raise token.unexpected("an epoch after @", "a whole number from 0, or best")
-    return int(token.text)
-
-
-def _verdict_on(tokens: deque[_Token]) -> VerdictOn:
-    names: list[str] = []
-    for mark in ("(", ",", ","):
-        _take(tokens, "mark", mark)
-        names.append(_take(tokens, "name", "a name").name)
-    _take(tokens, "mark", ")")
-    return VerdictOn(*names)
-
-
-def _take(tokens: deque[_Token], kind: str, wanted: str) -> _Token:
-    token = tokens.popleft()
-    if token.kind != kind or (kind == "mark" and token.text != wanted):
-        raise token.unexpected(shown(wanted) if kind == "mark" else wanted, f"a verdict is written {_VERDICT}")
-    return token
-
-
-# Checking names.
-
-
-def _measure_mistakes(
-    side: Measure, comparisons: Sequence[Collection[str]], metrics: Collection[str], epochs: int
-) -> Iterator[str]:
-    yield from _unknown("arm", side.arm, [arm for arms in comparisons for arm in arms])
-    yield from _unknown("metric", side.metric, [*metrics, DIVERGED])
-    if side.epoch is None or side.metric not in (*metrics, DIVERGED):
-        return
-    if side.metric == DIVERGED:
-        yield f"{DIVERGED} is counted over the whole run; leave out @{side.epoch}"
-    elif side.epoch == "best":
-        if direction(side.metric) is None:
-            yield f"{side.metric} has no best: neither more nor less of it is better; name an epoch"
-    elif side.epoch > epochs:
-        yield f"there is no epoch {side.epoch}; the last is {epochs}"
-
-
-def _verdict_mistakes(side: VerdictOn, comparisons: Sequence[Collection[str]]) -> Iterator[str]:
-    arms = [arm for names in comparisons for arm in names]
-    yield from _unknown("arm", side.a, arms)
-    yield from _unknown("arm", side.b, arms)
-    yield from _unknown("metric of a verdict", side.metric, TOLERANCES)
-    if side.a == side.b:
-        yield f"a verdict needs two arms, got {side.a!r} twice; name another"
-    elif {side.a, side.b} <= set(arms) and not any({side.a, side.b} <= set(names) for names in comparisons):
-        yield f"there is no verdict on {side.a!r} and {side.b!r}: they differ in dataset, model or batch size"
-
-
-def _unknown(kind: str, name: str, known: Collection[str]) -> Iterator[str]:
-    if name not in known:
-        yield f"unknown {kind} {shown(name)}; {suggestion(name, known)}"
-
-
-# Measuring a run.
 
 
 @dataclass(frozen=True)
@@ -308,11 +90,10 @@ def _by_seed(side: Measure, records: Sequence[Record]) -> dict[int, float]:
     return best(full, key=lambda column: mean(column.values()), default={})
 
 
-def _verdict_word(side: VerdictOn, rows: Sequence[Mapping[str, Any]]) -> str | None:
+def _verdict_word(side: VerdictOn, rows: Sequence[Row]) -> str | None:
     for row in rows:
         if row["metric"] == side.metric and {row["a"], row["b"]} == {side.a, side.b}:
-            word = str(row["verdict"])
-            return word if row["a"] == side.a else opposite(word)
+            return str(seen_from(row, side.a)["verdict"])
     return None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -13,9 +14,10 @@ from clsbench.registry import Registry
 
 @dataclass(frozen=True)
 class LossAtPoint:
-    """A loss at some logits: its value, and its gradient on each of them."""
+    """A loss at some logits: its options, its value, and its gradient on each logit."""
 
     name: str
+    options: Mapping[str, Any]
     value: float
     gradient: tuple[float, ...]
 
@@ -41,6 +43,7 @@ def explain(logits: Sequence[float], target: int, catalogue: Registry) -> Explan
     built = [
         build_loss(component.name, len(logits), {name: option.default for name, option in component.options.items()})
         for component in catalogue.all("loss")
+        if not any(option.required for option in component.options.values())
     ]
     return Explanation(
         logits=tuple(logits),
@@ -56,4 +59,4 @@ def _at_point(loss: Loss, z: torch.Tensor, target: int) -> LossAtPoint:
     leaf = z.clone().requires_grad_()
     value = loss(leaf, torch.tensor([target])).sum()
     (gradient,) = torch.autograd.grad(value, leaf)
-    return LossAtPoint(loss.name, value.item(), tuple(gradient[0].tolist()))
+    return LossAtPoint(loss.name, loss.options, value.item(), tuple(gradient[0].tolist()))

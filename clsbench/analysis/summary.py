@@ -29,6 +29,7 @@ def arm_summary(arm: Arm, seeds: Sequence[int], records: Iterable[Record]) -> di
         "label": arm.loss.title,
         "setting": arm.setting,
         "dataset": arm.dataset.title,
+        "split_seed": arm.dataset.split_seed,
         "model": arm.model.title,
         "batch_size": arm.batch_size,
         "lr": arm.lr,
@@ -42,7 +43,7 @@ def arm_summary(arm: Arm, seeds: Sequence[int], records: Iterable[Record]) -> di
 def _over_seeds(values: list[float | None]) -> dict[str, Any]:
     known = [value for value in values if value is not None]
     return {
-        "mean": statistics.fmean(known) if known else None,
+        "mean": statistics.mean(known) if known else None,  # exact, so that whoever takes it gets the same bits
         "std": statistics.stdev(known) if len(known) > 1 else None,
         "n": len(known),
         "values": values,

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import clsbench.training.metrics  # noqa: F401 - registers the metrics, whose directions are asked for here
 from clsbench.analysis.statistics import LEVEL, PairedDifference, holm, paired_difference, seeds_to_settle
-from clsbench.registry import UnknownName, catalogue
+from clsbench.config.verdicts import BETTER, NO_DIFFERENCE, TOLERANCES, TOO_FEW_SEEDS, WORSE
+from clsbench.registry import Better, catalogue
 
 Row = dict[str, Any]
-
-BETTER, WORSE, NO_DIFFERENCE, TOO_FEW_SEEDS = "better", "worse", "no difference", "too few seeds"
-VERDICTS = (BETTER, WORSE, NO_DIFFERENCE, TOO_FEW_SEEDS)
-
-# What is judged, and the difference that nobody minds, in the metric's own units.
-TOLERANCES: Mapping[str, float] = {"test_accuracy": 0.01, "test_nll": 0.02, "test_brier": 0.01}
 
 _ROUNDING = 1e-12  # 0.91 - 0.9 is within 0.01
 
@@ -62,21 +57,18 @@ def seeds_needed(row: Row, rows: Sequence[Row]) -> int | None:
     return seeds_to_settle(_paired(row), TOLERANCES[row["metric"]], num_tests=num_tests)
 
 
-def opposite(word: str) -> str:
-    """The verdict on b and a, given that on a and b."""
-    return {BETTER: WORSE, WORSE: BETTER}.get(word, word)
+def seen_from(row: Row, arm: str) -> Row:
+    """A row of a pair that `arm` is of, turned so that it says what `arm` is."""
+    if row["a"] == arm:
+        return row
+    low, high = (None if end is None else 0.0 - end for end in (row["high"], row["low"]))  # 0.0 - 0.0 has no sign
+    turned = {"a": row["b"], "b": row["a"], "difference": 0.0 - row["difference"], "low": low, "high": high}
+    return {**row, **turned, "verdict": {BETTER: WORSE, WORSE: BETTER}.get(row["verdict"], row["verdict"])}
 
 
-def direction(metric: str) -> Literal["higher", "lower"] | None:
-    """Which way a metric of a record is better, whatever split it is of; None for one that has no better."""
-    measure = metric.removeprefix("train_").removeprefix("val_").removeprefix("test_")
-    if measure == "loss":
-        return "lower"
-    try:
-        better: Literal["higher", "lower"] | None = catalogue.get("metric", measure).facts["better"]
-    except UnknownName:
-        return None
-    return better
+def direction(metric: str) -> Better | None:
+    """Which way a metric of a record is better; None for one that has no better."""
+    return catalogue.measures().get(metric)
 
 
 def _rows(arms: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[Row]:

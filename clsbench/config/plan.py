@@ -7,10 +7,11 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clsbench.config.schema import DatasetEntry, Experiment, LossEntry, ModelEntry, OptimizerConfig
+from clsbench.config.tuning import swept
 from clsbench.errors import ConfigError
 from clsbench.registry import Registry
 
@@ -24,7 +25,8 @@ OPTIMIZER_KEYS = ("lr", "momentum", "weight_decay", "eps", "clip_norm")
 @dataclass(frozen=True)
 class Arm:
     """The trials that differ by seed alone. `settings` holds one value of every number of the optimizer
-    and of its schedule; `comparison` counts the comparisons from 0."""
+    and of its schedule; `comparison` counts the comparisons from 0; `tuned` says what tuning chose of the
+    settings, or that it is still to choose."""
 
     name: str
     comparison: int
@@ -34,6 +36,7 @@ class Arm:
     batch_size: int
     loss: LossEntry
     settings: Mapping[str, Any]
+    tuned: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def lr(self) -> float:
@@ -42,7 +45,7 @@ class Arm:
     @property
     def setting(self) -> str:
         """What must be said with the loss's name: its options, its weight and its learning rate."""
-        shown = {**self.loss.options, "weight": self.loss.weight, "lr": self.settings["lr"]}
+        shown = {**self.loss.options, "weight": self.loss.weight, "lr": self.settings["lr"], **self.tuned}
         return ", ".join(f"{key}={_as_json(value)}" for key, value in shown.items() if value is not None)
 
 
@@ -54,14 +57,21 @@ class Trial:
     arm: Arm
     seed: int
 
+    @property
+    def dataset(self) -> DatasetEntry:
+        """The arm's dataset, split by this trial's own seed where that is asked for."""
+        entry = self.arm.dataset
+        return entry.model_copy(update={"split_seed": self.seed}) if entry.split_seed == "per_seed" else entry
+
 
 @dataclass(frozen=True)
 class Plan:
-    """All that an experiment asks for, in order."""
+    """All that an experiment asks for, in order. `sees_test` is false of tuning, which test data must not touch."""
 
     experiment: Experiment
     arms: tuple[Arm, ...]
     trials: tuple[Trial, ...]
+    sees_test: bool = True
 
     @property
     def num_trial_epochs(self) -> int:
@@ -79,7 +89,7 @@ class Plan:
         """
         together: dict[str, list[Trial]] = {}
         for trial in self.trials:
-            together.setdefault(self._stack_key(trial.arm), []).append(trial)
+            together.setdefault(self._stack_key(trial), []).append(trial)
         asked = self.experiment.train.stack
         limit = MAX_STACK if asked == "auto" else int(asked)
         pieces = []
@@ -89,9 +99,10 @@ class Plan:
             pieces += [trials[start : start + size] for start in range(0, len(trials), size)]
         return pieces
 
-    def _stack_key(self, arm: Arm) -> str:
-        shape: list[Any] = [arm.dataset.key, arm.model.name, arm.model.options, arm.model.init.weights]
-        shape += [arm.model.init.bias, arm.loss.name, arm.loss.options, arm.batch_size]
+    def _stack_key(self, trial: Trial) -> str:
+        arm = trial.arm
+        shape: list[Any] = [trial.dataset.key, arm.model.name, arm.model.options, arm.batch_size]
+        shape += [arm.loss.name, arm.loss.options]
         return json.dumps(shape, sort_keys=True)
 
 
@@ -109,14 +120,52 @@ def make_plan(experiment: Experiment) -> Plan:
     return Plan(experiment, arms, tuple(Trial(number, arm, seed) for number, (arm, seed) in numbered))
 
 
+def tuning_plan(experiment: Experiment) -> Plan | None:
+    """Every arm at every setting of the grid, on tuning's own seeds; None where nothing is tuned."""
+    grid = _grid_experiment(experiment)
+    return None if grid is None else replace(make_plan(grid), sees_test=False)
+
+
+def plans(experiment: Experiment) -> list[Plan]:
+    """What a run trains, in order: tuning's trials, where there are some, and the experiment's own.
+
+    Raises:
+        ConfigError: as `make_plan`.
+    """
+    own, tuning = make_plan(experiment), tuning_plan(experiment)
+    return [own] if tuning is None else [tuning, own]
+
+
+def with_chosen(plan: Plan, chosen: Mapping[str, Mapping[str, Any]]) -> Plan:
+    """The plan with the settings that tuning chose, by the arm's name."""
+    arms = {
+        arm.name: replace(arm, settings={**arm.settings, **chosen[arm.name]}, tuned=chosen[arm.name])
+        for arm in plan.arms
+    }
+    trials = tuple(replace(trial, arm=arms[trial.arm.name]) for trial in plan.trials)
+    return replace(plan, arms=tuple(arms.values()), trials=trials)
+
+
 def plan_mistake(experiment: Experiment) -> str | None:
     """Why an experiment cannot be multiplied out; None where it can."""
-    size = _most_trials(experiment)
+    grid = _grid_experiment(experiment)
+    in_tuning = 0 if grid is None else _most_trials(grid)
+    size = _most_trials(experiment) + in_tuning
     if size > MAX_TRIALS:
-        return f"the grid has up to {size:,} trials; the limit is {MAX_TRIALS:,}: sweep less, or fewer seeds"
+        spent = f" ({in_tuning:,} of them tuning)" if in_tuning else ""
+        return f"the grid has up to {size:,} trials{spent}; the limit is {MAX_TRIALS:,}: sweep less, or fewer seeds"
     names = Counter(arm.name for arm in _arms(experiment))
     name, times = names.most_common(1)[0]
     return None if times == 1 else f"{times} arms are called {name!r}; give their entries distinct labels"
+
+
+def _grid_experiment(experiment: Experiment) -> Experiment | None:
+    """The experiment that tuning is: a sweep over the grid."""
+    tune = experiment.tune
+    if tune is None:
+        return None
+    train = experiment.train.model_copy(update={"seeds": tune.seed_range})
+    return experiment.model_copy(update={"optimizer": swept(experiment.optimizer, tune), "train": train, "tune": None})
 
 
 def _most_trials(experiment: Experiment) -> int:
@@ -127,6 +176,7 @@ def _most_trials(experiment: Experiment) -> int:
 
 
 def _arms(experiment: Experiment) -> Iterator[Arm]:
+    tuned = dict.fromkeys(experiment.tune.grid.axes if experiment.tune else (), "tuned")
     scales = [(model, scale) for model in experiment.model for scale in model.init.scale]
     grounds = itertools.product(experiment.dataset, scales, experiment.train.batch_size)
     for comparison, (dataset, (model, scale), batch_size) in enumerate(grounds):
@@ -142,7 +192,7 @@ def _arms(experiment: Experiment) -> Iterator[Arm]:
                 settings = dict(zip(values, combination, strict=True))
                 swept = ground | {key: settings[key] for key in values if len(values[key]) > 1}
                 name = _arm_name(loss.title, swept)
-                yield Arm(name, comparison, dataset, model, float(scale), batch_size, loss, settings)
+                yield Arm(name, comparison, dataset, model, float(scale), batch_size, loss, settings, tuned)
 
 
 def _optimizer_values(optimizer: OptimizerConfig, own_lr: float | None) -> dict[str, tuple[Any, ...]]:

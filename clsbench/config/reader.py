@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from clsbench.config.plan import plan_mistake
+from clsbench.config.expectations import name_mistakes, read_expectations
+from clsbench.config.plan import make_plan, plan_mistake
 from clsbench.config.schema import (
     DEFAULT_ENTRIES,
     DatasetEntry,
@@ -17,12 +18,17 @@ from clsbench.config.schema import (
     LossEntry,
     ModelEntry,
     OptimizerConfig,
+    TuneConfig,
     entry_type,
 )
+from clsbench.config.tuning import match_mistakes, read_tune, seed_mistake, swept, tune_mistakes
 from clsbench.config.wording import UNKNOWN_KEY, Mistake, mistakes_of
 from clsbench.config.yaml_text import Document, Path, Position, parse, shown
 from clsbench.errors import ConfigError
 from clsbench.registry import Kind, Problem, Registry, UnknownName, nearest, suggestion
+
+# Keys whose values include `on` and `off`.
+WORDS: frozenset[Path] = frozenset({("train", "compile")})
 
 ENTRY_KINDS: tuple[Kind, ...] = ("dataset", "model", "loss")
 
@@ -38,7 +44,7 @@ def read_file(path: FilePath, overrides: Sequence[str], catalogue: Registry) -> 
 
 def read_text(text: str, source: str, overrides: Sequence[str], catalogue: Registry) -> Experiment:
     """As `read_file`, of a text that `source` names in messages."""
-    document = parse(text, source)
+    document = parse(text, source, words=WORDS)
     if not document.mistakes and not isinstance(document.value, dict):
         what = "is empty" if document.value is None else f"is {_kind_of(document.value)}, not a mapping of keys"
         place = document.values.get((), Position(1, 1, source))
@@ -85,14 +91,26 @@ def build(tree: Mapping[str, Any], catalogue: Registry) -> tuple[Experiment | No
         found[kind] = _entries(kind, tree.get(kind, DEFAULT_ENTRIES[kind]), catalogue, mistakes)
     mistakes += _misfits(found["dataset"].values(), found["model"] | found["loss"], catalogue)
     parts: dict[str, Any] = {kind: tuple(entries.values()) for kind, entries in found.items()}
-    parts["optimizer"] = _optimizer(tree.get("optimizer", {}), catalogue, mistakes)
+    mistakes += match_mistakes(found["loss"])
+    tune = parts["tune"] = read_tune(tree.get("tune"), mistakes)
+    optimizer = parts["optimizer"] = _optimizer(tree.get("optimizer", {}), tune, catalogue, mistakes)
+    if tune is not None:
+        mistakes += tune_mistakes(tune, optimizer, found, catalogue)
+    unread: list[Mistake] = []
+    expected = read_expectations(tree.get("expect", ()), unread)
+    parts["expect"] = tuple(expectation.text for expectation in expected.values())
     rest = {key: value for key, value in tree.items() if key in Experiment.model_fields and key not in parts}
     try:
         experiment = Experiment.model_validate({**rest, **parts})
     except ValidationError as error:
-        return None, mistakes + [m for m in mistakes_of(error, Experiment) if m[0][0] not in parts]
+        return None, mistakes + unread + [m for m in mistakes_of(error, Experiment) if m[0][0] not in parts]
+    if (overlap := seed_mistake(experiment)) is not None:
+        mistakes.append(overlap)
     if not mistakes and (reason := plan_mistake(experiment)) is not None:
         mistakes.append(((), reason))
+    if not mistakes and expected:
+        mistakes += name_mistakes(expected, make_plan(experiment), catalogue)
+    mistakes += unread
     return (None if mistakes else experiment), mistakes
 
 
@@ -143,20 +161,23 @@ def _with_fractions(entry: DatasetEntry, problem: Problem, path: Path, mistakes:
         if given and entry.test_fraction is not None:
             mistakes.append(((*path, "test_fraction"), f"{entry.name} brings its own test set; leave the key out"))
         entry = entry.model_copy(update={"test_fraction": None})
-    elif given and not entry.test_fraction:
+    elif given and not entry.test_fraction and (problem.own_test is False or entry.test_fraction == 0):
         mistakes.append(((*path, "test_fraction"), f"{entry.name} has no test set of its own; give a share above 0"))
     if entry.val_fraction + (entry.test_fraction or 0) >= 1:
         mistakes.append(((*path, "val_fraction"), "validation and test take everything; nothing is left for training"))
     return entry
 
 
-def _optimizer(value: Any, catalogue: Registry, mistakes: list[Mistake]) -> OptimizerConfig:
+def _optimizer(value: Any, tune: TuneConfig | None, catalogue: Registry, mistakes: list[Mistake]) -> OptimizerConfig:
     try:
         optimizer = OptimizerConfig.model_validate(value)
     except ValidationError as error:
         mistakes.extend((("optimizer", *where), text) for where, text in mistakes_of(error, OptimizerConfig))
         return OptimizerConfig()
-    mistakes.extend(_optimizer_mistakes(optimizer, catalogue))
+    trained = swept(optimizer, tune) if tune else optimizer
+    for path, text in _optimizer_mistakes(trained, catalogue):
+        tuned = tune is not None and path[-1] in tune.grid.axes
+        mistakes.append((("tune", "grid", path[-1]) if tuned else path, text))
     return optimizer
 
 
@@ -205,7 +226,7 @@ def _apply(document: Document, override: str, number: int) -> None:
     if not equals or not all(path):
         document.mistakes.append((start, (), f"{shown(override)} is not KEY=VALUE"))
         return
-    value = parse(text, "command line", line=number, column=len(key) + 2)
+    value = parse(text, "command line", line=number, column=len(key) + 2, at=path, words=WORDS)
     document.mistakes.extend((place, (*path, *inner), what) for place, inner, what in value.mistakes)
     section = document.value
     for depth, part in enumerate(path[:-1], start=1):

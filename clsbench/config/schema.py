@@ -7,131 +7,46 @@ signature, to the keys that all entries share.
 from __future__ import annotations
 
 import functools
-import math
-import re
-import sys
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+import itertools
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
-    PlainValidator,
     SerializeAsAny,
     create_model,
+    model_serializer,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
+from clsbench.config.values import (
+    MAX_COUNT,
+    AutoOrCount,
+    AutoOrThreads,
+    Betas,
+    Count,
+    Device,
+    NonNegative,
+    Positive,
+    PositiveOrMatch,
+    PositiveOrNull,
+    RunName,
+    Seeds,
+    Share,
+    ShareOrNull,
+    SplitSeed,
+    Sweep,
+    Trials,
+    mistake,
+)
 from clsbench.config.yaml_text import is_text, shown
 from clsbench.registry import Component
 
-MAX_SEED = 2**32 - 1
-MAX_COUNT = 10**9
-MAX_THREADS = 1024
-LARGEST = sys.float_info.max
-
-T = TypeVar("T")
-
-
-def _mistake(text: str) -> PydanticCustomError:
-    return PydanticCustomError("clsbench", "{text}", {"text": text})
-
-
-def _number(
-    *, above: float = -math.inf, least: float = -math.inf, below: float = math.inf, nullable: bool = False
-) -> Callable[[Any], int | float | None]:
-    """A check for a finite number, kept as it was written: `10` stays 10 and an arm is named so."""
-    bounds = [f"{word} {bound:g}" for word, bound in (("above", above), ("at least", least), ("below", below))]
-    allowed = "a number " + " and ".join(text for text in bounds if "inf" not in text) + " or null" * nullable
-
-    def check(value: Any) -> int | float | None:
-        if value is None and nullable:
-            return None
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
-        if not is_number or not (above < value < below and value >= least):
-            raise _mistake(f"must be {allowed}, got {shown(value)}")
-        number: int | float = value
-        return number
-
-    return check
-
-
-def _auto_or_count(most: int) -> Callable[[Any], int | str]:
-    def check(value: Any) -> int | str:
-        is_count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
-        if not is_count and value != "auto":
-            raise _mistake(f"must be auto or a whole number from 1 to {most}, got {shown(value)}")
-        chosen: int | str = value
-        return chosen
-
-    return check
-
-
-def _betas(value: Any) -> tuple[float, float]:
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise _mistake(f"must be a list of two numbers, got {shown(value)}")
-    check = _number(least=0, below=1)
-    return float(check(value[0]) or 0), float(check(value[1]) or 0)
-
-
-def _device(value: Any) -> str:
-    if isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?", value):
-        return value
-    raise _mistake(f"must be auto, cpu, cuda or cuda:N, got {shown(value)}")
-
-
-def _run_name(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", value):
-        rule = "must begin with a-z or 0-9 and go on with those, '.', '_' and '-', 100 characters at most"
-        raise _mistake(f"{rule}, got {shown(value)}")
-    return value
-
-
-Positive = Annotated[int | float, PlainValidator(_number(above=0))]
-NonNegative = Annotated[int | float, PlainValidator(_number(least=0))]
-Share = Annotated[int | float, PlainValidator(_number(least=0, below=1))]
-ShareOrNull = Annotated[int | float | None, PlainValidator(_number(least=0, below=1, nullable=True))]
-PositiveOrNull = Annotated[int | float | None, PlainValidator(_number(above=0, nullable=True))]
-Count = Annotated[int, Interval(ge=1, le=MAX_COUNT)]
-Betas = Annotated[tuple[float, float], BeforeValidator(_betas)]
-Device = Annotated[str, PlainValidator(_device)]
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        if not value:
-            raise _mistake("an empty list; give at least one value")
-        return tuple(value)
-    return (value,)
-
-
-def _unlisted(values: tuple[Any, ...]) -> Any:
-    return values[0] if len(values) == 1 else list(values)
-
-
-# A value, or a list of values to sweep over.
-Sweep = Annotated[tuple[T, ...], BeforeValidator(_listed), PlainSerializer(_unlisted)]
-
-
-def _seeds(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 1 or value > MAX_SEED:
-            raise _mistake(f"must be a number of seeds of at least 1, or a list of seeds, got {shown(value)}")
-        return value
-    if not isinstance(value, list | tuple) or not value:
-        raise _mistake(f"must be a number of seeds, or a list of seeds, got {shown(value)}")
-    for seed in value:
-        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
-            raise _mistake(f"a seed must be a whole number from 0 to {MAX_SEED}, got {shown(seed)}")
-    if len(set(value)) < len(value):
-        raise _mistake("a seed is listed twice")
-    return tuple(value)
+FIRST_TUNING_SEED = 10_000
 
 
 class Frozen(BaseModel):
@@ -149,7 +64,7 @@ class Entry(Frozen):
     def _can_be_written(cls, data: Any) -> Any:
         for key, value in data.items() if isinstance(data, Mapping) else ():
             if isinstance(value, str) and not is_text(value):
-                raise _mistake(f"{key}: {shown(value)} is no text: it holds half a character")
+                raise mistake(f"{key}: {shown(value)} is no text: it holds half a character")
         return data
 
     @property
@@ -171,8 +86,10 @@ class Entry(Frozen):
 class DatasetEntry(Entry):
     val_fraction: Share = Field(0.2, description="share of the set (of its training part) kept for validation")
     test_fraction: ShareOrNull = Field(0.2, description="share kept for testing; null where a test set comes along")
-    split_seed: Annotated[int, Interval(ge=0, le=MAX_SEED)] = Field(
-        0, description="seeds split, noise and generated data"
+    split_seed: SplitSeed = Field(
+        0,
+        description="seeds split, noise and generated data; per_seed takes each trial's own seed, "
+        "and trials of two seeds then share no stack",
     )
     normalize: Literal["standard", "unit", "none"] = Field("standard", description="fitted on the training split")
     label_noise: Share = Field(0.0, description="share of the training labels replaced by another class")
@@ -193,7 +110,9 @@ class ModelEntry(Entry):
 
 class LossEntry(Entry):
     lr: PositiveOrNull = Field(None, description="replaces optimizer.lr for this loss")
-    weight: Positive = Field(1.0, description="multiplies the loss")
+    weight: PositiveOrMatch = Field(
+        1.0, description="multiplies the loss; match makes its first pull on the logits that of the first loss"
+    )
 
 
 class Schedule(Frozen):
@@ -218,16 +137,11 @@ class OptimizerConfig(Frozen):
 class TrainConfig(Frozen):
     epochs: Count = 20
     batch_size: Sweep[Count] = (32,)
-    seeds: Annotated[int | tuple[int, ...], BeforeValidator(_seeds)] = Field(
-        5, description="5 means 0..4; a list names them"
-    )
+    seeds: Seeds = Field(5, description="5 means 0..4; a list names them")
     device: Device = Field("auto", description="auto, cpu, cuda, cuda:N")
-    threads: Annotated[Literal["auto"] | int, PlainValidator(_auto_or_count(MAX_THREADS))] = Field(
-        "auto", description="CPU threads of one operation"
-    )
-    stack: Annotated[Literal["auto"] | int, PlainValidator(_auto_or_count(MAX_COUNT))] = Field(
-        "auto", description="trials trained as one program"
-    )
+    threads: AutoOrThreads = Field("auto", description="CPU threads of one operation")
+    compile: Literal["auto", "on", "off"] = Field("auto", description="compiled steps; auto from 10,000 steps on")
+    stack: AutoOrCount = Field("auto", description="trials trained as one program")
 
     @property
     def seed_list(self) -> tuple[int, ...]:
@@ -238,15 +152,69 @@ class TrainConfig(Frozen):
         return self.seeds if isinstance(self.seeds, int) else len(self.seeds)
 
 
+class Grid(Frozen):
+    """Values to try, by the last part of an optimizer's or a schedule's key; what is not tuned is empty."""
+
+    lr: Trials[Positive] = ()
+    momentum: Trials[Share] = ()
+    weight_decay: Trials[NonNegative] = ()
+    eps: Trials[Positive] = ()
+    clip_norm: Trials[PositiveOrNull] = ()
+    warmup: Trials[Annotated[int, Interval(ge=0, le=MAX_COUNT)]] = ()
+    step: Trials[Count] = ()
+    gamma: Trials[Positive] = ()
+
+    @property
+    def axes(self) -> dict[str, tuple[Any, ...]]:
+        """The keys that are tuned, in the order of the fields above, whatever the file's."""
+        return {key: values for key in type(self).model_fields if (values := getattr(self, key))}
+
+    @property
+    def settings(self) -> list[dict[str, Any]]:
+        """Every setting, in grid order: the last key changes fastest."""
+        return [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())]
+
+    @model_serializer
+    def _tuned_alone(self) -> dict[str, Any]:
+        return {key: list(values) for key, values in self.axes.items()}
+
+
+def _not_empty(grid: Grid) -> Grid:
+    if not grid.axes:
+        raise mistake(f"an empty grid; give values for one or more of {', '.join(Grid.model_fields)}")
+    return grid
+
+
+class TuneConfig(Frozen):
+    """Every arm tries the whole grid on seeds of tuning's own, and is then trained afresh at the setting chosen."""
+
+    grid: Annotated[Grid, AfterValidator(_not_empty)] = Field(
+        Grid(lr=(0.01, 0.1, 1.0)), description="settings to try: lists of values, or log(1e-3, 1, 7)"
+    )
+    seeds: Count = Field(3, description="seeds of each setting, counted from 10000")
+    metric: Literal["val_accuracy", "val_nll", "val_brier", "val_ece"] = Field(
+        "val_accuracy", description="what the best setting is best by"
+    )
+    protocol: Literal["per_arm", "shared"] = Field(
+        "per_arm", description="each arm its own best setting, or one for all arms of a comparison"
+    )
+
+    @property
+    def seed_range(self) -> range:
+        return range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.seeds)
+
+
 class Experiment(Frozen):
     """One YAML file, defaults filled in."""
 
-    name: Annotated[str, AfterValidator(_run_name)] = "moons"
+    name: RunName = "moons"
     dataset: Sweep[SerializeAsAny[DatasetEntry]]
     model: Sweep[SerializeAsAny[ModelEntry]]
     loss: Sweep[SerializeAsAny[LossEntry]]
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig = TrainConfig()
+    tune: TuneConfig | None = None
+    expect: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The whole experiment as plain data, which reads back as itself."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,14 +99,22 @@ def shown(value: Any, length: int = 60) -> str:
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
-def parse(text: str, source: str, *, line: int = 1, column: int = 1) -> Document:
-    """Read one YAML document; its first character stands at `line`, `column` of `source`."""
-    return _Composer(source, line, column).compose(text)
+def parse(
+    text: str, source: str, *, line: int = 1, column: int = 1, at: Path = (), words: Container[Path] = ()
+) -> Document:
+    """Read one YAML document; its first character stands at `line`, `column` of `source`.
+
+    Where a path is among `words`, a bare word is text, whatever else it could mean; `at` is what leads to
+    the document, where it is a part of a larger one.
+    """
+    return _Composer(source, line, column, at, words).compose(text)
 
 
 class _Composer:
-    def __init__(self, source: str, line: int, column: int) -> None:
+    def __init__(self, source: str, line: int, column: int, at: Path, words: Container[Path]) -> None:
         self.document = Document()
+        self._at_path = at
+        self._words = words
         self._source = source
         self._line = line
         self._column = column
@@ -161,7 +170,7 @@ class _Composer:
         if not is_text(event.value):
             self._mistake(position, path, f"{shown(event.value)} is no text: it holds half a character")
             return ""
-        if not event.implicit[0]:
+        if not event.implicit[0] or (*self._at_path, *path) in self._words:
             return event.value
         try:
             return scalar(event.value)

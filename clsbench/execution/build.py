@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import torch
@@ -20,9 +21,14 @@ from clsbench.registry import Problem, Registry
 from clsbench.training.loop import TrialSettings
 from clsbench.training.optimizers import rate_factor
 from clsbench.training.randomness import generator_for
+from clsbench.training.step import has_compiler
 
 # Work per step (weights times samples) from which a product is worth more than one thread.
 THREADED_WORK = 2_000_000
+# Steps of a trial from which compiling them is worth its time.
+COMPILED_STEPS = 10_000
+
+log = logging.getLogger("clsbench")
 
 
 def device_for(asked: str) -> torch.device:
@@ -41,20 +47,21 @@ def device_for(asked: str) -> torch.device:
     return device
 
 
-def load_data(plan: Plan, catalogue: Registry, device: torch.device) -> dict[str, Splits]:
-    """Every dataset of the plan by its entry's key, split and on the device, once each.
+def load_data(trials: Iterable[Trial], catalogue: Registry, device: torch.device) -> dict[str, Splits]:
+    """Every dataset of the trials by its entry's key, split and on the device, once each.
 
     Raises:
         DataError: a dataset is missing or damaged.
         ConfigError: a model or a loss does not fit what opening a dataset showed.
     """
     loaded: dict[str, Splits] = {}
-    for arm in plan.arms:
-        entry = arm.dataset
-        if entry.key not in loaded:
-            loaded[entry.key] = _load(entry, catalogue, device)
-        problem = Problem(loaded[entry.key].shape, loaded[entry.key].num_classes)
-        for part in (arm.model, arm.loss):
+    for trial in trials:
+        entry = trial.dataset
+        key = entry.key
+        if key not in loaded:
+            loaded[key] = _load(entry, catalogue, device)
+        problem = Problem(loaded[key].shape, loaded[key].num_classes)
+        for part in (trial.arm.model, trial.arm.loss):
             if (reason := misfit(entry.name, problem, part, catalogue)) is not None:
                 raise ConfigError(reason)
     return loaded
@@ -62,11 +69,13 @@ def load_data(plan: Plan, catalogue: Registry, device: torch.device) -> dict[str
 
 def _load(entry: DatasetEntry, catalogue: Registry, device: torch.device) -> Splits:
     factory = catalogue.get("dataset", entry.name).factory
+    assert isinstance(entry.split_seed, int), "a trial's dataset has its seed"
     try:
+        raw = as_raw(factory(entry.split_seed, **entry.options))
         return split(
-            as_raw(factory(entry.split_seed, **entry.options)),
+            raw,
             val_fraction=entry.val_fraction,
-            test_fraction=entry.test_fraction,
+            test_fraction=None if raw.test_labels is not None else entry.test_fraction,
             split_seed=entry.split_seed,
             normalize=entry.normalize,
             label_noise=entry.label_noise,
@@ -93,7 +102,7 @@ def module_of(arm: Arm, seed: int, shape: tuple[int, ...], num_outputs: int, cat
     )
 
 
-def settings_of(trial: Trial, plan: Plan) -> TrialSettings:
+def settings_of(trial: Trial, plan: Plan, loss_weight: float) -> TrialSettings:
     """What the training loop needs to know of a trial."""
     chosen, optimizer, epochs = trial.arm.settings, plan.experiment.optimizer, plan.experiment.train.epochs
     shape = {key: chosen[key] for key in ("warmup", "step", "gamma")}
@@ -105,20 +114,35 @@ def settings_of(trial: Trial, plan: Plan) -> TrialSettings:
         betas=optimizer.betas,
         eps=float(chosen["eps"]),
         clip_norm=None if chosen["clip_norm"] is None else float(chosen["clip_norm"]),
-        loss_weight=float(trial.arm.loss.weight),
+        loss_weight=loss_weight,
         rate_factor=lambda epoch: rate_factor(optimizer.schedule.name, epoch, epochs, **shape),
     )
 
 
-def threads_for(asked: str | int, *, stacked: bool, weights_per_trial: int, batch_size: int) -> int:
+def compiles(asked: str, *, stacked: bool, num_steps: int) -> bool:
+    """Whether a trial's steps are compiled: a function of the trial and the machine, never of the stack.
+
+    Compiling takes seconds, which long trainings earn back. Only dense models are compiled; where there is
+    no compiler, nothing is.
+    """
+    if asked == "off" or not stacked or (asked == "auto" and num_steps < COMPILED_STEPS):
+        return False
+    if has_compiler():
+        return True
+    log.warning("there is no compiler for the steps: training goes on without, more slowly")
+    return False
+
+
+def threads_for(asked: str | int, *, stacked: bool, compiled: bool, weights_per_trial: int, batch_size: int) -> int:
     """CPU threads of one operation: a function of the trial and the machine's cores, never of the stack.
 
-    Small dense products lose more by sharing than they gain; convolutions and large products gain.
+    Small dense products lose more by sharing than they gain; compiled steps, convolutions and large products
+    gain.
     """
     if asked != "auto":
         return int(asked)
     large = weights_per_trial * batch_size >= THREADED_WORK
-    return _cores() if large or not stacked else 1
+    return _cores() if large or compiled or not stacked else 1
 
 
 def _cores() -> int:

@@ -26,6 +26,7 @@ class StackStarted:
 
     trials: tuple[int, ...]
     threads: int
+    compiled: bool
     weights: Mapping[int, Mapping[str, str]]
 
 
@@ -40,9 +41,14 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class StackDone:
-    """A stack's last epoch is over. `weights` holds, by trial number, the state dict of its model."""
+    """A stack's last epoch is over. `weights` holds, by trial number, the state dict of its model.
+
+    `seconds` is what the stack trained, evaluation left out; `compile_seconds` what compiling its steps took.
+    """
 
     weights: Mapping[int, Mapping[str, Tensor]]
+    seconds: float
+    compile_seconds: float
 
 
 Event = StackStarted | EpochDone | StackDone

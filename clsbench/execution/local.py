@@ -8,8 +8,9 @@ import torch
 
 from clsbench.config.plan import Plan, Trial
 from clsbench.data.splits import Splits
-from clsbench.execution.build import identity_of, loss_of, module_of, settings_of, threads_for
+from clsbench.execution.build import compiles, identity_of, loss_of, module_of, settings_of, threads_for
 from clsbench.execution.events import FIELDS, EpochDone, Event, Record, StackDone, StackStarted
+from clsbench.execution.matching import loss_weights
 from clsbench.registry import Registry
 from clsbench.training.loop import EpochResult, train
 from clsbench.training.stack import Stack
@@ -17,8 +18,12 @@ from clsbench.training.stack import Stack
 
 def execute(plan: Plan, data: Mapping[str, Splits], catalogue: Registry, device: torch.device) -> Iterator[Event]:
     """Train every stack of the plan in order, and tell what happens."""
-    for trials in plan.stacks(catalogue):
-        yield from _train_stack(trials, plan, data[trials[0].arm.dataset.key], catalogue, device)
+    threads = torch.get_num_threads()
+    try:
+        for trials in plan.stacks(catalogue):
+            yield from _train_stack(trials, plan, data[trials[0].dataset.key], catalogue, device)
+    finally:
+        torch.set_num_threads(threads)  # it is the process's, not the run's
 
 
 def _train_stack(
@@ -27,33 +32,43 @@ def _train_stack(
     arm, asked = trials[0].arm, plan.experiment.train
     loss = loss_of(arm, splits.num_classes)
     stacked = catalogue.get("model", arm.model.name).facts["stacked"]
-    # A batched product of one takes another path through the BLAS than one of several, with other last
-    # bits: so that a lone trial's numbers are those it has in company, it trains beside its own copy.
-    members = [*trials, *trials] if stacked and len(trials) == 1 else trials
+    # On a CPU, a batched product of one takes another path through the BLAS than one of several, with other
+    # last bits: so that a lone trial's numbers are those it has in company, it trains beside its own copy.
+    members = [*trials, *trials] if stacked and len(trials) == 1 and device.type == "cpu" else trials
     modules = [module_of(t.arm, t.seed, splits.shape, loss.num_outputs, catalogue) for t in members]
     stack = Stack(modules, stacked=stacked, device=device)
     weights_per_trial = stack.weights.shape[1]
+    steps_per_epoch = -(-len(splits.train) // arm.batch_size)
+    compiled = compiles(asked.compile, stacked=stacked, num_steps=steps_per_epoch * asked.epochs)
     threads = threads_for(
-        asked.threads, stacked=stacked, weights_per_trial=weights_per_trial, batch_size=arm.batch_size
+        asked.threads,
+        stacked=stacked,
+        compiled=compiled,
+        weights_per_trial=weights_per_trial,
+        batch_size=arm.batch_size,
     )
     torch.set_num_threads(threads)
     numbers = tuple(trial.number for trial in trials)
-    yield StackStarted(numbers, threads, {n: stack.fingerprints(i) for i, n in enumerate(numbers)})
+    yield StackStarted(numbers, threads, compiled, {n: stack.fingerprints(i) for i, n in enumerate(numbers)})
+    weights = loss_weights(members, plan.experiment.loss[0], splits, catalogue, device)
     results = train(
         stack,
-        [settings_of(trial, plan) for trial in members],
+        [settings_of(trial, plan, weight) for trial, weight in zip(members, weights, strict=True)],
         loss,
         train_data=(splits.train.x, splits.train.y),
         val_data=None if splits.val is None else (splits.val.x, splits.val.y),
-        test_data=(splits.test.x, splits.test.y),
+        test_data=(splits.test.x, splits.test.y) if plan.sees_test else None,
         optimizer=plan.experiment.optimizer.name,
         nesterov=plan.experiment.optimizer.nesterov,
         batch_size=arm.batch_size,
         epochs=asked.epochs,
+        compiled=compiled,
     )
     for result in results:
         yield EpochDone(result.epoch, _records(trials, result), dict(zip(numbers, result.batches, strict=False)))
-    yield StackDone({number: stack.trial_state(i) for i, number in enumerate(numbers)})
+    yield StackDone(
+        {number: stack.trial_state(i) for i, number in enumerate(numbers)}, result.seconds, result.compile_seconds
+    )
 
 
 def _records(trials: Sequence[Trial], result: EpochResult) -> tuple[Record, ...]:

@@ -58,8 +58,8 @@ def draw(records: Iterable[Record], summary: Mapping[str, Any]) -> "Figure":
     shown = compared[:MAX_COMPARISONS]
     panels = [metric for metric in PANELS if metric != "stuck_share" or any(map(_gets_stuck, shown))]
     notes = _notes(compared)
-    heights = [PANEL_INCHES + LINE_INCHES * (2 + _legend_lines(comparison)) for comparison in shown]
-    with _style():
+    heights = [PANEL_INCHES + LINE_INCHES * (2 + legend_lines(comparison)) for comparison in shown]
+    with style():
         figure = Figure(figsize=(WIDTH_INCHES, max(sum(heights), 1.0) + LINE_INCHES * len(notes)), layout="constrained")
         FigureCanvasAgg(figure)
         rows = figure.subfigures(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0] if shown else ()
@@ -70,23 +70,23 @@ def draw(records: Iterable[Record], summary: Mapping[str, Any]) -> "Figure":
     return figure
 
 
-def save(figure: "Figure", directory: str | os.PathLike[str]) -> list[Path]:
+def save(figure: "Figure", directory: str | os.PathLike[str], name: str = "curves") -> list[Path]:
     """Write `curves.png` and `curves.svg` into `directory`, each whole or not at all; return their paths."""
     paths = []
     for suffix, options in (("png", {"dpi": 200}), ("svg", {"metadata": {"Date": None}})):
         content = BytesIO()
-        with _style(), warnings.catch_warnings():
+        with style(), warnings.catch_warnings():
             # A name in a script that the font lacks is drawn as boxes; the SVG still holds its text.
             warnings.filterwarnings("ignore", message=".*missing from font.*")
             figure.savefig(content, format=suffix, **options)
-        path = Path(directory) / f"curves.{suffix}"
+        path = Path(directory) / f"{name}.{suffix}"
         write_atomically(path, content.getvalue())
         paths.append(path)
     return paths
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
     """matplotlib's defaults and STYLE, whatever the user's matplotlibrc says; put back afterwards."""
     import matplotlib
 
@@ -112,17 +112,17 @@ def _gets_stuck(comparison: Comparison) -> bool:
     return max(means, default=0.0) > STUCK_FROM
 
 
-def _label(arm: Arm) -> str:
+def label(arm: Arm) -> str:
     """Name and setting on one line, or where that is too long, each on its own."""
     name, setting = printable(arm["name"]), printable(setting_of(arm))
-    label = f"{name} ({setting})" if setting else name
-    parts = [label] if len(label) <= LABEL_CHARACTERS else filter(None, [name, setting])
+    line = f"{name} ({setting})" if setting else name
+    parts = [line] if len(line) <= LABEL_CHARACTERS else filter(None, [name, setting])
     return "\n".join(textwrap.fill(part, LABEL_CHARACTERS, max_lines=2, placeholder=" ...") for part in parts)
 
 
-def _legend_lines(comparison: Comparison) -> int:
+def legend_lines(comparison: Comparison) -> int:
     """The text lines of the legend in its two columns."""
-    lines = [_label(arm).count("\n") + 1 for arm in leading(comparison.arms, len(COLOURS))]
+    lines = [label(arm).count("\n") + 1 for arm in leading(comparison.arms, len(COLOURS))]
     half = (len(lines) + 1) // 2
     return max(sum(lines[:half]), sum(lines[half:]))
 
@@ -135,12 +135,12 @@ def _draw_comparison(row: "SubFigure", comparison: Comparison, panels: Sequence[
         _draw_panel(axes, [comparison.curve(arm["name"], metric) for arm in arms], metric, comparison.last_epoch)
     title = f"{printable(comparison.dataset)}, {printable(comparison.model)}, {count(comparison.num_seeds, 'seed')}"
     row.suptitle(textwrap.shorten(title, 100, placeholder=" ..."), x=0.01, ha="left", fontsize=9, weight="bold")
-    handles = [Line2D([], [], label=_label(arm), **_look(index)) for index, arm in enumerate(arms)]
+    handles = [Line2D([], [], label=label(arm), **look(index)) for index, arm in enumerate(arms)]
     # `outside` makes room for the legend instead of covering the panels.
     row.legend(handles=handles, loc="outside lower left", ncols=2, frameon=False, handlelength=3.5, labelspacing=0.3)
 
 
-def _look(index: int) -> dict[str, Any]:
+def look(index: int) -> dict[str, Any]:
     return {
         "color": COLOURS[index],
         "linestyle": DASHES[index % len(DASHES)],
@@ -164,7 +164,7 @@ def _draw_panel(axes: "Axes", curves: Sequence[Curve], metric: str, last_epoch: 
             axes.fill_between(curve.epochs, curve.low, curve.high, color=COLOURS[index], alpha=0.15, linewidth=0)
             # Markers start at different epochs, so that lines that coincide all show theirs.
             stagger = (index * every // len(curves), every)
-            axes.plot(curve.epochs, curve.mean, markevery=stagger, **_look(index))
+            axes.plot(curve.epochs, curve.mean, markevery=stagger, **look(index))
     low = [value for curve in curves for value in curve.low]
     high = [value for curve in curves for value in curve.high]
     if not low:

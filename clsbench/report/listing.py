@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clsbench.registry import KINDS, Component, Kind, Option, Registry
-from clsbench.report.text import count, printable
+from clsbench.report.text import PROTOCOLS, count, printable
 
 if TYPE_CHECKING:
     from clsbench.analysis.explanation import Explanation
@@ -81,15 +81,23 @@ def show_plan(console: Console, plan: Plan, num_stacks: int) -> None:
         f"{count(train.num_seeds, 'seed')}, {count(train.epochs, 'epoch')} each, in {count(num_stacks, 'stack')}",
         bold=True,
     )
-    for arms in plan.comparisons:
-        first = arms[0]
+    if tune := plan.experiment.tune:
+        settings, arms = len(tune.grid.settings), len(plan.arms)
+        _print(
+            console,
+            f"before them {count(settings * arms * tune.seeds, 'trial')} of tuning = {count(arms, 'arm')} x "
+            f"{count(settings, 'setting')} x {count(tune.seeds, 'seed')}, judged by {tune.metric}; "
+            f"{tune.protocol}: {PROTOCOLS[tune.protocol]}",
+        )
+    for together in plan.comparisons:
+        first = together[0]
         init = f"{first.model.init.weights} x {first.scale:g}"
         ground = (
             f"dataset {first.dataset.title}, model {first.model.title} (init {init}), batch size {first.batch_size}"
         )
         _print(console, f"\n{ground}")
         table = _columns()
-        for arm in arms:
+        for arm in together:
             table.add_row(Text(f"  {printable(arm.name, console.encoding)}"), Text(arm.setting))
         console.print(table)
 
@@ -106,7 +114,9 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
     _print(console, f"* the target; margin {explanation.margin:+.4g}, so the prediction is {verdict}\n")
     losses = _figures("loss", ["value", *(f"d/dz{n}" for n in range(len(classes)))])
     for loss in explanation.losses:
-        losses.add_row(loss.name, f"{loss.value:.4g}", *(f"{value:+.3g}" for value in loss.gradient))
+        reduction = loss.options.get("reduction")
+        name = loss.name if reduction is None else f"{loss.name} ({reduction})"
+        losses.add_row(name, f"{loss.value:.4g}", *(f"{value:+.3g}" for value in loss.gradient))
     console.print(losses)
 
 

@@ -65,10 +65,10 @@ def axis(values: Sequence[float], num_ticks: int, whole: bool = False) -> Axis:
     return Axis(low, high, ticks, max(0, -math.floor(math.log10(step))), log)
 
 
-def draw_lines(lines: Sequence[Line], *, width: int, height: int, ascii_only: bool) -> Text:
-    """The plot, `width` characters wide and `height` + 2 high; every line needs a point."""
+def draw_lines(lines: Sequence[Line], *, width: int, height: int, ascii_only: bool, whole: bool = True) -> Text:
+    """The plot, `width` characters wide and `height` + 2 high; every line needs a point. Are all x `whole` numbers?"""
     y_axis = axis([y for line in lines for y in line.ys], max(2, height // 2))
-    x_axis = axis([x for line in lines for x in line.xs], max(3, width // 14), whole=True)
+    x_axis = axis([x for line in lines for x in line.xs], max(3, width // 14), whole=whole)
     gutter = max(len(y_axis.label(tick)) for tick in y_axis.ticks) + 2
     columns = max(width - gutter, 2)
     cells = _cells(lines, x_axis, y_axis, columns, height, (1, 1) if ascii_only else (2, 4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -14,6 +15,9 @@ from clsbench.errors import RunError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+STREAM_FAULTS = {errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF}
 
 
 class ReaderLeft(Exception):
@@ -82,8 +86,9 @@ def stdout_told() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is not None or hasattr(error, "__notes__"):
-            raise  # of a file, or in the midst of a run
+        of_a_stream = isinstance(error, io.UnsupportedOperation) or error.errno in STREAM_FAULTS
+        if not of_a_stream or error.filename is not None or hasattr(error, "__notes__"):
+            raise  # of a file, of the user's code, or in the midst of a run
         sys.stdout = _nowhere("w")
         if isinstance(error, BrokenPipeError):
             raise ReaderLeft from error

@@ -28,26 +28,34 @@ class Column:
         return max(map(cell_len, [*self.header.split("\n"), *self.cells]))
 
 
-def tables(arms: Sequence[Arm], columns: Sequence[Column], *, width: int, ascii_only: bool) -> Iterator[Table]:
-    """`columns` beside the arms' letters and names, as tables of at most `width` characters each."""
+def tables(
+    arms: Sequence[Arm],
+    columns: Sequence[Column],
+    *,
+    width: int,
+    ascii_only: bool,
+    heads: tuple[str, str] = ("", "arm"),
+) -> Iterator[Table]:
+    """`columns` beside the arms' letters and names, which `heads` are over, as tables of at most `width` each."""
     name_width = min(max(cell_len(name.plain) for _, name in arms), NARROWEST_NAME)
+    start = max(cell_len(text) for text in (heads[0], *(letter.plain for letter, _ in arms))) + COLUMN_GAP + name_width
     group: list[Column] = []
-    used = 1 + COLUMN_GAP + name_width
+    used = start
     for column in columns:
         if group and used + COLUMN_GAP + column.width > width:
-            yield _table(arms, group, ascii_only)
-            group, used = [], 1 + COLUMN_GAP + name_width
+            yield _table(arms, group, heads, ascii_only)
+            group, used = [], start
         group.append(column)
         used += COLUMN_GAP + column.width
-    yield _table(arms, group, ascii_only)
+    yield _table(arms, group, heads, ascii_only)
 
 
-def _table(arms: Sequence[Arm], columns: Sequence[Column], ascii_only: bool) -> Table:
+def _table(arms: Sequence[Arm], columns: Sequence[Column], heads: tuple[str, str], ascii_only: bool) -> Table:
     box = ASCII_HEAD if ascii_only else SIMPLE_HEAD
     # With the box's own blank between columns, a padding of one makes COLUMN_GAP.
     table = Table(box=box, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
-    table.add_column("arm", overflow="fold", vertical="bottom")
+    table.add_column(heads[0], no_wrap=True)
+    table.add_column(heads[1], overflow="fold", vertical="bottom")
     for column in columns:
         table.add_column(Text(column.header), justify="right", no_wrap=True, overflow="fold", vertical="bottom")
     for row, arm in enumerate(arms):

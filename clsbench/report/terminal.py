@@ -19,6 +19,7 @@ from clsbench.analysis.curves import (
     seconds_per_trial,
     spans_decades,
 )
+from clsbench.report.expectations import told
 from clsbench.report.page import LETTERS, Look, Page
 from clsbench.report.plots import Line, draw_lines
 from clsbench.report.progress import Progress
@@ -34,6 +35,8 @@ from clsbench.report.text import (
     printable,
     setting_of,
 )
+from clsbench.report.tuning import tuned
+from clsbench.report.verdicts import conclusions, verdict_table
 
 __all__ = ["Progress", "printable", "show_run"]
 
@@ -55,6 +58,11 @@ def show_run(console: Console, records: Iterable[Record], summary: Mapping[str, 
         place = f" ({index} of {len(compared)})" if len(compared) > 1 else ""
         for part in _page(page, summary, place):
             console.print(part, markup=False, highlight=False)
+    if summary["expectations"]:
+        console.print(_paragraph("Expected", "bold"))
+        for row in summary["expectations"]:
+            console.print(_paragraph(look.words(told(row, summary))))
+        console.print()
     seconds = summary.get("seconds")
     if seconds is not None:
         console.print(Text(f"Took {duration(seconds)}.", overflow="fold"))
@@ -70,7 +78,9 @@ def _page(page: Page, summary: Mapping[str, Any], place: str) -> Iterator[Render
     yield from _measured(page, _test_metrics(page.comparison.arms), "Test, at the last epoch")
     yield from _measured(page, TRAINING_METRICS, "Training, at the last epoch")
     yield from _course(page)
-    for sentence in [*outcome(page), *stuck(page)]:
+    yield from tuned(page, summary.get("tuning"))
+    yield from verdict_table(page, summary)
+    for sentence in [*outcome(page), *conclusions(page, summary), *stuck(page)]:
         yield _paragraph(sentence)
     yield Text()
 

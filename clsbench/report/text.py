@@ -1,9 +1,13 @@
 """Text that can be shown as it is: a user's words made harmless, numbers at one precision."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 METRIC_NAMES = {
+    "val_accuracy": "validation accuracy",
+    "val_nll": "validation NLL",
+    "val_brier": "validation Brier",
+    "val_ece": "validation ECE",
     "test_accuracy": "test accuracy",
     "test_nll": "test NLL",
     "test_brier": "test Brier",
@@ -12,6 +16,13 @@ METRIC_NAMES = {
     "train_nll": "train NLL",
     "logit_grad_norm": "gradient norm",
     "stuck_share": "stuck share",
+}
+
+
+# What a protocol of tuning asks.
+PROTOCOLS = {
+    "per_arm": "each loss at its own best setting",
+    "shared": "one setting for all losses of a comparison, the best by their mean",
 }
 
 
@@ -54,6 +65,19 @@ def mean_and_range(metric: Mapping[str, Any] | None) -> str:
     if metric is None or metric["mean"] is None or not values:
         return "-"
     return f"{number(metric['mean'])} [{number(min(values))}, {number(max(values))}]"
+
+
+def with_interval(difference: float, low: float | None, high: float | None) -> str:
+    """`+0.622 [+0.589, +0.655]`, all at one precision; the difference alone where there is no interval."""
+    if low is None or high is None:
+        return f"{difference:+{_precision(difference)}}"
+    precision = _precision(max(map(abs, (difference, low, high))))
+    return f"{difference:+{precision}} [{low:+{precision}}, {high:+{precision}}]"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def setting_of(arm: Mapping[str, Any]) -> str:

@@ -22,7 +22,8 @@ from clsbench.runs.files import as_json, as_json_line, sync_folder, unwritable, 
 
 Row = Mapping[str, Any]
 
-SUMMARY_KEYS = ("name", "status", "device", "arms", "pairing", "seconds")
+METRICS_FILE, TUNING_FILE = "metrics.jsonl", "tuning.jsonl"
+SUMMARY_KEYS = ("name", "status", "device", "arms", "verdicts", "expectations", "pairing", "seconds")
 
 
 class RunDirectory:
@@ -43,7 +44,7 @@ class RunDirectory:
         try:
             (hidden / "checkpoints").mkdir(parents=True)
             write_atomically(hidden / "config.yaml", as_yaml(experiment.to_dict()).encode())
-            (hidden / "metrics.jsonl").touch()
+            (hidden / METRICS_FILE).touch()
             home = output / experiment.name
             home.mkdir(exist_ok=True)
             path = _renamed(hidden, home / time.strftime("%Y%m%d-%H%M%S"))
@@ -58,19 +59,19 @@ class RunDirectory:
             raise unwritable(Path(error.filename or output), error) from error
         return cls(path)
 
-    def append(self, records: Iterable[Row]) -> None:
+    def append(self, records: Iterable[Row], name: str = METRICS_FILE) -> None:
         """Add the records of a finished epoch; when this returns, the system has them."""
         lines = "".join(as_json_line(record) for record in records)
         try:
-            with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            with open(self.path / name, "a", encoding="utf-8") as file:
                 file.write(lines)
         except OSError as error:
-            raise unwritable(self.path / "metrics.jsonl", error) from error
+            raise unwritable(self.path / name, error) from error
 
-    def order_records(self) -> None:
+    def order_records(self, name: str = METRICS_FILE) -> None:
         """Rewrite the records by epoch, then trial."""
-        records = sorted(self.records(), key=lambda record: (record["epoch"], record["trial"]))
-        write_atomically(self.path / "metrics.jsonl", "".join(map(as_json_line, records)).encode())
+        records = sorted(self.records(name), key=lambda record: (record["epoch"], record["trial"]))
+        write_atomically(self.path / name, "".join(map(as_json_line, records)).encode())
 
     def write_json(self, name: str, value: Any) -> None:
         write_atomically(self.path / name, as_json(value).encode())
@@ -107,15 +108,15 @@ class RunDirectory:
         """`environment.json`, with the same errors."""
         return self._parsed("environment.json", self._text("environment.json"), ("datasets",))
 
-    def records(self) -> list[dict[str, Any]]:
-        """The records, in the order of the file.
+    def records(self, name: str = METRICS_FILE) -> list[dict[str, Any]]:
+        """The records, or tuning's (`TUNING_FILE`), in the order of the file.
 
         Raises:
             RunError: the file cannot be read, or a line of it is damaged.
         """
         # Not `splitlines`: a label may hold what Unicode calls a line's end.
-        lines = self._text("metrics.jsonl").removesuffix("\n").split("\n")
-        return [self._parsed(f"metrics.jsonl:{number}", line, FIELDS) for number, line in enumerate(lines, start=1)]
+        lines = self._text(name).removesuffix("\n").split("\n")
+        return [self._parsed(f"{name}:{number}", line, FIELDS) for number, line in enumerate(lines, start=1)]
 
     def _text(self, name: str) -> str:
         try:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clsbench.analysis.statistics import PairedDifference, holm, paired_difference
-from clsbench.analysis.verdicts import TOLERANCES, VERDICTS, direction, seeds_needed, verdict, verdicts
+from clsbench.analysis.verdicts import direction, seeds_needed, verdict, verdicts
+from clsbench.config.verdicts import TOLERANCES, VERDICTS
 
 KEYS = ["a", "b", "metric", "difference", "low", "high", "n", "p", "p_holm", "verdict"]
 SCORES = st.floats(0, 1) | st.none()

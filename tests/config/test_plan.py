@@ -133,6 +133,15 @@ def test_stack_holds_one_loss_with_all_that_may_differ_by_trial() -> None:
     assert [[0], [1]] == stacks(loss="bce", model=["mlp", "linear"], train={"seeds": 1})
 
 
+def test_splits_by_seed_share_no_stack_across_seeds() -> None:
+    """A stack has one set of data: with `per_seed` the arms at one seed are together, the seeds apart."""
+    per_seed = {"name": "moons", "split_seed": "per_seed"}
+    made = plan(dataset=per_seed, loss="bce", optimizer={"lr": [0.1, 1.0]}, train={"seeds": [7, 3]})
+    assert [[0, 2], [1, 3]] == [[trial.number for trial in stack] for stack in made.stacks(catalogue)]
+    assert [7, 3, 7, 3] == [trial.dataset.split_seed for trial in made.trials]
+    assert {"per_seed"} == {trial.arm.dataset.split_seed for trial in made.trials}
+
+
 def test_stack_is_cut_in_pieces() -> None:
     """`train.stack` bounds a piece; without it the engine's own bound does."""
     assert [[0, 1, 2], [3, 4]] == stacks(loss="bce", train={"seeds": 5, "stack": 3})

@@ -56,7 +56,17 @@ DEFAULTS = {
         "clip_norm": None,
         "schedule": {"name": "constant", "warmup": 0, "step": 10, "gamma": 0.1},
     },
-    "train": {"epochs": 20, "batch_size": 32, "seeds": 5, "device": "auto", "threads": "auto", "stack": "auto"},
+    "train": {
+        "epochs": 20,
+        "batch_size": 32,
+        "seeds": 5,
+        "device": "auto",
+        "threads": "auto",
+        "compile": "auto",
+        "stack": "auto",
+    },
+    "tune": None,
+    "expect": [],
 }
 
 
@@ -75,6 +85,58 @@ def mistakes(text: str, *overrides: str) -> list[str]:
 def test_defaults_are_those_of_the_contract() -> None:
     """An experiment that says nothing is the contract's, key by key and in its order."""
     assert repr(DEFAULTS) == repr(read_mapping({}, catalogue).to_dict())
+
+
+def test_every_mistaken_expectation_is_told_in_place() -> None:
+    """What cannot be read, and what names what the run will not have, each at its text, with the nearest right name."""
+    text = """\
+loss: [bce, {name: hinge, label: hinge a}]
+train: {epochs: 3}
+expect:
+  - bce.test_accuracy >= 0.9
+  - bce.tst_accuracy >= 0.9
+  - "'hinge b'.test_accuracy > bce.test_nll@4"
+  - bce.test_accuracy = 0.9
+  - __import__('os').system('true') == 0
+  - 3
+"""
+    assert [
+        "f:5:5: expect: unknown metric 'tst_accuracy'; did you mean 'test_accuracy'?",
+        "f:6:5: expect: unknown arm 'hinge b'; did you mean 'hinge a'?",
+        "f:6:5: expect: there is no epoch 4; the last is 3",
+        "f:7:5: expect: column 19: expected one of < <= > >= == !=, got '='; "
+        "a name with blanks or signs stands in quotes",
+        "f:8:5: expect: column 1: '__import__' cannot be called; only verdict(ARM, ARM, METRIC) can",
+        "f:9:5: expect: must be text such as 'hinge.test_accuracy > 0.9', got 3",
+        "command line:1:8: expect: must be a list of expectations, got 'bce.test_nll < 1'",
+    ] == [*mistakes(text), *mistakes("loss: bce", "expect=bce.test_nll < 1")]
+
+
+def test_grammar_is_checked_though_the_plan_cannot_be_made() -> None:
+    """With a mistake elsewhere the arms are unknown, so names wait; what cannot be read is told at once."""
+    first, second = mistakes('loss: bc\nexpect: ["x.test_nll >", y.test_nll > 1]')
+    assert "f:1:7: loss: unknown loss 'bc'; did you mean 'bce'?" == first
+    assert second.startswith("f:2:10: expect: column 13: expected a number, ARM.METRIC or a verdict, got the end")
+
+
+def test_expectations_survive_the_round_trip() -> None:
+    """A config writes its expectations back as they were, quotes and all."""
+    texts = ["'mse \"x\" lr=0.1'.test_accuracy@best >= 0.5", "verdict(bce, 'mse \"x\" lr=0.1', test_nll) != worse"]
+    losses = [{"name": "mse_softmax", "label": 'mse "x" lr=0.1'}, "bce"]
+    experiment = read_mapping({"loss": losses, "expect": texts}, catalogue)
+    assert texts == experiment.to_dict()["expect"]
+    assert experiment == read(as_yaml(experiment.to_dict()))
+
+
+@pytest.mark.parametrize("value", ["-1", "4294967296", "1.0", "per_sed", "true"])
+def test_split_seed_is_a_seed_or_per_seed(value: str) -> None:
+    """A split is drawn by a number, or by each trial's seed."""
+    (mistake,) = mistakes(f"dataset: {{name: moons, split_seed: {value}}}")
+    assert mistake.startswith(
+        "f:1:36: dataset.split_seed: must be a whole number from 0 to 4294967295 or per_seed, got"
+    )
+    (entry,) = read("dataset: {name: moons, split_seed: per_seed}").dataset
+    assert "per_seed" == entry.split_seed
 
 
 def test_every_mistake_is_told_at_once_in_place_and_in_order() -> None:
@@ -140,8 +202,10 @@ train: {epochs: true, seeds: [0, -1], batch_size: [1, 0]}
         ("train: {device: gpu}", "f:1:17: train.device: must be auto, cpu, cuda or cuda:N, got 'gpu'"),
         ('dataset: {name: moons, label: "\\ud800"}',
          "f:1:31: dataset.label: '\\ud800' is no text: it holds half a character"),
-        ('"a\\nb": 1', "f:1:1: 'a\\nb': unknown key; one of name, dataset, model, loss, optimizer, train"),
-        ('"\\e[31m": 1', "f:1:1: '\\x1b[31m': unknown key; one of name, dataset, model, loss, optimizer, train"),
+        ('"a\\nb": 1',
+         "f:1:1: 'a\\nb': unknown key; one of name, dataset, model, loss, optimizer, train, tune, expect"),
+        ('"\\e[31m": 1',
+         "f:1:1: '\\x1b[31m': unknown key; one of name, dataset, model, loss, optimizer, train, tune, expect"),
         ("a: 1\n---\nb: 2", "f:2:1: a second document; one file is one experiment"),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
@@ -255,6 +255,7 @@ def test_trials_do_not_see_one_another(name: str, num_classes: int, options: dic
 
 
 @every_loss
+@settings(max_examples=20)
 @given(order=st.permutations(range(9)))
 def test_samples_do_not_see_one_another(name: str, num_classes: int, options: dict[str, Any], order: list[int]) -> None:
     """Samples in another order have their losses in that order, to the last bit."""

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 import pytest
 from rich.console import Console
 
+from clsbench.analysis.verdicts import verdicts
 from clsbench.report import progress
 from clsbench.report.terminal import Progress, printable, show_run
 
@@ -50,7 +51,8 @@ def run_of(arms, seeds=3, diverged=(), no_probabilities=(), finals=None, dataset
                 values[metric].append(None if lost else records[-1][metric])
         entries.append(arm_of(name, dataset, seeds, values))
     summary = {"name": "moons", "status": "finished", "device": "cpu", "engine": "eager", "arms": entries}
-    return records, {**summary, "pairing": [{"arms": group} for group in pairing or [list(arms)]], "seconds": 12.0}
+    summary["pairing"] = [{"arms": group} for group in pairing or [list(arms)]]
+    return records, {**summary, "verdicts": verdicts(summary), "expectations": [], "seconds": 12.0}
 
 
 def arm_of(name, dataset, seeds, values):
@@ -178,6 +180,16 @@ def test_the_setting_and_the_loss_behind_a_label_are_in_the_legend():
     assert line_with(text, "mine", "reduction=sum, weight=1, lr=0.1")
     summary["arms"][0]["label"] = "other"
     assert line_with(shown(records, summary), "mine", "loss=cross_entropy, reduction=sum")
+
+
+def test_verdicts_and_expectations_are_on_the_page():
+    """Each comparison has its verdicts, and the run ends with what was expected of it."""
+    records, summary = usual()
+    row = {"text": "good.test_accuracy > 0.5", "met": True, "left": 0.91, "right": 0.5, "slack": 41.0}
+    text = shown(records, {**summary, "expectations": [row]})
+    assert line_with(text, "A - B", "test accuracy", "+0.200")
+    assert "good.test_accuracy > 0.5: 0.91 against 0.5, met by 41.0 sd\n" in text
+    assert "Expected" not in shown(records, summary)
 
 
 def test_comparisons_are_shown_apart():

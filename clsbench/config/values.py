@@ -1,0 +1,176 @@
+"""Kinds of values that the schema is made of: each refuses what it is not, in this project's words."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+from annotated_types import Interval
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from clsbench.config.yaml_text import shown
+
+MAX_SEED = 2**32 - 1
+MAX_COUNT = 10**9
+MAX_THREADS = 1024
+MAX_SPACED = 1000
+LARGEST = sys.float_info.max
+
+T = TypeVar("T")
+
+
+def mistake(text: str) -> PydanticCustomError:
+    return PydanticCustomError("clsbench", "{text}", {"text": text})
+
+
+def number(
+    *, above: float = -math.inf, least: float = -math.inf, below: float = math.inf, nullable: bool = False
+) -> Callable[[Any], int | float | None]:
+    """A check for a finite number, kept as it was written: `10` stays 10 and an arm is named so."""
+    bounds = [f"{word} {bound:g}" for word, bound in (("above", above), ("at least", least), ("below", below))]
+    allowed = "a number " + " and ".join(text for text in bounds if "inf" not in text) + " or null" * nullable
+
+    def check(value: Any) -> int | float | None:
+        if value is None and nullable:
+            return None
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+        if not is_number or not (above < value < below and value >= least):
+            raise mistake(f"must be {allowed}, got {shown(value)}")
+        checked: int | float = value
+        return checked
+
+    return check
+
+
+def _auto_or_count(most: int) -> Callable[[Any], int | str]:
+    def check(value: Any) -> int | str:
+        is_count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+        if not is_count and value != "auto":
+            raise mistake(f"must be auto or a whole number from 1 to {most}, got {shown(value)}")
+        chosen: int | str = value
+        return chosen
+
+    return check
+
+
+def _weight(value: Any) -> int | float | str:
+    if value == "match":
+        return "match"
+    try:
+        weight: int | float | str = number(above=0)(value) or 0
+    except PydanticCustomError:
+        raise mistake(f"must be a number above 0 or match, got {shown(value)}") from None
+    return weight
+
+
+def _betas(value: Any) -> tuple[float, float]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise mistake(f"must be a list of two numbers, got {shown(value)}")
+    check = number(least=0, below=1)
+    return float(check(value[0]) or 0), float(check(value[1]) or 0)
+
+
+def _device(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?", value):
+        return value
+    raise mistake(f"must be auto, cpu, cuda or cuda:N, got {shown(value)}")
+
+
+def _split_seed(value: Any) -> int | str:
+    is_seed = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SEED
+    if not is_seed and value != "per_seed":
+        raise mistake(f"must be a whole number from 0 to {MAX_SEED} or per_seed, got {shown(value)}")
+    chosen: int | str = value
+    return chosen
+
+
+def _run_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", value):
+        rule = "must begin with a-z or 0-9 and go on with those, '.', '_' and '-', 100 characters at most"
+        raise mistake(f"{rule}, got {shown(value)}")
+    return value
+
+
+Positive = Annotated[int | float, PlainValidator(number(above=0))]
+NonNegative = Annotated[int | float, PlainValidator(number(least=0))]
+Share = Annotated[int | float, PlainValidator(number(least=0, below=1))]
+ShareOrNull = Annotated[int | float | None, PlainValidator(number(least=0, below=1, nullable=True))]
+PositiveOrNull = Annotated[int | float | None, PlainValidator(number(above=0, nullable=True))]
+PositiveOrMatch = Annotated[int | float | Literal["match"], PlainValidator(_weight)]
+Count = Annotated[int, Interval(ge=1, le=MAX_COUNT)]
+Betas = Annotated[tuple[float, float], BeforeValidator(_betas)]
+Device = Annotated[str, PlainValidator(_device)]
+SplitSeed = Annotated[int | Literal["per_seed"], PlainValidator(_split_seed)]
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        if not value:
+            raise mistake("an empty list; give at least one value")
+        return tuple(value)
+    return (value,)
+
+
+def _unlisted(values: tuple[Any, ...]) -> Any:
+    return values[0] if len(values) == 1 else list(values)
+
+
+def _spaced(value: Any) -> Any:
+    """The values that `log(1e-3, 1, 7)` means, each end included; what is no text stays as it is."""
+    if not isinstance(value, str):
+        return value
+    form = re.fullmatch(r"\s*log\(([^,]*),([^,]*),([^,]*)\)\s*", value)
+    try:
+        low, high, count = (float(form[1]), float(form[2]), int(form[3])) if form else (0.0, 0.0, 0)
+    except ValueError:
+        low, high, count = 0.0, 0.0, 0
+    if not 0 < low < high <= LARGEST or not 2 <= count <= MAX_SPACED:
+        rule = f"must be a list of numbers, or log(LOW, HIGH, N) with 0 < LOW < HIGH and N from 2 to {MAX_SPACED}"
+        raise mistake(f"{rule}, got {shown(value)}")
+    start, end = math.log10(low), math.log10(high)
+    inner = (10 ** (start + (end - start) * place / (count - 1)) for place in range(1, count - 1))
+    # Twelve digits: a power of ten is one, and the arithmetic's last bits are no part of a name.
+    return [low, *(float(f"{value:.12g}") for value in inner), high]
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise mistake(f"a value is listed twice: {shown(list(values))}")
+    return values
+
+
+# A value, or a list of values to sweep over.
+Sweep = Annotated[tuple[T, ...], BeforeValidator(_listed), PlainSerializer(_unlisted)]
+# Values to try, as a list or as `log(LOW, HIGH, N)`.
+Trials = Annotated[
+    tuple[T, ...],
+    AfterValidator(_distinct),
+    BeforeValidator(_listed),
+    BeforeValidator(_spaced),  # the last one is the first to run
+    PlainSerializer(list),
+]
+
+
+def _seeds(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1 or value > MAX_SEED:
+            raise mistake(f"must be a number of seeds of at least 1, or a list of seeds, got {shown(value)}")
+        return value
+    if not isinstance(value, list | tuple) or not value:
+        raise mistake(f"must be a number of seeds, or a list of seeds, got {shown(value)}")
+    for seed in value:
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
+            raise mistake(f"a seed must be a whole number from 0 to {MAX_SEED}, got {shown(seed)}")
+    if len(set(value)) < len(value):
+        raise mistake("a seed is listed twice")
+    return tuple(value)
+
+
+Seeds = Annotated[int | tuple[int, ...], BeforeValidator(_seeds)]
+RunName = Annotated[str, AfterValidator(_run_name)]
+AutoOrThreads = Annotated[Literal["auto"] | int, PlainValidator(_auto_or_count(MAX_THREADS))]
+AutoOrCount = Annotated[Literal["auto"] | int, PlainValidator(_auto_or_count(MAX_COUNT))]

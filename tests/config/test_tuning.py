@@ -1,0 +1,162 @@
+"""The `tune` section and matched weights: what is read, what is planned, and every mistake in its place."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+import clsbench.experiment  # noqa: F401 - registers all that there is
+from clsbench.analysis.verdicts import direction
+from clsbench.config.dump import as_yaml
+from clsbench.config.plan import MAX_TRIALS, OPTIMIZER_KEYS, SCHEDULE_KEYS, make_plan, tuning_plan
+from clsbench.config.reader import read_mapping, read_text
+from clsbench.config.schema import Experiment, Grid, TuneConfig
+from clsbench.errors import ConfigError
+from clsbench.registry import catalogue
+from clsbench.training.metrics import METRICS
+
+
+def read(text: str) -> Experiment:
+    return read_text(text, "f", (), catalogue)
+
+
+def mistakes(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    return list(caught.value.mistakes)
+
+
+def grid(text: str) -> dict[str, Any]:
+    experiment = read(f"tune: {{grid: {{{text}}}}}")
+    assert experiment.tune is not None
+    return experiment.tune.grid.axes
+
+
+def test_defaults_of_tuning_are_those_of_the_contract() -> None:
+    """An empty `tune` tunes the learning rate over three decades, on three seeds, by accuracy, arm by arm."""
+    tune = {"grid": {"lr": [0.01, 0.1, 1.0]}, "seeds": 3, "metric": "val_accuracy", "protocol": "per_arm"}
+    assert tune == read("tune: {}").to_dict()["tune"]
+    assert read("{}").tune is None
+
+
+def test_log_is_so_many_values_with_both_ends() -> None:
+    """`log(1e-3, 1, 7)` is seven values, each the same factor over the last, the ends exact."""
+    (values,) = grid('lr: "log(1e-3, 1, 7)"').values()
+    assert 7 == len(values)
+    assert (1e-3, 1.0) == (values[0], values[-1])
+    assert [10**0.5] * 6 == pytest.approx([after / before for before, after in pairwise(values)])
+    assert {"lr": (0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0)} == grid("lr: 'log(0.1,10000,6)'")
+    assert {"eps": (1e-8, 1.0)} == grid('eps: " log( 1e-8 , 1 , 2 ) "')
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["log(1, 0.1, 3)", "log(0, 1, 3)", "log(1, 1, 3)", "log(0.1, 1, 1)", "log(0.1, 1, 2.5)", "log(0.1, 1, 1001)",
+     "log(0.1, 1)", "log(nan, 1, 3)", "log(1, inf, 3)", "log(a, 1, 3)", "log(__import__('os'), 1, 3)", "0.1", "lin"],
+)  # fmt: skip
+def test_text_that_is_no_log_is_refused_with_the_form(text: str) -> None:
+    """What is neither a list nor a log of two bounds and a count says so, where it stands."""
+    (mistake,) = mistakes(f'tune: {{grid: {{lr: "{text}"}}}}')
+    rule = "must be a list of numbers, or log(LOW, HIGH, N) with 0 < LOW < HIGH and N from 2 to 1000"
+    assert mistake.startswith(f"f:1:19: tune.grid.lr: {rule}, got ")
+
+
+def test_grid_takes_every_sweepable_number_in_one_order() -> None:
+    """The grid's keys are the optimizer's and the schedule's; settings multiply out in that order, the last fastest."""
+    assert (*OPTIMIZER_KEYS, *SCHEDULE_KEYS) == tuple(Grid.model_fields)
+    experiment = read("tune: {grid: {momentum: [0, 0.9], lr: [1, 2]}}")
+    assert experiment.tune is not None
+    expected = [{"lr": lr, "momentum": momentum} for lr in (1, 2) for momentum in (0, 0.9)]
+    assert expected == experiment.tune.grid.settings
+    assert {"clip_norm": (None, 1)} == grid("clip_norm: [null, 1]")
+
+
+def test_metrics_to_tune_by_are_recorded_and_have_a_direction() -> None:
+    """What `tune.metric` may name is a validation metric of a record, of which more or less is better."""
+    names = get_args(TuneConfig.model_fields["metric"].annotation)
+    assert {name for name in METRICS if name.startswith("val_")} == set(names)
+    assert all(direction(name) for name in names)
+
+
+def test_tune_section_reads_back_as_itself() -> None:
+    """What config.yaml keeps of it, logs multiplied out, is the same experiment."""
+    text = 'tune: {grid: {lr: "log(1e-3, 1, 4)", clip_norm: [null, 1]}, protocol: shared}\nloss: [bce, hinge]\n'
+    once = read(text)
+    again = read(as_yaml(once.to_dict()))
+    assert once == again
+    assert yaml.safe_load(as_yaml(once.to_dict())) == once.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("tune: 3", "f:1:7: tune: must be a mapping of keys, got 3"),
+        ("tune: {grid: {}}", "f:1:14: tune.grid: an empty grid; give values for one or more of lr, momentum, "
+         "weight_decay, eps, clip_norm, warmup, step, gamma"),
+        ("tune: {grid: {lr: []}}", "f:1:19: tune.grid.lr: an empty list; give at least one value"),
+        ("tune: {grid: {lr: [0.1, 0]}}", "f:1:25: tune.grid.lr: must be a number above 0, got 0"),
+        ("tune: {grid: {lr: [1, 1.0]}}", "f:1:19: tune.grid.lr: a value is listed twice: [1, 1.0]"),
+        ("tune: {grid: {momentun: [0]}}", "f:1:15: tune.grid.momentun: unknown key; did you mean 'momentum'?"),
+        ("tune: {grid: {warmup: [1.5]}}", "f:1:24: tune.grid.warmup: must be a whole number, got 1.5"),
+        ("tune: {gird: {lr: [1]}}", "f:1:8: tune.gird: unknown key; did you mean 'grid'?"),
+        ("tune: {seeds: 0}", "f:1:15: tune.seeds: must be at least 1, got 0"),
+        ("tune: {metric: test_accuracy}", "f:1:16: tune.metric: must be 'val_accuracy', 'val_nll', 'val_brier' or "
+         "'val_ece', got 'test_accuracy'"),
+        ("tune: {protocol: each}", "f:1:18: tune.protocol: must be 'per_arm' or 'shared', got 'each'"),
+        ("tune: {}\noptimizer: {lr: [1, 2]}",
+         "f:2:17: optimizer.lr: lr is tuned, so it cannot be swept too; drop one of the two"),
+        ("tune: {grid: {gamma: [0.5]}}\noptimizer: {schedule: {gamma: [1, 2]}}",
+         "f:2:31: optimizer.schedule.gamma: gamma is tuned, so it cannot be swept too; drop one of the two"),
+        ("tune: {}\nloss: [bce, {name: hinge, lr: 1}]",
+         "f:2:31: loss.lr: lr is tuned, so a loss cannot bring its own; drop one of the two"),
+        ("tune: {}\ndataset: {name: moons, val_fraction: 0}",
+         "f:2:38: dataset.val_fraction: tuning chooses on validation data; give a share above 0"),
+        ("tune: {grid: {momentum: [0.9]}}\noptimizer: {name: adam}",
+         "f:1:25: tune.grid.momentum: adam has no momentum of this kind; see betas"),
+        ("tune: {metric: val_nll}\nloss: hinge",
+         "f:1:16: tune.metric: hinge gives no probabilities, so no val_nll; use val_accuracy"),
+        ("tune: {}\ntrain: {seeds: [3, 10002]}",
+         "f:2:16: train.seeds: seed 10002 is one of tuning's own, 10000 to 10002; name others"),
+        ("tune: {}\ntrain: {seeds: 10001}",
+         "f:2:16: train.seeds: seed 10000 is one of tuning's own, 10000 to 10002; name others"),
+        ("loss: [{name: bce, weight: match}, hinge]",
+         "f:1:28: loss.weight: the first loss is what others match; give it a number"),
+        ("loss: {name: bce, weight: mach}", "f:1:27: loss.weight: must be a number above 0 or match, got 'mach'"),
+    ],
+)  # fmt: skip
+def test_mistake_of_tuning_stands_in_its_place(text: str, mistake: str) -> None:
+    """Each is told with line, column and what to do, and no other with it."""
+    assert [mistake] == mistakes(text)
+
+
+def test_nesterov_takes_the_momentum_that_is_tuned() -> None:
+    """Momentum may come from the grid alone, and must then be above zero throughout."""
+    read("optimizer: {nesterov: true}\ntune: {grid: {momentum: [0.5, 0.9]}}")
+    (mistake,) = mistakes("optimizer: {nesterov: true}\ntune: {grid: {momentum: [0, 0.9]}}")
+    assert "f:1:23: optimizer.nesterov: needs sgd with a momentum above 0" == mistake
+
+
+def test_tuning_plan_is_every_arm_at_every_setting() -> None:
+    """Arms times grid times tuning's seeds; the experiment's own plan does not grow."""
+    tune = {"grid": {"lr": [1, 2, 3]}, "seeds": 4}
+    experiment = read_mapping({"loss": ["bce", "hinge"], "train": {"batch_size": [8, 16]}, "tune": tune}, catalogue)
+    tuning = tuning_plan(experiment)
+    assert tuning is not None
+    assert 4 * 3 == len(tuning.arms)
+    assert 4 * 3 * 4 == len(tuning.trials)
+    assert 4 * 5 == len(make_plan(experiment).trials)
+    assert ["lr=tuned"] * 4 == [arm.setting.split(", ")[-1] for arm in make_plan(experiment).arms]
+
+
+def test_limit_of_trials_counts_those_of_tuning() -> None:
+    """A grid that is too large is refused before it is multiplied out."""
+    most = (MAX_TRIALS - 10) // 2  # of two losses, beside their ten trials on five seeds
+    assert make_plan(read(f"tune: {{grid: {{lr: [1]}}, seeds: {most}}}")).arms
+    text = f"tune: {{grid: {{lr: [1]}}, seeds: {most + 1}}}"
+    (mistake,) = mistakes(text)
+    assert "the grid has up to 100,002 trials (99,992 of them tuning); the limit is 100,000" in mistake
+    (mistake,) = mistakes("tune: {seeds: 1000000000}\ntrain: {seeds: 4294967295}")
+    assert "is one of tuning's own" in mistake

@@ -1,0 +1,59 @@
+"""What is said of expectations: met ones with their slack, unmet ones with the reason."""
+
+import pytest
+
+from clsbench.report.expectations import told, unmet
+
+ARMS = [
+    {"name": "a", "seeds": [0, 1, 2, 3, 4], "diverged": 0},
+    {"name": "b c", "seeds": [0, 1], "diverged": 1},
+]
+
+
+def row(text, left, right, *, met=True, slack=None):
+    return {"text": text, "met": met, "left": left, "right": right, "slack": slack}
+
+
+def summary(*rows):
+    return {"arms": ARMS, "expectations": list(rows)}
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (row("a.m > 0.5", 0.6, 0.5, slack=3.21), "a.m > 0.5: 0.6 against 0.5, met by 3.2 sd"),
+        (row("a.m > 0.5", 0.6, 0.5, slack=0.4), "a.m > 0.5: 0.6 against 0.5, met by 0.4 sd: may not hold elsewhere"),
+        (row("a.m > 0.5", 0.500001, 0.5, slack=2.0), "a.m > 0.5: 0.500001 against 0.5, met by 2.0 sd"),
+        (row("a.diverged == 0", 0, 0.0), "a.diverged == 0: met, 0 against 0"),
+        (
+            row("verdict(a, 'b c', m) == better", "better", "better"),
+            "verdict(a, 'b c', m) == better: met, the verdict is better",
+        ),
+    ],
+)
+def test_met(entry, said):
+    """What the sides came to, and by how many deviations; a slack under two is doubted."""
+    assert said == told(entry, summary(entry))
+    assert [] == unmet(summary(entry))
+
+
+@pytest.mark.parametrize(
+    ("text", "left", "right", "reason"),
+    [
+        ("a.m > 0.5", 0.25, 0.5, "0.25 against 0.5"),
+        ("a.m > 0.5", 0.4999999, 0.5, "0.4999999 against 0.5"),
+        ("'b c'.m > 0.5", 0.9, 0.5, "1 of 2 seeds of b c diverged"),
+        ("a.m > 'b c'.m", None, 0.9, "1 of 2 seeds of b c diverged; a has no m"),
+        ("'b c'.diverged == 0", 1, 0.0, "1 against 0"),
+        ("a.m@3 > 0.5", None, 0.5, "a has no m"),
+        ("a.m > 0.5", 0.9, 0.5, "0.9 against 0.5, but not every seed has a number"),
+        ("verdict(a, 'b c', m) != better", "worse", "better", "1 of 2 seeds of b c diverged"),
+        ("verdict(a, a2, m) == better", None, "better", "there is no verdict on a and a2 by m"),
+        ("verdict(a, a2, m) == better", "worse", "better", "the verdict is worse"),
+    ],
+)
+def test_unmet(text, left, right, reason):
+    """The reason is what is missing, and where nothing is, what the sides came to."""
+    entry = row(text, left, right, met=False)
+    assert [f"not met: {text}: {reason}"] == unmet(summary(row("a.m > 0", 1.0, 0.0), entry))
+    assert f"{text}: not met, {reason}" == told(entry, summary(entry))

@@ -1,0 +1,185 @@
+"""Tuning, asked of whole runs: equal budget, chosen on validation data alone, then trained afresh."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import clsbench
+import clsbench.experiment
+from clsbench.config.plan import make_plan, tuning_plan
+from clsbench.data.raw import RawData
+from clsbench.experiment import Result
+from clsbench.registry import Problem, catalogue
+
+Run = Callable[..., Result]
+
+MOONS = {"name": "moons", "samples": 300}
+MLP = {"name": "mlp", "hidden": [8]}
+PERMUTED: list[bool] = []  # how the throwaway dataset below gives its test labels
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run(tune=..., loss=..., epochs=..., ...)`: a small tuned run on the CPU, without its figures."""
+    monkeypatch.setattr(clsbench.experiment, "draw", lambda result, directory: [])
+
+    def small(tune: dict[str, Any] | None, loss: Any = "cross_entropy", dataset: Any = MOONS, **rest: Any) -> Result:
+        optimizer, model = rest.pop("optimizer", {}), rest.pop("model", MLP)
+        train = {"epochs": 3, "seeds": 2, "device": "cpu", **rest}
+        config = {"dataset": dataset, "model": model, "loss": loss, "optimizer": optimizer, "train": train}
+        return clsbench.run({**config, "tune": tune}, output=tmp_path)
+
+    return small
+
+
+def tried(result: Result) -> list[dict[str, Any]]:
+    lines = (result.directory / "tuning.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def as_text(record: dict[str, Any], *leave_out: str) -> str:
+    left = ("trial", "arm", "seconds", *leave_out)
+    return json.dumps({key: value for key, value in record.items() if key not in left})
+
+
+def test_every_arm_has_the_same_budget(run: Run) -> None:
+    """Each loss has one trial for every setting and tuning seed, whatever it is."""
+    result = run({"grid": {"lr": [0.1, 1.0], "momentum": [0, 0.9]}, "seeds": 3}, loss=["hinge", "bce", "focal"])
+    first = [record for record in tried(result) if record["epoch"] == 0]
+    assert 3 * 2 * 2 * 3 == len(first) == result.summary["tuning"]["trials"]
+    budget = sorted((lr, seed) for lr in (0.1, 1.0) for _ in (0, 0.9) for seed in (10000, 10001, 10002))
+    for loss in ("hinge", "bce", "focal"):
+        assert budget == sorted((r["lr"], r["seed"]) for r in first if r["loss"] == loss)
+
+
+def test_chosen_setting_is_the_best_by_hand(run: Run) -> None:
+    """The rate whose mean of the metric at the last epoch is best over the tuning seeds is trained afresh."""
+    rates = [0.01, 0.1, 1.0, 10.0]
+    result = run({"grid": {"lr": rates}, "metric": "val_nll"}, loss=["cross_entropy", "mse_softmax"])
+    for arm in result.summary["arms"]:
+        last = [r for r in tried(result) if r["epoch"] == 3 and r["loss"] == arm["loss"]]
+        means = [fmean(r["val_nll"] for r in last if r["lr"] == rate) for rate in rates]
+        best = rates[means.index(min(means))]
+        assert best == arm["lr"]
+        assert {best} == {record["lr"] for record in result.records if record["arm"] == arm["name"]}
+        (found,) = [entry for entry in result.summary["tuning"]["arms"] if entry["name"] == arm["name"]]
+        assert {"lr": best} == found["chosen"]
+        assert means == [row["mean"] for row in found["sensitivity"]]
+
+
+def test_chosen_setting_trained_by_hand_gives_the_same_records(run: Run) -> None:
+    """After tuning, a run is what the same config with the chosen rate says, byte for byte."""
+    tuned = run({"grid": {"lr": [0.05, 0.5]}})
+    by_hand = run(None, optimizer={"lr": tuned.summary["arms"][0]["lr"]})
+    assert [as_text(r) for r in by_hand.records] == [as_text(r) for r in tuned.records]
+    assert by_hand.summary["tuning"] is None
+    assert not (by_hand.directory / "tuning.jsonl").exists()
+
+
+def test_run_again_from_its_own_config_gives_the_same(run: Run, tmp_path: Path) -> None:
+    """`config.yaml` keeps the `tune` section: the records and what tuning found come out again."""
+    once = run({"grid": {"lr": "log(0.01, 1, 3)"}, "protocol": "shared"}, loss=["bce", "hinge"])
+    again = clsbench.run(once.directory / "config.yaml", output=tmp_path / "again")
+    assert [as_text(r) for r in tried(once)] == [as_text(r) for r in tried(again)]
+    assert [as_text(r) for r in once.records] == [as_text(r) for r in again.records]
+    assert once.summary["tuning"]["arms"] == again.summary["tuning"]["arms"]
+
+
+def test_tuning_records_are_ordered_and_hold_no_test_metric(run: Run) -> None:
+    """`tuning.jsonl` is ordered by epoch, then trial; test data was not even looked at."""
+    records = tried(run({"grid": {"lr": [0.1, 1.0]}}, loss=["bce", "hinge"]))
+    assert records == sorted(records, key=lambda r: (r["epoch"], r["trial"]))
+    assert {None} == {value for r in records for key, value in r.items() if key.startswith("test_")}
+    assert all(r["val_accuracy"] is not None for r in records)
+
+
+def _labelled_at_whim(seed: int) -> RawData:
+    rng = np.random.default_rng(seed)
+    x, x_test = rng.normal(size=(300, 2)), rng.normal(size=(100, 2))
+    y, y_test = (x[:, 0] * x[:, 1] > 0).astype(int), (x_test[:, 0] * x_test[:, 1] > 0).astype(int)
+    y_test = rng.permutation(y_test) if PERMUTED else y_test
+    return RawData(x, y, num_classes=2, test_features=x_test, test_labels=y_test)
+
+
+def test_test_labels_choose_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With permuted test labels the settings chosen and every validation record are the same bytes."""
+    for table in ("_components", "_canonical"):
+        monkeypatch.setattr(catalogue, table, {kind: dict(names) for kind, names in getattr(catalogue, table).items()})
+    clsbench.dataset("whim", poses=lambda: Problem((2,), 2, own_test=True))(_labelled_at_whim)
+    tune = {"grid": {"lr": [0.01, 0.1, 1.0]}, "metric": "val_brier"}
+    honest = run(tune, dataset="whim", loss=["cross_entropy", "mse_softmax"])
+    monkeypatch.setattr(f"{__name__}.PERMUTED", [True])
+    permuted = run(tune, dataset="whim", loss=["cross_entropy", "mse_softmax"])
+    tests = [key for key in honest.records[0] if key.startswith("test_")]
+    assert [r["test_accuracy"] for r in honest.records] != [r["test_accuracy"] for r in permuted.records]
+    assert honest.summary["tuning"]["arms"] == permuted.summary["tuning"]["arms"]
+    assert [as_text(r) for r in tried(honest)] == [as_text(r) for r in tried(permuted)]
+    assert [as_text(r, *tests) for r in honest.records] == [as_text(r, *tests) for r in permuted.records]
+
+
+@pytest.mark.parametrize(("dataset", "classes"), [(MOONS, 2), ({"name": "blobs", "samples": 300, "classes": 4}, 4)])
+def test_tuning_finds_the_factor_between_sum_and_mean(run: Run, dataset: dict[str, Any], classes: int) -> None:
+    """Squared error by mean over C classes is best at C times the rate of the same error by sum."""
+    losses = [{"name": "mse_softmax", "label": how, "reduction": how} for how in ("sum", "mean")]
+    tune = {"grid": {"lr": [0.1 * classes**n for n in range(8)]}, "metric": "val_nll"}
+    result = run(tune, loss=losses, dataset=dataset, epochs=10)
+    by_sum, by_mean = (result.arms[how]["lr"] for how in ("sum", "mean"))
+    assert [[], []] == [arm["at_edge"] for arm in result.summary["tuning"]["arms"]]
+    assert by_mean == pytest.approx(classes * by_sum)
+
+
+def test_shared_protocol_gives_all_arms_of_a_comparison_one_setting(run: Run) -> None:
+    """One rate for all losses, the best by their mean; each its own where that is asked; a comparison apart."""
+    losses = [{"name": "mse_softmax", "weight": 0.01}, "cross_entropy"]
+    tune: dict[str, Any] = {"grid": {"lr": [0.01, 0.5, 30.0]}, "metric": "val_nll"}
+    apart = run(tune, loss=losses)
+    shared = run({**tune, "protocol": "shared"}, loss=losses, batch_size=[32, 16])
+    assert [30.0, 0.5] == [arm["lr"] for arm in apart.summary["arms"]]
+    for names in (entry["arms"] for entry in shared.summary["pairing"]):
+        arms = [arm for arm in shared.summary["tuning"]["arms"] if arm["name"] in names]
+        means = [fmean(column) for column in zip(*([r["mean"] for r in a["sensitivity"]] for a in arms), strict=True)]
+        best = arms[0]["sensitivity"][means.index(min(means))]["settings"]
+        assert [best, best] == [arm["chosen"] for arm in arms]
+
+
+def test_diverged_setting_loses_and_is_told(run: Run) -> None:
+    """A rate at which the logits overflow is not chosen; its lost seeds are counted, without a made-up value."""
+    result = run({"grid": {"lr": [1e30, 0.1]}, "seeds": 2}, loss="mse_logits")
+    (arm,) = result.summary["tuning"]["arms"]
+    lost, kept = arm["sensitivity"]
+    assert (None, None, 0, [None, None], 2) == tuple(lost[key] for key in ("mean", "std", "n", "values", "diverged"))
+    assert (2, 0) == (kept["n"], kept["diverged"])
+    assert {"lr": 0.1} == arm["chosen"]
+    assert 0 == result.summary["arms"][0]["diverged"]
+
+
+def test_seeds_of_tuning_are_its_own() -> None:
+    """Tuning counts its seeds from 10000, and the experiment's own are others."""
+    experiment = clsbench.experiment.read({"tune": {"seeds": 4}, "train": {"seeds": 10_000}})
+    plan, tuning = make_plan(experiment), tuning_plan(experiment)
+    assert tuning is not None
+    assert {10000, 10001, 10002, 10003} == {trial.seed for trial in tuning.trials}
+    assert {trial.seed for trial in plan.trials}.isdisjoint(trial.seed for trial in tuning.trials)
+
+
+def test_arm_is_named_without_what_was_chosen(run: Run) -> None:
+    """The name says what is swept; the setting and the record say the rate that tuning chose."""
+    result = run({"grid": {"lr": [0.1, 0.2]}}, optimizer={"momentum": [0, 0.9]})
+    assert ["cross_entropy momentum=0", "cross_entropy momentum=0.9"] == list(result.arms)
+    for arm in result.summary["arms"]:
+        assert f"lr={arm['lr']}" in arm["setting"]
