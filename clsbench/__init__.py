@@ -24,6 +24,10 @@ _EXPORTS = {
 __all__ = ["Experiment", "Result", "dataset", "load", "load_model", "loss", "model", "run"]
 
 
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
+
+
 def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
         raise AttributeError(f"module 'clsbench' has no attribute {name!r}")

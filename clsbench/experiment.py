@@ -44,6 +44,9 @@ class Result:
     summary: dict[str, Any]
     directory: Path
 
+    def __repr__(self) -> str:
+        return f"Result({self.summary['name']}: {len(self.arms)} arms, {len(self.records)} records, {self.directory})"
+
     @property
     def arms(self) -> dict[str, dict[str, Any]]:
         """The arms of the summary by name."""
@@ -56,6 +59,8 @@ def read(config: str | Path | Mapping[str, Any] | Experiment, overrides: Sequenc
     Raises:
         ConfigError: with every mistake, each with its place.
     """
+    if isinstance(overrides, str):
+        raise ConfigError(f"overrides are a list of KEY=VALUE, got the text {overrides!r}; put it into a list")
     if isinstance(config, str | Path):
         return read_file(Path(config), overrides, catalogue)
     if overrides:

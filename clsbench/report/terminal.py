@@ -15,6 +15,7 @@ from clsbench.analysis.curves import (
     best_mean,
     comparisons,
     epochs_to_reach,
+    final_mean,
     leading,
     seconds_per_trial,
     spans_decades,
@@ -42,7 +43,9 @@ __all__ = ["Progress", "printable", "show_run"]
 
 PLOTTED = ("test_accuracy", "test_nll", "train_nll")
 TEST_METRICS = ("test_accuracy", "test_nll", "test_brier", "test_ece")
-TRAINING_METRICS = ("train_accuracy", "train_nll", "logit_grad_norm", "stuck_share")
+VALIDATION_METRICS = ("val_accuracy", "val_nll", "val_brier", "val_ece")
+TRAINING_METRICS = ("train_loss", "train_accuracy", "train_nll")
+GRADIENT_METRICS = ("logit_grad_norm", "stuck_share")
 PLOT_HEIGHT = 12
 WIDEST_PLOT = 100
 NEAR_BEST = 0.95
@@ -65,7 +68,7 @@ def show_run(console: Console, records: Iterable[Record], summary: Mapping[str, 
         console.print()
     seconds = summary.get("seconds")
     if seconds is not None:
-        console.print(Text(f"Took {duration(seconds)}.", overflow="fold"))
+        console.print(Text(f"Training took {duration(seconds)}.", overflow="fold"))
     _show_files(console, files, look)
 
 
@@ -76,7 +79,12 @@ def _page(page: Page, summary: Mapping[str, Any], place: str) -> Iterator[Render
         for metric in PLOTTED:
             yield from _plot(page, metric)
     yield from _measured(page, _test_metrics(page.comparison.arms), "Test, at the last epoch")
-    yield from _measured(page, TRAINING_METRICS, "Training, at the last epoch")
+    validated = any(final_mean(arm, "val_accuracy") is not None for arm in page.comparison.arms)
+    if validated:
+        yield from _measured(page, VALIDATION_METRICS, "Validation, at the last epoch")
+    yield from _measured(page, TRAINING_METRICS, "Training, over the last epoch, each loss on its own scale")
+    where = "validation" if validated else "training"
+    yield from _measured(page, GRADIENT_METRICS, f"Gradients on the logits of {where} data, at the last epoch")
     yield from _course(page)
     yield from tuned(page, summary.get("tuning"))
     yield from verdict_table(page, summary)

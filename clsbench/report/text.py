@@ -12,6 +12,7 @@ METRIC_NAMES = {
     "test_nll": "test NLL",
     "test_brier": "test Brier",
     "test_ece": "test ECE",
+    "train_loss": "train loss",
     "train_accuracy": "train accuracy",
     "train_nll": "train NLL",
     "logit_grad_norm": "gradient norm",

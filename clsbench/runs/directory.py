@@ -137,14 +137,14 @@ class RunDirectory:
 
 
 def newest(output: Path) -> RunDirectory:
-    """The run that was started last.
+    """The finished run that was started last.
 
     Raises:
         RunError: there is none.
     """
-    runs = [config.parent for config in output.glob("[!.]*/[!.]*/config.yaml")]
+    runs = [summary.parent for summary in output.glob("[!.]*/[!.]*/summary.json")]
     if not runs:
-        raise RunError(f"no run in {output}; `clsbench run CONFIG` makes one")
+        raise RunError(f"no finished run in {output}; `clsbench run CONFIG` makes one")
     return RunDirectory(max(runs, key=lambda run: (run / "config.yaml").stat().st_mtime_ns))
 
 

@@ -129,7 +129,7 @@ def test_report_shows_the_newest_run(two_runs: list[Path], invoke: Invoke, monke
 def test_report_of_several_runs(two_runs: list[Path], invoke: Invoke, tmp_path: Path) -> None:
     """Several RUNs are shown one after the other; as JSON they are a list, as CSV one table that names the run."""
     answer = invoke("report", *two_runs)
-    assert (0, 2) == (answer.exit_code, answer.stdout.count("Took "))
+    assert (0, 2) == (answer.exit_code, answer.stdout.count("Training took "))
     summaries = json.loads(invoke("report", "--json", *two_runs).stdout)
     assert [clsbench.load(run).summary for run in two_runs] == summaries
     assert clsbench.load(two_runs[0]).summary == json.loads(invoke("report", "--json", two_runs[0]).stdout)
@@ -158,7 +158,7 @@ def test_report_draws(two_runs: list[Path], invoke: Invoke, fails: Fails, tmp_pa
 
 def test_report_of_what_is_no_run(here: Path, fails: Fails) -> None:
     """No run at all, a folder that is none, and a damaged one each leave with 6 and a hint."""
-    assert "no run in runs; `clsbench run CONFIG` makes one" == fails(6, "report")
+    assert "no finished run in runs; `clsbench run CONFIG` makes one" == fails(6, "report")
     assert "is . a finished run?" in fails(6, "report", ".")
     (here / "metrics.jsonl").write_text("{\n")
     assert "metrics.jsonl:1 is damaged: " in fails(6, "report", ".")

@@ -106,9 +106,10 @@ def test_the_table_holds_mean_and_deviation_of_every_final_test_metric():
 
 
 def test_the_training_table_and_the_course():
-    """The training side, the epochs to 95% of the best, the diverged seeds and the time are there."""
+    """Training, gradients, the epochs to 95% of the best, the diverged seeds and the time are there."""
     text = shown(*usual(diverged=[("bad", 1)]))
-    assert "A good 0.510 ± 0.010 0.310 ± 0.010 0.610 ± 0.010 0.030 ± 0.010" in line_with(text, "good")
+    assert "A good - 0.510 ± 0.010 0.310 ± 0.010" in line_with(text, "good")
+    assert "A good 0.610 ± 0.010 0.030 ± 0.010" in line_with(text, "good")
     assert "A good 4 0 of 3 2.0 s" in line_with(text, "good")
     assert "B bad never 1 of 3 2.0 s" in line_with(text, "bad")
     assert "0.86" in line_with(text, "95% of the best mean test accuracy")[0]

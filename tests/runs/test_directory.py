@@ -198,10 +198,13 @@ def test_file_where_a_folder_should_be_is_the_users_mistake(tmp_path: Path, expe
 
 
 def test_newest_is_the_run_started_last(tmp_path: Path, experiment: Experiment) -> None:
-    """Whatever their names, the last one started counts; half-made directories do not."""
-    with pytest.raises(RunError, match=r"no run in .*; `clsbench run CONFIG` makes one"):
+    """Whatever their names, the last one started counts; unfinished runs and half-made directories do not."""
+    with pytest.raises(RunError, match=r"no finished run in .*; `clsbench run CONFIG` makes one"):
         newest(tmp_path)
-    old, new = (RunDirectory.create(tmp_path, experiment).path for _ in range(2))
+    old, new, unfinished = (RunDirectory.create(tmp_path, experiment).path for _ in range(3))
+    for finished in (old, new):
+        (finished / "summary.json").touch()
+    assert not (unfinished / "summary.json").exists()
     (tmp_path / ".tiny-123" / "x").mkdir(parents=True)
     (tmp_path / ".tiny-123" / "x" / "config.yaml").touch()
     os.utime(old / "config.yaml", ns=(2**60, 2**60))
