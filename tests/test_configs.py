@@ -1,0 +1,52 @@
+"""What the shipped configs promise in their headings, asked of whole runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clsbench
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def finals(tmp_path: Path, config: str, metric: str, *overrides: str) -> dict[str, Any]:
+    """The mean over seeds of a metric at the last epoch, by arm."""
+    result = clsbench.run(CONFIGS / config, ["train.device=cpu", *overrides], output=tmp_path)
+    return {name: arm["metrics"][metric]["mean"] for name, arm in result.arms.items()}
+
+
+def test_a_confident_start_stops_squared_error_alone(tmp_path: Path) -> None:
+    """From a gentle start both losses end within a point over 0.95; from a confident one MSE ends 20 points behind."""
+    result = clsbench.run(CONFIGS / "quickstart.yaml", ["train.device=cpu"], output=tmp_path)
+    ends = {name: arm["metrics"]["test_accuracy"]["mean"] for name, arm in result.arms.items()}
+    stuck = {name: arm["metrics"]["stuck_share"]["mean"] for name, arm in result.arms.items()}
+    gentle = [ends["mse_softmax model=gentle"], ends["cross_entropy model=gentle"]]
+    assert 0.95 < min(gentle)
+    assert max(gentle) - min(gentle) <= 0.01
+    assert ends["cross_entropy model=confident"] - ends["mse_softmax model=confident"] >= 0.2
+    assert stuck["mse_softmax model=confident"] > 0.2
+    assert 0.0 == stuck["cross_entropy model=confident"]
+
+
+def test_class_numbers_serve_where_classes_have_an_order(tmp_path: Path) -> None:
+    """Regression on class numbers ends within 3 points of one-hot labels on grades, and over 10 behind on blobs."""
+    ends = finals(tmp_path, "classification_as_regression.yaml", "test_accuracy")
+    assert pytest.approx(ends["one-hot dataset=grades"], abs=0.03) == ends["class number dataset=grades"]
+    assert ends["one-hot dataset=blobs"] - ends["class number dataset=blobs"] >= 0.1
+
+
+@pytest.mark.slow
+def test_softmax_regression_on_mnist(tmp_path: Path, mnist_dir: Path) -> None:
+    """Softmax regression reaches the classic 92% on the real test set, in three epochs already."""
+    ends = finals(
+        tmp_path,
+        "mnist_linear.yaml",
+        "test_accuracy",
+        f"dataset.data_dir={mnist_dir}",
+        "train.epochs=3",
+        "train.seeds=1",
+    )
+    assert pytest.approx(0.92, abs=0.01) == ends["cross_entropy"]
