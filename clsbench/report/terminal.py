@@ -82,9 +82,9 @@ def _page(page: Page, summary: Mapping[str, Any], place: str) -> Iterator[Render
     validated = any(final_mean(arm, "val_accuracy") is not None for arm in page.comparison.arms)
     if validated:
         yield from _measured(page, VALIDATION_METRICS, "Validation, at the last epoch")
-    yield from _measured(page, TRAINING_METRICS, "Training, over the last epoch, each loss on its own scale")
+    yield from _measured(page, TRAINING_METRICS, "Training, over the last epoch")
     where = "validation" if validated else "training"
-    yield from _measured(page, GRADIENT_METRICS, f"Gradients on the logits of {where} data, at the last epoch")
+    yield from _measured(page, GRADIENT_METRICS, f"Gradients on {where} logits, at the last epoch")
     yield from _course(page)
     yield from tuned(page, summary.get("tuning"))
     yield from verdict_table(page, summary)
@@ -174,7 +174,7 @@ def _measured(page: Page, metrics: Sequence[str], title: str) -> Iterator[Render
     """Mean and deviation over seeds of `metrics`."""
     columns = [
         Column(
-            metric_name(metric),
+            metric_name(metric).replace("validation", "val"),
             [mean_and_deviation(arm["metrics"].get(metric), page.look.plus_minus) for arm in page.comparison.arms],
         )
         for metric in metrics
