@@ -20,7 +20,7 @@ from clsbench.config.plan import make_plan
 from clsbench.execution.build import compiles, load_data
 from clsbench.experiment import Result, read
 from clsbench.registry import catalogue
-from clsbench.training.step import has_compiler
+from clsbench.training.step import best_unrolling, has_compiler
 
 Config = dict[str, Any]
 Run = Callable[..., Result]
@@ -409,7 +409,7 @@ needs_compiler = pytest.mark.skipif(not has_compiler(), reason="steps are compil
 )
 def test_compiled_trials_do_not_know_each_other(run: Run, dataset: Config, losses: list[str]) -> None:
     """Compiled, two or four losses on three seeds record what one loss on one seed records alone."""
-    same = {"dataset": dataset, "batch_size": 33, "threads": 1, "compile": "on", "optimizer": {"momentum": 0.9}}
+    same = {"dataset": dataset, "batch_size": 67, "threads": 1, "compile": "on", "optimizer": {"momentum": 0.9}}
     together = run(loss=losses, seeds=[4, 0, 7], **same)
     assert "compiled" == together.summary["engine"]["mode"]
     assert_part(run(loss=losses[0], seeds=[7], **same), together)
@@ -419,7 +419,7 @@ def test_compiled_trials_do_not_know_each_other(run: Run, dataset: Config, losse
 @needs_compiler
 def test_compiled_steps_go_where_eager_ones_go(run: Run) -> None:
     """Compiled and eager training differ by rounding alone; a trial that diverges is frozen in both."""
-    same = {"optimizer": {"name": "adam", "lr": [0.01, 1e30]}, "threads": 1, "batch_size": 33}
+    same = {"optimizer": {"name": "adam", "lr": [0.01, 1e30]}, "threads": 1, "batch_size": 67}
     for model in (MLP, {**MLP, "batch_norm": True, "dropout": 0.2}):
         eager, compiled = (run(model=model, compile=mode, **same) for mode in ("off", "on"))
         assert len(eager.records) == len(compiled.records)
@@ -437,3 +437,9 @@ def test_compiling_hangs_on_the_trial_alone() -> None:
     assert has_compiler() == compiles("auto", stacked=True, num_steps=10_000)
     assert not compiles("off", stacked=True, num_steps=10**9)
     assert not compiles("on", stacked=False, num_steps=10**9)
+
+
+@pytest.mark.parametrize(("num_samples", "expected"), [(800, 5), (199, 6), (67, 2), (31, 1), (19 * 32, 6)])
+def test_most_steps_of_an_epoch_are_compiled(num_samples: int, expected: int) -> None:
+    """Of 25, 6, 2, 0 and 19 whole batches, graphs of so many steps leave the fewest to eager ones."""
+    assert expected == best_unrolling(num_samples, 32)

@@ -20,7 +20,9 @@ from clsbench.training.stack import Stack
 Masks = Mapping[str, Tensor]
 
 # Steps in one compiled graph: more save calls and cost compile time.
-UNROLLED = range(4, 9)
+UNROLLED = range(1, 9)
+# What a step that is left over, and so taken eagerly, costs in calls of a graph.
+EAGER_STEP = 4
 
 
 @dataclass
@@ -143,6 +145,6 @@ def blocks(order: Tensor, batch_size: int, unrolled: int) -> Iterator[Tensor]:
 
 
 def best_unrolling(num_samples: int, batch_size: int) -> int:
-    """How many steps to compile into one graph so that the fewest of an epoch are left over."""
+    """How many steps to compile into one graph, so that an epoch costs the fewest calls."""
     full = num_samples // batch_size
-    return min(UNROLLED, key=lambda number: (full % number, -number))
+    return min(UNROLLED, key=lambda number: full // number + EAGER_STEP * (full % number))
