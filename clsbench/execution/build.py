@@ -23,8 +23,6 @@ from clsbench.training.optimizers import rate_factor
 from clsbench.training.randomness import generator_for
 from clsbench.training.step import has_compiler
 
-# Work per step (weights times samples) from which a product is worth more than one thread.
-THREADED_WORK = 2_000_000
 # Steps of a trial from which compiling them is worth its time.
 COMPILED_STEPS = 10_000
 
@@ -133,16 +131,15 @@ def compiles(asked: str, *, stacked: bool, num_steps: int) -> bool:
     return False
 
 
-def threads_for(asked: str | int, *, stacked: bool, compiled: bool, weights_per_trial: int, batch_size: int) -> int:
+def threads_for(asked: str | int, *, stacked: bool, compiled: bool) -> int:
     """CPU threads of one operation: a function of the trial and the machine's cores, never of the stack.
 
-    Small dense products lose more by sharing than they gain; compiled steps, convolutions and large products
-    gain.
+    Eager dense steps have one: on a machine with other work, threads that wait for each other between short
+    operations can cost ten times what they gain. Compiled steps and convolutions have all cores.
     """
     if asked != "auto":
         return int(asked)
-    large = weights_per_trial * batch_size >= THREADED_WORK
-    return _cores() if large or compiled or not stacked else 1
+    return _cores() if compiled or not stacked else 1
 
 
 def _cores() -> int:

@@ -37,16 +37,9 @@ def _train_stack(
     members = [*trials, *trials] if stacked and len(trials) == 1 and device.type == "cpu" else trials
     modules = [module_of(t.arm, t.seed, splits.shape, loss.num_outputs, catalogue) for t in members]
     stack = Stack(modules, stacked=stacked, device=device)
-    weights_per_trial = stack.weights.shape[1]
     steps_per_epoch = -(-len(splits.train) // arm.batch_size)
     compiled = compiles(asked.compile, stacked=stacked, num_steps=steps_per_epoch * asked.epochs)
-    threads = threads_for(
-        asked.threads,
-        stacked=stacked,
-        compiled=compiled,
-        weights_per_trial=weights_per_trial,
-        batch_size=arm.batch_size,
-    )
+    threads = threads_for(asked.threads, stacked=stacked, compiled=compiled)
     torch.set_num_threads(threads)
     numbers = tuple(trial.number for trial in trials)
     yield StackStarted(numbers, threads, compiled, {n: stack.fingerprints(i) for i, n in enumerate(numbers)})
