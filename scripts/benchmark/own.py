@@ -1,0 +1,103 @@
+"""clsbench as its users run it, in a process of its own; run as a script, this module is that process."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of clsbench took.
+
+    `training` is the training time by the records' `seconds`, all trials together, and `compiling` what is
+    not in it; `wall` the seconds in `clsbench.run`; `memory` the process's peak in bytes. `evaluating` is the
+    wall-clock time, per stack and epoch, that is not training: measuring and writing down.
+    """
+
+    training: float
+    compiling: float
+    wall: float
+    evaluating: float
+    accuracy: float
+    memory: int
+    threads: int
+    num_trials: int
+
+
+def run(config: Mapping[str, Any]) -> Run:
+    """Run an experiment in a fresh process.
+
+    Raises:
+        subprocess.CalledProcessError: clsbench failed; what it said is on stderr.
+    """
+    command = [sys.executable, __file__, json.dumps(config)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT)
+    return Run(**json.loads(done.stdout))
+
+
+def moons(
+    *, seeds: int, epochs: int, compile: str = "auto", samples: int = 2000, hidden: tuple[int, int] = (32, 32)
+) -> dict[str, Any]:
+    """The experiment of the small tasks: two losses, 40% of the samples to train on and half to test on."""
+    return {
+        "name": "bench",
+        "dataset": {"name": "moons", "samples": samples, "val_fraction": 0.1, "test_fraction": 0.5},
+        "model": {"name": "mlp", "hidden": list(hidden)},
+        "loss": ["mse_softmax", "cross_entropy"],
+        "optimizer": {"lr": 0.1, "momentum": 0.9},
+        "train": {"epochs": epochs, "batch_size": 32, "seeds": seeds, "compile": compile},
+    }
+
+
+def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
+    import clsbench
+    from clsbench.execution.events import EpochDone
+
+    stamps: list[tuple[int, float, float]] = []
+
+    def note(plan: object, event: object) -> None:
+        if isinstance(event, EpochDone):
+            trained = float(event.records[0]["seconds"] or 0) * len(event.records)
+            stamps.append((event.epoch, time.perf_counter(), trained))
+
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        result = clsbench.run(config, output=folder, watch=note)
+        wall = time.perf_counter() - started
+    last = [r for r in result.records if r["epoch"] == config["train"]["epochs"]]
+    # A stack's first epoch holds the compiling of its steps; one epoch has no gap but its own.
+    gaps = [
+        (at - before) - (trained - earlier)
+        for (_, before, earlier), (epoch, at, trained) in pairwise(stamps)
+        if epoch >= min(2, config["train"]["epochs"])
+    ]
+    engine = result.summary["engine"]
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "training": sum(r["seconds"] for r in last),
+        "compiling": engine["compile_seconds"],
+        "wall": wall,
+        "evaluating": mean(gaps),
+        "accuracy": mean(r["test_accuracy"] for r in last),
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        "threads": max(engine["threads"]),
+        "num_trials": len(last),
+    }
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))  # this tree is what is measured, whatever is installed
+    print(json.dumps(_measured(json.loads(sys.argv[1]))))
