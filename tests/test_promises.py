@@ -20,6 +20,7 @@ from clsbench.config.plan import make_plan
 from clsbench.execution.build import compiles, load_data
 from clsbench.experiment import Result, read
 from clsbench.registry import catalogue
+from clsbench.training.evaluation import GROUP
 from clsbench.training.step import best_unrolling, has_compiler
 
 Config = dict[str, Any]
@@ -91,6 +92,13 @@ def test_number_of_seeds_does_not_matter(run: Run) -> None:
     ten = run(seeds=10, loss=["mse_sigmoid", "cross_entropy"])
     for seeds in (1, 3, [7], [9, 0]):
         assert_part(run(seeds=seeds, loss=["mse_sigmoid", "cross_entropy"]), ten)
+
+
+def test_trials_measured_in_groups_are_as_alone(run: Run) -> None:
+    """A stack too large to be measured at once records what a small one does."""
+    many = run(seeds=GROUP + 2, dataset=TEN)
+    for seeds in ([0], [GROUP // 2, GROUP // 2 + 1], [GROUP + 1]):
+        assert_part(run(seeds=seeds, dataset=TEN), many)
 
 
 @pytest.mark.parametrize("stack", [1, 2, 3])

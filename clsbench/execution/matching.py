@@ -12,7 +12,7 @@ from clsbench.config.schema import LossEntry
 from clsbench.data.splits import Splits
 from clsbench.execution.build import loss_of, module_of
 from clsbench.registry import Registry
-from clsbench.training.evaluation import diagnose
+from clsbench.training.evaluation import evaluate, pull
 from clsbench.training.stack import Stack
 
 
@@ -51,4 +51,4 @@ def _first_pulls(
     ]
     stack = Stack(modules, stacked=catalogue.get("model", arms[0].model.name).facts["stacked"], device=device)
     data = splits.train if splits.val is None else splits.val
-    return diagnose(stack, loss, data.x, data.y, torch.ones(len(trials), device=device))["logit_grad_norm"]
+    return evaluate(stack, data.x, data.y, pull(loss, device))["logit_grad_norm"]

@@ -1,12 +1,12 @@
 """Measuring a stack: metrics on a split, and why a loss does or does not move its logits.
 
-Everything is reduced in chunks of fixed length and added up in double precision, so that a trial's numbers
-do not hang on how many trials, samples or threads share the work.
+Everything is added up over chunks of fixed length in double precision, so that a trial's numbers do not hang
+on how many trials, samples or threads share the work, and so that no more than a chunk of logits is held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -15,79 +15,115 @@ from clsbench.losses.contract import Loss
 from clsbench.training import metrics
 from clsbench.training.stack import Stack
 
-CHUNK = 1000  # samples
+CHUNK = 500  # samples
+GROUP = 32  # trials measured together on a CPU: the activations of more leave its caches
 Measures = dict[str, Tensor]
+# Of logits `[T, n, K]` and targets `[T, n]`: sums over the n samples, `[T]` each.
+Sums = Callable[[Tensor, Tensor], Measures]
 
 
-def evaluate(stack: Stack, loss: Loss, x: Tensor, y: Tensor) -> Measures:
-    """Accuracy, NLL, Brier and ECE `[T]` of every trial on a split `x [N, ...]`, `y [N]`.
-
-    Measures that the loss's link cannot have are absent.
-    """
-    totals: Measures = {}
-    for logits, targets in _logits(stack, x, y):
-        _add(totals, _prediction_measures(loss, logits, targets))
-    if "ece" in totals:
-        totals["ece"] = totals["ece"].abs().sum(-1)
-    return _means(totals, len(y))
-
-
-def training_measures(loss: Loss, logits: Tensor, targets: Tensor) -> Measures:
-    """Accuracy and NLL over logits `[T, N, K]` as they were seen in training."""
-    totals: Measures = {}
-    for part, labels in zip(logits.split(CHUNK, 1), targets.split(CHUNK, 1), strict=True):
-        sums = {"accuracy": metrics.accuracy(loss.predictions(part), labels).sum(-1)}
-        log_p = loss.log_probabilities(part)
-        if log_p is not None:
-            sums["nll"] = metrics.nll(log_p, labels).sum(-1)
-        _add(totals, sums)
-    return _means(totals, targets.shape[1])
-
-
-def initial_measures(stack: Stack, loss: Loss, x: Tensor, y: Tensor, weight: Tensor) -> Measures:
-    """Loss (times `weight [T]`), accuracy and NLL before any training: the training split, evaluated."""
-    totals: Measures = {}
-    for logits, targets in _logits(stack, x, y):
-        share = training_measures(loss, logits, targets)
-        share["loss"] = loss.of_samples(logits, targets).double().mean(-1) * weight
-        _add(totals, {name: value * targets.shape[1] for name, value in share.items()})
-    return _means(totals, len(y))
-
-
-def diagnose(stack: Stack, loss: Loss, x: Tensor, y: Tensor, weight: Tensor) -> Measures:
-    """The mean gradient norm on the logits, and the share of samples that are wrong and hardly pulled."""
-    at_zero = _norms_at_zero(loss, x.device)
-    totals: Measures = {}
-    for logits, targets in _logits(stack, x, y):
-        norms = metrics.logit_grad_norm(_logit_gradients(loss, logits, targets))
-        wrong = loss.predictions(logits) != targets
-        stuck = metrics.stuck_share(norms, at_zero[targets], wrong)
-        _add(
-            totals,
-            {
-                "logit_grad_norm": norms.double().sum(-1) * weight,
-                "stuck_share": stuck.sum(-1),
-            },
-        )
-    return _means(totals, len(y))
-
-
-def _logits(stack: Stack, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    with torch.no_grad():
+def evaluate(stack: Stack, x: Tensor, y: Tensor, *sums: Sums) -> Measures:
+    """The means over a split `x [N, ...]`, `y [N]` of what each of `sums` adds up, `[T]` each."""
+    groups: list[Measures] = []
+    for trials in _groups(stack):
+        predict, totals = stack.predictor(trials), Totals(*sums)
         for inputs, targets in zip(x.split(CHUNK), y.split(CHUNK), strict=True):
-            shared = inputs.expand(stack.num_trials, *inputs.shape)
-            yield stack.forward(shared), targets.expand(stack.num_trials, -1)
+            with torch.no_grad():
+                logits = predict(inputs)
+            totals.add(logits, targets.expand(len(logits), -1))
+        groups.append(totals.means(len(y)))
+    return {name: torch.cat([group[name] for group in groups]) for name in groups[0]}
 
 
-def _prediction_measures(loss: Loss, logits: Tensor, targets: Tensor) -> Measures:
-    predictions = loss.predictions(logits)
-    sums = {"accuracy": metrics.accuracy(predictions, targets).sum(-1)}
-    log_p = loss.log_probabilities(logits)
-    if log_p is not None:
-        sums["nll"] = metrics.nll(log_p, targets).sum(-1)
-        sums["brier"] = metrics.brier(log_p, targets).sum(-1)
-        sums["ece"] = metrics.ece(predictions, log_p, targets)
+def quality(loss: Loss, split: str) -> Sums:
+    """Accuracy, NLL, Brier and ECE; those that the loss's link cannot have are absent."""
+
+    def sums(logits: Tensor, targets: Tensor) -> Measures:
+        predictions = loss.predictions(logits)
+        found = {f"{split}_accuracy": metrics.accuracy(predictions, targets).sum(-1)}
+        log_p = loss.log_probabilities(logits)
+        if log_p is not None:
+            found[f"{split}_nll"] = metrics.nll(log_p, targets).sum(-1)
+            found[f"{split}_brier"] = metrics.brier(log_p, targets).sum(-1)
+            found[f"{split}_ece"] = metrics.ece(predictions, log_p, targets)
+        return found
+
     return sums
+
+
+def progress(loss: Loss) -> Sums:
+    """What is said of training data besides the loss: accuracy, and NLL where the link can have it."""
+
+    def sums(logits: Tensor, targets: Tensor) -> Measures:
+        found = {"train_accuracy": metrics.accuracy(loss.predictions(logits), targets).sum(-1)}
+        log_p = loss.log_probabilities(logits)
+        return found if log_p is None else found | {"train_nll": metrics.nll(log_p, targets).sum(-1)}
+
+    return sums
+
+
+def objective(loss: Loss) -> Sums:
+    """The loss itself, unweighted."""
+    return lambda logits, targets: {"train_loss": loss.of_samples(logits, targets).double().sum(-1)}
+
+
+def pull(loss: Loss, device: torch.device) -> Sums:
+    """The norm of the unweighted loss's gradient on the logits; the share of samples wrong and hardly pulled."""
+    classes = torch.arange(loss.num_classes, device=device)
+    zeros = torch.zeros(loss.num_classes, loss.num_outputs, device=device)
+    at_zero = metrics.logit_grad_norm(_logit_gradients(loss, zeros, classes))
+
+    def sums(logits: Tensor, targets: Tensor) -> Measures:
+        norms = metrics.logit_grad_norm(_logit_gradients(loss, logits, targets))
+        stuck = metrics.stuck_share(norms, at_zero[targets], loss.predictions(logits) != targets)
+        return {"logit_grad_norm": norms.double().sum(-1), "stuck_share": stuck.sum(-1)}
+
+    return sums
+
+
+class Totals:
+    """What `sums` add up over logits that come piece by piece; pieces of any size are measured as whole chunks."""
+
+    def __init__(self, *sums: Sums) -> None:
+        self._sums = sums
+        self._totals: Measures = {}
+        self._waiting: list[tuple[Tensor, Tensor]] = []
+        self._num_waiting = 0
+
+    def add(self, logits: Tensor, targets: Tensor) -> None:
+        """Take `logits [T, n, K]` and `targets [T, n]` in."""
+        self._waiting.append((logits, targets))
+        self._num_waiting += targets.shape[1]
+        if self._num_waiting >= CHUNK:
+            self._settle(self._num_waiting // CHUNK * CHUNK)
+
+    def means(self, num_samples: int) -> Measures:
+        """The means over all that was taken in."""
+        if self._num_waiting:
+            self._settle(self._num_waiting)
+        # What has a second axis is the calibration error's, by bin.
+        return {n: (v if v.dim() == 1 else v.abs().sum(-1)) / num_samples for n, v in self._totals.items()}
+
+    def _settle(self, num_samples: int) -> None:
+        """Measure the first so many of the samples that wait."""
+        logits, targets = (torch.cat(pieces, 1) for pieces in zip(*self._waiting, strict=True))
+        left = logits[:, num_samples:], targets[:, num_samples:]
+        self._num_waiting = left[1].shape[1]
+        self._waiting = [left] if self._num_waiting else []
+        for start in range(0, num_samples, CHUNK):
+            chunk = slice(start, min(start + CHUNK, num_samples))
+            for sums in self._sums:
+                for name, value in sums(logits[:, chunk], targets[:, chunk]).items():
+                    self._totals[name] = self._totals[name] + value if name in self._totals else value
+
+
+def _groups(stack: Stack) -> Iterator[slice]:
+    """The trials in groups of like size: on a CPU one left over would have other bits than in company."""
+    number = -(-stack.num_trials // GROUP) if stack.weights.device.type == "cpu" else 1
+    start = 0
+    for part in torch.arange(stack.num_trials).tensor_split(number):
+        yield slice(start, start + len(part))
+        start += len(part)
 
 
 def _logit_gradients(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
@@ -95,19 +131,3 @@ def _logit_gradients(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
         leaf = logits.detach().requires_grad_()
         (gradients,) = torch.autograd.grad(loss.of_samples(leaf, targets).sum(), leaf)
     return gradients
-
-
-def _norms_at_zero(loss: Loss, device: torch.device) -> Tensor:
-    """`[C]`: the gradient norm at zero logits, by target."""
-    classes = torch.arange(loss.num_classes, device=device)
-    zeros = torch.zeros(loss.num_classes, loss.num_outputs, device=device)
-    return metrics.logit_grad_norm(_logit_gradients(loss, zeros, classes))
-
-
-def _add(totals: Measures, sums: Measures) -> None:
-    for name, value in sums.items():
-        totals[name] = totals[name] + value if name in totals else value
-
-
-def _means(totals: Measures, num_samples: int) -> Measures:
-    return {name: value / num_samples for name, value in totals.items()}

@@ -13,13 +13,7 @@ from torch import Tensor
 
 from clsbench.losses.contract import Loss
 from clsbench.registry import catalogue
-from clsbench.training.evaluation import (
-    Measures,
-    diagnose,
-    evaluate,
-    initial_measures,
-    training_measures,
-)
+from clsbench.training.evaluation import Measures, Totals, evaluate, objective, progress, pull, quality
 from clsbench.training.metrics import METRICS
 from clsbench.training.optimizers import Settings, initial_state
 from clsbench.training.randomness import generator_for
@@ -90,15 +84,20 @@ def train(
     take = CompiledSteps(steps) if compiled else steps
     ledger = _Ledger(len(trials), epochs)
 
+    diagnosed = pull(loss, x.device)
+
     def measured(seen: Measures) -> Measures:
-        measures = {f"train_{name}": value for name, value in seen.items()}
-        for split, data in (("val", val_data), ("test", test_data)):
-            if data is not None:
-                measures |= {f"{split}_{name}": value for name, value in evaluate(stack, loss, *data).items()}
-        return measures | diagnose(stack, loss, *(val_data or train_data), steps.loss_weight)
+        """Every measure, `[T]` each, of which `seen` holds those of the training data, its loss unweighted."""
+        if val_data is None:
+            found = seen | evaluate(stack, x, y, diagnosed)
+        else:
+            found = seen | evaluate(stack, *val_data, quality(loss, "val"), diagnosed)
+        if test_data is not None:
+            found |= evaluate(stack, *test_data, quality(loss, "test"))
+        return found | {name: found[name] * steps.loss_weight for name in ("train_loss", "logit_grad_norm")}
 
     stack.train(False)
-    first = measured(initial_measures(stack, loss, x, y, steps.loss_weight))
+    first = measured(evaluate(stack, x, y, progress(loss), objective(loss)))
     steps.alive.mul_(_measurable(first))
     yield EpochResult(0, ledger.rows(0, first, steps), [], 0.0)
 
@@ -113,19 +112,21 @@ def train(
         rate = _column([t.lr * t.rate_factor(epoch - 1) for t in trials], x.device)
         steps.alive.mul_(rate.isfinite())
         rate.nan_to_num_(0.0, 0.0, 0.0)
-        seen, number = [], 0
+        seen, number, measuring = Totals(progress(loss)), 0, 0.0
         for batches in blocks(order, batch_size, unrolled):
             count, _, size = batches.shape
             masks = [stack.dropout_masks(seeds, (epoch, number + i), size) for i in range(count)]
             whole = count == unrolled and size == batch_size
+            targets = y[batches]
             with stack.own_chance(seeds, (epoch, number)):
-                logits = (take if whole else steps)(_gathered(x, batches), y[batches], masks, rate)
-            seen.append(logits.transpose(0, 1).flatten(1, 2))
-            number += count
+                logits = (take if whole else steps)(_gathered(x, batches), targets, masks, rate)
+            number, paused = number + count, time.perf_counter()
+            seen.add(*(piece.transpose(0, 1).flatten(1, 2) for piece in (logits, targets)))
+            measuring += time.perf_counter() - paused
         _synchronise(x.device)
-        seconds += time.perf_counter() - started
+        seconds += time.perf_counter() - started - measuring
         stack.train(False)
-        after = measured({"loss": steps.loss_sum / len(y), **training_measures(loss, torch.cat(seen, 1), y[order])})
+        after = measured({"train_loss": steps.loss_sum / len(y), **seen.means(len(y))})
         steps.alive.mul_(_measurable(after))
         rows = ledger.rows(epoch, after, steps)
         yield EpochResult(epoch, rows, _hashes(order), seconds - take.seconds, take.seconds)

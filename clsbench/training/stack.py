@@ -8,7 +8,7 @@ multiple of 64 numbers, so that a trial's memory is aligned alike wherever it st
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -79,9 +79,17 @@ class Stack:
         masks: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> Tensor:
         """`x [T, B, ...] -> logits [T, B, K]`, with other parameters than its own and with dropout masks."""
-        state = {**(parameters or self.parameters), **self.buffers, **masks}
+        return self._called({**(parameters or self.parameters), **self.buffers, **masks}, x)
+
+    def predictor(self, trials: slice) -> Callable[[Tensor], Tensor]:
+        """The function of some trials from samples that they share to their logits: `[B, ...] -> [T, B, K]`."""
+        state = {name: tensor[trials] for name, tensor in {**self.parameters, **self.buffers}.items()}
+        number = len(range(self.num_trials)[trials])
+        return lambda x: self._called(state, x.expand(number, *x.shape))
+
+    def _called(self, state: Named, x: Tensor) -> Tensor:
         if self.stacked:
-            logits: Tensor = functional_call(self.template, state, (x,))
+            logits: Tensor = functional_call(self.template, dict(state), (x,))
             return logits
         by_trial = {name: tensor.unbind(0) for name, tensor in state.items()}
         return torch.stack(

@@ -30,7 +30,7 @@ class Steps:
     """What steps move, and what they need to know.
 
     `alive [T, 1]` is 1 for the trials that still move, else 0; `taken [T, 1]` counts the steps of each;
-    `loss_weight [T]` multiplies the loss, of which `loss_sum [T]` adds up every sample's.
+    `loss_weight [T]` multiplies the loss; `loss_sum [T]` adds up every sample's, unweighted.
     """
 
     stack: Stack
@@ -65,7 +65,7 @@ class Steps:
             gradients = stack.joined(
                 torch.autograd.grad(losses.sum(), list(parameters.values()), allow_unused=True, materialize_grads=True)
             )
-        self.loss_sum.add_(by_sample.detach().double().sum(-1) * self.loss_weight)
+        self.loss_sum.add_(by_sample.detach().double().sum(-1))
         # The cheapest look at every gradient; one so large that the sum overflows counts as infinite.
         self.alive.mul_((losses.detach() + gradients.sum(-1)).isfinite().unsqueeze(1))
         gradients = gradients.nan_to_num_(0.0, 0.0, 0.0).mul_(self.alive)

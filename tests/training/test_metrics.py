@@ -17,7 +17,7 @@ import clsbench.losses  # noqa: F401 - registers them
 from clsbench.losses.contract import Loss, build_loss, log_probabilities, predictions
 from clsbench.models import layers
 from clsbench.registry import LinkName, catalogue
-from clsbench.training.evaluation import diagnose, evaluate, training_measures
+from clsbench.training.evaluation import CHUNK, Totals, evaluate, progress, pull, quality
 from clsbench.training.stack import Stack
 
 ONE = torch.ones(1)
@@ -38,7 +38,8 @@ def echo(num_outputs: int) -> Stack:
 
 
 def measured(loss: Loss, logits: Tensor, targets: Tensor) -> dict[str, float]:
-    return {name: value.item() for name, value in evaluate(echo(loss.num_outputs), loss, logits, targets).items()}
+    found = evaluate(echo(loss.num_outputs), logits, targets, quality(loss, "test"))
+    return {name.removeprefix("test_"): value.item() for name, value in found.items()}
 
 
 def some(num_outputs: int, num_classes: int, size: int = 2345) -> tuple[Tensor, Tensor]:
@@ -117,7 +118,7 @@ def test_identity_has_no_probabilities(name: str) -> None:
     loss = bound(name, 3)
     logits, targets = some(loss.num_outputs, 3, size=30)
     assert ["accuracy"] == list(measured(loss, logits, targets))
-    assert ["accuracy"] == list(training_measures(loss, logits[None], targets[None]))
+    assert ["train_accuracy"] == list(progress(loss)(logits[None], targets[None]))
 
 
 def test_regression_predicts_the_nearest_class_number() -> None:
@@ -148,9 +149,10 @@ def test_log_probabilities_are_probabilities(logits: list[float]) -> None:
 # Diagnostics.
 
 
-def diagnosed(name: str, logits: list[list[float]], targets: list[int], weight: float = 1.0) -> tuple[float, float]:
+def diagnosed(name: str, logits: list[list[float]], targets: list[int]) -> tuple[float, float]:
     loss = bound(name, len(logits[0]))
-    found = diagnose(echo(loss.num_outputs), loss, torch.tensor(logits), torch.tensor(targets), weight * ONE)
+    diagnosis = pull(loss, torch.device("cpu"))
+    found = evaluate(echo(loss.num_outputs), torch.tensor(logits), torch.tensor(targets), diagnosis)
     return found["logit_grad_norm"].item(), found["stuck_share"].item()
 
 
@@ -167,15 +169,12 @@ def test_confidently_wrong_is_stuck_under_squared_error_alone() -> None:
 
 
 def test_gradient_norm_is_the_mean_over_samples() -> None:
-    """Cross-entropy's is the mean of |p - y|, and the loss's weight multiplies it, not the share of the stuck."""
+    """Cross-entropy's is the mean of |p - y|."""
     logits, targets = some(3, 3)
     y = torch.nn.functional.one_hot(targets, 3)
     expected = (logits.double().softmax(-1) - y).norm(dim=-1).mean().item()
-    plain = diagnosed("cross_entropy", logits.tolist(), targets.tolist())
-    assert pytest.approx((expected, 0.0), rel=1e-5) == plain
-    assert pytest.approx(3 * plain[0]) == diagnosed("cross_entropy", logits.tolist(), targets.tolist(), weight=3.0)[0]
-    light, heavy = (diagnosed("mse_softmax", (4 * logits).tolist(), targets.tolist(), w)[1] for w in (1.0, 100.0))
-    assert 0 < light == heavy
+    assert pytest.approx((expected, 0.0), rel=1e-5) == diagnosed("cross_entropy", logits.tolist(), targets.tolist())
+    assert 0 < diagnosed("mse_softmax", (4 * logits).tolist(), targets.tolist())[1]
 
 
 def test_stuck_is_below_a_hundredth_of_the_pull_at_zero() -> None:
@@ -197,10 +196,17 @@ def test_stuck_is_below_a_hundredth_of_the_pull_at_zero() -> None:
     assert (0.0, 1.0) == (share(low - 1e-3), share(low + 1e-3))
 
 
-def test_training_measures_are_means_over_all_samples() -> None:
-    """Accuracy and NLL are means over the samples of every chunk."""
-    logits, targets = some(3, 3)
+@given(sizes=st.lists(st.integers(1, 2 * CHUNK), min_size=1, max_size=6))
+def test_training_measures_do_not_hang_on_the_pieces(sizes: list[int]) -> None:
+    """Accuracy and NLL are means over all samples, with the same bits whatever batches they came in."""
+    logits, targets = some(3, 3, size=sum(sizes))
+    loss = bound("cross_entropy", 3)
+    whole, pieces = Totals(progress(loss)), Totals(progress(loss))
+    whole.add(logits.expand(2, -1, -1), targets.expand(2, -1))
+    for part, labels in zip(logits.split(sizes), targets.split(sizes), strict=True):
+        pieces.add(part.expand(2, -1, -1), labels.expand(2, -1))
+    found = whole.means(len(targets))
     expected = nn.functional.cross_entropy(logits.double(), targets).item()
-    both = training_measures(bound("cross_entropy", 3), logits.expand(2, -1, -1), targets.expand(2, -1))
-    assert [pytest.approx(expected)] * 2 == both["nll"].tolist()
-    assert [pytest.approx(accuracy_score(targets, logits.argmax(-1)))] * 2 == both["accuracy"].tolist()
+    assert [pytest.approx(expected)] * 2 == found["train_nll"].tolist()
+    assert [pytest.approx(accuracy_score(targets, logits.argmax(-1)))] * 2 == found["train_accuracy"].tolist()
+    assert {n: v.tolist() for n, v in found.items()} == {n: v.tolist() for n, v in pieces.means(len(targets)).items()}
