@@ -249,6 +249,7 @@ def _summary(
         "status": "finished",
         "device": str(device),
         "engine": keeper.engine,
+        "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
         "arms": arms,
         "verdicts": judged["verdicts"],
         "expectations": expectations,

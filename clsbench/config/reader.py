@@ -22,6 +22,7 @@ from clsbench.config.schema import (
     entry_type,
 )
 from clsbench.config.tuning import match_mistakes, read_tune, seed_mistake, swept, tune_mistakes
+from clsbench.config.warm_start import warm_start_mistakes
 from clsbench.config.wording import UNKNOWN_KEY, Mistake, mistakes_of
 from clsbench.config.yaml_text import Document, Path, Position, parse, shown
 from clsbench.errors import ConfigError
@@ -106,6 +107,8 @@ def build(tree: Mapping[str, Any], catalogue: Registry) -> tuple[Experiment | No
         return None, mistakes + unread + [m for m in mistakes_of(error, Experiment) if m[0][0] not in parts]
     if (overlap := seed_mistake(experiment)) is not None:
         mistakes.append(overlap)
+    if experiment.train.warm_start is not None:
+        mistakes += warm_start_mistakes(experiment.dataset, found["loss"], catalogue)
     if not mistakes and (reason := plan_mistake(experiment)) is not None:
         mistakes.append(((), reason))
     if not mistakes and expected:

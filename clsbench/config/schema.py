@@ -134,6 +134,16 @@ class OptimizerConfig(Frozen):
     schedule: Schedule = Field(Schedule(), description="how the learning rate changes")
 
 
+class WarmStart(Frozen):
+    """Training before the training: by cross-entropy and plain SGD, the same for every arm of a comparison."""
+
+    labels: Literal["rotated", True] = Field(
+        "rotated", description="rotated: each label is the next class, a confidently wrong start; true: the right ones"
+    )
+    epochs: Count = 30
+    lr: Positive = Field(1.0, description="learning rate of the warm start")
+
+
 class TrainConfig(Frozen):
     epochs: Count = 20
     batch_size: Sweep[Count] = (32,)
@@ -142,6 +152,7 @@ class TrainConfig(Frozen):
     threads: AutoOrThreads = Field("auto", description="CPU threads of one operation")
     compile: Literal["auto", "on", "off"] = Field("auto", description="compiled steps; auto from 10,000 steps on")
     stack: AutoOrCount = Field("auto", description="trials trained as one program")
+    warm_start: WarmStart | None = Field(None, description="what every trial is trained on first")
 
     @property
     def seed_list(self) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -57,7 +57,9 @@ def _fields_at(model: type[BaseModel], where: Path) -> Iterable[str]:
     """The names that a section knows, `where` leading to it from `model`."""
     for part in where:
         annotation = model.model_fields[str(part)].annotation
-        assert isinstance(annotation, type)
-        assert issubclass(annotation, BaseModel)
-        model = annotation
+        (model,) = (
+            kind
+            for kind in (annotation, *get_args(annotation))  # a section that may be null is a union
+            if isinstance(kind, type) and issubclass(kind, BaseModel)
+        )
     return model.model_fields

@@ -11,6 +11,7 @@ from clsbench.data.splits import Splits
 from clsbench.execution.build import compiles, identity_of, loss_of, module_of, settings_of, threads_for
 from clsbench.execution.events import FIELDS, EpochDone, Event, Record, StackDone, StackStarted
 from clsbench.execution.matching import loss_weights
+from clsbench.execution.warm_start import warm_start
 from clsbench.registry import Registry
 from clsbench.training.loop import EpochResult, train
 from clsbench.training.stack import Stack
@@ -40,10 +41,11 @@ def _train_stack(
     steps_per_epoch = -(-len(splits.train) // arm.batch_size)
     compiled = compiles(asked.compile, stacked=stacked, num_steps=steps_per_epoch * asked.epochs)
     threads = threads_for(asked.threads, stacked=stacked, compiled=compiled)
+    warm_start(stack, members, asked, splits)
     torch.set_num_threads(threads)
     numbers = tuple(trial.number for trial in trials)
     yield StackStarted(numbers, threads, compiled, {n: stack.fingerprints(i) for i, n in enumerate(numbers)})
-    weights = loss_weights(members, plan.experiment.loss[0], splits, catalogue, device)
+    weights = loss_weights(stack, loss, members, plan.experiment.loss[0], splits, catalogue)
     results = train(
         stack,
         [settings_of(trial, plan, weight) for trial, weight in zip(members, weights, strict=True)],

@@ -7,19 +7,20 @@ from dataclasses import replace
 
 import torch
 
-from clsbench.config.plan import Arm, Trial
+from clsbench.config.plan import Trial
 from clsbench.config.schema import LossEntry
 from clsbench.data.splits import Splits
 from clsbench.execution.build import loss_of, module_of
+from clsbench.losses.contract import Loss
 from clsbench.registry import Registry
 from clsbench.training.evaluation import evaluate, pull
 from clsbench.training.stack import Stack
 
 
 def loss_weights(
-    trials: Sequence[Trial], first: LossEntry, splits: Splits, catalogue: Registry, device: torch.device
+    stack: Stack, loss: Loss, trials: Sequence[Trial], first: LossEntry, splits: Splits, catalogue: Registry
 ) -> list[float]:
-    """What each trial of a stack multiplies its loss by.
+    """What each trial of a stack, about to be trained by `loss`, multiplies it by.
 
     A matched trial's weight is r / g: g the mean norm of its own loss's gradient on the logits at epoch 0, and
     r that of the `first` loss, times its weight, on the first loss's model of the same comparison and seed.
@@ -27,28 +28,26 @@ def loss_weights(
     """
     if all(trial.arm.loss.weight != "match" for trial in trials):
         return [float(trial.arm.loss.weight) for trial in trials]
-    arms = [trial.arm for trial in trials]
-    own = _first_pulls(arms, trials, splits, catalogue, device)
-    wanted = _first_pulls([replace(arm, loss=first) for arm in arms], trials, splits, catalogue, device)
+    reference = loss_of(replace(trials[0].arm, loss=first), splits.num_classes)
+    # With as many outputs the first loss's model starts from these very weights.
+    same = reference.num_outputs == loss.num_outputs
+    other = stack if same else _fresh(stack, reference.num_outputs, trials, splits, catalogue)
+    own, wanted = _pulls(stack, loss, splits), _pulls(other, reference, splits)
     matched = (wanted * float(first.weight) / own).tolist()
     return [
-        weight if arm.loss.weight == "match" else float(arm.loss.weight)
-        for arm, weight in zip(arms, matched, strict=True)
+        weight if trial.arm.loss.weight == "match" else float(trial.arm.loss.weight)
+        for trial, weight in zip(trials, matched, strict=True)
     ]
 
 
-def _first_pulls(
-    arms: Sequence[Arm], trials: Sequence[Trial], splits: Splits, catalogue: Registry, device: torch.device
-) -> torch.Tensor:
-    """`[T]`: the mean gradient norm on the logits before training, unweighted, by the loss that the arms share.
+def _fresh(stack: Stack, num_outputs: int, trials: Sequence[Trial], splits: Splits, catalogue: Registry) -> Stack:
+    """The trials' models with another number of outputs; whole, so that a weight is the same in any company."""
+    modules = [module_of(trial.arm, trial.seed, splits.shape, num_outputs, catalogue) for trial in trials]
+    return Stack(modules, stacked=stack.stacked, device=stack.weights.device)
 
-    Whole stacks are measured as in training, so that a trial's weight, too, is the same in any company.
-    """
-    loss = loss_of(arms[0], splits.num_classes)
-    modules = [
-        module_of(arm, trial.seed, splits.shape, loss.num_outputs, catalogue).eval()
-        for arm, trial in zip(arms, trials, strict=True)
-    ]
-    stack = Stack(modules, stacked=catalogue.get("model", arms[0].model.name).facts["stacked"], device=device)
+
+def _pulls(stack: Stack, loss: Loss, splits: Splits) -> torch.Tensor:
+    """`[T]`: the mean gradient norm of an unweighted loss on the logits."""
+    stack.train(False)
     data = splits.train if splits.val is None else splits.val
-    return evaluate(stack, data.x, data.y, pull(loss, device))["logit_grad_norm"]
+    return evaluate(stack, data.x, data.y, pull(loss, stack.weights.device))["logit_grad_norm"]

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clsbench.registry import KINDS, Component, Kind, Option, Registry
-from clsbench.report.text import PROTOCOLS, count, printable
+from clsbench.report.text import PROTOCOLS, count, printable, warm_start_of
 
 if TYPE_CHECKING:
     from clsbench.analysis.explanation import Explanation
@@ -89,6 +89,8 @@ def show_plan(console: Console, plan: Plan, num_stacks: int) -> None:
             f"{count(settings, 'setting')} x {count(tune.seeds, 'seed')}, judged by {tune.metric}; "
             f"{tune.protocol}: {PROTOCOLS[tune.protocol]}",
         )
+    if train.warm_start is not None:
+        _print(console, f"every trial starts from {warm_start_of(train.warm_start.model_dump())}")
     for together in plan.comparisons:
         first = together[0]
         init = f"{first.model.init.weights} x {first.scale:g}"

@@ -35,6 +35,7 @@ from clsbench.report.text import (
     number,
     printable,
     setting_of,
+    warm_start_of,
 )
 from clsbench.report.tuning import tuned
 from clsbench.report.verdicts import conclusions, verdict_table
@@ -109,6 +110,8 @@ def _heading(page: Page, summary: Mapping[str, Any], place: str) -> Iterator[Tex
         f"{count(comparison.num_seeds, 'seed')}, {count(comparison.last_epoch, 'epoch')}, "
         f"on {look.words(summary['device'])}"
     )
+    if summary.get("warm_start"):
+        yield _paragraph(f"every trial starts from {warm_start_of(summary['warm_start'])}")
     yield Text()
 
 

@@ -87,6 +87,12 @@ def setting_of(arm: Mapping[str, Any]) -> str:
     return ", ".join([*loss, *filter(None, [arm.get("setting")])])
 
 
+def warm_start_of(asked: Mapping[str, Any]) -> str:
+    """`30 epochs of cross-entropy on rotated labels, lr=1.0`."""
+    labels = "rotated" if asked["labels"] == "rotated" else "the right"
+    return f"{count(asked['epochs'], 'epoch')} of cross-entropy on {labels} labels, lr={asked['lr']}"
+
+
 def count(amount: int, noun: str) -> str:
     return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-Purpose = Literal["weights", "batches", "dropout"]
+Purpose = Literal["weights", "batches", "dropout", "warm start"]
 
 
 def generator_for(purpose: Purpose, *keys: int) -> torch.Generator:

@@ -64,6 +64,7 @@ DEFAULTS = {
         "threads": "auto",
         "compile": "auto",
         "stack": "auto",
+        "warm_start": None,
     },
     "tune": None,
     "expect": [],

@@ -1,0 +1,52 @@
+"""`train.warm_start`: trials that are trained by cross-entropy first, on rotated labels or on the right ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from clsbench.config.plan import Trial
+from clsbench.config.schema import TrainConfig
+from clsbench.data.splits import Splits
+from clsbench.execution.build import compiles, threads_for
+from clsbench.losses.contract import build_loss
+from clsbench.training.loop import TrialSettings, train
+from clsbench.training.randomness import generator_for
+from clsbench.training.stack import Stack
+
+
+def warm_start(stack: Stack, trials: Sequence[Trial], asked: TrainConfig, splits: Splits) -> None:
+    """Train a stack's fresh weights, in place, as `asked.warm_start` says; where it says nothing, leave them.
+
+    Class c becomes c + 1, and the last one the first, where labels are rotated. Plain SGD, the arm's batch size,
+    an order of batches and dropout masks of its own: the weights hang on the model, its initialisation, the
+    data, the batch size and the seed, never on the arm's loss or optimizer. A trial that diverges here has no
+    weights to start from: they become NaN, and it is `diverged` at epoch 0.
+    """
+    warm = asked.warm_start
+    if warm is None:
+        return
+    x, y = splits.train.x, splits.train.y
+    batch_size = trials[0].arm.batch_size
+    compiled = compiles(asked.compile, stacked=stack.stacked, num_steps=-(-len(y) // batch_size) * warm.epochs)
+    torch.set_num_threads(threads_for(asked.threads, stacked=stack.stacked, compiled=compiled))
+    results = train(
+        stack,
+        [TrialSettings(seed=_own_seed(trial.seed), lr=float(warm.lr)) for trial in trials],
+        build_loss("cross_entropy", splits.num_classes, {}),
+        train_data=(x, y if warm.labels is True else (y + 1) % splits.num_classes),
+        val_data=None,
+        test_data=None,
+        batch_size=batch_size,
+        epochs=warm.epochs,
+        compiled=compiled,
+    )
+    for result in results:
+        lost = [t for t, row in enumerate(result.rows) if row is not None and row["status"] == "diverged"]
+        stack.weights[lost] = torch.nan
+
+
+def _own_seed(seed: int) -> int:
+    """What batches and dropout are drawn by: not the seed itself, whose draws are the training's."""
+    return generator_for("warm start", seed).initial_seed()
