@@ -1,0 +1,36 @@
+"""Processes forked from this warm one, and what becomes of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+
+def forked(work: Callable[[], object]) -> int:
+    """The pid of a process that does this work and leaves: 0 where it returns, its code where it exits, else 99."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    return pid or _worked(work)
+
+
+def _worked(work: Callable[[], object]) -> NoReturn:
+    code = 99
+    try:
+        work()
+        code = 0
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)  # the buffers and handlers of the parent's are not this process's to close
+
+
+def exit_code(pid: int) -> int:
+    """Wait for a process; its exit code, or minus the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
