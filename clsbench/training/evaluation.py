@@ -15,8 +15,8 @@ from clsbench.losses.contract import Loss
 from clsbench.training import metrics
 from clsbench.training.stack import Stack
 
-CHUNK = 500  # samples
-GROUP = 32  # trials measured together on a CPU: the activations of more leave its caches
+CHUNK = 250  # samples
+GROUP = 64  # trials measured together on a CPU: the activations of more leave its caches
 Measures = dict[str, Tensor]
 # Of logits `[T, n, K]` and targets `[T, n]`: sums over the n samples, `[T]` each.
 Sums = Callable[[Tensor, Tensor], Measures]
