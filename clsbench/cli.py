@@ -313,7 +313,7 @@ def _show(results: list[Result], as_json: bool) -> None:
 
 
 def _kept(directory: Path) -> list[Path]:
-    figures = ("curves.png", "curves.svg", "tuning.png", "tuning.svg")
+    figures = ("curves.png", "curves.svg", "tuning.png", "tuning.svg", "reliability.png", "reliability.svg")
     names = ("summary.json", "metrics.jsonl", "tuning.jsonl", *figures, "config.yaml")
     return [directory / name for name in names if (directory / name).exists()]
 

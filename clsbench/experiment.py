@@ -14,6 +14,7 @@ import clsbench.data
 import clsbench.losses
 import clsbench.models
 import clsbench.training  # noqa: F401 - the rooms register what they offer
+from clsbench.analysis.cross import cross_summary
 from clsbench.analysis.expectations import evaluate
 from clsbench.analysis.summary import Pairing, arm_summary
 from clsbench.analysis.tuning import tuning_summary
@@ -104,7 +105,7 @@ def run(
             plan = with_chosen(plan, {arm["name"]: arm["chosen"] for arm in tuned["arms"]})
         keeper = train(plan, METRICS_FILE)
         directory.write_json("environment.json", _environment(plan, data, device, keeper))
-        summary = _summary(plan, keeper, tuned, directory, device)
+        summary = _summary(plan, keeper, tuned, directory, device, data)
         directory.write_json("summary.json", summary)
         result = load(directory.path)
         draw(result, directory.path)
@@ -133,12 +134,14 @@ def _train(
 
 
 def draw(result: Result, directory: Path) -> list[Path]:
-    """Write `curves.png` and `curves.svg` of a run into a directory, and of a tuned one `tuning.png` and `.svg`."""
-    from clsbench.report import figures, tuning_figure
+    """Write the figures of a run into a directory, each as PNG and SVG: its curves, what tuning found, reliability."""
+    from clsbench.report import figures, reliability_figure, tuning_figure
 
     paths = figures.save(figures.draw(result.records, result.summary), directory)
     if result.summary.get("tuning"):
         paths += figures.save(tuning_figure.draw(result.summary), directory, "tuning")
+    if reliability_figure.is_drawn(result.summary):
+        paths += figures.save(reliability_figure.draw(result.summary), directory, "reliability")
     return paths
 
 
@@ -236,11 +239,27 @@ class _Keeper:
 
 
 def _summary(
-    plan: Plan, keeper: _Keeper, tuned: dict[str, Any] | None, directory: RunDirectory, device: object
+    plan: Plan,
+    keeper: _Keeper,
+    tuned: dict[str, Any] | None,
+    directory: RunDirectory,
+    device: Any,
+    data: Mapping[str, Splits],
 ) -> dict[str, Any]:
+    import torch
+
+    from clsbench.execution.cross import cross_evaluations
+
+    def state_of(trial: int) -> dict[str, Tensor]:
+        state: dict[str, Tensor] = torch.load(directory.weights_path(trial), weights_only=True)
+        return state
+
     records = directory.records()
+    ended = {record["trial"] for record in records if record["status"] == "finished"}
+    trials = [trial for trial in plan.trials if trial.number in ended]
+    crossed = cross_evaluations(plan, state_of, trials, data, catalogue, device)
     seeds = plan.experiment.train.seed_list
-    arms = [arm_summary(arm, seeds, records) for arm in plan.arms]
+    arms = [arm_summary(arm, seeds, records) | cross_summary(arm, plan, crossed) for arm in plan.arms]
     judged: dict[str, Any] = {"arms": arms, "pairing": keeper.pairing.verified(plan)}
     judged["verdicts"] = verdicts(judged)
     expectations = [evaluate(parse(text), records, judged) for text in plan.experiment.expect]

@@ -35,18 +35,19 @@ def arm_summary(arm: Arm, seeds: Sequence[int], records: Iterable[Record]) -> di
         "lr": arm.lr,
         "seeds": list(seeds),
         "diverged": sum(row.get("status") == "diverged" for row in rows),
-        "metrics": {metric: _over_seeds([row.get(metric) for row in rows]) for metric in METRICS},
+        "metrics": {metric: over_seeds([row.get(metric) for row in rows]) for metric in METRICS},
         "seconds": round(statistics.fmean(row.get("seconds", 0.0) for row in rows), 6),
     }
 
 
-def _over_seeds(values: list[float | None]) -> dict[str, Any]:
+def over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
+    """`{mean, std, n, values}` of a number by seed, None for a seed that has none; std with n - 1."""
     known = [value for value in values if value is not None]
     return {
         "mean": statistics.mean(known) if known else None,  # exact, so that whoever takes it gets the same bits
         "std": statistics.stdev(known) if len(known) > 1 else None,
         "n": len(known),
-        "values": values,
+        "values": list(values),
     }
 
 

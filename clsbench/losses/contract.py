@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from clsbench.losses.targets import at_target, one_hot
 from clsbench.registry import LinkName, catalogue
 
 
@@ -36,6 +37,21 @@ def predictions(link: LinkName, logits: Tensor, num_classes: int) -> Tensor:
     if link == "sigmoid":
         return (output > 0).long()
     return output.nan_to_num().round().clamp(0, num_classes - 1).long()
+
+
+def margins(link: LinkName, logits: Tensor, targets: Tensor) -> Tensor | None:
+    """`[..., B, K], [..., B] -> [..., B]`: the target's logit minus the largest other one.
+
+    One output under a sigmoid is class 1's logit against a zero for class 0; one raw output gives no class a
+    logit, and so has no margin.
+    """
+    if logits.shape[-1] > 1:
+        others = logits.masked_fill(one_hot(targets, logits).bool(), -torch.inf).amax(-1)
+        return at_target(logits, targets) - others
+    if link != "sigmoid":
+        return None
+    output = logits.squeeze(-1)
+    return torch.where(targets == 1, output, -output)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from clsbench.analysis.curves import (
     seconds_per_trial,
     spans_decades,
 )
+from clsbench.report.cross import TITLE as CROSS_TITLE
+from clsbench.report.cross import cross_columns
 from clsbench.report.expectations import told
 from clsbench.report.page import LETTERS, Look, Page
 from clsbench.report.plots import Line, draw_lines
@@ -80,6 +82,8 @@ def _page(page: Page, summary: Mapping[str, Any], place: str) -> Iterator[Render
         for metric in PLOTTED:
             yield from _plot(page, metric)
     yield from _measured(page, _test_metrics(page.comparison.arms), "Test, at the last epoch")
+    if crossed := list(cross_columns(page)):
+        yield from _columns(page, CROSS_TITLE, crossed)
     validated = any(final_mean(arm, "val_accuracy") is not None for arm in page.comparison.arms)
     if validated:
         yield from _measured(page, VALIDATION_METRICS, "Validation, at the last epoch")

@@ -44,9 +44,14 @@ def ece(predictions: Tensor, log_p: Tensor, targets: Tensor) -> Tensor:
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3.
     """
     confidence = log_p.amax(-1).exp()
-    bins = (confidence * ECE_BINS).ceil().sub(1).clamp(0, ECE_BINS - 1).nan_to_num().long()
+    bins = confidence_bins(confidence)
     gap = confidence.double() - (predictions == targets).double()
     return gap.new_zeros(*gap.shape[:-1], ECE_BINS).scatter_add_(-1, bins, gap)
+
+
+def confidence_bins(confidence: Tensor) -> Tensor:
+    """The bin of each confidence, from 0; a bin includes its upper end, and what is no number falls into the first."""
+    return (confidence * ECE_BINS).ceil().sub(1).clamp(0, ECE_BINS - 1).nan_to_num().long()
 
 
 @metric("logit_grad_norm")

@@ -146,10 +146,11 @@ def test_report_draws(two_runs: list[Path], invoke: Invoke, fails: Fails, tmp_pa
     """`--png DIR` writes both formats there, for several runs in a folder each; where it cannot, it says so."""
     (tmp_path / "one").mkdir()
     assert 0 == invoke("report", "--png", tmp_path / "one", two_runs[0]).exit_code
-    assert ["curves.png", "curves.svg"] == sorted(path.name for path in (tmp_path / "one").iterdir())
+    drawn = ["curves.png", "curves.svg", "reliability.png", "reliability.svg"]
+    assert drawn == sorted(path.name for path in (tmp_path / "one").iterdir())
     assert 0 == invoke("report", "--png", tmp_path / "new" / "two", *two_runs).exit_code
     assert {tmp_path / "new" / "two" / "moons" / run.name / "curves.png" for run in two_runs} == set(
-        (tmp_path / "new").rglob("*.png")
+        (tmp_path / "new").rglob("curves.png")
     )
     (tmp_path / "file").touch()
     assert "file cannot be made: File exists" in fails(6, "report", "--png", tmp_path / "file", two_runs[0])

@@ -60,7 +60,7 @@ def test_directory_holds_what_the_contract_says(result: Result) -> None:
     """Config, environment, records, summary, curves, log and every trial's weights; nothing half written."""
     assert {
         *("config.yaml", "environment.json", "metrics.jsonl", "summary.json", "curves.png", "curves.svg", "run.log"),
-        "checkpoints",
+        *("checkpoints", "reliability.png", "reliability.svg"),
     } == set(os.listdir(result.directory))
     assert [f"trial-0000{n}.pt" for n in range(4)] == sorted(os.listdir(result.directory / "checkpoints"))
     assert [result.directory] == list(result.directory.parent.iterdir())
@@ -134,7 +134,7 @@ def test_environment_says_where_it_ran_and_nothing_of_the_user(result: Result) -
         "test": 12,
     } == (environment["datasets"][LABEL])
     kept = [file for file in result.directory.rglob("*") if file.is_file()]
-    assert 11 == len(kept)
+    assert 13 == len(kept)
     assert [] == [file for file in kept if b"hunter2-8e1f" in file.read_bytes() or b"MY_SECRET" in file.read_bytes()]
 
 

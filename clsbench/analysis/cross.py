@@ -1,0 +1,55 @@
+"""Cross-evaluation over seeds: what each arm is worth by every measure, and how far its confidence can be relied on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from clsbench.analysis.summary import over_seeds
+from clsbench.config.plan import Arm, Plan
+
+if TYPE_CHECKING:
+    from clsbench.execution.cross import CrossEvaluation
+
+
+def cross_summary(arm: Arm, plan: Plan, found: Mapping[int, CrossEvaluation]) -> dict[str, Any]:
+    """`cross` and `reliability` of one arm of `summary.json`.
+
+    `cross` is `{accuracy, nll, likelihood, brier, ece, margin, losses: {label: ...}}`, each as the arm's `metrics`
+    are; `likelihood` is exp(-nll), the geometric mean of what the samples' targets were given. `reliability` pools
+    the samples of all seeds: by bin of confidence, `count`, and the means `confidence` and `accuracy`, null where the
+    bin is empty; it is null itself where the loss gives no probabilities.
+
+    Args:
+        found: by trial; a trial that is not in it, for it did not finish, has no values.
+    """
+    from clsbench.execution.cross import RULER  # with torch, which whoever reads a config does without
+
+    trials = [found.get(trial.number) for trial in plan.trials if trial.arm.name == arm.name]
+    measures: list[Mapping[str, float | None]] = [trial.measures if trial else {} for trial in trials]
+    losses: list[Mapping[str, float | None]] = [trial.losses if trial else {} for trial in trials]
+    cross: dict[str, Any] = {}
+    for name in RULER:
+        values = [measured.get(name) for measured in measures]
+        cross[name] = over_seeds(values)
+        if name == "nll":
+            cross["likelihood"] = over_seeds([None if nll is None else math.exp(-nll) for nll in values])
+    labels = [entry.title for entry in plan.experiment.loss]
+    cross["losses"] = {label: over_seeds([by_loss.get(label) for by_loss in losses]) for label in labels}
+    return {"cross": cross, "reliability": _pooled([trial.bins for trial in trials if trial and trial.bins])}
+
+
+def _pooled(bins: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, list[float | None]] | None:
+    if not bins:
+        return None
+    from clsbench.execution.cross import BINS
+
+    count, confidence, correct = (
+        [sum(column) for column in zip(*(b[name] for b in bins), strict=True)] for name in BINS
+    )
+    return {
+        "count": [round(n) for n in count],
+        "confidence": [c / n if n else None for c, n in zip(confidence, count, strict=True)],
+        "accuracy": [c / n if n else None for c, n in zip(correct, count, strict=True)],
+    }

@@ -1,0 +1,145 @@
+"""Cross-evaluation: the networks that one loss trained, measured by every loss of the experiment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clsbench.config.plan import Plan, Trial
+from clsbench.data.splits import Splits
+from clsbench.execution.build import compiles, loss_of, module_of, threads_for
+from clsbench.losses.contract import Loss, build_loss, margins
+from clsbench.registry import Registry
+from clsbench.training.evaluation import Measures, Sums, evaluate, quality
+from clsbench.training.metrics import ECE_BINS, confidence_bins
+from clsbench.training.stack import Stack
+
+State = Mapping[str, Tensor]
+RULER = ("accuracy", "nll", "brier", "ece", "margin")
+BINS = ("count", "confidence", "correct")
+
+
+@dataclass(frozen=True)
+class CrossEvaluation:
+    """What a trained network is worth on test data, in everybody's eyes; None for what it cannot have.
+
+    `measures` holds the means over samples of `RULER`, `losses` those of every loss of the experiment by its
+    label, unweighted. `bins` holds, for each of the bins of the calibration error, how many samples fall into
+    it, the sum of their confidence, and how many of them are right.
+    """
+
+    measures: Mapping[str, float | None]
+    losses: Mapping[str, float | None]
+    bins: Mapping[str, list[float]] | None
+
+
+def cross_evaluations(
+    plan: Plan,
+    state_of: Callable[[int], State],
+    trials: Sequence[Trial],
+    data: Mapping[str, Splits],
+    catalogue: Registry,
+    device: torch.device,
+) -> dict[int, CrossEvaluation]:
+    """Measure trained networks on test data, by trial number, in the stacks that they were trained in.
+
+    Args:
+        state_of: the state dict that a trial ended with.
+        trials: those of the plan to measure.
+    """
+    wanted = {trial.number for trial in trials}
+    found: dict[int, CrossEvaluation] = {}
+    threads = torch.get_num_threads()
+    try:
+        for stack in plan.stacks(catalogue):
+            members = [trial for trial in stack if trial.number in wanted]
+            if members:
+                found |= _measured(members, plan, state_of, data[members[0].dataset.key], catalogue, device)
+    finally:
+        torch.set_num_threads(threads)
+    return found
+
+
+def _measured(
+    trials: Sequence[Trial],
+    plan: Plan,
+    state_of: Callable[[int], State],
+    splits: Splits,
+    catalogue: Registry,
+    device: torch.device,
+) -> dict[int, CrossEvaluation]:
+    arm, asked = trials[0].arm, plan.experiment.train
+    own = loss_of(arm, splits.num_classes)
+    stacked = catalogue.get("model", arm.model.name).facts["stacked"]
+    num_steps = -(-len(splits.train) // arm.batch_size) * asked.epochs
+    compiled = compiles(asked.compile, stacked=stacked, num_steps=num_steps)
+    torch.set_num_threads(threads_for(asked.threads, stacked=stacked, compiled=compiled))
+    modules = []
+    for trial in trials:
+        module = module_of(trial.arm, trial.seed, splits.shape, own.num_outputs, catalogue)
+        module.load_state_dict(state_of(trial.number))
+        modules.append(module)
+    # As in training, a lone trial has its own copy for company: its last bits are those of its records.
+    doubled = stacked and len(trials) == 1 and device.type == "cpu"
+    stack = Stack(modules * 2 if doubled else modules, stacked=stacked, device=device)
+    stack.train(False)
+    losses = {entry.title: build_loss(entry.name, splits.num_classes, entry.options) for entry in plan.experiment.loss}
+    test = splits.test
+    means = evaluate(stack, test.x, test.y, quality(own, ""), _margin(own), _reliability(own), _judged(own, losses))
+    values = {name: tensor.tolist() for name, tensor in means.items()}
+    return {trial.number: _of_trial(values, place, losses, len(test)) for place, trial in enumerate(trials)}
+
+
+def _margin(own: Loss) -> Sums:
+    def sums(logits: Tensor, targets: Tensor) -> Measures:
+        found = margins(own.link, logits, targets)
+        return {} if found is None else {"_margin": found.double().sum(-1)}
+
+    return sums
+
+
+def _judged(own: Loss, losses: Mapping[str, Loss]) -> Sums:
+    """Every loss that takes as many outputs as the network has."""
+    fitting = {label: loss for label, loss in losses.items() if loss.num_outputs == own.num_outputs}
+
+    def sums(logits: Tensor, targets: Tensor) -> Measures:
+        return {f"loss {label}": loss.of_samples(logits, targets).double().sum(-1) for label, loss in fitting.items()}
+
+    return sums
+
+
+def _reliability(own: Loss) -> Sums:
+    def sums(logits: Tensor, targets: Tensor) -> Measures:
+        log_p = own.log_probabilities(logits)
+        if log_p is None:
+            return {}
+        confidence = log_p.amax(-1).exp()
+        bins, right = confidence_bins(confidence), (own.predictions(logits) == targets).double()
+        found: Measures = {}
+        for name, values in zip(BINS, (torch.ones_like(right), confidence.double(), right), strict=True):
+            by_bin = values.new_zeros(*values.shape[:-1], ECE_BINS).scatter_add_(-1, bins, values)
+            found |= {f"bin {place} {name}": column for place, column in enumerate(by_bin.unbind(-1))}
+        return found
+
+    return sums
+
+
+def _of_trial(
+    values: Mapping[str, Sequence[float]], place: int, losses: Mapping[str, Loss], num_samples: int
+) -> CrossEvaluation:
+    def number(name: str) -> float | None:
+        value = values[name][place] if name in values else None
+        return value if value is not None and math.isfinite(value) else None
+
+    bins = None
+    if "bin 0 count" in values:
+        bins = {n: [values[f"bin {i} {n}"][place] * num_samples for i in range(ECE_BINS)] for n in BINS}
+    return CrossEvaluation(
+        measures={name: number(f"_{name}") for name in RULER},
+        losses={label: number(f"loss {label}") for label in losses},
+        bins=bins,
+    )
