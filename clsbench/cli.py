@@ -130,7 +130,7 @@ def check(config: Config, overrides: Overrides = None, plugin: Plugins = None) -
 
     plan = make_plan(experiment.read(config, overrides or ()))
     with whole_page() as console:
-        show_plan(console, plan, len(plan.stacks(catalogue)))
+        show_plan(console, plan, catalogue)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,10 +91,12 @@ def run(
     """
     *tuning, plan = plans(read(config, overrides))
 
-    from clsbench.execution.build import device_for, load_data
+    from clsbench.execution.build import device_for, load_data, problem_of
 
     device = device_for(plan.experiment.train.device)
     data = load_data([trial for each in (*tuning, plan) for trial in each.trials], catalogue, device)
+    problems = {key: problem_of(splits) for key, splits in data.items()}
+    *tuning, plan = (replace(each, problems=problems) for each in (*tuning, plan))
     directory = RunDirectory.create(Path(output), plan.experiment)
     with _logged(directory):
         train = partial(_train, data=data, directory=directory, device=device, watch=watch)

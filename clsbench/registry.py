@@ -50,6 +50,15 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Size:
+    """How large a network is: its trained parameters, and the numbers that one sample brings in and makes inside."""
+
+    parameters: int
+    inputs: int
+    activations: int
+
+
+@dataclass(frozen=True)
 class Option:
     """A keyword-only parameter of a factory: its type annotation and its default."""
 
@@ -164,15 +173,23 @@ def dataset(
 
 
 def model(
-    name: str, *, dimensions: int | None = None, stacked: bool = False, aliases: tuple[str, ...] = ()
+    name: str,
+    *,
+    dimensions: int | None = None,
+    stacked: bool = False,
+    size: Callable[..., Size] | None = None,
+    aliases: tuple[str, ...] = (),
 ) -> Callable[[Factory], Factory]:
     """Register a model: a function `(shape, num_outputs, *, options) -> nn.Module`.
 
     `dimensions` is the number of axes one sample must have (3 for images), None for any.
     `stacked` says that every layer of the module takes parameters with a leading trial axis, so that
     many trials run as one batched program; other modules are run trial by trial.
+    `size(shape, num_outputs, **options)` tells how large a module is without making it; it bounds a stack.
     """
-    return _registers("model", name, aliases, dimensions=dimensions, stacked=stacked)
+    if stacked and size is None:
+        raise ValueError(f"model {name!r} is stacked: give its size, so that a stack fits into memory")
+    return _registers("model", name, aliases, dimensions=dimensions, stacked=stacked, size=size)
 
 
 def loss(

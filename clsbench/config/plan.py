@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from clsbench.config.memory import posed, state_bytes, trials_that_fit
 from clsbench.config.schema import DatasetEntry, Experiment, LossEntry, ModelEntry, OptimizerConfig
 from clsbench.config.tuning import swept
 from clsbench.errors import ConfigError
-from clsbench.registry import Registry
+from clsbench.registry import Problem, Registry
 
 MAX_TRIALS = 100_000
-MAX_STACK = 256
 
 SCHEDULE_KEYS = ("warmup", "step", "gamma")
 OPTIMIZER_KEYS = ("lr", "momentum", "weight_decay", "eps", "clip_norm")
@@ -66,12 +66,16 @@ class Trial:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that an experiment asks for, in order. `sees_test` is false of tuning, which test data must not touch."""
+    """All that an experiment asks for, in order. `sees_test` is false of tuning, which test data must not touch.
+
+    `problems` holds what opening the datasets showed, by their keys.
+    """
 
     experiment: Experiment
     arms: tuple[Arm, ...]
     trials: tuple[Trial, ...]
     sees_test: bool = True
+    problems: Mapping[str, Problem] = field(default_factory=dict)
 
     @property
     def num_trial_epochs(self) -> int:
@@ -83,21 +87,33 @@ class Plan:
         return [list(group) for _, group in itertools.groupby(self.arms, key=lambda arm: arm.comparison)]
 
     def stacks(self, catalogue: Registry) -> list[list[Trial]]:
-        """The trials that can be one tensor program, in pieces of at most `train.stack`.
+        """The trials that can be one tensor program, in pieces of at most `train.stack`, or of what fits into memory.
 
         Models whose layers take no trial axis run one trial at a time.
         """
         together: dict[str, list[Trial]] = {}
         for trial in self.trials:
             together.setdefault(self._stack_key(trial), []).append(trial)
-        asked = self.experiment.train.stack
-        limit = MAX_STACK if asked == "auto" else int(asked)
         pieces = []
         for trials in together.values():
-            stacked = catalogue.get("model", trials[0].arm.model.name).facts["stacked"]
-            size = limit if stacked else 1
+            size = self._largest_stack(trials[0], catalogue)
             pieces += [trials[start : start + size] for start in range(0, len(trials), size)]
         return pieces
+
+    def state_bytes(self, arm: Arm, catalogue: Registry) -> int | None:
+        """What a trial of the arm keeps of its weights; None where only opening the data or the model can tell."""
+        problem = posed(arm.dataset, catalogue)
+        return state_bytes(arm.model, arm.loss, self.experiment.optimizer.name, problem, catalogue)
+
+    def _largest_stack(self, trial: Trial, catalogue: Registry) -> int:
+        arm, asked = trial.arm, self.experiment.train.stack
+        if not catalogue.get("model", arm.model.name).facts["stacked"]:
+            return 1
+        if asked != "auto":
+            return int(asked)
+        problem = self.problems.get(trial.dataset.key) or posed(arm.dataset, catalogue)
+        optimizer = self.experiment.optimizer.name
+        return trials_that_fit(arm.model, arm.loss, optimizer, arm.batch_size, problem, catalogue)
 
     def _stack_key(self, trial: Trial) -> str:
         arm = trial.arm

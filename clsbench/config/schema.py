@@ -151,7 +151,9 @@ class TrainConfig(Frozen):
     device: Device = Field("auto", description="auto, cpu, cuda, cuda:N")
     threads: AutoOrThreads = Field("auto", description="CPU threads of one operation")
     compile: Literal["auto", "on", "off"] = Field("auto", description="compiled steps; auto from 10,000 steps on")
-    stack: AutoOrCount = Field("auto", description="trials trained as one program")
+    stack: AutoOrCount = Field(
+        "auto", description="trials trained as one program; auto as many as 2 GiB hold, 256 at most"
+    )
     warm_start: WarmStart | None = Field(None, description="what every trial is trained on first")
 
     @property

@@ -58,11 +58,16 @@ def load_data(trials: Iterable[Trial], catalogue: Registry, device: torch.device
         key = entry.key
         if key not in loaded:
             loaded[key] = _load(entry, catalogue, device)
-        problem = Problem(loaded[key].shape, loaded[key].num_classes)
+        problem = problem_of(loaded[key])
         for part in (trial.arm.model, trial.arm.loss):
             if (reason := misfit(entry.name, problem, part, catalogue)) is not None:
                 raise ConfigError(reason)
     return loaded
+
+
+def problem_of(splits: Splits) -> Problem:
+    """What an opened dataset poses."""
+    return Problem(splits.shape, splits.num_classes)
 
 
 def _load(entry: DatasetEntry, catalogue: Registry, device: torch.device) -> Splits:

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Len
 
-from clsbench.registry import model
+from clsbench.registry import Size, model
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-@model("cnn", dimensions=3)
+def _cnn_size(shape: tuple[int, ...], num_outputs: int, *, channels: Sequence[int], hidden: int) -> Size:
+    depth, height, width = shape
+    parameters = activations = 0
+    for inputs, outputs in pairwise([depth, *channels]):
+        parameters += (9 * inputs + 1) * outputs
+        activations += 2 * outputs * height * width
+        if min(height, width) >= 2:
+            height, width = height // 2, width // 2
+            activations += outputs * height * width
+    last = channels[-1] * height * width
+    parameters += (last + 1) * hidden + (hidden + 1) * num_outputs
+    return Size(parameters, prod(shape), activations + last + 2 * hidden + num_outputs)
+
+
+@model("cnn", dimensions=3, size=_cnn_size)
 def cnn(
     shape: tuple[int, ...],
     num_outputs: int,

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Interval, Len
 
-from clsbench.registry import model
+from clsbench.registry import Size, model
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-@model("linear", stacked=True)
+def _dense_size(
+    shape: tuple[int, ...],
+    num_outputs: int,
+    *,
+    hidden: Sequence[int] = (),
+    batch_norm: bool = False,
+    dropout: float = 0.0,
+    **_: object,
+) -> Size:
+    widths = [prod(shape), *hidden, num_outputs]
+    affine = sum((inputs + 1) * outputs for inputs, outputs in pairwise(widths))
+    # Of each hidden value: before and after its activation, normalised thrice, and dropped with its mask.
+    copies = 2 + 3 * batch_norm + 2 * (dropout > 0)
+    return Size(affine + 2 * batch_norm * sum(hidden), widths[0], copies * sum(hidden) + num_outputs)
+
+
+@model("linear", stacked=True, size=_dense_size)
 def linear(shape: tuple[int, ...], num_outputs: int) -> nn.Module:
     """Softmax regression: one affine map from the flattened sample to the logits."""
     from torch import nn
@@ -24,7 +41,7 @@ def linear(shape: tuple[int, ...], num_outputs: int) -> nn.Module:
     return nn.Sequential(layers.Flatten(len(shape)), layers.Linear(prod(shape), num_outputs))
 
 
-@model("mlp", stacked=True)
+@model("mlp", stacked=True, size=_dense_size)
 def mlp(
     shape: tuple[int, ...],
     num_outputs: int,

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clsbench.registry import KINDS, Component, Kind, Option, Registry
-from clsbench.report.text import PROTOCOLS, count, printable, warm_start_of
+from clsbench.report.text import PROTOCOLS, count, in_bytes, printable, warm_start_of
 
 if TYPE_CHECKING:
     from clsbench.analysis.explanation import Explanation
@@ -72,13 +72,15 @@ def allowed(option: Option) -> str:
     return _in_words(option.annotation)
 
 
-def show_plan(console: Console, plan: Plan, num_stacks: int) -> None:
+def show_plan(console: Console, plan: Plan, catalogue: Registry) -> None:
     """What a run would train."""
-    train = plan.experiment.train
+    train, stacks = plan.experiment.train, count(len(plan.stacks(catalogue)), "stack")
+    if any(plan.state_bytes(arm, catalogue) is None for arm in plan.arms):
+        stacks += " or more"
     _print(
         console,
         f"{plan.experiment.name}: {count(len(plan.trials), 'trial')} = {count(len(plan.arms), 'arm')} x "
-        f"{count(train.num_seeds, 'seed')}, {count(train.epochs, 'epoch')} each, in {count(num_stacks, 'stack')}",
+        f"{count(train.num_seeds, 'seed')}, {count(train.epochs, 'epoch')} each, in {stacks}",
         bold=True,
     )
     if tune := plan.experiment.tune:
@@ -97,7 +99,10 @@ def show_plan(console: Console, plan: Plan, num_stacks: int) -> None:
         ground = (
             f"dataset {first.dataset.title}, model {first.model.title} (init {init}), batch size {first.batch_size}"
         )
+        sizes = [plan.state_bytes(arm, catalogue) for arm in together]
+        kept = "known when it is trained" if None in sizes else in_bytes(max(filter(None, sizes)))
         _print(console, f"\n{ground}")
+        _print(console, f"weights, gradients and optimizer state of a trial: {kept}")
         table = _columns()
         for arm in together:
             table.add_row(Text(f"  {printable(arm.name, console.encoding)}"), Text(arm.setting))

@@ -52,6 +52,12 @@ def number(value: float | None) -> str:
     return "-" if value is None else format(value, _precision(value))
 
 
+def in_bytes(size: int) -> str:
+    """`14.6 kB`: three digits, in units of a thousand."""
+    power = min(3, (len(str(size)) - 1) // 3)
+    return f"{size / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB')[power]}"
+
+
 def mean_and_deviation(metric: Mapping[str, Any] | None, plus_minus: str) -> str:
     """`0.953 ± 0.010`, the deviation at the precision of the mean; no deviation where there is one seed."""
     if metric is None or metric["mean"] is None:

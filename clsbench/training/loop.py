@@ -206,7 +206,10 @@ def _column(values: Sequence[float], device: torch.device, dtype: torch.dtype = 
 
 def _batch_order(seeds: Sequence[int], epoch: int, num_samples: int) -> Tensor:
     """`[T, N]`: the order of one epoch, which hangs on (seed, epoch) and the number of samples alone."""
-    return torch.stack([torch.randperm(num_samples, generator=generator_for("batches", s, epoch)) for s in seeds])
+    order = torch.empty(len(seeds), num_samples, dtype=torch.int64)
+    for row, seed in zip(order, seeds, strict=True):
+        torch.randperm(num_samples, generator=generator_for("batches", seed, epoch), out=row)
+    return order
 
 
 def _gathered(x: Tensor, batch: Tensor) -> Tensor:

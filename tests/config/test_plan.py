@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import clsbench.experiment  # noqa: F401 - registers all that there is
-from clsbench.config.plan import MAX_STACK, MAX_TRIALS, Plan, make_plan
+from clsbench.config.memory import BATCHES, MAX_STACK, MEASURED, STACK_BYTES
+from clsbench.config.plan import MAX_TRIALS, Plan, make_plan
 from clsbench.config.reader import read_mapping
 from clsbench.errors import ConfigError
-from clsbench.registry import catalogue
+from clsbench.registry import Problem, catalogue, model
+from clsbench.training.evaluation import CHUNK
+from clsbench.training.step import UNROLLED
 
 
 def plan(**tree: Any) -> Plan:
@@ -146,6 +150,51 @@ def test_stack_is_cut_in_pieces() -> None:
     """`train.stack` bounds a piece; without it the engine's own bound does."""
     assert [[0, 1, 2], [3, 4]] == stacks(loss="bce", train={"seeds": 5, "stack": 3})
     assert [MAX_STACK, 44] == [len(stack) for stack in stacks(loss="bce", train={"seeds": MAX_STACK + 44})]
+
+
+def largest(optimizer: str = "sgd", batch_size: int = 32, **tree: Any) -> int:
+    train = {"seeds": 1000, "batch_size": batch_size}
+    return max(map(len, stacks(optimizer={"name": optimizer}, loss="bce", train=train, **tree)))
+
+
+def test_stack_of_large_networks_is_cut_to_the_budget() -> None:
+    """A network of 64 MB is trained a few at a time, fewer with Adam's state or a huge batch, and never none."""
+    mnist = {"dataset": {"name": "mnist", "test_fraction": None}}
+    wide = {**mnist, "model": {"name": "mlp", "hidden": [4096, 3072]}}
+    state = 3 * 4 * (785 * 4096 + 4097 * 3072 + 3073 * 10)
+    assert STACK_BYTES / (2 * state) * 0.8 < largest(**wide) <= STACK_BYTES / (2 * state)
+    assert largest("adam", **wide) < largest(**wide)
+    assert largest(batch_size=48_000, **mnist) < largest(**mnist) == MAX_STACK
+    assert 1 == largest(**mnist, model={"name": "mlp", "hidden": [30_000, 30_000]})
+
+
+def test_data_that_must_be_opened_bound_the_stack_then() -> None:
+    """A table's columns are counted once it is opened; the trials are the same, in smaller pieces."""
+    made = plan(dataset={"name": "csv", "path": "a.csv"}, model="mlp", loss="bce", train={"seeds": 300})
+    key = made.trials[0].dataset.key
+    (opened,) = {len(stack) for stack in replace(made, problems={key: Problem((2**20,), 2)}).stacks(catalogue)[:-1]}
+    assert opened < MAX_STACK == len(made.stacks(catalogue)[0])
+
+
+def test_state_of_a_trial_is_counted_without_making_it() -> None:
+    """Weights, gradients and what the optimizer keeps, 4 bytes each; unknown where the columns are."""
+    mlp = {"name": "mlp", "hidden": [32, 32]}
+    for optimizer, copies in (("sgd", 3), ("adam", 4)):
+        made = plan(dataset="moons", model=mlp, loss="cross_entropy", optimizer={"name": optimizer})
+        assert 4 * copies * (3 * 32 + 33 * 32 + 33 * 2) == made.state_bytes(made.arms[0], catalogue)
+    made = plan(dataset={"name": "csv", "path": "a.csv"}, model=mlp, loss="bce")
+    assert made.state_bytes(made.arms[0], catalogue) is None
+
+
+def test_budget_knows_the_engine() -> None:
+    """What is measured at once, and the batches of one graph, are those that the engine has."""
+    assert (CHUNK, UNROLLED[-1]) == (MEASURED, BATCHES)
+
+
+def test_stacked_model_tells_its_size() -> None:
+    """A model that would be stacked by the hundred without a known size is refused where it is registered."""
+    with pytest.raises(ValueError, match="model 'mine' is stacked: give its size"):
+        model("mine", stacked=True)(lambda shape, num_outputs: None)
 
 
 def test_convolutions_go_one_at_a_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -55,24 +56,38 @@ def in_order(module: nn.Module, names: list[str]) -> list[Tensor]:
     return list(known.values())
 
 
+SHAPES = [
+    ("linear", (2,), {}),
+    ("linear", (3, 5, 4), {}),
+    ("mlp", (7,), {"hidden": [5]}),
+    ("mlp", (1, 8, 8), {"hidden": [5, 6, 7], "activation": "gelu", "batch_norm": True, "dropout": 0.5}),
+    ("cnn", (1, 8, 8), {}),
+    ("cnn", (3, 1, 5), {"channels": [2, 3, 4], "hidden": 6}),
+]
+
+
 @pytest.mark.parametrize("num_outputs", [1, 2, 10])
-@pytest.mark.parametrize(
-    ("name", "shape", "options"),
-    [
-        ("linear", (2,), {}),
-        ("linear", (3, 5, 4), {}),
-        ("mlp", (7,), {"hidden": [5]}),
-        ("mlp", (1, 8, 8), {"hidden": [5, 6, 7], "activation": "gelu", "batch_norm": True, "dropout": 0.5}),
-        ("cnn", (1, 8, 8), {}),
-        ("cnn", (3, 1, 5), {"channels": [2, 3, 4], "hidden": 6}),
-    ],
-)
+@pytest.mark.parametrize(("name", "shape", "options"), SHAPES)
 def test_logits_have_one_column_per_output(name: str, shape: tuple[int, ...], options: Any, num_outputs: int) -> None:
     """A batch of samples of any shape becomes `[B, K]`, and another sample gives other logits."""
     module = built(name, shape, num_outputs, **options).eval()
     logits = module(torch.randn(6, *shape))
     assert (6, num_outputs) == logits.shape
     assert not torch.equal(logits[0], logits[1])
+
+
+@pytest.mark.parametrize(("name", "shape", "options"), SHAPES)
+def test_size_is_known_before_it_is_made(name: str, shape: tuple[int, ...], options: Any) -> None:
+    """The size that a model tells is that of the module: its parameters, and what its layers put out for a sample."""
+    component, module, made = catalogue.get("model", name), built(name, shape, 3, **options), []
+    defaults = {option.name: option.default for option in component.options.values()}
+    size = component.facts["size"](shape, 3, **{**defaults, **options})
+    for layer in module.modules():
+        if not isinstance(layer, nn.Sequential | layers.Flatten):
+            layer.register_forward_hook(lambda layer, given, result: made.append(result.numel()))
+    module(torch.randn(1, *shape))
+    assert (sum(p.numel() for p in module.parameters()), math.prod(shape)) == (size.parameters, size.inputs)
+    assert sum(made) <= size.activations <= 2 * sum(made)
 
 
 @pytest.mark.parametrize(("hidden", "expected"), [([5], 3 * 5 + 5 + 5 * 2 + 2), ([5, 4], 20 + 24 + 10)])

@@ -1,0 +1,61 @@
+"""How much memory trials take, counted from shapes: what bounds a stack, and what `check` says of it. Pure."""
+
+from __future__ import annotations
+
+from clsbench.config.schema import DatasetEntry, LossEntry, ModelEntry
+from clsbench.registry import Problem, Registry, Size
+
+STACK_BYTES = 2 << 30
+# More trials gain no speed: what a step of theirs touches leaves the caches.
+MAX_STACK = 256
+
+NUMBER = 4  # bytes
+# A compiled graph takes the batches of up to so many steps at once.
+BATCHES = 8
+# Samples that are measured at once.
+MEASURED = 250
+
+
+def posed(entry: DatasetEntry, catalogue: Registry) -> Problem:
+    """The problem that a dataset poses, as far as it is known before it is opened."""
+    problem: Problem = catalogue.get("dataset", entry.name).facts["poses"](**entry.options)
+    return problem
+
+
+def state_bytes(
+    model: ModelEntry, loss: LossEntry, optimizer: str, problem: Problem, catalogue: Registry
+) -> int | None:
+    """A trial's weights, gradients and optimizer state; None where only opening the data or the model can tell."""
+    size = _size(model, loss, problem, catalogue)
+    return None if size is None else NUMBER * size.parameters * _copies(optimizer, catalogue)
+
+
+def trials_that_fit(
+    model: ModelEntry, loss: LossEntry, optimizer: str, batch_size: int, problem: Problem, catalogue: Registry
+) -> int:
+    """The most trials of a stack: as many as `STACK_BYTES` hold, at least one, at most `MAX_STACK`.
+
+    A trial takes its state twice, for a step and a checkpoint each hold a copy; the activations of a batch and
+    their gradients; the batches of a compiled graph; and the activations of what is measured at once. The data
+    are shared, and the order of an epoch comes on top, 8 bytes for each sample and trial.
+    """
+    size = _size(model, loss, problem, catalogue)
+    if size is None:
+        return MAX_STACK
+    state = 2 * _copies(optimizer, catalogue) * size.parameters
+    activations = (2 * batch_size + MEASURED) * size.activations
+    return min(MAX_STACK, max(1, STACK_BYTES // (NUMBER * (state + activations + BATCHES * batch_size * size.inputs))))
+
+
+def _copies(optimizer: str, catalogue: Registry) -> int:
+    """How many numbers stand for a weight: itself, its gradient, and what the optimizer keeps of it."""
+    return 2 + len(catalogue.get("optimizer", optimizer).facts["state"])
+
+
+def _size(model: ModelEntry, loss: LossEntry, problem: Problem, catalogue: Registry) -> Size | None:
+    measure = catalogue.get("model", model.name).facts["size"]
+    if measure is None or problem.shape is None or problem.num_classes is None:
+        return None
+    num_outputs = catalogue.get("loss", loss.name).facts["outputs"](problem.num_classes, **loss.options)
+    size: Size = measure(problem.shape, num_outputs, **model.options)
+    return size
