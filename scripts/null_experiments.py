@@ -1,0 +1,150 @@
+"""Do verdicts find what is not there? python scripts/null_experiments.py [--experiments N] [--run RUN] [--json FILE]
+
+One loss is trained on many seeds. In a null experiment two disjoint sets of its seeds stand for two arms: whoever
+calls one better or worse is wrong. In a true one the second arm is worse by one standard deviation of the paired
+difference. The verdicts are clsbench's own, on the numbers of real records. Exit code 1 where a figure is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import clsbench
+from clsbench.analysis.statistics import paired_difference
+from clsbench.analysis.verdicts import verdict, verdicts
+from clsbench.config.verdicts import BETTER, WORSE
+
+CONFIG: dict[str, Any] = {
+    "name": "null_experiments",
+    "dataset": {"name": "moons", "samples": 500, "noise": 0.3},
+    "model": {"name": "mlp", "hidden": [8]},
+    "loss": "cross_entropy",
+    "optimizer": {"lr": 0.3},
+    "train": {"epochs": 5, "seeds": 2000, "device": "cpu"},
+}
+METRICS = ("test_accuracy", "test_nll", "test_brier")
+EXPERIMENTS = 2000
+NULL_SEEDS, TRUE_SEEDS = 10, 20
+MOST_FALSE = 0.062  # 5%, and 2.5 deviations of a share of 5% among 2,000
+LEAST_FOUND = 0.95
+
+Pool = Mapping[str, Sequence[float]]
+Values = dict[str, list[float]]
+
+
+def main() -> int:
+    asked = arguments()
+    result = clsbench.load(asked.run) if asked.run else clsbench.run(CONFIG, output=asked.output)
+    print(f"records: {result.directory}", flush=True)
+    figures = measure(pool_of(result), asked.experiments)
+    print(f"null: called different in {figures['false_single']:.1%} of {figures['comparisons']:,} comparisons,")
+    print(f"      and after Holm in {figures['false_holm']:.1%} of {asked.experiments:,} experiments")
+    print(f"      (each at most {MOST_FALSE:.1%})")
+    for metric in METRICS:
+        found = figures["found"][metric]
+        print(f"true: {metric} found in {found['single']:.1%} of comparisons, after Holm in {found['holm']:.1%}")
+    print(f"      (each comparison in at least {LEAST_FOUND:.0%})")
+    if asked.json:
+        asked.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return 0 if figures["reached"] else 1
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="How often verdicts see what is not there, and miss what is.")
+    parser.add_argument("--experiments", type=int, default=EXPERIMENTS, metavar="N", help="of each kind")
+    parser.add_argument("--run", type=Path, metavar="RUN", help="draw from this run's first arm; train nothing")
+    parser.add_argument("--output", type=Path, default=Path("runs"), metavar="DIR", help="where the run goes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    return parser.parse_args()
+
+
+def pool_of(result: Any) -> Pool:
+    """The values of the first arm by metric, one for each seed."""
+    arm = next(iter(result.arms.values()))
+    return {metric: arm["metrics"][metric]["values"] for metric in METRICS}
+
+
+def measure(pool: Pool, experiments: int) -> dict[str, Any]:
+    """The shares of verdicts `better` or `worse` in null experiments, and of true differences found."""
+    chance = random.Random(0)
+    null = [_null(pool, chance) for _ in range(experiments)]
+    true = [_true(pool, chance) for _ in range(experiments)]
+    single = [word for words, _ in null for word in words.values()]
+    found = {
+        metric: {
+            "single": _share([words[metric] == BETTER for words, _ in true]),
+            "holm": _share([words[metric] == BETTER for _, words in true]),
+        }
+        for metric in METRICS
+    }
+    false_single = _share([_decided(word) for word in single])
+    false_holm = _share([any(map(_decided, words.values())) for _, words in null])
+    least = min(each["single"] for each in found.values())
+    return {
+        "experiments": experiments,
+        "seeds_in_the_pool": len(pool[METRICS[0]]),
+        "comparisons": len(single),
+        "false_single": false_single,
+        "false_holm": false_holm,
+        "found": found,
+        "reached": max(false_single, false_holm) <= MOST_FALSE and least >= LEAST_FOUND,
+    }
+
+
+def _null(pool: Pool, chance: random.Random) -> tuple[dict[str, str], dict[str, str]]:
+    a, b = _two_arms(pool, NULL_SEEDS, chance)
+    return _words(a, b)
+
+
+def _true(pool: Pool, chance: random.Random) -> tuple[dict[str, str], dict[str, str]]:
+    """The second arm worse in every metric by a deviation of the difference of two seeds."""
+    a, b = _two_arms(pool, TRUE_SEEDS, chance)
+    for metric in METRICS:
+        shift = math.sqrt(2) * statistics.pstdev(pool[metric])
+        b[metric] = [value + (-shift if metric == "test_accuracy" else shift) for value in b[metric]]
+    return _words(a, b)
+
+
+def _two_arms(pool: Pool, num_seeds: int, chance: random.Random) -> tuple[Values, Values]:
+    places = chance.sample(range(len(pool[METRICS[0]])), 2 * num_seeds)
+    first, second = places[:num_seeds], places[num_seeds:]
+    return {m: [pool[m][i] for i in first] for m in METRICS}, {m: [pool[m][i] for i in second] for m in METRICS}
+
+
+def _words(a: Values, b: Values) -> tuple[dict[str, str], dict[str, str]]:
+    """The verdicts on a, each comparison by itself, and corrected over them all as in a run."""
+    single = {}
+    for metric in METRICS:
+        paired = paired_difference(a[metric], b[metric])
+        assert paired is not None
+        single[metric] = verdict(paired, paired.p, metric)
+    arms = [
+        {
+            "name": name,
+            "seeds": list(range(len(values[METRICS[0]]))),
+            "metrics": {m: {"values": values[m]} for m in values},
+        }
+        for name, values in (("a", a), ("b", b))
+    ]
+    rows = verdicts({"arms": arms, "pairing": [{"arms": ["a", "b"]}]})
+    return single, {row["metric"]: row["verdict"] for row in rows}
+
+
+def _decided(word: str) -> bool:
+    return word in (BETTER, WORSE)
+
+
+def _share(told: Sequence[bool]) -> float:
+    return sum(told) / len(told)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
