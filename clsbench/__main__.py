@@ -1,6 +1,17 @@
-"""`python -m clsbench` is the command `clsbench`."""
+"""The command `clsbench`, and `python -m clsbench`, from its first line on."""
 
-from clsbench.cli import main
+from typing import NoReturn
+
+from clsbench.runs.stopping import obey_signals
+
+
+def main() -> NoReturn:
+    """Run the command line; a signal ends it with a code of its own, even while it is being imported."""
+    obey_signals()
+    from clsbench.cli import main as command
+
+    command()
+
 
 if __name__ == "__main__":
     main()

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from clsbench import __version__
-from clsbench.errors import ClsbenchError, ConfigError, ExpectationError, RunError
+from clsbench.errors import ClsbenchError, ConfigError, ExpectationError, RunError, TrialError
 from clsbench.report.streams import ReaderLeft, console_on, prepare_streams, stdout_told, whole_page, write, write_json
 
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ UsageProblem: Any = typer.BadParameter.__bases__[0].__bases__[0]
 
 
 class Interrupted(ClsbenchError):
-    """Ctrl-C."""
+    """A signal ended the process."""
 
-    exit_code = 130
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class _Group(TyperGroup):
@@ -48,8 +50,9 @@ class _Group(TyperGroup):
                 return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             # Typer would leave without a word.
-            kept = _where_the_trace_is(stop)
-            raise Interrupted("interrupted" + (f"; the finished epochs are kept, {kept}" if kept else "")) from stop
+            go_on = _note(stop, "go on with it by ")
+            kept = f"; the finished epochs are kept, {go_on}" if go_on else ""
+            raise Interrupted(f"{str(stop) or 'interrupted'}{kept}", getattr(stop, "exit_code", 130)) from stop
 
 
 app = typer.Typer(
@@ -86,9 +89,14 @@ def _main(
 
 @app.command()
 def run(
-    config: Config,
+    config: Annotated[
+        str | None, typer.Argument(help="The experiment, a YAML file; to resume, it may be left out.")
+    ] = None,
     overrides: Overrides = None,
     output: Annotated[Path, typer.Option(help="Where run directories go.")] = Path("runs"),
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.", show_default=False)
+    ] = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
@@ -103,18 +111,22 @@ def run(
     _load_plugins(plugin)
     from clsbench import experiment
     from clsbench.config.plan import plans
-    from clsbench.report.expectations import unmet
+    from clsbench.report.expectations import failures, unmet
     from clsbench.report.junit import failures_to, write_junit
     from clsbench.report.progress import Progress, watcher
 
-    asked = experiment.read(config, overrides or ())
+    if resume is not None and config is not None and "=" in config and not Path(config).exists():
+        overrides, config = [config, *(overrides or ())], None
+    asked = experiment.read(config, overrides or (), resume)
     total = sum(plan.num_trial_epochs for plan in plans(asked))
     with failures_to(junit, asked.name), Progress(console_on(sys.stderr), total, quiet=quiet) as progress:
-        result = experiment.run(asked, output=output, watch=watcher(progress))
+        result = experiment.run(asked, output=output, resume=resume, watch=watcher(progress))
     if junit is not None:
         write_junit(junit, result.summary)
     with suppress(ReaderLeft), stdout_told():  # the exit code tells of expectations, whoever still reads
         _show([result], as_json)
+    if failed := failures(result.summary):
+        raise TrialError(f"{'; '.join(failed)}; the trace is in {result.directory / 'run.log'}")
     if missed := unmet(result.summary):
         raise ExpectationError(*missed)
 
@@ -275,16 +287,16 @@ def _exit_code(verb: Callable[[], Any]) -> int:
     except Exception as error:
         if isinstance(error, UsageProblem):
             return _failed(2, _in_one_line(f"{error.format_message().rstrip('.')}; see clsbench --help"))
-        where = _where_the_trace_is(error)
+        where = _note(error, "the trace is in ")
         if where is None:
             traceback.print_exc()
         what = _in_one_line(f"{type(error).__name__}: {error}")
         return _failed(1, f"a bug: {what}; {where or 'the trace is above'}; please report it")
 
 
-def _where_the_trace_is(error: BaseException) -> str | None:
-    """`the trace is in FILE`, which a run adds to whatever ends it; other libraries add notes too."""
-    return next((note for note in getattr(error, "__notes__", ()) if note.startswith("the trace is in ")), None)
+def _note(error: BaseException, start: str) -> str | None:
+    """What a run adds to whatever ends it; other libraries add notes too."""
+    return next((note for note in getattr(error, "__notes__", ()) if note.startswith(start)), None)
 
 
 def _in_one_line(text: str) -> str:

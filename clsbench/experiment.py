@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,8 @@ import clsbench.models
 import clsbench.training  # noqa: F401 - the rooms register what they offer
 from clsbench.analysis.cross import cross_summary
 from clsbench.analysis.expectations import evaluate
-from clsbench.analysis.summary import Pairing, arm_summary
+from clsbench.analysis.pairing import pairing
+from clsbench.analysis.summary import arm_summary
 from clsbench.analysis.tuning import tuning_summary
 from clsbench.analysis.verdicts import verdicts
 from clsbench.config.expectations import parse
@@ -24,15 +24,21 @@ from clsbench.config.plan import Plan, make_plan, plans, with_chosen
 from clsbench.config.reader import read_file, read_mapping, read_text
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, RunError
-from clsbench.execution.events import EpochDone, Event, StackDone, StackStarted
+from clsbench.execution.events import Event, RunResumed
 from clsbench.registry import catalogue
-from clsbench.runs.directory import METRICS_FILE, TUNING_FILE, RunDirectory
+from clsbench.runs.directory import METRICS, TUNING, RunDirectory
+from clsbench.runs.keeper import Keeper
+from clsbench.runs.resume import changes_since, require_same_trials
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
     from clsbench.data.splits import Splits
+    from clsbench.execution.cross import CrossEvaluation
+    from clsbench.execution.events import Checkpoint
+
+Watch = Callable[[Plan, Event], None]
 
 log = logging.getLogger("clsbench")
 
@@ -54,12 +60,21 @@ class Result:
         return {arm["name"]: arm for arm in self.summary["arms"]}
 
 
-def read(config: str | Path | Mapping[str, Any] | Experiment, overrides: Sequence[str] = ()) -> Experiment:
-    """The experiment of a YAML file, of plain data, or as it is.
+def read(
+    config: str | Path | Mapping[str, Any] | Experiment | None,
+    overrides: Sequence[str] = (),
+    resume: str | Path | None = None,
+) -> Experiment:
+    """The experiment of a YAML file, of plain data, or as it is; without any, that of the run to `resume`.
 
     Raises:
         ConfigError: with every mistake, each with its place.
+        RunError: there is no such run, or its config is damaged.
     """
+    if config is None:
+        if resume is None:
+            raise ConfigError("CONFIG is missing; give a file, or --resume RUN; `clsbench init` writes one")
+        return experiment_of(RunDirectory(Path(resume)), overrides)
     if isinstance(overrides, str):
         raise ConfigError(f"overrides are a list of KEY=VALUE, got the text {overrides!r}; put it into a list")
     if isinstance(config, str | Path):
@@ -70,69 +85,177 @@ def read(config: str | Path | Mapping[str, Any] | Experiment, overrides: Sequenc
 
 
 def run(
-    config: str | Path | Mapping[str, Any] | Experiment,
+    config: str | Path | Mapping[str, Any] | Experiment | None = None,
     overrides: Sequence[str] = (),
     *,
     output: str | Path = "runs",
-    watch: Callable[[Plan, Event], None] = lambda plan, event: None,
+    resume: str | Path | None = None,
+    watch: Watch = lambda plan, event: None,
 ) -> Result:
     """Train every trial of an experiment and keep the run under `output`.
 
     Args:
-        config: a path, a dict as YAML would give it, or an `Experiment`.
+        config: a path, a dict as YAML would give it, or an `Experiment`; with `resume` it may be left out.
         overrides: `KEY=VALUE` with dotted keys, as on the command line.
         output: where run directories go: `OUTPUT/NAME/TIME/`.
+        resume: the directory of a run to go on with, instead of a new one. It ends as if it had never stopped.
         watch: told of every event as it happens.
 
     Raises:
         ConfigError: the experiment has mistakes, or asks for a device that is not there.
         DataError: a dataset is missing or damaged.
-        RunError: the run cannot be written.
+        RunError: the run cannot be written, or cannot go on.
     """
-    *tuning, plan = plans(read(config, overrides))
+    asked = read(config, overrides, resume)
+    if resume is None:
+        return _start(asked, Path(output), watch)
+    directory = RunDirectory(Path(resume))
+    with directory.held():
+        require_same_trials(experiment_of(directory), asked)
+        if directory.is_complete():
+            return load(directory.path)
+        return _go_on(asked, directory, watch)
 
-    from clsbench.execution.build import device_for, load_data, problem_of
 
-    device = device_for(plan.experiment.train.device)
-    data = load_data([trial for each in (*tuning, plan) for trial in each.trials], catalogue, device)
-    problems = {key: problem_of(splits) for key, splits in data.items()}
-    *tuning, plan = (replace(each, problems=problems) for each in (*tuning, plan))
-    directory = RunDirectory.create(Path(output), plan.experiment)
+def _start(experiment: Experiment, output: Path, watch: Watch) -> Result:
+    story = _Story.of(experiment, watch)
+    directory = RunDirectory.create(output, experiment)
+    with directory.held(), _logged(directory):
+        directory.write_json("environment.json", story.environment())
+        return story.told(directory, exact=True)
+
+
+def _go_on(experiment: Experiment, directory: RunDirectory, watch: Watch) -> Result:
+    story = _Story.of(experiment, watch)
+    before, now = directory.environment(), story.environment()
+    changes = changes_since(before, now)
+    resumed = [*before.get("resumed", []), {key: now[key] for key in ("versions", "machine", "device")}]
     with _logged(directory):
-        train = partial(_train, data=data, directory=directory, device=device, watch=watch)
-        tuned = None
-        for trials in tuning:
-            train(trials, TUNING_FILE).pairing.verified(trials)
-            tuned = tuning_summary(plan, trials, directory.records(TUNING_FILE))
+        for change in changes:
+            log.warning("the run goes on with a difference, and may end with other last bits: %s", change)
+        directory.write_json("environment.json", {**before, "resumed": resumed})
+        exact = all(not changes_since(before, other) for other in resumed)
+        return story.told(directory, exact=exact)
+
+
+@dataclass(frozen=True)
+class _Story:
+    """A run from its plans to its summary: what it takes is at hand, and nothing is written yet."""
+
+    tuning: Plan | None
+    plan: Plan
+    data: Mapping[str, Splits]
+    device: torch.device
+    watch: Watch
+
+    @classmethod
+    def of(cls, experiment: Experiment, watch: Watch) -> _Story:
+        from clsbench.execution.build import device_for, load_data, problem_of
+
+        *tuning, plan = plans(experiment)
+        device = device_for(experiment.train.device)
+        data = load_data([trial for each in (*tuning, plan) for trial in each.trials], catalogue, device)
+        problems = {key: problem_of(splits) for key, splits in data.items()}
+        *tuning, plan = (replace(each, problems=problems) for each in (*tuning, plan))
+        return cls(tuning[0] if tuning else None, plan, data, device, watch)
+
+    def told(self, directory: RunDirectory, *, exact: bool) -> Result:
+        """Train what is left to train, and write the rest of the run. `exact`: no last bit may differ."""
+        keepers = {phase: directory.keeper(phase, exact=exact) for phase in (TUNING, METRICS)}
+        kept = {phase: keeper.reopen() for phase, keeper in keepers.items()}
+        if epochs := sum(keeper.kept_epochs for keeper in keepers.values()):
+            done = sum(each.snapshot.epoch for checkpoints in kept.values() for each in checkpoints.values())
+            self.watch(self.plan, RunResumed(epochs, done))
+        plan, tuned = self.plan, None
+        if self.tuning is not None:
+            self._train(self.tuning, keepers[TUNING], kept[TUNING])
+            pairing(keepers[TUNING].evidence, self.tuning)
+            tuned = tuning_summary(plan, self.tuning, directory.records(TUNING))
             plan = with_chosen(plan, {arm["name"]: arm["chosen"] for arm in tuned["arms"]})
-        keeper = train(plan, METRICS_FILE)
-        directory.write_json("environment.json", _environment(plan, data, device, keeper))
-        summary = _summary(plan, keeper, tuned, directory, device, data)
-        directory.write_json("summary.json", summary)
-        result = load(directory.path)
+        self._train(plan, keepers[METRICS], kept[METRICS])
+        result = Result(directory.records(), self._summary(plan, keepers, tuned, directory), directory.path)
         draw(result, directory.path)
+        directory.write_json("summary.json", result.summary)  # the last: a run that has it is complete
         log.info("finished %d trials", len(plan.trials))
-    return result
+        return load(directory.path)
 
+    def _train(self, plan: Plan, keeper: Keeper, kept: Mapping[int, Checkpoint]) -> None:
+        from clsbench.execution.local import execute
 
-def _train(
-    plan: Plan,
-    file: str,
-    *,
-    data: Mapping[str, Splits],
-    directory: RunDirectory,
-    device: torch.device,
-    watch: Callable[[Plan, Event], None],
-) -> _Keeper:
-    """Train a plan's trials, their records going to a file of the run."""
-    from clsbench.execution.local import execute
+        for event in execute(plan, self.data, catalogue, self.device, kept):
+            keeper.keep(event)
+            self.watch(plan, event)
+        keeper.close()
 
-    keeper = _Keeper(directory, file)
-    for event in execute(plan, data, catalogue, device):
-        keeper.keep(event)
-        watch(plan, event)
-    directory.order_records(file)
-    return keeper
+    def _summary(
+        self, plan: Plan, keepers: Mapping[str, Keeper], tuned: dict[str, Any] | None, directory: RunDirectory
+    ) -> dict[str, Any]:
+        records, seeds, keeper = directory.records(), plan.experiment.train.seed_list, keepers[METRICS]
+        reasons: dict[str, dict[int, str]] = {}
+        for number, reason in keeper.failures.items():
+            reasons.setdefault(plan.trials[number].arm.name, {})[plan.trials[number].seed] = reason
+        crossed = self._crossed(plan, records, directory)
+        arms = [
+            arm_summary(arm, seeds, records, reasons.get(arm.name, {})) | cross_summary(arm, plan, crossed)
+            for arm in plan.arms
+        ]
+        judged: dict[str, Any] = {"arms": arms, "pairing": pairing(keeper.evidence, plan)}
+        judged["verdicts"] = verdicts(judged)
+        expectations = [evaluate(parse(text), records, judged) for text in plan.experiment.expect]
+        return {
+            "name": plan.experiment.name,
+            "status": "failed" if any(each.failures for each in keepers.values()) else "finished",
+            "device": str(self.device),
+            "engine": {**self._engine(), "compile_seconds": round(keeper.compile_seconds, 3)},
+            "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
+            "arms": arms,
+            "verdicts": judged["verdicts"],
+            "expectations": expectations,
+            "pairing": judged["pairing"],
+            "tuning": tuned,
+            "seconds": round(sum(each.seconds for each in keepers.values()), 6),
+        }
+
+    def _crossed(
+        self, plan: Plan, records: Sequence[Mapping[str, Any]], directory: RunDirectory
+    ) -> dict[int, CrossEvaluation]:
+        from clsbench.execution.cross import cross_evaluations
+
+        ended = {record["trial"] for record in records if record["status"] == "finished"}
+        trials = [trial for trial in plan.trials if trial.number in ended]
+        states = directory.checkpoints(METRICS).model_states()
+        return cross_evaluations(plan, states.__getitem__, trials, self.data, catalogue, self.device)
+
+    def _engine(self) -> dict[str, Any]:
+        """How the plan is trained, which hangs on the plan, the data and the machine alone."""
+        from clsbench.execution.build import mode_of
+
+        stacks = self.plan.stacks(catalogue)
+        modes = [mode_of(trials[0], self.plan, self.data[trials[0].dataset.key], catalogue) for trials in stacks]
+        names = {"compiled" if compiled else "eager" for compiled, _ in modes}
+        return {
+            "mode": "mixed" if len(names) > 1 else names.pop(),
+            "stacks": len(stacks),
+            "threads": sorted({threads for _, threads in modes}),
+        }
+
+    def environment(self) -> dict[str, Any]:
+        from clsbench.runs.environment import environment
+
+        asked, engine = self.plan.experiment.train, self._engine()
+        became = {
+            "device": str(self.device),
+            "threads": engine["threads"],
+            "compile": engine["mode"],
+            "stack": sorted({len(trials) for trials in self.plan.stacks(catalogue)}),
+        }
+        auto = {key: value for key, value in became.items() if getattr(asked, key) == "auto"}
+        datasets = {
+            trial.arm.dataset.title: self.data[trial.dataset.key].facts
+            for trial in self.plan.trials
+            if trial.seed == asked.seed_list[0]  # another seed's split has the same sizes
+        }
+        return {**environment(self.device, engine["threads"], auto), "datasets": datasets}
 
 
 def draw(result: Result, directory: Path) -> list[Path]:
@@ -171,22 +294,23 @@ def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor
     from clsbench.execution.build import loss_of, module_of
 
     directory = RunDirectory(Path(run))
-    try:
-        experiment = read_text(directory.config_text(), str(directory.path / "config.yaml"), (), catalogue)
-    except ConfigError as error:
-        raise RunError(f"{error}; the run's config is damaged, or needs its plugin") from error
-    trials = make_plan(experiment).trials
+    trials = make_plan(experiment_of(directory)).trials
     if not 0 <= trial < len(trials):
         raise RunError(f"{directory.path} has no trial {trial}; they are numbered 0 to {len(trials) - 1}")
     arm, seed = trials[trial].arm, trials[trial].seed
     problem = directory.environment()["datasets"][arm.dataset.title]
     loss = loss_of(arm, problem["num_classes"])
     module = module_of(arm, seed, tuple(problem["shape"]), loss.num_outputs, catalogue).eval()
-    path = directory.weights_path(trial)
+    states = directory.checkpoints(METRICS).model_states()
+    if trial not in states:
+        raise RunError(f"{directory.path} has no whole weights of trial {trial}; run again to make them anew")
     try:
-        module.load_state_dict(torch.load(path, weights_only=True))
-    except Exception as error:
-        raise RunError(f"{path} cannot be loaded: {type(error).__name__}; run again to make it anew") from error
+        module.load_state_dict(states[trial])
+    except RuntimeError as error:
+        what = " ".join(str(error).split())
+        raise RunError(
+            f"the weights of trial {trial} are not its model's: {what}; run again to make them anew"
+        ) from error
 
     def predict(samples: Tensor) -> Tensor:
         with torch.no_grad():
@@ -195,115 +319,19 @@ def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor
     return module, predict
 
 
-@dataclass
-class _Keeper:
-    """Writes down what an executor tells, as it tells it: records to `file`, weights where they are a result."""
+def experiment_of(directory: RunDirectory, overrides: Sequence[str] = ()) -> Experiment:
+    """What a run was asked, with overrides.
 
-    directory: RunDirectory
-    file: str
-    pairing: Pairing = field(default_factory=Pairing)
-    threads: set[int] = field(default_factory=set)
-    modes: set[str] = field(default_factory=set)
-    stacks: list[int] = field(default_factory=list)
-    seconds: float = 0.0
-    compile_seconds: float = 0.0
-
-    @property
-    def engine(self) -> dict[str, Any]:
-        """How it was trained; the time of compiling, in seconds, is in no record."""
-        return {
-            "mode": "mixed" if len(self.modes) > 1 else next(iter(self.modes)),
-            "stacks": len(self.stacks),
-            "threads": sorted(self.threads),
-            "compile_seconds": round(self.compile_seconds, 3),
-        }
-
-    def keep(self, event: Event) -> None:
-        if isinstance(event, StackStarted):
-            self.stacks.append(len(event.trials))
-            self.threads.add(event.threads)
-            self.modes.add("compiled" if event.compiled else "eager")
-            self.pairing.started(event.weights)
-            log.info("training trials %s on %d threads", list(event.trials), event.threads)
-        elif isinstance(event, EpochDone):
-            self.directory.append(event.records, self.file)
-            self.pairing.saw(event.batches)
-            for record in event.records:
-                if record["status"] == "diverged":
-                    log.warning("%r seed %s diverged after step %s", record["arm"], record["seed"], record["step"])
-        elif isinstance(event, StackDone):
-            self.seconds += event.seconds
-            self.compile_seconds += event.compile_seconds
-            if self.file != METRICS_FILE:
-                return
-            for trial, state in event.weights.items():
-                self.directory.write_weights(trial, state)
-
-
-def _summary(
-    plan: Plan,
-    keeper: _Keeper,
-    tuned: dict[str, Any] | None,
-    directory: RunDirectory,
-    device: Any,
-    data: Mapping[str, Splits],
-) -> dict[str, Any]:
-    import torch
-
-    from clsbench.execution.cross import cross_evaluations
-
-    def state_of(trial: int) -> dict[str, Tensor]:
-        state: dict[str, Tensor] = torch.load(directory.weights_path(trial), weights_only=True)
-        return state
-
-    records = directory.records()
-    ended = {record["trial"] for record in records if record["status"] == "finished"}
-    trials = [trial for trial in plan.trials if trial.number in ended]
-    crossed = cross_evaluations(plan, state_of, trials, data, catalogue, device)
-    seeds = plan.experiment.train.seed_list
-    arms = [arm_summary(arm, seeds, records) | cross_summary(arm, plan, crossed) for arm in plan.arms]
-    judged: dict[str, Any] = {"arms": arms, "pairing": keeper.pairing.verified(plan)}
-    judged["verdicts"] = verdicts(judged)
-    expectations = [evaluate(parse(text), records, judged) for text in plan.experiment.expect]
-    return {
-        "name": plan.experiment.name,
-        "status": "finished",
-        "device": str(device),
-        "engine": keeper.engine,
-        "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
-        "arms": arms,
-        "verdicts": judged["verdicts"],
-        "expectations": expectations,
-        "pairing": judged["pairing"],
-        "tuning": tuned,
-        "seconds": round(keeper.seconds + (tuned["seconds"] if tuned else 0), 6),
-    }
-
-
-def _environment(plan: Plan, data: Mapping[str, Splits], device: Any, keeper: _Keeper) -> dict[str, Any]:
-    from clsbench.runs.environment import environment
-
-    asked = plan.experiment.train
-    became = {
-        "device": str(device),
-        "threads": sorted(keeper.threads),
-        "stack": sorted(set(keeper.stacks)),
-    }
-    auto = {key: value for key, value in became.items() if getattr(asked, key) == "auto"}
-    datasets = {
-        trial.arm.dataset.title: {
-            "shape": list(splits.shape),
-            "num_classes": splits.num_classes,
-            "class_names": list(splits.class_names),
-            "train": len(splits.train),
-            "val": len(splits.val) if splits.val else 0,
-            "test": len(splits.test),
-        }
-        for trial in plan.trials
-        if trial.seed == asked.seed_list[0]  # another seed's split has the same sizes
-        for splits in [data[trial.dataset.key]]
-    }
-    return {**environment(device, auto), "datasets": datasets}
+    Raises:
+        RunError: its config is damaged, or needs a plugin that is not loaded.
+        ConfigError: an override is wrong.
+    """
+    text, name = directory.config_text(), str(directory.path / "config.yaml")
+    try:
+        kept = read_text(text, name, (), catalogue)
+    except ConfigError as error:
+        raise RunError(f"{error}; the run's config is damaged, or needs its plugin") from error
+    return read_text(text, name, overrides, catalogue) if overrides else kept
 
 
 @contextmanager
@@ -316,6 +344,10 @@ def _logged(directory: RunDirectory) -> Iterator[None]:
     log.propagate = False
     try:
         yield
+    except KeyboardInterrupt as stop:
+        log.warning("%s", str(stop) or "interrupted")
+        stop.add_note(f"go on with it by clsbench run --resume {directory.path}")
+        raise
     except BaseException as error:
         log.exception("the run ended early")
         error.add_note(f"the trace is in {directory.path / 'run.log'}")

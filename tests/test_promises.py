@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 import clsbench
 import clsbench.experiment
-from clsbench.analysis.summary import Pairing, PromiseBroken
+from clsbench.analysis.pairing import PromiseBroken, pairing
 from clsbench.config.plan import make_plan
 from clsbench.execution.build import compiles, load_data
 from clsbench.experiment import Result, read
 from clsbench.registry import catalogue
+from clsbench.runs.evidence import Evidence
 from clsbench.training.evaluation import GROUP
 from clsbench.training.step import best_unrolling, has_compiler
 
@@ -126,8 +127,8 @@ def test_split_by_the_seed_is_the_split_of_that_number(run: Run) -> None:
 def test_split_by_the_seed_is_paired_and_said(run: Run) -> None:
     """The arms at one seed saw the same batches, the config keeps the word, and the summary says what was asked."""
     varied = run({**NOISY, "split_seed": "per_seed"}, seeds=2, loss=["mse_softmax", "cross_entropy"])
-    (pairing,) = varied.summary["pairing"]
-    assert 64 == len(pairing["batches"])
+    (paired,) = varied.summary["pairing"]
+    assert 64 == len(paired["batches"])
     assert ["per_seed", "per_seed"] == [arm["split_seed"] for arm in varied.summary["arms"]]
     assert "split_seed: per_seed" in (varied.directory / "config.yaml").read_text(encoding="utf-8")
     _, predict = clsbench.load_model(varied.directory, 0)
@@ -311,52 +312,52 @@ def test_summary_holds_the_evidence(run: Run) -> None:
 
 def test_each_comparison_has_its_own_evidence(run: Run) -> None:
     """Models and batch sizes are compared apart; another number of outputs still shares the hidden layers."""
-    pairing = run(model=["linear", MLP], loss=["mse_class_index", "cross_entropy"], batch_size=[16, 32]).summary[
-        "pairing"
-    ]
-    assert 4 == len(pairing)
-    assert [2] * 4 == [len(entry["arms"]) for entry in pairing]
-    linear, mlp = pairing[0]["weights"], pairing[2]["weights"]
+    result = run(model=["linear", MLP], loss=["mse_class_index", "cross_entropy"], batch_size=[16, 32])
+    paired = result.summary["pairing"]
+    assert 4 == len(paired)
+    assert [2] * 4 == [len(entry["arms"]) for entry in paired]
+    linear, mlp = paired[0]["weights"], paired[2]["weights"]
     assert linear is None  # there are no hidden layers to share
     assert mlp is not None
-    assert mlp == pairing[3]["weights"]
+    assert mlp == paired[3]["weights"]
 
 
-def evidence(*losses: str) -> tuple[Pairing, Any]:
+def honest(*losses: str) -> tuple[Evidence, Any]:
     """What two seeds of each loss would leave behind, honestly paired, and their plan."""
     plan = make_plan(read({"loss": list(losses), "train": {"seeds": 2}}))
-    pairing = Pairing()
+    evidence = Evidence()
     for trial in plan.trials:
-        pairing.started({trial.number: {"hidden [4]": f"h{trial.seed}", f"last [{trial.arm.loss.name}]": "any"}})
+        weights = {"hidden [4]": f"h{trial.seed}", f"last [{trial.arm.loss.name}]": "any"}
+        evidence.started([trial.number], 0, {trial.number: weights})
         for epoch in (1, 2):
-            pairing.saw({trial.number: f"order {trial.seed} {epoch}"})
-    return pairing, plan
+            evidence.saw({trial.number: f"order {trial.seed} {epoch}"})
+    return evidence, plan
 
 
 def test_honest_pairing_is_accepted() -> None:
     """Arms whose shared layers and batches agree are one entry, also where one diverged after an epoch."""
-    pairing, plan = evidence("bce", "hinge")
-    before = pairing.verified(plan)
-    pairing.batches[3].pop()
-    assert before == pairing.verified(plan)
+    evidence, plan = honest("bce", "hinge")
+    before = pairing(evidence, plan)
+    evidence.batches[3].pop()
+    assert before == pairing(evidence, plan)
     assert [["bce", "hinge"]] == [entry["arms"] for entry in before]
 
 
 @pytest.mark.parametrize(
     ("tamper", "message"),
     [
-        (lambda pairing: pairing.started({3: {"hidden [4]": "another"}}), "seed 1 .* initial weights"),
-        (lambda pairing: pairing.batches.update({2: ["order 0 1", "another"]}), "seed 0 .* batches"),
-        (lambda pairing: pairing.batches.update({2: ["order 0 2", "order 0 1"]}), "seed 0 .* batches"),
+        (lambda evidence: evidence.started([3], 2, {3: {"hidden [4]": "another"}}), "seed 1 .* initial weights"),
+        (lambda evidence: evidence.batches.update({2: ["order 0 1", "another"]}), "seed 0 .* batches"),
+        (lambda evidence: evidence.batches.update({2: ["order 0 2", "order 0 1"]}), "seed 0 .* batches"),
     ],
     ids=["weights", "batches", "order"],
 )
-def test_broken_pairing_fails_the_run(tamper: Callable[[Pairing], None], message: str) -> None:
+def test_broken_pairing_fails_the_run(tamper: Callable[[Evidence], None], message: str) -> None:
     """A trial that started or saw otherwise than its partner raises, with the seed and what differed."""
-    pairing, plan = evidence("bce", "hinge")
-    tamper(pairing)
+    evidence, plan = honest("bce", "hinge")
+    tamper(evidence)
     with pytest.raises(PromiseBroken, match=message):
-        pairing.verified(plan)
+        pairing(evidence, plan)
 
 
 def test_run_that_breaks_its_promise_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

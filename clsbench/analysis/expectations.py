@@ -53,7 +53,7 @@ def evaluate(expectation: Expectation, records: Sequence[Record], summary: Mappi
 
 @dataclass(frozen=True)
 class _Reading:
-    """What a side came to. `by_seed` is what it is the mean of; `whole`: no seed of it diverged or is missing."""
+    """What a side came to. `by_seed` is what it is the mean of; `whole`: no seed of it was lost or is missing."""
 
     value: float | str | None
     by_seed: Mapping[int, float] = field(default_factory=dict)
@@ -66,12 +66,17 @@ def _reading(side: Side, records: Sequence[Record], summary: Mapping[str, Any]) 
     arms = {arm["name"]: arm for arm in summary["arms"]}
     if isinstance(side, VerdictOn):
         word = _verdict_word(side, summary["verdicts"])
-        return _Reading(word, whole=word is not None and not any(arms[name]["diverged"] for name in (side.a, side.b)))
+        return _Reading(word, whole=word is not None and not any(_lost(arms[name]) for name in (side.a, side.b)))
     if side.metric == DIVERGED:
         return _Reading(arms[side.arm]["diverged"])
     by_seed = _by_seed(side, records)
-    whole = not arms[side.arm]["diverged"] and by_seed.keys() == set(arms[side.arm]["seeds"])
+    whole = not _lost(arms[side.arm]) and by_seed.keys() == set(arms[side.arm]["seeds"])
     return _Reading(mean(by_seed.values()) if by_seed else None, by_seed, whole)
+
+
+def _lost(arm: Mapping[str, Any]) -> int:
+    """Seeds that diverged or failed."""
+    return int(arm["diverged"]) + len(arm.get("failures", ()))
 
 
 def _by_seed(side: Measure, records: Sequence[Record]) -> dict[int, float]:

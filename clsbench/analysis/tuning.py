@@ -25,7 +25,7 @@ def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record]) -> dict[
     Returns:
         `{protocol, metric, seeds, grid, trials, seconds, arms: [{name, chosen, at_edge, sensitivity: [{settings,
         mean, std, n, values, diverged}]}]}`: the arms in the plan's order, the settings in grid order, `values` by
-        tuning seed, null where diverged.
+        tuning seed, null where diverged; a trial that failed counts as diverged.
     """
     tune = plan.experiment.tune
     assert tune is not None
@@ -116,7 +116,7 @@ def _key(arm: Arm, settings: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _over_seeds(rows: Sequence[Record], metric: str) -> Row:
-    lost = [row["status"] == "diverged" for row in rows]
+    lost = [row["status"] in ("diverged", "failed") for row in rows]
     values = [None if gone else row[metric] for row, gone in zip(rows, lost, strict=True)]
     known = [value for value in values if value is not None]
     return {

@@ -47,6 +47,18 @@ class Splits:
     num_classes: int
     class_names: tuple[str, ...]
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What there is to know of the data besides the data, as plain values."""
+        return {
+            "shape": list(self.shape),
+            "num_classes": self.num_classes,
+            "class_names": list(self.class_names),
+            "train": len(self.train),
+            "val": len(self.val) if self.val else 0,
+            "test": len(self.test),
+        }
+
 
 def split(
     raw: RawData,

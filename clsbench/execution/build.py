@@ -122,6 +122,15 @@ def settings_of(trial: Trial, plan: Plan, loss_weight: float) -> TrialSettings:
     )
 
 
+def mode_of(trial: Trial, plan: Plan, splits: Splits, catalogue: Registry) -> tuple[bool, int]:
+    """Whether a trial's steps are compiled, and the CPU threads of its operations."""
+    asked = plan.experiment.train
+    stacked = catalogue.get("model", trial.arm.model.name).facts["stacked"]
+    steps_per_epoch = -(-len(splits.train) // trial.arm.batch_size)
+    compiled = compiles(asked.compile, stacked=stacked, num_steps=steps_per_epoch * asked.epochs)
+    return compiled, threads_for(asked.threads, stacked=stacked, compiled=compiled)
+
+
 def compiles(asked: str, *, stacked: bool, num_steps: int) -> bool:
     """Whether a trial's steps are compiled: a function of the trial and the machine, never of the stack.
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from clsbench.training.metrics import METRICS
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from clsbench.training.snapshot import Snapshot
 
 Record = dict[str, float | int | str | None]
 
@@ -21,10 +21,43 @@ FIELDS = (
 
 
 @dataclass(frozen=True)
-class StackStarted:
-    """A stack is about to train. `weights` holds, by trial number, the hash of every initial parameter."""
+class Checkpoint:
+    """What the training of some trials goes on from, in the order of the snapshot's rows.
+
+    `seconds` is how long each has trained, `finished` whether they have nothing left to train; `compiled` and
+    `threads` say how they were trained, for their bits hang on it.
+    """
 
     trials: tuple[int, ...]
+    snapshot: Snapshot
+    seconds: float
+    finished: bool
+    compiled: bool
+    threads: int
+
+    def part(self, places: Sequence[int]) -> Checkpoint:
+        """The checkpoint of some of the trials, by their place."""
+        trials = tuple(self.trials[place] for place in places)
+        return replace(self, trials=trials, snapshot=self.snapshot.rows(places))
+
+
+@dataclass(frozen=True)
+class RunResumed:
+    """A run goes on: so many of its trials' epochs are kept, and so many of them not trained again."""
+
+    kept: int
+    done: int
+
+
+@dataclass(frozen=True)
+class StackStarted:
+    """A stack is about to train, from the epoch after `epoch`.
+
+    `weights` holds, by trial number, the hash of every initial parameter; it is empty where a checkpoint goes on.
+    """
+
+    trials: tuple[int, ...]
+    epoch: int
     threads: int
     compiled: bool
     weights: Mapping[int, Mapping[str, str]]
@@ -32,23 +65,37 @@ class StackStarted:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """One epoch of one stack. `batches` holds, by trial number, the hash of the order it trained in."""
+    """One epoch of one stack. `batches` holds, by trial number, the hash of the order it trained in.
+
+    A checkpoint comes with some epochs.
+    """
 
     epoch: int
     records: tuple[Record, ...]
     batches: Mapping[int, str]
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(frozen=True)
 class StackDone:
-    """A stack's last epoch is over. `weights` holds, by trial number, the state dict of its model.
+    """A stack's last epoch is over.
 
     `seconds` is what the stack trained, evaluation left out; `compile_seconds` what compiling its steps took.
     """
 
-    weights: Mapping[int, Mapping[str, Tensor]]
+    checkpoint: Checkpoint
     seconds: float
     compile_seconds: float
 
 
-Event = StackStarted | EpochDone | StackDone
+@dataclass(frozen=True)
+class TrialFailed:
+    """A trial raised, or ran out of memory. `record` is its last, `trace` the error's."""
+
+    trial: int
+    record: Record
+    reason: str
+    trace: str
+
+
+Event = RunResumed | StackStarted | EpochDone | StackDone | TrialFailed

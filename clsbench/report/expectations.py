@@ -29,6 +29,18 @@ def unmet(summary: Mapping[str, Any]) -> list[str]:
     return [f"not met: {row['text']}: {shortfall(row, summary)}" for row in rows]
 
 
+def failures(summary: Mapping[str, Any]) -> list[str]:
+    """The trials that raised, each with the reason."""
+    found = [
+        f"{arm['name']} seed {seed} failed: {reason}"
+        for arm in summary["arms"]
+        for seed, reason in arm.get("failures", {}).items()
+    ]
+    if summary["status"] == "failed" and not found:
+        return ["a trial of tuning failed, and counts as diverged"]
+    return found
+
+
 def shortfall(row: Row, summary: Mapping[str, Any]) -> str:
     """Why an expectation was not met: what is missing, or else what its sides came to."""
     expectation = parse(row["text"])
@@ -58,8 +70,10 @@ def _lost(side: Side, summary: Mapping[str, Any]) -> Iterator[str]:
     else:
         names = [side.arm] if isinstance(side, Measure) and side.metric != DIVERGED else []
     for arm in summary["arms"]:
-        if arm["name"] in names and arm["diverged"]:
-            yield f"{arm['diverged']} of {len(arm['seeds'])} seeds of {arm['name']} diverged"
+        if arm["name"] in names:
+            for lost, what in (arm["diverged"], "diverged"), (len(arm.get("failures", ())), "failed"):
+                if lost:
+                    yield f"{lost} of {len(arm['seeds'])} seeds of {arm['name']} {what}"
 
 
 def _missing(side: Side) -> str:

@@ -12,8 +12,8 @@ from rich.table import Column
 from rich.text import Text
 
 from clsbench.config.plan import Plan
-from clsbench.execution.events import EpochDone, Event, StackDone, StackStarted
-from clsbench.report.text import duration, printable
+from clsbench.execution.events import EpochDone, Event, RunResumed, StackDone, StackStarted, TrialFailed
+from clsbench.report.text import count, duration, printable
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_FRAMES = 0.1
@@ -59,6 +59,11 @@ class Progress:
             # Not through rich's wrapping: one report is one line of a log.
             self._console.print(Text(self._line(shown, now)), soft_wrap=True)
 
+    def say(self, text: str) -> None:
+        """Tell something once, above the bar."""
+        if not self._quiet:
+            self._console.print(Text(printable(text, self._console.encoding)), soft_wrap=True)
+
     def _line(self, text: str, now: float) -> str:
         share = self._done / max(self._total, 1)
         left = f", {duration((now - self._started) * (1 - share) / share)} left" if 0 < share < 1 else ""
@@ -84,17 +89,25 @@ def _bar(console: Console) -> rich.progress.Progress:
 
 
 def watcher(progress: Progress) -> Callable[[Plan, Event], None]:
-    """What tells `progress` of a run's events: a stack that ends early counts as done."""
+    """What tells `progress` of a run's events: what ends early counts as done, and what starts again as not."""
     left: dict[int, int] = {}
 
     def watch(plan: Plan, event: Event) -> None:
-        if isinstance(event, StackStarted):
-            left.update(dict.fromkeys(event.trials, plan.experiment.train.epochs))
+        epochs = plan.experiment.train.epochs
+        if isinstance(event, RunResumed):
+            progress.say(f"going on with a run: {count(event.kept, 'trial-epoch')} kept")
+            progress.advance(event.done, "")
+        elif isinstance(event, StackStarted):
+            ahead = epochs - event.epoch
+            progress.advance(sum(left.get(trial, ahead) - ahead for trial in event.trials), "")
+            left.update(dict.fromkeys(event.trials, ahead))
         elif isinstance(event, EpochDone) and event.epoch > 0:
             for trial in event.batches:
                 left[trial] -= 1
             progress.advance(len(event.batches), plan.trials[next(iter(event.batches))].arm.name)
         elif isinstance(event, StackDone):
-            progress.advance(sum(left.pop(trial) for trial in event.weights), "")
+            progress.advance(sum(left.pop(trial) for trial in event.checkpoint.trials), "")
+        elif isinstance(event, TrialFailed):
+            progress.advance(left.pop(event.trial, epochs), "")
 
     return watch

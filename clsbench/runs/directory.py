@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import errno
-import io
-import json
 import logging
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from clsbench.config.dump import as_yaml
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, RunError
-from clsbench.execution.events import FIELDS
-from clsbench.runs.files import as_json, as_json_line, sync_folder, unwritable, write_atomically
+from clsbench.runs.checkpoints import Checkpoints
+from clsbench.runs.files import as_json, remove_half_written, sync_folder, unwritable, write_atomically
+from clsbench.runs.keeper import Keeper
+from clsbench.runs.lock import sole_writer
+from clsbench.runs.records import RecordFile, parsed, text_of
 
-Row = Mapping[str, Any]
-
-METRICS_FILE, TUNING_FILE = "metrics.jsonl", "tuning.jsonl"
+METRICS, TUNING = "metrics", "tuning"  # the phases of a run, each with its file of records
 SUMMARY_KEYS = ("name", "status", "device", "arms", "verdicts", "expectations", "pairing", "seconds")
 
 
@@ -38,13 +38,13 @@ class RunDirectory:
 
         Raises:
             ConfigError: there is a file where a folder should be, or the name is too long for the system.
-        RunError: it cannot be made.
+            RunError: it cannot be made.
         """
         hidden = output / f".{experiment.name}-{secrets.token_hex(8)}"
         try:
             (hidden / "checkpoints").mkdir(parents=True)
             write_atomically(hidden / "config.yaml", as_yaml(experiment.to_dict()).encode())
-            (hidden / METRICS_FILE).touch()
+            (hidden / f"{METRICS}.jsonl").touch()
             home = output / experiment.name
             home.mkdir(exist_ok=True)
             path = _renamed(hidden, home / time.strftime("%Y%m%d-%H%M%S"))
@@ -59,33 +59,22 @@ class RunDirectory:
             raise unwritable(Path(error.filename or output), error) from error
         return cls(path)
 
-    def append(self, records: Iterable[Row], name: str = METRICS_FILE) -> None:
-        """Add the records of a finished epoch; when this returns, the system has them."""
-        lines = "".join(as_json_line(record) for record in records)
-        try:
-            with open(self.path / name, "a", encoding="utf-8") as file:
-                file.write(lines)
-        except OSError as error:
-            raise unwritable(self.path / name, error) from error
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the one process that writes here.
 
-    def order_records(self, name: str = METRICS_FILE) -> None:
-        """Rewrite the records by epoch, then trial."""
-        records = sorted(self.records(name), key=lambda record: (record["epoch"], record["trial"]))
-        write_atomically(self.path / name, "".join(map(as_json_line, records)).encode())
+        Raises:
+            RunError: another one does, or this is no run's directory.
+        """
+        if not (self.path / "checkpoints").is_dir():
+            raise RunError(f"{self.path} is no run: it has no checkpoints; give the directory of one")
+        with sole_writer(self.path / "checkpoints"):
+            for folder in (self.path, self.path / "checkpoints"):
+                remove_half_written(folder)
+            yield
 
     def write_json(self, name: str, value: Any) -> None:
         write_atomically(self.path / name, as_json(value).encode())
-
-    def write_weights(self, trial: int, state: Mapping[str, Any]) -> None:
-        """Keep the final weights of a trial, as `torch.save` writes a state dict."""
-        import torch
-
-        buffer = io.BytesIO()
-        torch.save(dict(state), buffer)
-        write_atomically(self.weights_path(trial), buffer.getvalue())
-
-    def weights_path(self, trial: int) -> Path:
-        return self.path / "checkpoints" / f"trial-{trial:05d}.pt"
 
     def log(self) -> logging.Handler:
         """A handler that writes `run.log`."""
@@ -94,7 +83,11 @@ class RunDirectory:
         return handler
 
     def config_text(self) -> str:
-        return self._text("config.yaml")
+        return text_of(self.path / "config.yaml")
+
+    def is_complete(self) -> bool:
+        """Whether every trial was finished and the summary written: there is nothing to go on with."""
+        return (self.path / "summary.json").exists() and self.summary()["status"] == "finished"
 
     def summary(self) -> dict[str, Any]:
         """`summary.json`.
@@ -102,38 +95,28 @@ class RunDirectory:
         Raises:
             RunError: there is none, or it is damaged.
         """
-        return self._parsed("summary.json", self._text("summary.json"), SUMMARY_KEYS)
+        return self._json("summary.json", SUMMARY_KEYS)
 
     def environment(self) -> dict[str, Any]:
         """`environment.json`, with the same errors."""
-        return self._parsed("environment.json", self._text("environment.json"), ("datasets",))
+        return self._json("environment.json", ("versions", "machine", "device", "datasets"))
 
-    def records(self, name: str = METRICS_FILE) -> list[dict[str, Any]]:
-        """The records, or tuning's (`TUNING_FILE`), in the order of the file.
+    def records(self, phase: str = METRICS) -> list[dict[str, Any]]:
+        """The records, or tuning's, in the order of the file, with the same errors."""
+        return self._records(phase).read()
 
-        Raises:
-            RunError: the file cannot be read, or a line of it is damaged.
-        """
-        # Not `splitlines`: a label may hold what Unicode calls a line's end.
-        lines = self._text(name).removesuffix("\n").split("\n")
-        return [self._parsed(f"{name}:{number}", line, FIELDS) for number, line in enumerate(lines, start=1)]
+    def checkpoints(self, phase: str) -> Checkpoints:
+        return Checkpoints(self.path / "checkpoints", phase)
 
-    def _text(self, name: str) -> str:
-        try:
-            return (self.path / name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            what = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            raise RunError(f"{self.path / name} cannot be read: {what}; is {self.path} a finished run?") from error
+    def keeper(self, phase: str, *, exact: bool) -> Keeper:
+        """Who writes down a phase; `exact` as `RecordFile` has it."""
+        return Keeper(self._records(phase, exact=exact), self.checkpoints(phase))
 
-    def _parsed(self, name: str, text: str, keys: Iterable[str]) -> dict[str, Any]:
-        try:
-            value = json.loads(text, parse_constant=_no_number)
-            missing = [key for key in keys if key not in value]
-            if not isinstance(value, dict) or missing:
-                raise ValueError(f"{missing[0]!r} is missing" if missing else "it is no mapping")
-        except (ValueError, TypeError, RecursionError) as error:
-            raise RunError(f"{self.path / name} is damaged: {error}; restore it, or run again") from error
-        return value
+    def _records(self, phase: str, *, exact: bool = True) -> RecordFile:
+        return RecordFile(self.path / f"{phase}.jsonl", exact=exact)
+
+    def _json(self, name: str, keys: Iterable[str]) -> dict[str, Any]:
+        return parsed(str(self.path / name), text_of(self.path / name), keys)
 
 
 def newest(output: Path) -> RunDirectory:
@@ -146,10 +129,6 @@ def newest(output: Path) -> RunDirectory:
     if not runs:
         raise RunError(f"no finished run in {output}; `clsbench run CONFIG` makes one")
     return RunDirectory(max(runs, key=lambda run: (run / "config.yaml").stat().st_mtime_ns))
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")
 
 
 def _renamed(hidden: Path, wanted: Path) -> Path:

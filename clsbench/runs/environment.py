@@ -12,14 +12,15 @@ from typing import Any
 PACKAGES = ("clsbench", "torch", "torchvision", "numpy", "scikit-learn")
 
 
-def environment(device: Any, auto: dict[str, Any]) -> dict[str, Any]:
+def environment(device: Any, threads: list[int], auto: dict[str, Any]) -> dict[str, Any]:
     """Versions, machine, device, command line and git revision; `auto` says what every `auto` became."""
     import torch
 
+    model = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
-        "device": {"name": str(device), "model": torch.cuda.get_device_name(device) if device.type == "cuda" else None},
+        "device": {"name": str(device), "kind": device.type, "model": model, "threads": threads},
         "auto": auto,
         "command_line": sys.argv,
         "git_revision": _git_revision(),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clsbench.errors import RunError
+from clsbench.runs.stopping import write_in_hand
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -21,20 +22,32 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        try:
-            # Not `tempfile`: its files are closed to everybody else, whatever the umask says.
-            with open(beside, "xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(beside)
-            raise
-        sync_folder(path.parent)
+        with write_in_hand():
+            _write(beside, path, content)
+            sync_folder(path.parent)
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def _write(beside: Path, path: Path, content: bytes) -> None:
+    try:
+        # Not `tempfile`: its files are closed to everybody else, whatever the umask says.
+        with open(beside, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(beside)
+        raise
+
+
+def remove_half_written(folder: Path) -> None:
+    """Remove what a process that was killed in `write_atomically` left in a folder; no other may be writing there."""
+    for beside in folder.glob(".*." + "[0-9a-f]" * 16):
+        with suppress(OSError):
+            beside.unlink()
 
 
 def sync_folder(folder: Path) -> None:

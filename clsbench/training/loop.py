@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from clsbench.training.evaluation import Measures, Totals, evaluate, objective, 
 from clsbench.training.metrics import METRICS
 from clsbench.training.optimizers import Settings, initial_state
 from clsbench.training.randomness import generator_for
+from clsbench.training.snapshot import Snapshot
 from clsbench.training.stack import Stack
 from clsbench.training.step import CompiledSteps, Steps, best_unrolling, blocks
 
@@ -44,15 +46,17 @@ class EpochResult:
     """One epoch of a stack.
 
     `rows[t]` holds trial t's measures, last finished step and status; None once the trial is over.
-    `batches[t]` is the hash of the order in which it saw the training samples. `seconds` is the time the
-    whole stack has trained so far, evaluation left out, and `compile_seconds` that of compiling its steps.
+    `batches[t]` is the hash of the order in which it saw the training samples. `seconds` is the time that
+    the whole stack has trained here so far, evaluation left out, and `compile_seconds` that of compiling its
+    steps. `snapshot()` copies what training can go on from, if it is asked for before the next result.
     """
 
     epoch: int
     rows: list[Row | None]
     batches: list[str]
     seconds: float
-    compile_seconds: float = 0.0
+    compile_seconds: float
+    snapshot: Callable[[], Snapshot]
 
 
 def train(
@@ -68,14 +72,17 @@ def train(
     batch_size: int,
     epochs: int,
     compiled: bool = False,
+    since: Snapshot | None = None,
 ) -> Iterator[EpochResult]:
     """Train every trial of a stack and yield what is known after each epoch, epoch 0 being before training.
 
     Data are pairs `x [N, ...]`, `y [N]` on the stack's device. A trial whose loss or gradient is not finite
     is frozen before that step, and one that cannot be measured on training or validation data after it; its
-    last row says
-    `diverged`. Training ends early when all have. `compiled` trains by compiled graphs, whose last bits are
-    not those of eager steps.
+    last row says `diverged`. Training ends early when all have. `compiled` trains by compiled graphs, whose
+    last bits are not those of eager steps. With `since` it goes on from there, and yields the epochs after.
+
+    Raises:
+        SnapshotMismatch: `since` is of another stack.
     """
     x, y = train_data
     seeds = [t.seed for t in trials]
@@ -96,13 +103,17 @@ def train(
             found |= evaluate(stack, *test_data, quality(loss, "test"))
         return found | {name: found[name] * steps.loss_weight for name in ("train_loss", "logit_grad_norm")}
 
-    stack.train(False)
-    first = measured(evaluate(stack, x, y, progress(loss), objective(loss)))
-    steps.alive.mul_(_measurable(first))
-    yield EpochResult(0, ledger.rows(0, first, steps), [], 0.0)
+    if since is None:
+        stack.train(False)
+        first = measured(evaluate(stack, x, y, progress(loss), objective(loss)))
+        steps.alive.mul_(_measurable(first))
+        yield EpochResult(0, ledger.rows(0, first, steps), [], 0.0, 0.0, partial(Snapshot.of, steps, 0))
+    else:
+        since.restore(steps)
+        ledger.go_on(steps)
 
     seconds = 0.0
-    for epoch in range(1, epochs + 1):
+    for epoch in range(1 if since is None else since.epoch + 1, epochs + 1):
         if ledger.all_over:
             return
         stack.train(True)
@@ -128,8 +139,8 @@ def train(
         stack.train(False)
         after = measured({"train_loss": steps.loss_sum / len(y), **seen.means(len(y))})
         steps.alive.mul_(_measurable(after))
-        rows = ledger.rows(epoch, after, steps)
-        yield EpochResult(epoch, rows, _hashes(order), seconds - take.seconds, take.seconds)
+        rows, snapshot = ledger.rows(epoch, after, steps), partial(Snapshot.of, steps, epoch)
+        yield EpochResult(epoch, rows, _hashes(order), seconds - take.seconds, take.seconds, snapshot)
 
 
 def _steps(
@@ -159,6 +170,10 @@ class _Ledger:
     def __init__(self, num_trials: int, epochs: int) -> None:
         self._running = [True] * num_trials
         self._epochs = epochs
+
+    def go_on(self, steps: Steps) -> None:
+        """Only the trials that still move are running."""
+        self._running = [bool(lives) for lives in steps.alive.squeeze(1).tolist()]
 
     @property
     def all_over(self) -> bool:

@@ -13,7 +13,8 @@ import pytest
 
 import clsbench
 from clsbench.experiment import read
-from clsbench.runs.directory import METRICS_FILE, RunDirectory
+from clsbench.runs.directory import RunDirectory
+from clsbench.runs.records import RecordFile
 from faulting.children import exit_code, forked
 
 Invoke = Callable[..., Any]
@@ -55,9 +56,9 @@ def test_run_read_while_it_is_rewritten(here: Path, invoke: Invoke) -> None:
     stop = Path("stop")
 
     def rewrite() -> None:
-        directory = RunDirectory(path)
+        directory, records = RunDirectory(path), RecordFile(path / "metrics.jsonl")
         while not stop.exists():
-            directory.order_records(METRICS_FILE)
+            records.order()
             directory.write_json("summary.json", whole.summary)
 
     pid = forked(rewrite)
@@ -90,7 +91,7 @@ def test_markup_in_names_is_inert(evil: str, here: Path, invoke: Invoke) -> None
             links = [value for key, value in element.attrib.items() if key.rpartition("}")[2] == "href"]
             assert all(link.startswith("#") for link in links), name
     assert evil in json.loads((directory / "summary.json").read_text("utf-8"))["arms"][1]["name"]
-    records = [json.loads(line) for line in (directory / METRICS_FILE).read_text("utf-8").splitlines()]
+    records = [json.loads(line) for line in (directory / "metrics.jsonl").read_text("utf-8").splitlines()]
     assert {"bce", evil} == {record["arm"] for record in records}
     assert {evil} == {record["dataset"] for record in records}
 

@@ -62,7 +62,8 @@ def test_directory_holds_what_the_contract_says(result: Result) -> None:
         *("config.yaml", "environment.json", "metrics.jsonl", "summary.json", "curves.png", "curves.svg", "run.log"),
         *("checkpoints", "reliability.png", "reliability.svg"),
     } == set(os.listdir(result.directory))
-    assert [f"trial-0000{n}.pt" for n in range(4)] == sorted(os.listdir(result.directory / "checkpoints"))
+    files = {"lock", "pid", "manifest.json", "metrics-00000-epoch-00002.pt", "metrics-00002-epoch-00002.pt"}
+    assert files == set(os.listdir(result.directory / "checkpoints"))
     assert [result.directory] == list(result.directory.parent.iterdir())
     assert ["tiny"] == os.listdir(result.directory.parent.parent)
 
@@ -124,7 +125,7 @@ def test_environment_says_where_it_ran_and_nothing_of_the_user(result: Result) -
     environment = strict((result.directory / "environment.json").read_text(encoding="utf-8"))
     assert {"versions", "machine", "device", "auto", "command_line", "git_revision", "datasets"} == set(environment)
     assert {"python", "clsbench", "torch"} <= set(environment["versions"])
-    assert {"threads", "stack"} == set(environment["auto"])
+    assert {"threads", "stack", "compile"} == set(environment["auto"])
     assert {
         "shape": [2],
         "num_classes": 2,
@@ -134,7 +135,7 @@ def test_environment_says_where_it_ran_and_nothing_of_the_user(result: Result) -
         "test": 12,
     } == (environment["datasets"][LABEL])
     kept = [file for file in result.directory.rglob("*") if file.is_file()]
-    assert 13 == len(kept)
+    assert 14 == len(kept)
     assert [] == [file for file in kept if b"hunter2-8e1f" in file.read_bytes() or b"MY_SECRET" in file.read_bytes()]
 
 

@@ -1,0 +1,53 @@
+"""Were the arms of each comparison paired? Promise 1, held against what the trials really started from and saw."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from clsbench.config.plan import Arm, Plan
+from clsbench.errors import ClsbenchError
+from clsbench.runs.evidence import Evidence
+
+
+class PromiseBroken(ClsbenchError):
+    """Arms that should have been paired were not: the comparison is worth nothing."""
+
+
+def pairing(evidence: Evidence, plan: Plan) -> list[dict[str, Any]]:
+    """The hashes per comparison: `weights` of all that its arms share, `batches` of all epochs.
+
+    Arms with another number of outputs share the hidden layers alone; `weights` is null where arms share
+    nothing. A trial that diverged or failed saw fewer epochs; those it saw must agree.
+
+    Raises:
+        PromiseBroken: two arms started or saw differently.
+    """
+    return [_verified(evidence, arms, plan) for arms in plan.comparisons]
+
+
+def _verified(evidence: Evidence, arms: Sequence[Arm], plan: Plan) -> dict[str, Any]:
+    names = {arm.name for arm in arms}
+    by_seed: dict[int, list[int]] = {}
+    for trial in plan.trials:
+        if trial.arm.name in names and trial.number in evidence.weights:
+            by_seed.setdefault(trial.seed, []).append(trial.number)
+    weights, batches = hashlib.sha256(), hashlib.sha256()
+    shares_weights = False
+    for seed, trials in by_seed.items():
+        started = [evidence.weights[trial] for trial in trials]
+        shared = set.intersection(*(set(parameters) for parameters in started))
+        orders = sorted((evidence.batches.get(trial, []) for trial in trials), key=len)
+        same_start = all(parameters[key] == started[0][key] for parameters in started for key in shared)
+        if not same_start or any(order != orders[-1][: len(order)] for order in orders):
+            what = "batches" if same_start else "initial weights"
+            raise PromiseBroken(f"at seed {seed} the arms of one comparison had different {what}; please report it")
+        shares_weights |= bool(shared)
+        weights.update("".join(started[0][key] for key in sorted(shared)).encode())
+        batches.update("".join(orders[-1]).encode())
+    return {
+        "arms": [arm.name for arm in arms],
+        "weights": weights.hexdigest() if shares_weights else None,
+        "batches": batches.hexdigest(),
+    }

@@ -1,0 +1,188 @@
+"""One stack's way from its first epoch, or from a checkpoint, to its last: what each process does with its share."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from clsbench.config.plan import Plan, Trial
+from clsbench.data.splits import Splits
+from clsbench.errors import ClsbenchError, RunError
+from clsbench.execution.build import identity_of, loss_of, mode_of, module_of, settings_of
+from clsbench.execution.events import FIELDS, Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed
+from clsbench.execution.matching import loss_weights
+from clsbench.execution.warm_start import warm_start
+from clsbench.registry import Registry
+from clsbench.training.loop import EpochResult, train
+from clsbench.training.snapshot import Snapshot, SnapshotMismatch
+from clsbench.training.stack import Stack
+
+SECONDS_BETWEEN_CHECKPOINTS = 5.0
+# A checkpoint that took long to keep is followed by this many times as long without one.
+SPARING = 20.0
+
+
+@dataclass(frozen=True)
+class Share:
+    """Trials to train as one stack, from the start or from where a checkpoint left all of them."""
+
+    trials: tuple[Trial, ...]
+    since: Checkpoint | None = None
+
+    def halves(self) -> tuple[Share, Share]:
+        places = range(len(self.trials))
+        middle = len(places) // 2
+        return self._part(places[:middle]), self._part(places[middle:])
+
+    def _part(self, places: Sequence[int]) -> Share:
+        trials = tuple(self.trials[place] for place in places)
+        return Share(trials, None if self.since is None else self.since.part(places))
+
+
+def shares(plan: Plan, catalogue: Registry, kept: Mapping[int, Checkpoint]) -> list[Share]:
+    """The plan's stacks, without the trials that are finished; those that were left at different epochs part.
+
+    Args:
+        kept: by trial number, the checkpoint of that trial alone.
+    """
+    found = []
+    for stack in plan.stacks(catalogue):
+        by_epoch: dict[int | None, list[Trial]] = {}
+        for trial in stack:
+            checkpoint = kept.get(trial.number)
+            if checkpoint is None:
+                by_epoch.setdefault(None, []).append(trial)
+            elif not checkpoint.finished:
+                by_epoch.setdefault(checkpoint.snapshot.epoch, []).append(trial)
+        for epoch, trials in by_epoch.items():
+            found.append(
+                Share(tuple(trials), None if epoch is None else _joined([kept[trial.number] for trial in trials]))
+            )
+    return found
+
+
+def _joined(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
+    numbers = tuple(number for each in checkpoints for number in each.trials)
+    snapshot = Snapshot.joined([each.snapshot for each in checkpoints])
+    return replace(checkpoints[0], trials=numbers, snapshot=snapshot)
+
+
+def train_share(
+    share: Share, plan: Plan, data: Mapping[str, Splits], catalogue: Registry, device: torch.device
+) -> Iterator[Event]:
+    """Train a stack and tell what happens. One that raises is trained again in halves, to the trial that does."""
+    last: dict[int, Record] = {}
+    failure = None
+    try:
+        for event in _train(share, plan, data[share.trials[0].dataset.key], catalogue, device):
+            if isinstance(event, EpochDone):
+                last |= {int(record["trial"] or 0): record for record in event.records}
+            yield event
+    except ClsbenchError:
+        raise
+    except Exception as error:
+        # Out of this block the error is gone, and with it the memory that its frames hold.
+        failure = (_reason(error), traceback.format_exc())
+    if failure is None:
+        return
+    if len(share.trials) > 1:
+        for half in share.halves():
+            yield from train_share(half, plan, data, catalogue, device)
+        return
+    (trial,) = share.trials
+    yield TrialFailed(trial.number, _failed(trial, last.get(trial.number), share.since), *failure)
+
+
+def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device: torch.device) -> Iterator[Event]:
+    trials, since, arm = share.trials, share.since, share.trials[0].arm
+    numbers = tuple(trial.number for trial in trials)
+    loss = loss_of(arm, splits.num_classes)
+    stacked = catalogue.get("model", arm.model.name).facts["stacked"]
+    # On a CPU, a batched product of one takes another path through the BLAS than one of several, with other
+    # last bits: so that a lone trial's numbers are those it has in company, it trains beside its own copy.
+    places = [0, 0] if stacked and len(trials) == 1 and device.type == "cpu" else range(len(trials))
+    members = [trials[place] for place in places]
+    modules = [module_of(t.arm, t.seed, splits.shape, loss.num_outputs, catalogue) for t in members]
+    stack = Stack(modules, stacked=stacked, device=device)
+    compiled, threads = mode_of(trials[0], plan, splits, catalogue)
+    if since is None:
+        warm_start(stack, members, plan.experiment.train, splits)
+    torch.set_num_threads(threads)
+    weights = {} if since else {number: stack.fingerprints(i) for i, number in enumerate(numbers)}
+    yield StackStarted(numbers, since.snapshot.epoch if since else 0, threads, compiled, weights)
+    if since is None:
+        scales = loss_weights(stack, loss, members, plan.experiment.loss[0], splits, catalogue)
+    else:
+        scales = [1.0] * len(members)  # the snapshot has its own
+    results = train(
+        stack,
+        [settings_of(trial, plan, scale) for trial, scale in zip(members, scales, strict=True)],
+        loss,
+        train_data=(splits.train.x, splits.train.y),
+        val_data=None if splits.val is None else (splits.val.x, splits.val.y),
+        test_data=(splits.test.x, splits.test.y) if plan.sees_test else None,
+        optimizer=plan.experiment.optimizer.name,
+        nesterov=plan.experiment.optimizer.nesterov,
+        batch_size=arm.batch_size,
+        epochs=plan.experiment.train.epochs,
+        compiled=compiled,
+        since=since.snapshot.rows(places) if since else None,
+    )
+    try:
+        yield from _told(results, share, compiled, threads)
+    except SnapshotMismatch as error:
+        raise RunError(f"the checkpoint of trials {list(numbers)} is of others: {error}; start a new run") from error
+
+
+def _told(results: Iterator[EpochResult], share: Share, compiled: bool, threads: int) -> Iterator[Event]:
+    """A stack's epochs as events, with a checkpoint now and then and one at the end."""
+    numbers = tuple(trial.number for trial in share.trials)
+    before = share.since.seconds if share.since else 0.0
+
+    def checkpoint(result: EpochResult, *, finished: bool) -> Checkpoint:
+        snapshot = result.snapshot().rows(range(len(numbers)))
+        return Checkpoint(numbers, snapshot, before + result.seconds / len(numbers), finished, compiled, threads)
+
+    due, result = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS, None
+    for result in results:
+        records = _records(share.trials, result, before)
+        taken = checkpoint(result, finished=False) if time.monotonic() >= due else None
+        told = time.monotonic()
+        yield EpochDone(result.epoch, records, dict(zip(numbers, result.batches, strict=False)), taken)
+        if taken is not None:
+            now = time.monotonic()
+            due = now + max(SECONDS_BETWEEN_CHECKPOINTS, SPARING * (now - told))
+    if result is not None:
+        yield StackDone(checkpoint(result, finished=True), result.seconds, result.compile_seconds)
+    elif share.since is not None:  # it was left after its last epoch
+        yield StackDone(replace(share.since, finished=True), 0.0, 0.0)
+
+
+def _records(trials: Sequence[Trial], result: EpochResult, before: float) -> tuple[Record, ...]:
+    seconds = round(before + result.seconds / len(trials), 6)
+    records = []
+    for trial, row in zip(trials, result.rows, strict=False):
+        if row is not None:
+            known = {**identity_of(trial), "epoch": result.epoch, **row, "seconds": seconds}
+            records.append({field: known[field] for field in FIELDS})
+    return tuple(records)
+
+
+def _failed(trial: Trial, last: Record | None, since: Checkpoint | None) -> Record:
+    """The last record of a trial that failed: the epoch that it failed in, and no measures."""
+    epoch, step = (0, 0) if last is None else (int(last["epoch"] or 0) + 1, last["step"])
+    if last is None and since is not None:
+        epoch, step = since.snapshot.epoch + 1, int(since.snapshot.tensors["taken"].sum())
+    known = {**identity_of(trial), "epoch": epoch, "step": step, "seconds": 0.0, "status": "failed"}
+    return {field: known.get(field) for field in FIELDS}
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return "out of memory"
+    return " ".join(f"{type(error).__name__}: {text}".split())

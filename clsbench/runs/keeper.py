@@ -1,0 +1,89 @@
+"""Writes down what an executor tells, as it tells it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from clsbench.execution.events import Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed
+from clsbench.runs.checkpoints import Checkpoints
+from clsbench.runs.evidence import Evidence
+from clsbench.runs.records import RecordFile
+
+log = logging.getLogger("clsbench")
+
+
+@dataclass
+class Keeper:
+    """Keeps one phase of a run: its records, its checkpoints, and the evidence that its arms were paired."""
+
+    records: RecordFile
+    checkpoints: Checkpoints
+    evidence: Evidence = field(default_factory=Evidence)
+    started: set[int] = field(default_factory=set)
+    failures: dict[int, str] = field(default_factory=dict)
+    kept_epochs: int = 0
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+
+    def reopen(self) -> Mapping[int, Checkpoint]:
+        """What an earlier process left: by trial number, the checkpoint to go on from.
+
+        Raises:
+            RunError: as `RecordFile.reopen` and `Checkpoints.newest`.
+        """
+        self.kept_epochs = self.records.reopen()
+        kept: dict[int, Checkpoint] = {}
+        for each in self.checkpoints.newest():
+            self.evidence.add(each.evidence)
+            kept |= {trial: each.checkpoint.part([place]) for place, trial in enumerate(each.checkpoint.trials)}
+            self.seconds += each.checkpoint.seconds * len(each.checkpoint.trials)
+        return kept
+
+    def keep(self, event: Event) -> None:
+        """Write down what happened.
+
+        Raises:
+            RunError: it cannot be written, or an epoch that was trained again came out differently.
+        """
+        if isinstance(event, StackStarted):
+            if not self.started.isdisjoint(event.trials):
+                self.records.expect_again()
+            self.started.update(event.trials)
+            self.evidence.started(event.trials, event.epoch, event.weights)
+            log.info("training trials %s on %d threads", list(event.trials), event.threads)
+        elif isinstance(event, EpochDone):
+            self.records.keep(event.records)
+            self.evidence.saw(event.batches)
+            _tell_diverged(event)
+            self._save(event.checkpoint)
+        elif isinstance(event, StackDone):
+            self.seconds += event.seconds
+            self.compile_seconds += event.compile_seconds
+            self._save(event.checkpoint)
+        elif isinstance(event, TrialFailed):
+            self.records.keep([event.record])
+            self.failures[event.trial] = event.reason
+            log.error("%s failed: %s\n%s", _named(event.record), event.reason, event.trace)
+
+    def close(self) -> None:
+        """All trials are over: order the records, and drop what only a resume would need."""
+        self.records.order()
+        if not self.failures:
+            self.checkpoints.tidy()
+
+    def _save(self, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is not None:
+            self.records.sync()  # a checkpoint never knows of epochs that the disk does not
+            self.checkpoints.save(checkpoint, self.evidence)
+
+
+def _tell_diverged(event: EpochDone) -> None:
+    for record in event.records:
+        if record["status"] == "diverged":
+            log.warning("%s diverged after step %s", _named(record), record["step"])
+
+
+def _named(record: Record) -> str:
+    return f"{record['arm']!r} seed {record['seed']}"

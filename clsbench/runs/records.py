@@ -1,0 +1,153 @@
+"""A file of records: one a line, appended epoch by epoch, never torn for a reader of this project and never doubled."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from clsbench.errors import RunError
+from clsbench.execution.events import FIELDS
+from clsbench.runs.files import as_json_line, unwritable, write_atomically
+from clsbench.runs.stopping import write_in_hand
+
+Row = Mapping[str, Any]
+
+log = logging.getLogger("clsbench")
+
+
+class RecordFile:
+    """Records of one run or of its tuning.
+
+    Epochs that are trained again, after a checkpoint or a failure, must come out as they are recorded: every
+    byte but `seconds`. `exact` is False where that is not promised, on another machine say.
+    """
+
+    def __init__(self, path: Path, *, exact: bool = True) -> None:
+        self.path = path
+        self.exact = exact
+        self._known: dict[tuple[int, int], Row] = {}
+
+    def read(self) -> list[dict[str, Any]]:
+        """Every record, in the order of the file.
+
+        Raises:
+            RunError: the file cannot be read, or a line of it is damaged.
+        """
+        lines = self._text().removesuffix("\n").split("\n")
+        return [self._parsed(number, line) for number, line in enumerate(lines, start=1)]
+
+    def reopen(self) -> int:
+        """Get ready to go on where another process stopped; return how many trained epochs of trials are kept.
+
+        A record that was torn is dropped, and so are those of failures, whose trials are tried again.
+
+        Raises:
+            RunError: a record is damaged that was not torn.
+        """
+        if not self.path.exists():
+            return 0
+        whole, _, torn = self._text().rpartition("\n")
+        rows = [self._parsed(number, line) for number, line in enumerate(whole.split("\n"), start=1) if whole]
+        kept = [row for row in rows if row["status"] != "failed"]
+        if torn or len(kept) < len(rows):
+            self._write(kept)
+        self._known = {_key(row): row for row in kept}
+        return sum(row["epoch"] > 0 for row in kept)
+
+    def expect_again(self) -> None:
+        """What is recorded may be trained again."""
+        self._known = {_key(row): row for row in self.read()} if self.path.stat().st_size else {}
+
+    def keep(self, records: Iterable[Row]) -> None:
+        """Add the records of a finished epoch; when this returns, the system has them.
+
+        Raises:
+            RunError: they cannot be written, or one differs from what is recorded already.
+        """
+        new = [record for record in records if not self._is_known(record)]
+        lines = "".join(as_json_line(record) for record in new)
+        if not lines:
+            return
+        try:
+            with write_in_hand(), open(self.path, "a", encoding="utf-8") as file:
+                file.write(lines)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    def sync(self) -> None:
+        """Force to disk what was added."""
+        try:
+            with open(self.path, "rb") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    def order(self) -> None:
+        """Rewrite by epoch, then trial."""
+        self._write(sorted(self.read(), key=lambda record: (record["epoch"], record["trial"])))
+
+    def _write(self, rows: Iterable[Row]) -> None:
+        write_atomically(self.path, "".join(map(as_json_line, rows)).encode())
+
+    def _is_known(self, record: Row) -> bool:
+        before = self._known.pop(_key(record), None)
+        if before is None:
+            return False
+        different = [key for key in record if key != "seconds" and record[key] != before.get(key)]
+        if different:
+            key = different[0]
+            what = (
+                f"{self.path}: epoch {record['epoch']} of trial {record['trial']} came out differently when it was "
+                f"trained again: {key} was {before.get(key)}, and is {record[key]}"
+            )
+            if self.exact:
+                raise RunError(f"{what}; the run is as it was, start a new one")
+            log.warning("%s", what)
+        return True
+
+    def _text(self) -> str:
+        return text_of(self.path)
+
+    def _parsed(self, number: int, line: str) -> dict[str, Any]:
+        return parsed(f"{self.path}:{number}", line, FIELDS)
+
+
+def _key(record: Row) -> tuple[int, int]:
+    return record["trial"], record["epoch"]
+
+
+def text_of(path: Path) -> str:
+    """A file of a run.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise RunError(f"{path} cannot be read: {what}; is {path.parent} a finished run?") from error
+
+
+def parsed(name: str, text: str, keys: Iterable[str]) -> dict[str, Any]:
+    """A mapping in strict JSON with some keys at least.
+
+    Raises:
+        RunError: it is none; `name` says what is damaged.
+    """
+    try:
+        value = json.loads(text, parse_constant=_no_number)
+        missing = [key for key in keys if key not in value]
+        if not isinstance(value, dict) or missing:
+            raise ValueError(f"{missing[0]!r} is missing" if missing else "it is no mapping")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise RunError(f"{name} is damaged: {error}; restore it, or run again") from error
+    return value
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")

@@ -1,0 +1,88 @@
+"""What training goes on from: a stack between two epochs, as plain tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from clsbench.training.step import Steps
+
+
+class SnapshotMismatch(ValueError):
+    """A snapshot is of another stack."""
+
+
+MODEL = "model."  # begins the names of what a model's state dict holds
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that the epochs after `epoch` hang on: training from it cannot be told from training that never stopped.
+
+    `tensors` holds, by name, every tensor that a step moves and the next epoch needs, on the CPU, a row for each
+    trial.
+    """
+
+    epoch: int
+    tensors: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, steps: Steps, epoch: int) -> Snapshot:
+        """A copy of what the steps have moved."""
+        copies = {name: tensor.detach().cpu().clone() for name, tensor in _moved(steps).items()}
+        return cls(epoch, copies)
+
+    @classmethod
+    def joined(cls, snapshots: Sequence[Snapshot]) -> Snapshot:
+        """Snapshots of one epoch as one, their trials in order."""
+        tensors = {name: torch.cat([each.tensors[name] for each in snapshots]) for name in snapshots[0].tensors}
+        return replace(snapshots[0], tensors=tensors)
+
+    def rows(self, places: Sequence[int]) -> Snapshot:
+        """The snapshot of the trials at some places."""
+        return replace(self, tensors={name: tensor[list(places)] for name, tensor in self.tensors.items()})
+
+    def model_state(self, place: int) -> dict[str, Tensor]:
+        """The state dict of one trial's model."""
+        return {
+            name.removeprefix(MODEL): tensor[place] for name, tensor in self.tensors.items() if name.startswith(MODEL)
+        }
+
+    def restore(self, steps: Steps) -> None:
+        """Put the steps where this was taken.
+
+        Raises:
+            SnapshotMismatch: a tensor is missing, or has another shape or type.
+        """
+        expected = _moved(steps)
+        if self.tensors.keys() != expected.keys():
+            odd = sorted(self.tensors.keys() ^ expected.keys())
+            raise SnapshotMismatch(f"{odd[0]!r} is in one of the snapshot and the stack only")
+        for name, tensor in expected.items():
+            found = self.tensors[name]
+            if _kind(found) != _kind(tensor):
+                told = [" ".join(map(str, _kind(each))) for each in (found, tensor)]
+                raise SnapshotMismatch(f"{name!r} is {told[0]}, not {told[1]}")
+        for name, tensor in expected.items():
+            tensor.copy_(self.tensors[name])
+
+
+def _kind(tensor: Tensor) -> tuple[object, ...]:
+    return tensor.layout, tensor.dtype, list(tensor.shape)
+
+
+def _moved(steps: Steps) -> dict[str, Tensor]:
+    """The tensors themselves: what is copied into them, the steps have."""
+    stack = steps.stack
+    kept = stack.template.state_dict()  # a buffer may be none of it
+    model = {**stack.parameters, **stack.buffers}
+    return {
+        **{(MODEL if name in kept else "buffer.") + name: tensor for name, tensor in model.items()},
+        **{f"optimizer.{name}": tensor for name, tensor in steps.state.items()},
+        "loss_weight": steps.loss_weight,
+        "alive": steps.alive,
+        "taken": steps.taken,
+    }
