@@ -33,7 +33,7 @@ def figures(trained: Result) -> dict[str, Any]:
 
 
 def test_one_loss_is_seldom_called_better_than_itself(figures: dict[str, Any]) -> None:
-    """Two disjoint sets of ten seeds of one loss differ by a verdict in 5% of comparisons, of runs after Holm, or less."""
+    """Two disjoint sets of ten seeds differ by a verdict in at most 5% of comparisons, and of runs after Holm."""
     assert (300, 900) == (figures["experiments"], figures["comparisons"])
     assert 0.0 < figures["false_single"] <= MOST_FALSE
     assert 0.0 <= figures["false_holm"] <= MOST_FALSE
