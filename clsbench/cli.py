@@ -26,11 +26,9 @@ UsageProblem: Any = typer.BadParameter.__bases__[0].__bases__[0]
 
 
 class Interrupted(ClsbenchError):
-    """A signal ended the process."""
+    """Ctrl-C, where Python and not `runs.stopping` was told of it."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    exit_code = 130
 
 
 class _Group(TyperGroup):
@@ -52,7 +50,7 @@ class _Group(TyperGroup):
             # Typer would leave without a word.
             go_on = _note(stop, "go on with it by ")
             kept = f"; the finished epochs are kept, {go_on}" if go_on else ""
-            raise Interrupted(f"{str(stop) or 'interrupted'}{kept}", getattr(stop, "exit_code", 130)) from stop
+            raise Interrupted(f"interrupted{kept}") from stop
 
 
 app = typer.Typer(

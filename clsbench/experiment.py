@@ -345,7 +345,7 @@ def _logged(directory: RunDirectory) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        log.warning("%s", str(stop) or "interrupted")
+        log.warning("interrupted")
         stop.add_note(f"go on with it by clsbench run --resume {directory.path}")
         raise
     except BaseException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from clsbench.registry import Registry
 from clsbench.training.evaluation import Measures, Sums, evaluate, quality
 from clsbench.training.metrics import ECE_BINS, confidence_bins
 from clsbench.training.stack import Stack
+
+log = logging.getLogger("clsbench")
 
 State = Mapping[str, Tensor]
 RULER = ("accuracy", "nll", "brier", "ece", "margin")
@@ -103,11 +106,18 @@ def _margin(own: Loss) -> Sums:
 
 
 def _judged(own: Loss, losses: Mapping[str, Loss]) -> Sums:
-    """Every loss that takes as many outputs as the network has."""
+    """Every loss that takes as many outputs as the network has; one of the user's that raises is left out."""
     fitting = {label: loss for label, loss in losses.items() if loss.num_outputs == own.num_outputs}
 
     def sums(logits: Tensor, targets: Tensor) -> Measures:
-        return {f"loss {label}": loss.of_samples(logits, targets).double().sum(-1) for label, loss in fitting.items()}
+        found: Measures = {}
+        for label, loss in list(fitting.items()):
+            try:
+                found[f"loss {label}"] = loss.of_samples(logits, targets).double().sum(-1)
+            except Exception as error:
+                log.warning("cross-evaluation goes on without loss %r: %s: %s", label, type(error).__name__, error)
+                del fitting[label]
+        return found
 
     return sums
 

@@ -30,12 +30,13 @@ def unmet(summary: Mapping[str, Any]) -> list[str]:
 
 
 def failures(summary: Mapping[str, Any]) -> list[str]:
-    """The trials that raised, each with the reason."""
-    found = [
-        f"{arm['name']} seed {seed} failed: {reason}"
-        for arm in summary["arms"]
-        for seed, reason in arm.get("failures", {}).items()
-    ]
+    """The arms with trials that raised, each with the reasons."""
+    found = []
+    for arm in summary["arms"]:
+        reasons = arm.get("failures", {})
+        if reasons:
+            why = "; ".join(dict.fromkeys(reasons.values()))
+            found.append(f"{arm['name']}: {len(reasons)} of {len(arm['seeds'])} seeds failed: {why}")
     if summary["status"] == "failed" and not found:
         return ["a trial of tuning failed, and counts as diverged"]
     return found

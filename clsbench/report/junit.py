@@ -31,7 +31,9 @@ def write_junit(path: Path, summary: Mapping[str, Any]) -> None:
 
 @contextmanager
 def failures_to(path: Path | None, name: str) -> Iterator[None]:
-    """While it holds, what ends the run is written, where a path is given: no file of an earlier run speaks for it."""
+    """While it holds, what ends the run is written where a path is given; a file of an earlier run is gone."""
+    if path is not None:
+        path.unlink(missing_ok=True)
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:

@@ -199,10 +199,18 @@ def _course(page: Page) -> Iterator[RenderableType]:
     columns = [
         Column("epochs to 95%\nof the best", ["never" if epoch is None else str(epoch) for epoch in reached]),
         Column("diverged\nseeds", [f"{arm['diverged']} of {len(arm['seeds'])}" for arm in comparison.arms]),
+        *_failed(comparison.arms),
         Column("time of\na trial", ["-" if second is None else duration(second) for second in seconds]),
     ]
     target = "" if best is None else f" (95% of the best mean test accuracy is {number(NEAR_BEST * best)})"
     yield from _columns(page, f"Course{target}", columns)
+
+
+def _failed(arms: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """A column of its own where a trial failed, which is rare."""
+    counts = [len(arm.get("failures", ())) for arm in arms]
+    cells = [f"{count} of {len(arm['seeds'])}" for count, arm in zip(counts, arms, strict=True)]
+    return [Column("failed\nseeds", cells)] if any(counts) else []
 
 
 def _columns(page: Page, title: str, columns: Sequence[Column]) -> Iterator[RenderableType]:

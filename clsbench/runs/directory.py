@@ -21,6 +21,7 @@ from clsbench.runs.files import as_json, remove_half_written, sync_folder, unwri
 from clsbench.runs.keeper import Keeper
 from clsbench.runs.lock import sole_writer
 from clsbench.runs.records import RecordFile, parsed, text_of
+from clsbench.runs.stopping import kept_in
 
 METRICS, TUNING = "metrics", "tuning"  # the phases of a run, each with its file of records
 SUMMARY_KEYS = ("name", "status", "device", "arms", "verdicts", "expectations", "pairing", "seconds")
@@ -68,7 +69,7 @@ class RunDirectory:
         """
         if not (self.path / "checkpoints").is_dir():
             raise RunError(f"{self.path} is no run: it has no checkpoints; give the directory of one")
-        with sole_writer(self.path / "checkpoints"):
+        with sole_writer(self.path / "checkpoints"), kept_in(self.path):
             for folder in (self.path, self.path / "checkpoints"):
                 remove_half_written(folder)
             yield

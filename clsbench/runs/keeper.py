@@ -63,7 +63,7 @@ class Keeper:
             self.compile_seconds += event.compile_seconds
             self._save(event.checkpoint)
         elif isinstance(event, TrialFailed):
-            self.records.keep([event.record])
+            self.records.keep_failure(event.record)
             self.failures[event.trial] = event.reason
             log.error("%s failed: %s\n%s", _named(event.record), event.reason, event.trace)
 

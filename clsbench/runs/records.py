@@ -78,6 +78,14 @@ class RecordFile:
         except OSError as error:
             raise unwritable(self.path, error) from error
 
+    def keep_failure(self, record: Row) -> None:
+        """Add the last record of a trial that failed, after all that were recorded of it when it came further."""
+        trial = record["trial"]
+        came_to = max((epoch for known, epoch in self._known if known == trial), default=None)
+        if came_to is not None:
+            record = {**record, "epoch": came_to + 1, "step": self._known[trial, came_to]["step"]}
+        self.keep([record])
+
     def sync(self) -> None:
         """Force to disk what was added."""
         try:

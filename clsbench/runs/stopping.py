@@ -1,4 +1,8 @@
-"""SIGHUP, Ctrl-C and SIGTERM: the write in hand is finished, then the process ends by itself with the signal's code."""
+"""SIGHUP, Ctrl-C and SIGTERM: the write in hand is finished, then the process leaves with the signal's code.
+
+It leaves where it stands. What a run has written is whole at every moment, so there is nothing to tidy up, and no
+exception that gets lost in somebody's destructor or in a half-done import.
+"""
 
 from __future__ import annotations
 
@@ -8,51 +12,23 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
-# Waited for after a signal, then the process ends where it stands: what is on disk is whole at every moment.
-PATIENCE_SECONDS = 4.0
+PATIENCE_SECONDS = 4.0  # with a write that does not end
 SIGNALS = [getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM") if hasattr(signal, name)]
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal asked the process to end."""
-
-    def __init__(self, number: int = signal.SIGINT) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.exit_code = 128 + number
-
+SHOW_CURSOR = b"\x1b[?25h\r\n"  # progress hides it
 
 _writes_in_hand = 0
 _asked: int | None = None
+_run: Path | None = None
 
 
 def obey_signals() -> None:
-    """From here on a signal raises `Stopped`, once no write is in hand; Ctrl-C again leaves at once."""
+    """From here on a signal ends the process, once no write is in hand; Ctrl-C again does so at once."""
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` and `&` ask
             signal.signal(number, _on_signal)
-
-
-def _on_signal(number: int, frame: FrameType | None) -> None:
-    global _asked
-    if _asked is not None:
-        if number == signal.SIGINT:
-            _leave(number)
-        return
-    _asked = number
-    # An exception can get lost, in a destructor say, and a call of another library may take its time.
-    last_resort = threading.Timer(PATIENCE_SECONDS, _leave, [number])
-    last_resort.daemon = True
-    last_resort.start()
-    if not _writes_in_hand:
-        raise Stopped(number)
-
-
-def _leave(number: int) -> None:
-    if sys.stderr is not None and sys.stderr.isatty():
-        os.write(2, b"\x1b[?25h\n")  # a progress bar hides the cursor
-    os._exit(128 + number)
 
 
 @contextmanager
@@ -64,5 +40,37 @@ def write_in_hand() -> Iterator[None]:
         yield
     finally:
         _writes_in_hand -= 1
-        if _asked is not None and not _writes_in_hand and sys.exc_info()[0] is None:
-            raise Stopped(_asked)
+        if _asked is not None and not _writes_in_hand:
+            _leave(_asked)
+
+
+@contextmanager
+def kept_in(run: Path) -> Iterator[None]:
+    """While it holds, whoever stops the process is told that `run` can go on."""
+    global _run
+    before, _run = _run, run
+    try:
+        yield
+    finally:
+        _run = before
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    global _asked
+    if not _writes_in_hand or (_asked is not None and number == signal.SIGINT):
+        _leave(number)
+    elif _asked is None:
+        _asked = number
+        last_resort = threading.Timer(PATIENCE_SECONDS, _leave, [number])
+        last_resort.daemon = True
+        last_resort.start()
+
+
+def _leave(number: int) -> None:
+    kept = f"; the finished epochs are kept, go on with it by clsbench run --resume {_run}" if _run else ""
+    try:
+        cursor = SHOW_CURSOR if sys.stderr is not None and sys.stderr.isatty() else b""
+        os.write(2, cursor + f"error: stopped by {signal.Signals(number).name}{kept}\n".encode(errors="replace"))
+    except (OSError, ValueError):
+        pass  # nobody reads it; the code tells
+    os._exit(128 + number)
