@@ -68,7 +68,8 @@ class Steps:
         self.loss_sum.add_(by_sample.detach().double().sum(-1))
         # The cheapest look at every gradient; one so large that the sum overflows counts as infinite.
         self.alive.mul_((losses.detach() + gradients.sum(-1)).isfinite().unsqueeze(1))
-        gradients = gradients.nan_to_num_(0.0, 0.0, 0.0).mul_(self.alive)
+        # Where a trial lives, all of its gradients are finite. (`nan_to_num` compiles to a slow loop.)
+        gradients = torch.where(self.alive > 0, gradients, 0.0)
         stack.put_back(before, self.alive)
         self.update(
             stack.weights,
