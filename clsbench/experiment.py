@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,7 +127,9 @@ def _start(experiment: Experiment, output: Path, watch: Watch) -> Result:
 
 def _go_on(experiment: Experiment, directory: RunDirectory, watch: Watch) -> Result:
     story = _Story.of(experiment, watch)
-    before, now = directory.environment(), story.environment()
+    now = story.environment()
+    # Stopped before it was written, a run has not trained yet.
+    before = directory.environment() if directory.has_environment() else now
     changes = changes_since(before, now)
     resumed = [*before.get("resumed", []), {key: now[key] for key in ("versions", "machine", "device")}]
     with _logged(directory):
@@ -345,11 +347,13 @@ def _logged(directory: RunDirectory) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        log.warning("interrupted")
+        with suppress(RunError):
+            log.warning("interrupted")
         stop.add_note(f"go on with it by clsbench run --resume {directory.path}")
         raise
     except BaseException as error:
-        log.exception("the run ended early")
+        with suppress(RunError):  # a log that cannot be written must not hide what ended the run
+            log.exception("the run ended early")
         error.add_note(f"the trace is in {directory.path / 'run.log'}")
         raise
     finally:

@@ -20,6 +20,7 @@ from clsbench.runs.checkpoints import Checkpoints
 from clsbench.runs.files import as_json, remove_half_written, sync_folder, unwritable, write_atomically
 from clsbench.runs.keeper import Keeper
 from clsbench.runs.lock import sole_writer
+from clsbench.runs.log import RunLog
 from clsbench.runs.records import RecordFile, parsed, text_of
 from clsbench.runs.stopping import kept_in
 
@@ -50,6 +51,9 @@ class RunDirectory:
             home.mkdir(exist_ok=True)
             path = _renamed(hidden, home / time.strftime("%Y%m%d-%H%M%S"))
             sync_folder(home)
+        except RunError:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
         except OSError as error:
             shutil.rmtree(hidden, ignore_errors=True)
             if isinstance(error, FileExistsError | NotADirectoryError) or error.errno == errno.ENAMETOOLONG:
@@ -78,10 +82,15 @@ class RunDirectory:
         write_atomically(self.path / name, as_json(value).encode())
 
     def log(self) -> logging.Handler:
-        """A handler that writes `run.log`."""
-        handler = logging.FileHandler(self.path / "run.log", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        return handler
+        """A handler that writes `run.log`.
+
+        Raises:
+            RunError: it cannot be made; whoever logs gets the same where it cannot be written.
+        """
+        try:
+            return RunLog(self.path / "run.log")
+        except OSError as error:
+            raise unwritable(self.path / "run.log", error) from error
 
     def config_text(self) -> str:
         return text_of(self.path / "config.yaml")
@@ -97,6 +106,9 @@ class RunDirectory:
             RunError: there is none, or it is damaged.
         """
         return self._json("summary.json", SUMMARY_KEYS)
+
+    def has_environment(self) -> bool:
+        return (self.path / "environment.json").exists()
 
     def environment(self) -> dict[str, Any]:
         """`environment.json`, with the same errors."""

@@ -1,0 +1,32 @@
+"""A run's log, which fails as its other files do."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from clsbench.runs.files import unwritable
+
+
+class RunLog(logging.FileHandler):
+    """Writes `run.log`.
+
+    Raises:
+        RunError: by the call that logs, where it cannot be written; the standard library would print a trace.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8")
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that `logging` calls
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            raise unwritable(Path(self.baseFilename), error) from error
+        super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):  # of lines that were told to be lost already
+            super().close()

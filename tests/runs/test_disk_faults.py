@@ -1,0 +1,95 @@
+"""Rows 37 and 38 where they hit neither records nor checkpoints: the directory, the log, the environment."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clsbench
+from clsbench.errors import RunError
+from clsbench.experiment import read
+from clsbench.runs.directory import RunDirectory
+from clsbench.runs.log import RunLog
+
+TREE: dict[str, Any] = {
+    "name": "tiny",
+    "dataset": {"name": "moons", "samples": 60},
+    "model": "linear",
+    "train": {"epochs": 1, "seeds": 1, "device": "cpu"},
+}
+
+
+def full(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_directory_whose_config_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hidden folder in which it was made is taken away, and the disk is blamed."""
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match="disk full"):
+        RunDirectory.create(tmp_path, read(TREE))
+    assert [] == os.listdir(tmp_path)
+
+
+class Full:
+    """A file on a full disk."""
+
+    write = flush = close = full
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Any:
+    """A logger that writes a run's log on a disk that is full by now."""
+    handler = RunLog(tmp_path / "run.log")
+    logger = logging.Logger("full")
+    logger.addHandler(handler)
+    handler.stream.close()
+    handler.stream = Full()  # type: ignore[assignment]
+    return logger
+
+
+def test_log_that_cannot_be_written_is_told(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever logs gets a run's error, and the standard library prints no trace."""
+    with pytest.raises(RunError, match=r"run\.log cannot be written: disk full"):
+        log.info("training")
+    log.handlers[0].close()
+    assert ("", "") == tuple(capsys.readouterr())
+
+
+def test_log_that_cannot_be_written_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ended the run is raised, not that its trace could not be kept."""
+    real = logging.FileHandler.emit
+
+    def emit(handler: Any, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            handler.stream.close()
+            handler.stream = Full()
+        real(handler, record)
+
+    monkeypatch.setattr(RunLog, "emit", emit)
+    monkeypatch.setattr("clsbench.experiment.draw", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        clsbench.run(TREE, output=tmp_path)
+
+
+def test_log_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """A folder in its place is a run's error."""
+    (tmp_path / "run.log").mkdir()
+    with pytest.raises(RunError, match=r"run\.log cannot be written: is a directory"):
+        RunDirectory(tmp_path).log()
+
+
+def test_run_that_was_stopped_before_all_goes_on(tmp_path: Path) -> None:
+    """Killed when its directory had just been made, a run goes on by --resume as any other."""
+    directory = RunDirectory.create(tmp_path, read(TREE))
+    assert ["checkpoints", "config.yaml", "metrics.jsonl"] == sorted(os.listdir(directory.path))
+    result = clsbench.run(resume=directory.path)
+    assert "finished" == result.summary["status"]
+    assert clsbench.run(TREE, output=tmp_path).arms.keys() == result.arms.keys()
