@@ -24,12 +24,17 @@ PARTS = {
     "startup": "clsbench --help, and from the command to the first training step",
     "small": "an MLP 2-32-32-2 on moons, per trial and step",
     "process": "the whole process, for many seeds and for one",
+    "mnist_mlp": "an MLP 784-128-10 on MNIST, per trial and epoch",
+    "mnist_cnn": "a small convolutional network on MNIST, per step",
+    "growth": "how cost grows with trials, width and samples",
 }
 
 
 def main(arguments: list[str]) -> int:
     """0: measured, whatever came of it; 1: a contender did other work, and nothing of that part is told."""
     asked = _parser().parse_args(arguments)
+    # On a machine with other work, spinning threads would slow every contender beyond compare; clsbench sets this too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = Options(repeats=asked.repeats, quick=asked.quick, data_dir=asked.data_dir)
     report: dict[str, Any] = {"machine": _machine(), **options.to_dict(), "parts": {}}
     refused = False
