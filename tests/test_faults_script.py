@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,58 @@ def test_second_download_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = download.measure(1)
     assert not figure.reached
     assert "requests where one process alone makes" in figure.failures[-1]
+
+
+# In a process of its own: one that has used several threads of torch cannot be forked.
+SAMPLES = """
+import json, sys
+from clsbench.runs.checkpoints import Checkpoints
+from clsbench.runs.records import RecordFile
+from faulting import checkpoint, io, kill, resume, runs, sigterm
+from faulting.children import replaced
+
+config = runs.small(losses=2, epochs=2)
+for part in (kill, io, sigterm):
+    part.small = lambda **how: config
+resume.every_loss = lambda epochs: runs.small(losses=1, epochs=epochs)
+checkpoint.RUNS = 1
+figures = {
+    "kill": kill.measure(3),
+    "resume": resume.measure(1),
+    "checkpoint": checkpoint.measure(70),
+    "io": io.measure(4),
+    "sigterm": sigterm.measure(2),
+}
+with replaced(Checkpoints, "_verified", lambda self, entry: (self.folder / entry.file).read_bytes()):
+    figures["unverified"] = checkpoint.measure(7)
+keep = RecordFile.keep
+with replaced(RecordFile, "keep", lambda self, records: keep(self, [r for r in records if r["epoch"]])):
+    figures["forgetful"] = resume.measure(1)
+json.dump({name: [figure.reached, list(figure.failures)] for name, figure in figures.items()}, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def samples() -> dict[str, tuple[bool, list[str]]]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])}
+    command = [sys.executable, "-c", SAMPLES]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["kill", "resume", "checkpoint", "io", "sigterm"])
+def test_sample_of_each_harm_does_none(part: str, samples: dict[str, tuple[bool, list[str]]]) -> None:
+    """Rows 37, 38, 40, 41, 47 and 48: a run that is hit loses no finished epoch, and goes on to the same end."""
+    reached, failures = samples[part]
+    assert (True, []) == (reached, failures)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sabotage", ["unverified", "forgetful"])
+def test_harm_that_is_done_is_noticed(sabotage: str, samples: dict[str, tuple[bool, list[str]]]) -> None:
+    """Where checkpoints are not verified, or records not written, the figures are missed."""
+    reached, failures = samples[sabotage]
+    assert not reached
+    assert failures

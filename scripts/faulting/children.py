@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 
 def forked(work: Callable[[], object]) -> int:
@@ -29,6 +30,17 @@ def _worked(work: Callable[[], object]) -> NoReturn:
     finally:
         sys.stderr.flush()
         os._exit(code)  # the buffers and handlers of the parent's are not this process's to close
+
+
+@contextmanager
+def replaced(owner: Any, name: str, new: Any) -> Iterator[None]:
+    """While it holds, `owner.name` is something else."""
+    before = getattr(owner, name)
+    setattr(owner, name, new)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 def exit_code(pid: int) -> int:
