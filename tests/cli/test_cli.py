@@ -20,7 +20,7 @@ Fails = Callable[..., str]
 Invoke = Callable[..., Any]
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 PLUGIN = """
 import clsbench
 
@@ -104,7 +104,7 @@ def test_every_config_passes_and_names_its_command(config: Path, invoke: Invoke)
     text = config.read_text(encoding="utf-8")
     opening = [line for line in text.splitlines() if line.startswith("#")]
     assert text.startswith("# ")
-    assert any(line.startswith(f"#   clsbench run configs/{config.name}") for line in opening)
+    assert any(line.startswith(f"#   clsbench run {config.relative_to(ROOT).as_posix()}") for line in opening)
 
 
 def test_init_writes_a_config_that_passes(here: Path, invoke: Invoke, fails: Fails) -> None:
