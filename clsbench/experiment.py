@@ -237,6 +237,7 @@ class _Story:
         names = {"compiled" if compiled else "eager" for compiled, _ in modes}
         return {
             "mode": "mixed" if len(names) > 1 else names.pop(),
+            "precision": self.plan.experiment.train.precision,
             "stacks": len(stacks),
             "threads": sorted({threads for _, threads in modes}),
         }

@@ -236,11 +236,36 @@ def test_nothing_else_matters(
     assert_part(part, whole)
 
 
-def test_convolutions_are_as_alone(run: Run) -> None:
+LAYERS = [
+    {**MLP, "activation": "tanh", "dropout": 0.3},
+    {"name": "mlp", "activation": "gelu", "batch_norm": True},
+    {"name": "mlp", "hidden": [130, 65], "activation": "sigmoid"},
+]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("model", LAYERS, ids=["dropout", "norm", "wide"])
+def test_neighbours_do_not_matter_in_bfloat16(run: Run, model: Config, threads: int) -> None:
+    """Layers in half the bits make other records, near to those in float32, and each is still as alone."""
+    same = {"model": model, "threads": threads, "batch_size": 33, "precision": "bfloat16"}
+    whole = run(loss=["mse_softmax", "cross_entropy"], seeds=[4, 0, 2], **same)
+    assert "bfloat16" == whole.summary["engine"]["precision"]
+    assert_part(run(loss="cross_entropy", seeds=[2], **same), whole)
+    assert_part(run(loss="mse_softmax", seeds=[0, 4], **same), whole)
+    exact = run(loss=["mse_softmax", "cross_entropy"], seeds=[4, 0, 2], **{**same, "precision": "float32"})
+    for ours, theirs in zip(whole.records, exact.records, strict=True):
+        if ours["epoch"] == 0:
+            assert as_text(ours) == as_text(theirs)
+        else:
+            assert pytest.approx(theirs["train_loss"], rel=0.02) == ours["train_loss"] != theirs["train_loss"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_convolutions_are_as_alone(run: Run, precision: str) -> None:
     """A convolutional network beside another loss and seed has the records that it has by itself."""
     images, cnn = {"name": "digits", "limit": 250}, {"name": "cnn", "channels": [4, 6], "hidden": 16}
-    whole = run(images, cnn, ["mse_softmax", "cross_entropy"], seeds=[4, 0])
-    assert_part(run(images, cnn, "cross_entropy"), whole)
+    whole = run(images, cnn, ["mse_softmax", "cross_entropy"], seeds=[4, 0], precision=precision)
+    assert_part(run(images, cnn, "cross_entropy", precision=precision), whole)
 
 
 def test_divergence_is_no_neighbours_business(run: Run) -> None:
@@ -412,13 +437,17 @@ needs_compiler = pytest.mark.skipif(not has_compiler(), reason="steps are compil
 
 @needs_compiler
 @pytest.mark.parametrize(
-    ("dataset", "losses"),
-    [(MOONS, ["cross_entropy", "mse_softmax"]), (TEN, ["focal", "mse_sigmoid", "hinge", "bce"])],
-    ids=["two", "ten"],
+    ("dataset", "losses", "how"),
+    [
+        (MOONS, ["cross_entropy", "mse_softmax"], {"threads": 1}),
+        (TEN, ["focal", "mse_sigmoid", "hinge", "bce"], {"threads": 2}),
+        (TEN, ["cross_entropy"], {"threads": 2, "precision": "bfloat16"}),
+    ],
+    ids=["two", "ten", "bfloat16"],
 )
-def test_compiled_trials_do_not_know_each_other(run: Run, dataset: Config, losses: list[str]) -> None:
+def test_compiled_trials_do_not_know_each_other(run: Run, dataset: Config, losses: list[str], how: Config) -> None:
     """Compiled, two or four losses on three seeds record what one loss on one seed records alone."""
-    same = {"dataset": dataset, "batch_size": 67, "threads": 1, "compile": "on", "optimizer": {"momentum": 0.9}}
+    same = {"dataset": dataset, "batch_size": 67, "compile": "on", "optimizer": {"momentum": 0.9}, **how}
     together = run(loss=losses, seeds=[4, 0, 7], **same)
     assert "compiled" == together.summary["engine"]["mode"]
     assert_part(run(loss=losses[0], seeds=[7], **same), together)

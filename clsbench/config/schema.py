@@ -149,6 +149,9 @@ class TrainConfig(Frozen):
     batch_size: Sweep[Count] = (32,)
     seeds: Seeds = Field(5, description="5 means 0..4; a list names them")
     device: Device = Field("auto", description="auto, cpu, cuda, cuda:N")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the layers in training; weights, losses and everything measured stay in float32"
+    )
     threads: AutoOrThreads = Field("auto", description="CPU threads of one operation")
     compile: Literal["auto", "on", "off"] = Field("auto", description="compiled steps; auto from 10,000 steps on")
     stack: AutoOrCount = Field(

@@ -130,6 +130,7 @@ def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device
         batch_size=arm.batch_size,
         epochs=plan.experiment.train.epochs,
         compiled=compiled,
+        precision=plan.experiment.train.precision,
         since=since.snapshot.rows(places) if since else None,
     )
     try:

@@ -41,6 +41,7 @@ def warm_start(stack: Stack, trials: Sequence[Trial], asked: TrainConfig, splits
         batch_size=batch_size,
         epochs=warm.epochs,
         compiled=compiled,
+        precision=asked.precision,
     )
     for result in results:
         lost = [t for t, row in enumerate(result.rows) if row is not None and row["status"] == "diverged"]

@@ -52,6 +52,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(features))
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x.to(self.running_mean.dtype)  # the statistics of values in bfloat16 would be as coarse
         if self.training and x.shape[-2] > 1:
             var, mean = torch.var_mean(x, dim=-2, correction=0)
             unbiased = var.detach() * (x.shape[-2] / (x.shape[-2] - 1))

@@ -20,7 +20,7 @@ from clsbench.training.optimizers import Settings, initial_state
 from clsbench.training.randomness import generator_for
 from clsbench.training.snapshot import Snapshot
 from clsbench.training.stack import Stack
-from clsbench.training.step import CompiledSteps, Steps, best_unrolling, blocks
+from clsbench.training.step import CompiledSteps, Precision, Steps, best_unrolling, blocks
 
 Row = dict[str, float | int | str | None]
 Pair = tuple[Tensor, Tensor]
@@ -72,6 +72,7 @@ def train(
     batch_size: int,
     epochs: int,
     compiled: bool = False,
+    precision: Precision = "float32",
     since: Snapshot | None = None,
 ) -> Iterator[EpochResult]:
     """Train every trial of a stack and yield what is known after each epoch, epoch 0 being before training.
@@ -79,14 +80,15 @@ def train(
     Data are pairs `x [N, ...]`, `y [N]` on the stack's device. A trial whose loss or gradient is not finite
     is frozen before that step, and one that cannot be measured on training or validation data after it; its
     last row says `diverged`. Training ends early when all have. `compiled` trains by compiled graphs, whose
-    last bits are not those of eager steps. With `since` it goes on from there, and yields the epochs after.
+    last bits are not those of eager steps; `precision` is that of the layers in a step, while all that is
+    measured is so in float32. With `since` it goes on from there, and yields the epochs after.
 
     Raises:
         SnapshotMismatch: `since` is of another stack.
     """
     x, y = train_data
     seeds = [t.seed for t in trials]
-    steps = _steps(stack, trials, loss, optimizer, nesterov)
+    steps = _steps(stack, trials, loss, optimizer, nesterov, precision)
     unrolled = best_unrolling(len(y), batch_size) if compiled else 1
     take = CompiledSteps(steps) if compiled else steps
     ledger = _Ledger(len(trials), epochs)
@@ -149,6 +151,7 @@ def _steps(
     loss: Loss,
     optimizer: str,
     nesterov: bool,
+    precision: Precision,
 ) -> Steps:
     weights = stack.weights
     return Steps(
@@ -161,6 +164,7 @@ def _steps(
         alive=weights.new_ones(len(trials), 1),
         taken=weights.new_zeros(len(trials), 1, dtype=torch.float64),
         loss_sum=weights.new_zeros(len(trials), dtype=torch.float64),
+        precision=precision,
     )
 
 

@@ -6,9 +6,10 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import FunctionType
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from clsbench.training.optimizers import Settings, State, Update
 from clsbench.training.stack import Stack
 
 Masks = Mapping[str, Tensor]
+Precision = Literal["float32", "bfloat16"]
 
 # Steps in one compiled graph: more save calls and cost compile time.
 UNROLLED = range(1, 9)
@@ -42,6 +44,7 @@ class Steps:
     alive: Tensor
     taken: Tensor
     loss_sum: Tensor
+    precision: Precision = "float32"
     seconds: ClassVar[float] = 0.0  # nothing is compiled
 
     def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
@@ -59,7 +62,8 @@ class Steps:
         stack, before = self.stack, self.stack.kept_buffers()
         with torch.enable_grad():
             parameters = stack.views(stack.weights.detach().requires_grad_())
-            logits = stack.forward(inputs, parameters, masks)
+            with self._casting():
+                logits = stack.forward(inputs, parameters, masks).float()
             by_sample = self.loss(logits, targets)
             losses = by_sample.mean(-1) * self.loss_weight
             gradients = stack.joined(
@@ -79,6 +83,12 @@ class Steps:
         )
         self.taken.add_(self.alive)
         return logits.detach()
+
+    def _casting(self) -> AbstractContextManager[object]:
+        """What the layers compute in; the weights, the loss and the update stay in float32."""
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.stack.weights.device.type, torch.bfloat16, cache_enabled=False)
 
     @property
     def moved(self) -> list[Tensor]:

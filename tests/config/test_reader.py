@@ -61,6 +61,7 @@ DEFAULTS = {
         "batch_size": 32,
         "seeds": 5,
         "device": "auto",
+        "precision": "float32",
         "threads": "auto",
         "compile": "auto",
         "stack": "auto",
