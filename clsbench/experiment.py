@@ -24,7 +24,7 @@ from clsbench.config.plan import Plan, make_plan, plans, with_chosen
 from clsbench.config.reader import read_file, read_mapping, read_text
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, RunError
-from clsbench.execution.events import Event, RunResumed
+from clsbench.execution.events import Event, RunResumed, Warned
 from clsbench.registry import catalogue
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
 from clsbench.runs.keeper import Keeper
@@ -168,6 +168,7 @@ class _Story:
         if epochs := sum(keeper.kept_epochs for keeper in keepers.values()):
             done = sum(each.snapshot.epoch for checkpoints in kept.values() for each in checkpoints.values())
             self.watch(self.plan, RunResumed(epochs, done))
+        self._warn()
         plan, tuned = self.plan, None
         if self.tuning is not None:
             self._train(self.tuning, keepers[TUNING], kept[TUNING])
@@ -180,6 +181,17 @@ class _Story:
         directory.write_json("summary.json", result.summary)  # the last: a run that has it is complete
         log.info("finished %d trials", len(plan.trials))
         return load(directory.path)
+
+    def _warn(self) -> None:
+        from clsbench.execution.build import lacks_compiler
+
+        if any(lacks_compiler(each, self.data, catalogue) for each in (self.tuning, self.plan) if each):
+            text = (
+                "long trainings are several times faster with a C++ compiler and Python's headers, which this machine "
+                "does not have: install them, or set train.compile=off to say that this is known"
+            )
+            log.warning(text)
+            self.watch(self.plan, Warned(text))
 
     def _train(self, plan: Plan, keeper: Keeper, kept: Mapping[int, Checkpoint]) -> None:
         from clsbench.execution.local import execute

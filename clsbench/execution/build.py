@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -25,8 +24,6 @@ from clsbench.training.step import has_compiler
 
 # Steps of a trial from which compiling them is worth its time.
 COMPILED_STEPS = 10_000
-
-log = logging.getLogger("clsbench")
 
 
 def device_for(asked: str) -> torch.device:
@@ -126,23 +123,35 @@ def mode_of(trial: Trial, plan: Plan, splits: Splits, catalogue: Registry) -> tu
     """Whether a trial's steps are compiled, and the CPU threads of its operations."""
     asked = plan.experiment.train
     stacked = catalogue.get("model", trial.arm.model.name).facts["stacked"]
-    steps_per_epoch = -(-len(splits.train) // trial.arm.batch_size)
-    compiled = compiles(asked.compile, stacked=stacked, num_steps=steps_per_epoch * asked.epochs)
+    compiled = compiles(asked.compile, stacked=stacked, num_steps=_num_steps(trial, plan, splits))
     return compiled, threads_for(asked.threads, stacked=stacked, compiled=compiled)
 
 
-def compiles(asked: str, *, stacked: bool, num_steps: int) -> bool:
-    """Whether a trial's steps are compiled: a function of the trial and the machine, never of the stack.
+def lacks_compiler(plan: Plan, data: Mapping[str, Splits], catalogue: Registry) -> bool:
+    """Whether steps that would be compiled are not, for this machine cannot."""
+    worth = (
+        worth_compiling(
+            plan.experiment.train.compile,
+            stacked=catalogue.get("model", trials[0].arm.model.name).facts["stacked"],
+            num_steps=_num_steps(trials[0], plan, data[trials[0].dataset.key]),
+        )
+        for trials in plan.stacks(catalogue)
+    )
+    return any(worth) and not has_compiler()
 
-    Compiling takes seconds, which long trainings earn back. Only dense models are compiled; where there is
-    no compiler, nothing is.
-    """
-    if asked == "off" or not stacked or (asked == "auto" and num_steps < COMPILED_STEPS):
-        return False
-    if has_compiler():
-        return True
-    log.warning("there is no compiler for the steps: training goes on without, more slowly")
-    return False
+
+def _num_steps(trial: Trial, plan: Plan, splits: Splits) -> int:
+    return -(-len(splits.train) // trial.arm.batch_size) * plan.experiment.train.epochs
+
+
+def compiles(asked: str, *, stacked: bool, num_steps: int) -> bool:
+    """Whether a trial's steps are compiled: a function of the trial and the machine, never of the stack."""
+    return worth_compiling(asked, stacked=stacked, num_steps=num_steps) and has_compiler()
+
+
+def worth_compiling(asked: str, *, stacked: bool, num_steps: int) -> bool:
+    """Whether a trial's steps are to be compiled, which takes seconds that long trainings of dense models earn back."""
+    return stacked and (asked == "on" or (asked == "auto" and num_steps >= COMPILED_STEPS))
 
 
 def threads_for(asked: str | int, *, stacked: bool, compiled: bool) -> int:

@@ -50,6 +50,13 @@ class RunResumed:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """Something about the run as a whole that whoever started it should know at once."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class StackStarted:
     """A stack is about to train, from the epoch after `epoch`.
 
@@ -98,4 +105,4 @@ class TrialFailed:
     trace: str
 
 
-Event = RunResumed | StackStarted | EpochDone | StackDone | TrialFailed
+Event = RunResumed | Warned | StackStarted | EpochDone | StackDone | TrialFailed

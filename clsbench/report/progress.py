@@ -12,7 +12,7 @@ from rich.table import Column
 from rich.text import Text
 
 from clsbench.config.plan import Plan
-from clsbench.execution.events import EpochDone, Event, RunResumed, StackDone, StackStarted, TrialFailed
+from clsbench.execution.events import EpochDone, Event, RunResumed, StackDone, StackStarted, TrialFailed, Warned
 from clsbench.report.text import count, duration, printable
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -62,7 +62,11 @@ class Progress:
     def say(self, text: str) -> None:
         """Tell something once, above the bar."""
         if not self._quiet:
-            self._console.print(Text(printable(text, self._console.encoding)), soft_wrap=True)
+            self.warn(text)
+
+    def warn(self, text: str) -> None:
+        """Tell something that nobody asked to be spared."""
+        self._console.print(Text(printable(text, self._console.encoding)), soft_wrap=True)
 
     def _line(self, text: str, now: float) -> str:
         share = self._done / max(self._total, 1)
@@ -97,6 +101,8 @@ def watcher(progress: Progress) -> Callable[[Plan, Event], None]:
         if isinstance(event, RunResumed):
             progress.say(f"going on with a run: {count(event.kept, 'trial-epoch')} kept")
             progress.advance(event.done, "")
+        elif isinstance(event, Warned):
+            progress.warn(f"warning: {event.text}")
         elif isinstance(event, StackStarted):
             ahead = epochs - event.epoch
             progress.advance(sum(left.get(trial, ahead) - ahead for trial in event.trials), "")

@@ -52,7 +52,8 @@ class Keeper:
                 self.records.expect_again()
             self.started.update(event.trials)
             self.evidence.started(event.trials, event.epoch, event.weights)
-            log.info("training trials %s on %d threads", list(event.trials), event.threads)
+            how = "compiled" if event.compiled else "eager"
+            log.info("training trials %s on %d threads, %s", list(event.trials), event.threads, how)
         elif isinstance(event, EpochDone):
             self.records.keep(event.records)
             self.evidence.saw(event.batches)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from types import FunctionType
 from typing import ClassVar, Literal
 
@@ -104,11 +106,15 @@ class Steps:
 
 
 def has_compiler() -> bool:
-    """Whether this machine can compile steps: it needs a C++ compiler, and PyTorch one that traces gradients."""
+    """Whether this machine can compile steps: it needs a C++ compiler and Python's headers, which PyTorch includes.
+
+    PyTorch itself must be one that traces gradients.
+    """
     import torch._dynamo.config
 
-    known = hasattr(torch._dynamo.config, "trace_autograd_ops")
-    return known and any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl"))
+    traces = hasattr(torch._dynamo.config, "trace_autograd_ops")
+    headers = Path(sysconfig.get_path("include"), "Python.h").exists()
+    return traces and headers and any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl"))
 
 
 class CompiledSteps:

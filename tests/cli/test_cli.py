@@ -402,3 +402,16 @@ def test_module_is_the_command(run_cli: Callable[..., subprocess.CompletedProces
     """`python -m clsbench` is the same command, and its exit codes are the process's."""
     assert f"clsbench {clsbench.__version__}\n" == run_cli("--version").stdout
     assert 2 == run_cli("check", "none.yaml").returncode
+
+
+def test_missing_compiler_is_told_once(invoke: Invoke, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps that would be compiled are not where nothing can compile them: one line on stderr says so, even with -q."""
+    monkeypatch.setenv("PATH", str(here))
+    asked = ("run", "tiny.yaml", "-q", "loss=[bce,hinge]", "train.compile=on")
+    done = invoke(*asked)
+    assert 0 == done.exit_code
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("warning: long trainings are several times faster with a C++ compiler")
+    (summary,) = here.glob("runs/*/*/summary.json")
+    assert "eager" == json.loads(summary.read_text())["engine"]["mode"]
+    assert "" == invoke(*asked, "train.compile=off").stderr
