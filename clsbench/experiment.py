@@ -17,6 +17,7 @@ from clsbench.analysis.cross import cross_summary
 from clsbench.analysis.expectations import evaluate
 from clsbench.analysis.pairing import pairing
 from clsbench.analysis.summary import arm_summary
+from clsbench.analysis.targets import with_times_to_target
 from clsbench.analysis.tuning import tuning_summary
 from clsbench.analysis.verdicts import verdicts
 from clsbench.config.expectations import parse
@@ -222,7 +223,7 @@ class _Story:
             "device": str(self.device),
             "engine": {**self._engine(), "compile_seconds": round(keeper.compile_seconds, 3)},
             "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
-            "arms": arms,
+            "arms": with_times_to_target(judged, records),
             "verdicts": judged["verdicts"],
             "expectations": expectations,
             "pairing": judged["pairing"],

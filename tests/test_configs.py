@@ -31,6 +31,18 @@ def test_a_confident_start_stops_squared_error_alone(tmp_path: Path) -> None:
     assert 0.0 == stuck["cross_entropy model=confident"]
 
 
+def test_no_rate_of_five_decades_saves_squared_error_from_a_confident_start(tmp_path: Path) -> None:
+    """Each loss tuned over 0.1 to 10,000: 20 points apart, and so the verdict; from the gentle start within a point."""
+    overrides = ["train.device=cpu", 'tune={grid: {lr: "log(0.1, 10000, 6)"}}']
+    result = clsbench.run(CONFIGS / "quickstart.yaml", overrides, output=tmp_path)
+    ends = {name: arm["metrics"]["test_accuracy"]["mean"] for name, arm in result.arms.items()}
+    assert ends["cross_entropy model=confident"] - ends["mse_softmax model=confident"] >= 0.2
+    assert ends["mse_softmax model=gentle"] == pytest.approx(ends["cross_entropy model=gentle"], abs=0.01)
+    said = {(row["a"], row["metric"]): row["verdict"] for row in result.summary["verdicts"]}
+    assert "worse" == said["mse_softmax model=confident", "test_accuracy"]
+    assert "worse" != said["mse_softmax model=gentle", "test_accuracy"]
+
+
 def test_class_numbers_serve_where_classes_have_an_order(tmp_path: Path) -> None:
     """Regression on class numbers ends within 3 points of one-hot labels on grades, and over 10 behind on blobs."""
     ends = finals(tmp_path, "classification_as_regression.yaml", "test_accuracy")

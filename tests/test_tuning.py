@@ -143,6 +143,21 @@ def test_tuning_finds_the_factor_between_sum_and_mean(run: Run, dataset: dict[st
     assert by_mean == pytest.approx(classes * by_sum)
 
 
+@pytest.mark.parametrize(("dataset", "classes"), [(MOONS, 2), ({"name": "digits", "limit": 400}, 10)])
+def test_sum_and_mean_at_their_rates_are_one_curve(run: Run, dataset: dict[str, Any], classes: int) -> None:
+    """Squared error by mean at C times the rate trains as by sum: ten epochs alike to float32 rounding."""
+    losses = [
+        {"name": "mse_softmax", "label": "sum", "lr": 0.1},
+        {"name": "mse_softmax", "label": "mean", "reduction": "mean", "lr": 0.1 * classes},
+    ]
+    result = run(None, loss=losses, dataset=dataset, epochs=10)
+    by_sum, by_mean = ([r for r in result.records if r["arm"] == how] for how in ("sum", "mean"))
+    assert 22 == len(by_sum)
+    for metric in ("train_nll", "val_nll", "test_nll", "val_brier", "val_accuracy"):
+        assert [r[metric] for r in by_mean] == pytest.approx([r[metric] for r in by_sum], rel=1e-4)
+    assert [classes * r["train_loss"] for r in by_mean] == pytest.approx([r["train_loss"] for r in by_sum], rel=1e-4)
+
+
 def test_shared_protocol_gives_all_arms_of_a_comparison_one_setting(run: Run) -> None:
     """One rate for all losses, the best by their mean; each its own where that is asked; a comparison apart."""
     losses = [{"name": "mse_softmax", "weight": 0.01}, "cross_entropy"]

@@ -96,11 +96,6 @@ def best_mean(curves: Iterable[Curve]) -> float | None:
     return max((mean for curve in curves for mean in curve.mean), default=None)
 
 
-def epochs_to_reach(curve: Curve, target: float) -> int | None:
-    """The first epoch at which the mean is at least `target`; None if it never is."""
-    return next((epoch for epoch, mean in zip(curve.epochs, curve.mean, strict=True) if mean >= target), None)
-
-
 def spans_decades(values: Sequence[float]) -> bool:
     """Whether `values` span so much that a linear axis would flatten most of them."""
     return min(values) > 0 and max(values) / min(values) >= DECADES_FROM

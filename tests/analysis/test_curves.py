@@ -10,7 +10,6 @@ from clsbench.analysis.curves import (
     best_mean,
     comparisons,
     curve,
-    epochs_to_reach,
     leading,
     ranked,
     seconds_per_trial,
@@ -74,14 +73,6 @@ def test_other_arms_do_not_count():
     """A curve is of its own arm alone."""
     records = [row("a", 0, 0, test_nll=1.0), row("b", 0, 0, test_nll=3.0)]
     assert curve(records, "a", "test_nll").mean == (1.0,)
-
-
-def test_epochs_to_reach_is_the_first_epoch_at_the_target():
-    """The target itself counts, a later fall does not undo it, and a curve below it never reaches it."""
-    rising = line((0, 0.5), (1, 0.9), (2, 0.7))
-    assert epochs_to_reach(rising, 0.9) == 1
-    assert epochs_to_reach(rising, 0.5) == 0
-    assert epochs_to_reach(rising, 0.91) is None
 
 
 def test_best_mean_looks_at_every_epoch_of_every_curve():

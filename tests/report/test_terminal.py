@@ -111,7 +111,7 @@ def test_the_training_table_and_the_course():
     assert "A good - 0.510 ± 0.010 0.310 ± 0.010" in line_with(text, "good")
     assert "A good 0.610 ± 0.010 0.030 ± 0.010" in line_with(text, "good")
     assert "A good 4 0 of 3 2.0 s" in line_with(text, "good")
-    assert "B bad never 1 of 3 2.0 s" in line_with(text, "bad")
+    assert "B bad > 4 1 of 3 2.0 s" in line_with(text, "bad")
     assert "0.86" in line_with(text, "95% of the best mean test accuracy")[0]
 
 

@@ -1,0 +1,66 @@
+"""How soon each arm comes near the best of its comparison, seed by seed; who never does is later than all who do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from clsbench.analysis.curves import Comparison, Record, best_mean, comparisons
+from clsbench.analysis.statistics import TimeToTarget, time_to_target
+
+METRIC = "test_accuracy"
+NEAR_BEST = 0.95
+
+
+@dataclass(frozen=True)
+class Reached:
+    """The first epoch at which each seed reached `target`, None where it never did, and what that comes to."""
+
+    target: float
+    epochs: tuple[int | None, ...]
+
+    @property
+    def times(self) -> TimeToTarget:
+        return time_to_target(self.epochs)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"metric": METRIC, "target": self.target, **asdict(self.times), "epochs": list(self.epochs)}
+
+
+def times_to_target(comparison: Comparison) -> dict[str, Reached]:
+    """By arm, when its seeds reached NEAR_BEST of the best mean test accuracy of any arm at any epoch.
+
+    It is empty where no epoch has a mean.
+    """
+    best = best_mean(comparison.curve(arm["name"], METRIC) for arm in comparison.arms)
+    if best is None:
+        return {}
+    return {
+        arm["name"]: _reached(comparison.records[arm["name"]], arm["seeds"], NEAR_BEST * best)
+        for arm in comparison.arms
+    }
+
+
+def with_times_to_target(summary: Mapping[str, Any], records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The `arms` of a summary, each with its `time_to_target`, null where there is none.
+
+    Args:
+        summary: its `arms` and its `pairing`.
+    """
+    found: dict[str, Reached] = {}
+    for comparison in comparisons(records, summary):
+        found |= times_to_target(comparison)
+    return [
+        {**arm, "time_to_target": found[arm["name"]].as_dict() if arm["name"] in found else None}
+        for arm in summary["arms"]
+    ]
+
+
+def _reached(records: Iterable[Record], seeds: Sequence[int], target: float) -> Reached:
+    first: dict[int, int] = {}
+    for record in records:
+        value = record[METRIC]
+        if value is not None and value >= target:
+            first[record["seed"]] = min(record["epoch"], first.get(record["seed"], record["epoch"]))
+    return Reached(target, tuple(first.get(seed) for seed in seeds))
