@@ -95,6 +95,9 @@ def run(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.", show_default=False)
     ] = None,
+    jobs: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Train in N processes, or as many as there are cores for.")
+    ] = 1,
     plugin: Plugins = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
@@ -118,7 +121,7 @@ def run(
     asked = experiment.read(config, overrides or (), resume)
     total = sum(plan.num_trial_epochs for plan in plans(asked))
     with failures_to(junit, asked.name), Progress(console_on(sys.stderr), total, quiet=quiet) as progress:
-        result = experiment.run(asked, output=output, resume=resume, watch=watcher(progress))
+        result = experiment.run(asked, output=output, resume=resume, jobs=jobs, watch=watcher(progress))
     if junit is not None:
         write_junit(junit, result.summary)
     with suppress(ReaderLeft), stdout_told():  # the exit code tells of expectations, whoever still reads

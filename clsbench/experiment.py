@@ -91,6 +91,7 @@ def run(
     *,
     output: str | Path = "runs",
     resume: str | Path | None = None,
+    jobs: int = 1,
     watch: Watch = lambda plan, event: None,
 ) -> Result:
     """Train every trial of an experiment and keep the run under `output`.
@@ -100,6 +101,8 @@ def run(
         overrides: `KEY=VALUE` with dotted keys, as on the command line.
         output: where run directories go: `OUTPUT/NAME/TIME/`.
         resume: the directory of a run to go on with, instead of a new one. It ends as if it had never stopped.
+        jobs: train in so many processes, or in as many as there are cores for; no bit of a record hangs on it.
+            What the calling script registers by itself, other processes do not know: put it into a plugin file.
         watch: told of every event as it happens.
 
     Raises:
@@ -109,25 +112,25 @@ def run(
     """
     asked = read(config, overrides, resume)
     if resume is None:
-        return _start(asked, Path(output), watch)
+        return _start(asked, Path(output), jobs, watch)
     directory = RunDirectory(Path(resume))
     with directory.held():
         require_same_trials(experiment_of(directory), asked)
         if directory.is_complete():
             return load(directory.path)
-        return _go_on(asked, directory, watch)
+        return _go_on(asked, directory, jobs, watch)
 
 
-def _start(experiment: Experiment, output: Path, watch: Watch) -> Result:
-    story = _Story.of(experiment, watch)
+def _start(experiment: Experiment, output: Path, jobs: int, watch: Watch) -> Result:
+    story = _Story.of(experiment, jobs, watch)
     directory = RunDirectory.create(output, experiment)
     with directory.held(), _logged(directory):
         directory.write_json("environment.json", story.environment())
         return story.told(directory, exact=True)
 
 
-def _go_on(experiment: Experiment, directory: RunDirectory, watch: Watch) -> Result:
-    story = _Story.of(experiment, watch)
+def _go_on(experiment: Experiment, directory: RunDirectory, jobs: int, watch: Watch) -> Result:
+    story = _Story.of(experiment, jobs, watch)
     now = story.environment()
     # Stopped before it was written, a run has not trained yet.
     before = directory.environment() if directory.has_environment() else now
@@ -149,10 +152,11 @@ class _Story:
     plan: Plan
     data: Mapping[str, Splits]
     device: torch.device
+    jobs: int
     watch: Watch
 
     @classmethod
-    def of(cls, experiment: Experiment, watch: Watch) -> _Story:
+    def of(cls, experiment: Experiment, jobs: int, watch: Watch) -> _Story:
         from clsbench.execution.build import device_for, load_data, problem_of
 
         *tuning, plan = plans(experiment)
@@ -160,7 +164,7 @@ class _Story:
         data = load_data([trial for each in (*tuning, plan) for trial in each.trials], catalogue, device)
         problems = {key: problem_of(splits) for key, splits in data.items()}
         *tuning, plan = (replace(each, problems=problems) for each in (*tuning, plan))
-        return cls(tuning[0] if tuning else None, plan, data, device, watch)
+        return cls(tuning[0] if tuning else None, plan, data, device, jobs, watch)
 
     def told(self, directory: RunDirectory, *, exact: bool) -> Result:
         """Train what is left to train, and write the rest of the run. `exact`: no last bit may differ."""
@@ -195,9 +199,14 @@ class _Story:
             self.watch(self.plan, Warned(text))
 
     def _train(self, plan: Plan, keeper: Keeper, kept: Mapping[int, Checkpoint]) -> None:
-        from clsbench.execution.local import execute
+        from clsbench.execution import local, workers
 
-        for event in execute(plan, self.data, catalogue, self.device, kept):
+        processes = workers.processes_for(self.jobs, self._engine()["threads"])
+        if processes > 1:
+            events = workers.execute(self.plan.experiment, plan, catalogue, self.device, kept, processes)
+        else:
+            events = local.execute(plan, self.data, catalogue, self.device, kept)
+        for event in events:
             keeper.keep(event)
             self.watch(plan, event)
         keeper.close()

@@ -111,6 +111,7 @@ class Registry:
     def __init__(self) -> None:
         self._components: dict[Kind, dict[str, Component]] = {kind: {} for kind in KINDS}
         self._canonical: dict[Kind, dict[str, str]] = {kind: {} for kind in KINDS}
+        self.plugins: list[str] = []  # the user's files that added to it; another process runs them too
 
     def add(self, component: Component) -> None:
         known = self._canonical[component.kind]
@@ -247,6 +248,7 @@ def load_plugin(path: Path) -> None:
         raise ConfigError(f"plugin {path}: no such file; give a Python file") from None
     except (Exception, SystemExit) as error:
         raise _broken(path, error) from error
+    catalogue.plugins.append(str(path.resolve()))
 
 
 def _broken(path: Path, error: BaseException) -> ConfigError:

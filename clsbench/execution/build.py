@@ -162,10 +162,11 @@ def threads_for(asked: str | int, *, stacked: bool, compiled: bool) -> int:
     """
     if asked != "auto":
         return int(asked)
-    return _cores() if compiled or not stacked else 1
+    return cores() if compiled or not stacked else 1
 
 
-def _cores() -> int:
+def cores() -> int:
+    """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -94,7 +94,7 @@ def train_share(
             yield from train_share(half, plan, data, catalogue, device)
         return
     (trial,) = share.trials
-    yield TrialFailed(trial.number, _failed(trial, last.get(trial.number), share.since), *failure)
+    yield TrialFailed(trial.number, failed_record(trial, last.get(trial.number), share.since), *failure)
 
 
 def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device: torch.device) -> Iterator[Event]:
@@ -173,7 +173,7 @@ def _records(trials: Sequence[Trial], result: EpochResult, before: float) -> tup
     return tuple(records)
 
 
-def _failed(trial: Trial, last: Record | None, since: Checkpoint | None) -> Record:
+def failed_record(trial: Trial, last: Record | None, since: Checkpoint | None) -> Record:
     """The last record of a trial that failed: the epoch that it failed in, and no measures."""
     epoch, step = (0, 0) if last is None else (int(last["epoch"] or 0) + 1, last["step"])
     if last is None and since is not None:

@@ -1,0 +1,195 @@
+"""Training in processes of its own: stacks are dealt out, events come back, and one process writes."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clsbench.config.plan import Plan, plans, with_chosen
+from clsbench.config.reader import read_mapping
+from clsbench.config.schema import Experiment
+from clsbench.data.splits import Splits
+from clsbench.errors import ClsbenchError
+from clsbench.execution.build import cores, load_data, problem_of
+from clsbench.execution.events import Checkpoint, EpochDone, Event, TrialFailed
+from clsbench.execution.stacks import Share, failed_record, shares, train_share
+from clsbench.registry import Registry, load_installed_plugins, load_plugin
+
+log = logging.getLogger("clsbench")
+
+# Not `fork`: threads of the numerical libraries do not survive it.
+_processes = multiprocessing.get_context("spawn")
+
+
+def processes_for(jobs: int, threads: Iterable[int]) -> int:
+    """How many processes of `jobs` there are cores for, when each trains on as many threads."""
+    return max(1, min(jobs, cores() // max(threads)))
+
+
+def execute(
+    experiment: Experiment,
+    plan: Plan,
+    catalogue: Registry,
+    device: torch.device,
+    kept: Mapping[int, Checkpoint],
+    processes: int,
+) -> Iterator[Event]:
+    """Train every stack of the plan, several at a time, and tell what happens as it comes.
+
+    A stack whose process dies, for want of memory say, goes on in halves from its last checkpoint; a single
+    trial is tried once more, and has failed after that.
+
+    Args:
+        experiment: what the plan, or the tuning before it, is made of.
+        kept: by trial number, the checkpoint to go on from.
+        processes: how many at a time, each of which opens the data itself.
+
+    Raises:
+        ClsbenchError: as a process raised it.
+    """
+    waiting = deque(shares(plan, catalogue, kept))
+    log.info("training %d stacks in %d processes", len(waiting), min(processes, len(waiting)))
+    recipe = _recipe(experiment, plan, catalogue, device)
+    idle: list[_Worker] = []
+    busy: dict[Connection, _Worker] = {}
+    tried: set[int] = set()
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < processes:
+                worker = idle.pop() if idle else _Worker(recipe)
+                worker.train(waiting.popleft())
+                busy[worker.channel] = worker
+            for channel in wait(list(busy)):
+                assert isinstance(channel, Connection)
+                worker = busy[channel]
+                try:
+                    told = worker.told()
+                except (EOFError, ConnectionError):
+                    del busy[channel]
+                    yield from _after_death(worker, waiting, tried)
+                    continue
+                if told is None:
+                    idle.append(busy.pop(channel))
+                elif isinstance(told, ClsbenchError):
+                    raise told
+                else:
+                    yield told
+    finally:
+        for worker in [*idle, *busy.values()]:
+            worker.end()
+
+
+class _Worker:
+    """A process that trains one stack at a time. `share` is what it would have to be given again."""
+
+    def __init__(self, recipe: Mapping[str, Any]) -> None:
+        self.channel, far_end = _processes.Pipe()
+        self._process = _processes.Process(target=_work, args=(far_end, recipe), daemon=True)
+        self._process.start()
+        far_end.close()  # so that its death is heard
+        self.share = Share(())
+
+    def train(self, share: Share) -> None:
+        self.share = share
+        with suppress(OSError):  # it is dead, which is heard next
+            self.channel.send_bytes(pickle.dumps((tuple(trial.number for trial in share.trials), share.since)))
+
+    def told(self) -> Event | ClsbenchError | None:
+        """The next event, the error that ended it, or None when the stack is over."""
+        event: Event | ClsbenchError | None = pickle.loads(self.channel.recv_bytes())
+        checkpoint = event.checkpoint if isinstance(event, EpochDone) else None
+        if checkpoint is not None and checkpoint.trials == tuple(trial.number for trial in self.share.trials):
+            self.share = replace(self.share, since=checkpoint)
+        return event
+
+    def end(self) -> str:
+        """End the process; say what had ended it, if something had."""
+        self._process.join(timeout=0)
+        code = self._process.exitcode
+        self._process.kill()
+        self._process.join()
+        self.channel.close()
+        return f"its process was killed by {signal.Signals(-code).name}" if code and code < 0 else "its process ended"
+
+
+def _after_death(worker: _Worker, waiting: deque[Share], tried: set[int]) -> Iterator[Event]:
+    share, reason = worker.share, worker.end()
+    numbers = {trial.number for trial in share.trials}
+    log.warning("trials %s: %s", sorted(numbers), reason)
+    if len(numbers) > 1:
+        waiting.extend(share.halves())
+    elif tried.isdisjoint(numbers):
+        tried |= numbers
+        waiting.append(share)
+    else:
+        (trial,) = share.trials
+        yield TrialFailed(trial.number, failed_record(trial, None, share.since), reason, "")
+
+
+def _recipe(experiment: Experiment, plan: Plan, catalogue: Registry, device: torch.device) -> dict[str, Any]:
+    """What another process makes the same plan of."""
+    return {
+        "experiment": experiment.to_dict(),
+        "sees_test": plan.sees_test,
+        "chosen": {arm.name: dict(arm.tuned) for arm in plan.arms},
+        "plugins": list(catalogue.plugins),
+        "device": str(device),
+    }
+
+
+def _work(channel: Connection, recipe: Mapping[str, Any]) -> None:
+    """A worker's life: train what it is given, until its parent ends it or dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent answers it
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        plan, catalogue, device = _remade(recipe)
+        data: dict[str, Splits] = {}
+        while True:
+            numbers, since = pickle.loads(channel.recv_bytes())
+            trials = tuple(plan.trials[number] for number in numbers)
+            missing = [trial for trial in trials if trial.dataset.key not in data]
+            data |= load_data(missing, catalogue, device)
+            plan = replace(plan, problems={key: problem_of(splits) for key, splits in data.items()})
+            for event in train_share(Share(trials, since), plan, data, catalogue, device):
+                channel.send_bytes(pickle.dumps(event))
+            channel.send_bytes(pickle.dumps(None))
+    except ClsbenchError as error:
+        channel.send_bytes(pickle.dumps(error))
+    except (EOFError, BrokenPipeError):
+        pass  # the parent is gone
+
+
+def _remade(recipe: Mapping[str, Any]) -> tuple[Plan, Registry, torch.device]:
+    import clsbench.data
+    import clsbench.losses
+    import clsbench.models  # noqa: F401 - the rooms register what they offer
+    from clsbench.registry import catalogue
+
+    load_installed_plugins()
+    for path in recipe["plugins"]:
+        load_plugin(Path(path))
+    each = plans(read_mapping(recipe["experiment"], catalogue))
+    plan = each[-1] if recipe["sees_test"] else each[0]
+    if recipe["sees_test"] and len(each) > 1:
+        plan = with_chosen(plan, recipe["chosen"])
+    return plan, catalogue, torch.device(recipe["device"])
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,113 @@
+"""Training in several processes: the same bits, no hang when one dies, no orphan when the parent does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clsbench
+from clsbench.config.plan import Plan
+from clsbench.execution import workers
+from clsbench.execution.events import Event, StackStarted
+from clsbench.execution.workers import processes_for
+
+CONFIG: dict[str, Any] = {
+    "name": "tiny",
+    "dataset": {"name": "moons", "samples": 120},
+    "model": {"name": "mlp", "hidden": [8]},
+    "loss": ["mse_softmax", "cross_entropy"],
+    "train": {"epochs": 3, "seeds": 3, "device": "cpu", "threads": 1},
+    "tune": {"grid": {"lr": [0.1, 1.0]}, "seeds": 2},
+}
+
+
+def untimed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**record, "seconds": None} for record in records]
+
+
+@pytest.mark.slow
+def test_processes_change_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tuning and training in two processes choose and record what one does."""
+    monkeypatch.setattr(workers, "cores", lambda: 2)
+    alone, spread = (clsbench.run(CONFIG, output=tmp_path, jobs=jobs) for jobs in (1, 2))
+    assert untimed(alone.records) == untimed(spread.records)
+    assert alone.summary["pairing"] == spread.summary["pairing"]
+    assert [arm["chosen"] for arm in alone.summary["tuning"]["arms"]] == [
+        arm["chosen"] for arm in spread.summary["tuning"]["arms"]
+    ]
+    assert "training 2 stacks in 2 processes" in (spread.directory / "run.log").read_text()
+
+
+@pytest.mark.slow
+def test_stack_of_a_killed_process_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 52: the trials of a process that is killed are trained by others, and end as they would have."""
+    monkeypatch.setattr(workers, "cores", lambda: 2)
+    # More records than a pipe holds: the process cannot be done before its first event is seen.
+    config = {**CONFIG, "tune": None, "train": {**CONFIG["train"], "epochs": 150}}
+    killed: list[int | None] = []
+
+    def kill_the_first(plan: Plan, event: Event) -> None:
+        if isinstance(event, StackStarted) and not killed:
+            for child in workers.multiprocessing.active_children():
+                killed.append(child.pid)
+                child.kill()
+
+    alone = clsbench.run(config, output=tmp_path)
+    result = clsbench.run(config, output=tmp_path, jobs=2, watch=kill_the_first)
+    assert untimed(alone.records) == untimed(result.records)
+    assert "its process was killed by SIGKILL" in (result.directory / "run.log").read_text()
+    assert 2 == len(killed)
+    assert [] == workers.multiprocessing.active_children()
+
+
+@pytest.mark.parametrize(
+    ("jobs", "threads", "cores", "expected"),
+    [(1, [1], 8, 1), (4, [1], 8, 4), (16, [1], 8, 8), (4, [1, 4], 8, 2), (4, [8], 8, 1), (4, [16], 8, 1)],
+)
+def test_no_more_processes_than_cores_over_threads(
+    jobs: int, threads: list[int], cores: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as are asked for, while each has a core for each of its threads; one at least."""
+    monkeypatch.setattr(workers, "cores", lambda: cores)
+    assert expected == processes_for(jobs, threads)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_processes_die_with_their_parent(tmp_path: Path) -> None:
+    """Row 51: no orphan five seconds after the parent was killed."""
+    script = f"""
+        import clsbench
+        from clsbench.execution import workers
+        if __name__ == "__main__":
+            workers.cores = lambda: 2
+            def tell(plan, event):
+                print(*(child.pid for child in workers.multiprocessing.active_children()), flush=True)
+            config = {{**{CONFIG!r}, "tune": None}}
+            config["train"] = {{**config["train"], "epochs": 100_000}}
+            clsbench.run(config, output={str(tmp_path)!r}, jobs=2, watch=tell)
+    """
+    (tmp_path / "script.py").write_text(textwrap.dedent(script))
+    with subprocess.Popen([sys.executable, tmp_path / "script.py"], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        children = [int(pid) for pid in parent.stdout.readline().split()]
+        parent.kill()
+    assert 2 == len(children)
+    deadline = time.monotonic() + 5
+    while left := [pid for pid in children if is_running(pid)]:
+        assert time.monotonic() < deadline, f"processes {left} outlive their parent"
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"

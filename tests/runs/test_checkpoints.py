@@ -1,0 +1,147 @@
+"""Checkpoints: what counts, what is noticed, what is kept until when, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clsbench.errors import RunError
+from clsbench.execution.events import Checkpoint
+from clsbench.runs.checkpoints import Checkpoints
+from clsbench.runs.evidence import Evidence
+from clsbench.training.snapshot import Snapshot
+
+
+def checkpoint(epoch: int, *trials: int, finished: bool = False) -> Checkpoint:
+    rows = torch.tensor([[10.0 * trial + epoch] for trial in trials])
+    return Checkpoint(trials, Snapshot(epoch, {"model.w": rows, "taken": rows}), 0.5, finished, False, 1)
+
+
+def evidence(*trials: int, epochs: int = 9) -> Evidence:
+    orders = [f"order {epoch}" for epoch in range(epochs)]
+    return Evidence({trial: {"w [1]": f"hash {trial}"} for trial in trials}, {trial: list(orders) for trial in trials})
+
+
+def kept(folder: Path) -> dict[int, int]:
+    """The epoch that each trial would go on from; what is read must be what was saved."""
+    found = {}
+    for each in Checkpoints(folder, "metrics").newest():
+        for place, trial in enumerate(each.checkpoint.trials):
+            epoch = each.checkpoint.snapshot.epoch
+            assert 10.0 * trial + epoch == each.checkpoint.snapshot.tensors["taken"][place].item()
+            assert {"w [1]": f"hash {trial}"} == each.evidence.weights[trial]
+            found[trial] = epoch
+    return found
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """Two trials, saved after epochs 3, 5 and 7."""
+    for epoch in (3, 5, 7):
+        Checkpoints(tmp_path, "metrics").save(checkpoint(epoch, 0, 1), evidence(0, 1))
+    return tmp_path
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.pt"))
+
+
+def test_the_last_counts_and_the_one_before_stays(saved: Path) -> None:
+    """Of many saves two files are kept, and the newest is read."""
+    assert {0: 7, 1: 7} == kept(saved)
+    assert ["metrics-00000-epoch-00005.pt", "metrics-00000-epoch-00007.pt"] == files(saved)
+
+
+def test_phases_and_stacks_keep_to_themselves(saved: Path) -> None:
+    """Another stack's or phase's save removes nothing; tidying leaves what is finished."""
+    Checkpoints(saved, "tuning").save(checkpoint(9, 0, 1, finished=True), evidence(0, 1))
+    Checkpoints(saved, "metrics").save(checkpoint(2, 2), evidence(2))
+    assert {0: 7, 1: 7, 2: 2} == kept(saved)
+    Checkpoints(saved, "metrics").save(checkpoint(9, 0, 1, finished=True), evidence(0, 1))
+    Checkpoints(saved, "metrics").save(checkpoint(9, 2, finished=True), evidence(2))
+    Checkpoints(saved, "metrics").tidy()
+    assert {0: 9, 1: 9, 2: 9} == kept(saved)
+    assert [f"{name}-epoch-00009.pt" for name in ("metrics-00000", "metrics-00002", "tuning-00000")] == files(saved)
+
+
+def test_trials_saved_apart_go_on_from_their_own(saved: Path) -> None:
+    """A part of a stack that came further goes on from there; the rest from what the whole left."""
+    Checkpoints(saved, "metrics").save(checkpoint(8, 1), evidence(1))
+    assert {0: 7, 1: 8} == kept(saved)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_any_damage_is_noticed(saved: Path, data: st.DataObject) -> None:
+    """Rows 40 and 41: cut anywhere, or a bit flipped anywhere, the file does not count; the one before does."""
+    path = saved / "metrics-00000-epoch-00007.pt"
+    whole = path.read_bytes()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    flipped = bytes([whole[place] ^ (1 << data.draw(st.integers(0, 7)))])
+    path.write_bytes(data.draw(st.sampled_from([whole[:place], whole[:place] + flipped + whole[place + 1 :]])))
+    try:
+        assert {0: 5, 1: 5} == kept(saved)
+    finally:
+        path.write_bytes(whole)
+
+
+def test_missing_file_is_passed_over(saved: Path) -> None:
+    """Where the newest is gone, the one before is used; where all are, nothing is."""
+    os.unlink(saved / "metrics-00000-epoch-00007.pt")
+    assert {0: 5, 1: 5} == kept(saved)
+    os.unlink(saved / "metrics-00000-epoch-00005.pt")
+    assert {} == kept(saved)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[{}]", b'{"file": "a"}', b"\xff", b'[{"file": "../../etc/passwd"}]'])
+def test_damaged_manifest_vouches_for_nothing(saved: Path, text: bytes) -> None:
+    """Without a whole manifest no file is loaded."""
+    (saved / "manifest.json").write_bytes(text)
+    assert {} == kept(saved)
+
+
+class Payload:
+    def __reduce__(self) -> Any:
+        return os.mkdir, ("it-ran",)
+
+
+def vouched(folder: Path, content: dict[str, Any]) -> None:
+    """Put something else where the newest checkpoint is, and let the manifest vouch for it."""
+    path = folder / "metrics-00000-epoch-00007.pt"
+    torch.save(content, path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest[-1]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tensors": {"model.w": Payload()}},
+        {"epoch": Payload()},
+        {"tensors": {"model.w": torch.eye(2).to_sparse()}},
+        {"tensors": {"model.w": torch.zeros(3, 1)}},
+        {"tensors": {"model.w": 3}},
+        {"trials": "0"},
+        {"epoch": None},
+        {"more": 1},
+    ],
+    ids=["payload", "payload-elsewhere", "sparse", "rows", "number", "trials", "epoch", "key"],
+)
+def test_what_is_no_checkpoint_is_refused(saved: Path, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows 65 and 66: a payload is not run, a tensor of another kind not used, whatever the manifest says."""
+    monkeypatch.chdir(saved)
+    content = torch.load(saved / "metrics-00000-epoch-00007.pt", weights_only=True)
+    vouched(saved, {**content, **change})
+    with pytest.raises(RunError, match=r"epoch-00007\.pt is no checkpoint: ") as caught:
+        kept(saved)
+    assert (6, False) == (caught.value.exit_code, "\n" in str(caught.value))
+    assert not (saved / "it-ran").exists()

@@ -1,0 +1,87 @@
+"""The file of records: torn lines, epochs trained again, and failures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clsbench.errors import RunError
+from clsbench.execution.events import FIELDS
+from clsbench.runs.records import RecordFile
+
+
+def record(trial: int, epoch: int, **values: Any) -> dict[str, Any]:
+    filled = {
+        "trial": trial,
+        "epoch": epoch,
+        "step": 10 * epoch,
+        "seconds": 0.1,
+        "status": "running",
+        "train_loss": 0.5,
+    }
+    return {field: {**filled, **values}.get(field) for field in FIELDS}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Two trials, epochs 0 to 2."""
+    path = tmp_path / "metrics.jsonl"
+    for epoch in range(3):
+        RecordFile(path).keep([record(0, epoch), record(1, epoch)])
+    return path
+
+
+def test_every_cut_leaves_the_whole_lines(path: Path) -> None:
+    """Row 42: cut at any byte, the file reopens with the records that are whole, and goes on without a double."""
+    whole = path.read_bytes()
+    ends = [place + 1 for place, byte in enumerate(whole) if byte == ord("\n")]
+    for cut in range(0, len(whole), 7):
+        path.write_bytes(whole[:cut])
+        records = RecordFile(path)
+        records.reopen()
+        assert sum(end <= cut for end in ends) == (len(records.read()) if path.read_bytes() else 0)
+        for epoch in range(3):
+            records.keep([record(0, epoch), record(1, epoch)])
+        assert sorted(whole.splitlines()) == sorted(path.read_bytes().splitlines())
+
+
+def test_damage_elsewhere_is_told(path: Path) -> None:
+    """A line that is no record, and not the last, is no tear: the run is damaged."""
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], lines[1][:20], *lines[2:]]) + "\n")
+    with pytest.raises(RunError, match=r"metrics\.jsonl:2 is damaged"):
+        RecordFile(path).reopen()
+
+
+def test_kept_epochs_are_counted(path: Path) -> None:
+    """Epoch 0 is no training."""
+    assert 4 == RecordFile(path).reopen()
+    assert 0 == RecordFile(path.with_name("tuning.jsonl")).reopen()
+
+
+def test_epoch_that_comes_out_differently_is_told(path: Path) -> None:
+    """Trained again, an epoch must have the recorded numbers, its time apart, where bits are promised."""
+    records, before = RecordFile(path), path.read_text()
+    records.reopen()
+    records.keep([record(0, 2, seconds=9.0)])
+    with pytest.raises(
+        RunError, match=r"epoch 2 of trial 1 came out differently .*: train_loss was 0\.5, and is 0\.25"
+    ):
+        records.keep([record(1, 2, train_loss=0.25)])
+    lenient = RecordFile(path, exact=False)
+    lenient.reopen()
+    lenient.keep([record(1, 2, train_loss=0.25)])
+    assert before == path.read_text()
+
+
+def test_failure_stands_after_the_last_epoch(path: Path) -> None:
+    """A trial that fails sooner when tried again keeps its epochs; reopened, the failure is gone, for it is retried."""
+    records = RecordFile(path)
+    records.expect_again()
+    records.keep_failure(record(1, 0, status="failed", step=0))
+    last = records.read()[-1]
+    assert (1, 3, 20, "failed") == tuple(last[key] for key in ("trial", "epoch", "step", "status"))
+    assert 4 == records.reopen()
+    assert 6 == len(records.read())

@@ -1,0 +1,264 @@
+"""A run that was stopped goes on: the end is the one it would have had, bit by bit, or it says why it cannot be."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import clsbench
+from clsbench.config.plan import Plan
+from clsbench.errors import RunError
+from clsbench.execution import stacks
+from clsbench.execution.events import EpochDone, Event, RunResumed
+from clsbench.registry import catalogue
+from clsbench.training.step import has_compiler
+
+Config = dict[str, Any]
+
+MOONS = {"name": "moons", "samples": 90}
+MLP = {"name": "mlp", "hidden": [8], "batch_norm": True, "dropout": 0.2}
+TRAIN = {"epochs": 4, "seeds": 2, "device": "cpu", "threads": 1}
+TINY: Config = {"name": "tiny", "dataset": MOONS, "model": MLP, "loss": ["mse_softmax", "bce"], "train": TRAIN}
+
+
+class Cut(BaseException):
+    """Ends a run like a kill: nothing catches it."""
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after every epoch."""
+    monkeypatch.setattr(stacks, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(stacks, "SPARING", 0.0)
+
+
+def cut_after(epochs: int) -> Callable[[Plan, Event], None]:
+    """Ends a run after so many epochs of stacks."""
+    left = [epochs]
+
+    def watch(plan: Plan, event: Event) -> None:
+        left[0] -= isinstance(event, EpochDone)
+        if not left[0]:
+            raise Cut
+
+    return watch
+
+
+def cut(config: Config, output: Path, epochs: int) -> Path:
+    """The directory of a run that was ended after so many epochs of stacks."""
+    with pytest.raises(Cut):
+        clsbench.run(config, output=output, watch=cut_after(epochs))
+    (path,) = (output / config["name"]).iterdir()
+    return path
+
+
+def untimed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**record, "seconds": None} for record in records]
+
+
+def weights(result: clsbench.Result) -> list[Any]:
+    return [clsbench.load_model(result.directory, trial)[0].state_dict() for trial in range(len(result.records) // 5)]
+
+
+def assert_same_end(whole: clsbench.Result, resumed: clsbench.Result) -> None:
+    assert untimed(whole.records) == untimed(resumed.records)
+    for key in ("status", "pairing", "verdicts", "expectations"):
+        assert whole.summary[key] == resumed.summary[key]
+    torch.testing.assert_close(weights(whole), weights(resumed), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("epochs", range(1, 11))
+def test_run_cut_after_any_epoch_ends_as_if_it_had_not_been(often: None, tmp_path: Path, epochs: int) -> None:
+    """Batch normalisation, dropout and two losses: records, weights and evidence are those of the whole run."""
+    whole = clsbench.run(TINY, output=tmp_path / "whole")
+    path = cut(TINY, tmp_path / "cut", epochs)
+    assert 2 * epochs == len((path / "metrics.jsonl").read_text().splitlines())
+    assert_same_end(whole, clsbench.run(resume=path))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"loss": [loss for loss in sorted(c.name for c in catalogue.all("loss")) if loss != "mse_class_index"]},
+        {"optimizer": {"name": "adam", "lr": 0.01, "clip_norm": 1.0}},
+        {"optimizer": {"name": "adamw", "lr": 0.01, "weight_decay": 0.1, "schedule": {"name": "cosine"}}},
+        {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}, "loss": ["mse_class_index"]},
+        {"model": "linear", "loss": [{"name": "mse_logits", "lr": 1e9}, "cross_entropy"]},
+        {"loss": ["mse_softmax", {"name": "cross_entropy", "weight": "match"}]},
+        {"train": {**TRAIN, "warm_start": {"labels": "rotated", "epochs": 2, "lr": 1.0}}},
+        {"train": {**TRAIN, "seeds": 1}},
+        {"tune": {"grid": {"lr": [0.1, 1.0]}, "seeds": 1}},
+        {"dataset": {"name": "digits", "limit": 120}, "model": {"name": "cnn", "channels": [4], "hidden": 8}},
+    ],
+    ids=["losses", "adam", "adamw", "nesterov", "diverged", "match", "warm", "lone", "tuned", "cnn"],
+)
+def test_everything_that_is_trained_goes_on(often: None, tmp_path: Path, change: Config) -> None:
+    """Whatever a step moves is in the checkpoint: losses, optimizers, schedules, weights of losses, models."""
+    config = {**TINY, **change}
+    whole = clsbench.run(config, output=tmp_path / "whole")
+    assert_same_end(whole, clsbench.run(resume=cut(config, tmp_path / "cut", 4)))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_compiler(), reason="no compiler here")
+def test_compiled_run_goes_on(often: None, tmp_path: Path) -> None:
+    """A compiled run, too, ends with the bits of one that was not cut."""
+    config = {**TINY, "loss": "cross_entropy", "train": {**TRAIN, "compile": "on"}}
+    whole = clsbench.run(config, output=tmp_path / "whole")
+    assert_same_end(whole, clsbench.run(resume=cut(config, tmp_path / "cut", 3)))
+
+
+def test_without_a_checkpoint_epochs_are_trained_again_and_compared(tmp_path: Path) -> None:
+    """A run younger than its first checkpoint starts over, keeps what it has recorded, and proves it."""
+    whole, path = clsbench.run(TINY, output=tmp_path / "whole"), cut(TINY, tmp_path / "cut", 3)
+    seen: list[Event] = []
+    resumed = clsbench.run(resume=path, watch=lambda plan, event: seen.append(event))
+    assert_same_end(whole, resumed)
+    assert RunResumed(kept=4, done=0) == seen[0]
+
+
+def test_epoch_that_cannot_be_repeated_ends_the_run(tmp_path: Path) -> None:
+    """A record that was changed is found out: 6, with the epoch, the trial and what differs."""
+    path = cut(TINY, tmp_path, 3)
+    file = path / "metrics.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    rows[3]["val_accuracy"] = 0.123
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(RunError, match=r"epoch 1 of trial 1 came out differently .* val_accuracy was 0\.123, and is"):
+        clsbench.run(resume=path)
+
+
+def test_other_stacks_go_on_from_the_same_checkpoints(often: None, tmp_path: Path) -> None:
+    """The size of a stack may change on the way; no bit does."""
+    whole = clsbench.run({**TINY, "train": {**TRAIN, "seeds": 3}}, output=tmp_path / "whole")
+    path = cut({**TINY, "train": {**TRAIN, "seeds": 3}}, tmp_path / "cut", 3)
+    resumed = clsbench.run(path / "config.yaml", ["train.stack=2", "name=other"], resume=path)
+    assert untimed(whole.records) == untimed(resumed.records)
+
+
+def test_finished_run_is_only_shown(tmp_path: Path) -> None:
+    """Resuming a finished run trains nothing and changes no file but the lock's."""
+    whole = clsbench.run(TINY, output=tmp_path)
+    before = {path: path.read_bytes() for path in whole.directory.rglob("*") if path.is_file()}
+    events: list[Event] = []
+    again = clsbench.run(resume=whole.directory, watch=lambda plan, event: events.append(event))
+    assert (whole.records, whole.summary, []) == (again.records, again.summary, events)
+    assert before == {path: path.read_bytes() for path in whole.directory.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("train.epochs=5", "train.epochs was 4, and is 5"),
+        ("loss=[mse_softmax, hinge]", "loss was "),
+        ("train.seeds=[0, 2]", r"train.seeds was \[0, 1\], and is \[0, 2\]"),
+        ("train.compile=on", "train.compile was 'auto', and is 'on'"),
+        ("optimizer.lr=0.2", "optimizer.lr was 0.1, and is 0.2"),
+    ],
+)
+def test_changed_config_is_refused(tmp_path: Path, change: str, message: str) -> None:
+    """Row 16: 6 with the difference, and the run is untouched."""
+    path = cut(TINY, tmp_path, 3)
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file() and file.name != "pid"}
+    with pytest.raises(RunError, match=f"cannot go on with another config: {message}") as caught:
+        clsbench.run(None, [change], resume=path)
+    assert 6 == caught.value.exit_code
+    assert before == {file: file.read_bytes() for file in path.rglob("*") if file.is_file() and file.name != "pid"}
+
+
+def test_what_changes_no_number_may_change(tmp_path: Path) -> None:
+    """Name, expectations, and a way of naming the same seeds are no other trials."""
+    path = cut(TINY, tmp_path, 3)
+    config = {**TINY, "name": "b", "expect": ["bce.diverged == 0"], "train": {**TRAIN, "seeds": [0, 1]}}
+    assert [True] == [row["met"] for row in clsbench.run(config, resume=path).summary["expectations"]]
+
+
+def test_other_threads_are_told_and_recorded(tmp_path: Path) -> None:
+    """Row 33: a warning in the log, the threads in `environment.json`; the run ends."""
+    path = cut(TINY, tmp_path, 3)
+    clsbench.run(None, ["train.threads=2"], resume=path)
+    assert "threads was [1], and is [2]" in (path / "run.log").read_text()
+    environment = json.loads((path / "environment.json").read_text())
+    assert [1], [[2]] == (environment["device"]["threads"], [r["device"]["threads"] for r in environment["resumed"]])
+
+
+@pytest.mark.parametrize(("part", "key", "told"), [("versions", "torch", "PyTorch"), ("device", "kind", "device")])
+def test_another_torch_or_device_is_refused(tmp_path: Path, part: str, key: str, told: str) -> None:
+    """What would repeat no epoch is 6 before training."""
+    path = cut(TINY, tmp_path, 3)
+    environment = json.loads((path / "environment.json").read_text())
+    environment[part][key] = "another"
+    (path / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(RunError, match=f"cannot go on with another {told}: it was another"):
+        clsbench.run(resume=path)
+
+
+def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
+    """An empty folder, or none, is 6."""
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(RunError, match="cannot be read"):
+            clsbench.run(resume=path)
+
+
+def test_half_written_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
+    """What a kill in the midst of a write leaves beside the run's files is gone when it goes on."""
+    path = cut(TINY, tmp_path, 3)
+    left = [path / ".summary.json.0123456789abcdef", path / "checkpoints" / ".manifest.json.0123456789abcdef"]
+    for file in left:
+        file.touch()
+    clsbench.run(resume=path)
+    assert [] == [file for file in left if file.exists()]
+
+
+def test_second_writer_leaves_at_once(tmp_path: Path) -> None:
+    """Row 54: who resumes a run that is being written is told by whom."""
+
+    def resume_too(plan: Plan, event: Event) -> None:
+        (path,) = (tmp_path / "tiny").iterdir()
+        script = "import sys, clsbench; clsbench.run(resume=sys.argv[1])"
+        other = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
+        assert f"{path} is being written by process {os.getpid()}; wait for it, or stop it" in other.stderr
+        raise Cut
+
+    with pytest.raises(Cut):
+        clsbench.run(TINY, output=tmp_path, watch=resume_too)
+    (path,) = (tmp_path / "tiny").iterdir()
+    assert "finished" == clsbench.run(resume=path).summary["status"]  # row 55: the lock went with its holder
+
+
+LONG = ["--quiet", "train.epochs=100000", "loss=bce", "train.seeds=1", "dataset.samples=60"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_signal_ends_a_run_with_its_code(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """Rows 48 to 50: one line that says how to go on, no trace, and what was finished is there."""
+    (tmp_path / "a.yaml").write_text("name: a\n")
+    command = [sys.executable, "-m", "clsbench", "run", "a.yaml", *LONG]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not (started := [f for f in tmp_path.glob("runs/a/*/metrics.jsonl") if f.stat().st_size]):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(number)
+            _, told = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    run = started[0].parent
+    name = run.relative_to(tmp_path)
+    line = (
+        f"error: stopped by {number.name}; the finished epochs are kept, go on with it by clsbench run --resume {name}"
+    )
+    assert (code, f"{line}\n") == (process.returncode, told)
+    rows = [json.loads(line) for line in started[0].read_text().splitlines()]
+    assert list(range(len(rows))) == [row["epoch"] for row in rows]
