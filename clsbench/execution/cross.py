@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clsbench.config.plan import Plan, Trial
 from clsbench.data.splits import Splits
-from clsbench.execution.build import compiles, loss_of, module_of, threads_for
+from clsbench.execution.build import loss_of, mode_of, module_of
 from clsbench.losses.contract import Loss, build_loss, margins
 from clsbench.registry import Registry
 from clsbench.training.evaluation import Measures, Sums, evaluate, quality
@@ -75,12 +75,11 @@ def _measured(
     catalogue: Registry,
     device: torch.device,
 ) -> dict[int, CrossEvaluation]:
-    arm, asked = trials[0].arm, plan.experiment.train
+    arm = trials[0].arm
     own = loss_of(arm, splits.num_classes)
     stacked = catalogue.get("model", arm.model.name).facts["stacked"]
-    num_steps = -(-len(splits.train) // arm.batch_size) * asked.epochs
-    compiled = compiles(asked.compile, stacked=stacked, num_steps=num_steps)
-    torch.set_num_threads(threads_for(asked.threads, stacked=stacked, compiled=compiled))
+    _, num_threads = mode_of(trials[0], plan, splits, catalogue)
+    torch.set_num_threads(num_threads)
     modules = []
     for trial in trials:
         module = module_of(trial.arm, trial.seed, splits.shape, own.num_outputs, catalogue)
