@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +19,7 @@ from clsbench.training.metrics import METRICS
 from clsbench.training.optimizers import Settings, initial_state
 from clsbench.training.randomness import generator_for
 from clsbench.training.snapshot import Snapshot
-from clsbench.training.stack import Stack
+from clsbench.training.stack import Stack, sent
 from clsbench.training.step import CompiledSteps, Precision, Steps, best_unrolling, blocks
 
 Row = dict[str, float | int | str | None]
@@ -121,20 +121,14 @@ def train(
         stack.train(True)
         steps.loss_sum.zero_()
         started = time.perf_counter()
-        order = _batch_order(seeds, epoch, len(y)).to(x.device)
+        order = sent(_batch_order(seeds, epoch, len(y)), x.device)
         rate = _column([t.lr * t.rate_factor(epoch - 1) for t in trials], x.device)
         steps.alive.mul_(rate.isfinite())
         rate.nan_to_num_(0.0, 0.0, 0.0)
-        seen, number, measuring = Totals(progress(loss)), 0, 0.0
-        for batches in blocks(order, batch_size, unrolled):
-            count, _, size = batches.shape
-            masks = [stack.dropout_masks(seeds, (epoch, number + i), size) for i in range(count)]
-            whole = count == unrolled and size == batch_size
-            targets = y[batches]
-            with stack.own_chance(seeds, (epoch, number)):
-                logits = (take if whole else steps)(_gathered(x, batches), targets, masks, rate)
-            number, paused = number + count, time.perf_counter()
-            seen.add(*(piece.transpose(0, 1).flatten(1, 2) for piece in (logits, targets)))
+        seen, measuring = Totals(progress(loss)), 0.0
+        for logits, targets in _taken(steps, take, blocks(order, batch_size, unrolled), train_data, seeds, epoch, rate):
+            paused = time.perf_counter()
+            seen.add(logits, targets)
             measuring += time.perf_counter() - paused
         _synchronise(x.device)
         seconds += time.perf_counter() - started - measuring
@@ -143,6 +137,31 @@ def train(
         steps.alive.mul_(_measurable(after))
         rows, snapshot = ledger.rows(epoch, after, steps), partial(Snapshot.of, steps, epoch)
         yield EpochResult(epoch, rows, _hashes(order), seconds - take.seconds, take.seconds, snapshot)
+
+
+def _taken(
+    steps: Steps,
+    take: Steps | CompiledSteps,
+    batches: Iterable[Tensor],
+    data: Pair,
+    seeds: Sequence[int],
+    epoch: int,
+    rate: Tensor,
+) -> Iterator[Pair]:
+    """Take an epoch's steps and yield the logits `[T, n, K]` that they saw, with the targets.
+
+    The device is never waited for. Blocks of the shape of the first are for `take`, the rest is taken eagerly.
+    """
+    (x, y), stack, number, first = data, steps.stack, 0, None
+    for block in batches:
+        first = first or block.shape
+        count, _, size = block.shape
+        masks = [stack.dropout_masks(seeds, (epoch, number + i), size) for i in range(count)]
+        targets = y[block]
+        with stack.own_chance(seeds, (epoch, number)):
+            logits = (take if block.shape == first else steps)(_gathered(x, block), targets, masks, rate)
+        number += count
+        yield logits.transpose(0, 1).flatten(1, 2), targets.transpose(0, 1).flatten(1, 2)
 
 
 def _steps(
@@ -220,7 +239,7 @@ def _settings(trials: Sequence[TrialSettings], nesterov: bool, device: torch.dev
 
 
 def _column(values: Sequence[float], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64).to(dtype).unsqueeze(1).to(device)
+    return sent(torch.tensor(values, dtype=torch.float64).to(dtype).unsqueeze(1), device)
 
 
 def _batch_order(seeds: Sequence[int], epoch: int, num_samples: int) -> Tensor:

@@ -106,7 +106,7 @@ class Stack:
             return {}
         generators = [generator_for("dropout", seed, *step) for seed in seeds]
         return {
-            f"{name}.mask": torch.stack([layer.draw(batch_size, g) for g in generators]).to(self.weights.device)
+            f"{name}.mask": sent(torch.stack([layer.draw(batch_size, g) for g in generators]), self.weights.device)
             for name, layer in self._dropouts.items()
         }
 
@@ -143,6 +143,11 @@ class Stack:
             f"{name} {list(tensor.shape)}": hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
             for name, tensor in parameters.items()
         }
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU's on a device, without waiting until what the device is at is done."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _laid_out(tensor: Tensor) -> Tensor:
