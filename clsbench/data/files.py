@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Interval
 
 from clsbench.data.raw import RawData
 from clsbench.errors import DataError
@@ -51,7 +51,7 @@ def _poses_images(*, image_size: int, **_: Any) -> Problem:
 
 
 @dataset("image_folder", poses=_poses_images, aliases=("ImageFolder",))
-def image_folder(seed: int, *, path: str, image_size: Annotated[int, Ge(1)] = 64) -> RawData:
+def image_folder(seed: int, *, path: str, image_size: Annotated[int, Interval(ge=1, le=10_000)] = 64) -> RawData:
     """A folder of images for each class (torchvision's ImageFolder): `path/cat/1.png`, `path/dog/2.jpg`.
 
     Every image becomes a square of `image_size` pixels in RGB, whatever its proportions.

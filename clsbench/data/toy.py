@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Interval
 
+from clsbench.config.values import MAX_COUNT
 from clsbench.data.raw import RawData
 from clsbench.registry import Problem, dataset
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-Samples = Annotated[int, Ge(2)]
-Classes = Annotated[int, Ge(2)]
+Samples = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
+Classes = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
 Noise = Annotated[float, Ge(0)]
 
 
@@ -65,7 +66,7 @@ def blobs(
     *,
     samples: Samples = 1000,
     classes: Classes = 3,
-    features: Annotated[int, Ge(2)] = 2,
+    features: Annotated[int, Interval(ge=2, le=MAX_COUNT)] = 2,
     noise: Annotated[float, Gt(0)] = 1.0,
 ) -> RawData:
     """Round clouds on a circle, their class numbers dealt at random: the numbers have no order.
@@ -87,7 +88,9 @@ def blobs(
 
 
 @dataset("grades", poses=lambda **_: Problem(shape=(2,), num_classes=6))
-def grades(seed: int, *, samples: Annotated[int, Ge(6)] = 1200, noise: Annotated[float, Gt(0)] = 0.3) -> RawData:
+def grades(
+    seed: int, *, samples: Annotated[int, Interval(ge=6, le=MAX_COUNT)] = 1200, noise: Annotated[float, Gt(0)] = 0.3
+) -> RawData:
     """Height (cm) and weight (kg) of pupils, to tell their school year: classes that do have an order.
 
     The means are near the medians of the WHO growth reference 2007 (weight past ten years: CDC 2000) for
@@ -110,8 +113,9 @@ def grades(seed: int, *, samples: Annotated[int, Ge(6)] = 1200, noise: Annotated
 
 
 def _on_a_cube(*, classes: int, features: int, **others: Any) -> Problem:
-    if classes > 2**features:
-        raise ValueError(f"{classes} classes need {math.ceil(math.log2(classes))} features or more, not {features}")
+    needed = (classes - 1).bit_length()
+    if needed > features:
+        raise ValueError(f"{classes} classes need {needed} features or more, not {features}")
     return _as_asked(classes=classes, features=features, **others)
 
 
@@ -121,7 +125,7 @@ def classification(
     *,
     samples: Samples = 1000,
     classes: Classes = 2,
-    features: Annotated[int, Ge(2)] = 20,
+    features: Annotated[int, Interval(ge=2, le=MAX_COUNT)] = 20,
     noise: Annotated[float, Interval(ge=0, le=1)] = 0.01,
 ) -> RawData:
     """Clouds at the corners of a cube, hidden among features that are mixtures or mere noise (Guyon 2003).
@@ -147,7 +151,11 @@ def classification(
 
 @dataset("gaussian_quantiles", poses=_as_asked)
 def gaussian_quantiles(
-    seed: int, *, samples: Samples = 1000, classes: Classes = 3, features: Annotated[int, Ge(1)] = 2
+    seed: int,
+    *,
+    samples: Samples = 1000,
+    classes: Classes = 3,
+    features: Annotated[int, Interval(ge=1, le=MAX_COUNT)] = 2,
 ) -> RawData:
     """One Gaussian cloud cut into nested shells of equal size: the class is the distance from the middle."""
     from sklearn.datasets import make_gaussian_quantiles

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Interval
 
+from clsbench.config.values import MAX_COUNT
 from clsbench.data import downloads
 from clsbench.data.downloads import Source
 from clsbench.data.raw import RawData
@@ -133,10 +134,10 @@ def _poses_fake(*, classes: int, channels: int, image_size: int, **_: Any) -> Pr
 def fake_data(
     seed: int,
     *,
-    samples: Annotated[int, Ge(2)] = 1000,
-    classes: Annotated[int, Ge(2)] = 10,
+    samples: Annotated[int, Interval(ge=2, le=MAX_COUNT)] = 1000,
+    classes: Annotated[int, Interval(ge=2, le=MAX_COUNT)] = 10,
     channels: Literal[1, 3] = 3,
-    image_size: Annotated[int, Ge(1)] = 32,
+    image_size: Annotated[int, Interval(ge=1, le=10_000)] = 32,
 ) -> RawData:
     """Random pixels with random labels (torchvision's FakeData): tries out a set-up; there is nothing to learn."""
     import numpy as np

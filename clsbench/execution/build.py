@@ -84,6 +84,16 @@ def _load(entry: DatasetEntry, catalogue: Registry, device: torch.device) -> Spl
         )
     except DataError as error:
         raise DataError(f"dataset {entry.title}: {error}") from error
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DataError(
+            f"dataset {entry.title}: it does not fit into memory ({error}); ask for a smaller one"
+        ) from error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def loss_of(arm: Arm, num_classes: int) -> Loss:

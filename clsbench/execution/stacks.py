@@ -12,7 +12,7 @@ import torch
 from clsbench.config.plan import Plan, Trial
 from clsbench.data.splits import Splits
 from clsbench.errors import ClsbenchError, RunError
-from clsbench.execution.build import identity_of, loss_of, mode_of, module_of, settings_of
+from clsbench.execution.build import identity_of, is_out_of_memory, loss_of, mode_of, module_of, settings_of
 from clsbench.execution.events import FIELDS, Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed
 from clsbench.execution.matching import loss_weights
 from clsbench.execution.warm_start import warm_start
@@ -184,6 +184,6 @@ def failed_record(trial: Trial, last: Record | None, since: Checkpoint | None) -
 
 def _reason(error: Exception) -> str:
     text = str(error)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+    if is_out_of_memory(error):
         return "out of memory"
     return " ".join(f"{type(error).__name__}: {text}".split())

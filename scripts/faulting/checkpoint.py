@@ -7,6 +7,7 @@ import logging
 import random
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from clsbench.errors import RunError
@@ -73,29 +74,35 @@ def _used(run: Path) -> str:
 
 
 def _manifest_failures(run: Path, chance: random.Random, count: int) -> list[str]:
-    """A bit flipped in the list of checkpoints may cost one or all of them, but never brings a wrong one."""
+    """A bit flipped in the list of checkpoints may cost some or all of them, but never brings a wrong one."""
     path = run / "checkpoints" / MANIFEST
     whole = path.read_bytes()
-    right = {each.checkpoint.snapshot.epoch: _said(each) for each in kept(run)}
     newest = max((run / "checkpoints").glob("*.pt"))
     content = newest.read_bytes()
+    right = _trials(run)
     newest.write_bytes(b"")
-    right |= {each.checkpoint.snapshot.epoch: _said(each) for each in kept(run)}
+    right |= _trials(run)  # those of the one before
     newest.write_bytes(content)
     failures = []
     for _ in range(count):
         bit = chance.randrange(8 * len(whole))
         path.write_bytes(flipped(whole, bit))
-        try:
-            wrong = any(right.get(each.checkpoint.snapshot.epoch) != _said(each) for each in kept(run))
-        except RunError:
-            wrong = False  # it is told
-        if wrong:
-            failures.append(f"bit {bit} of the manifest flipped: a checkpoint is taken for another")
+        with suppress(RunError):  # it is told
+            if not _trials(run) <= right:
+                failures.append(f"bit {bit} of the manifest flipped: a checkpoint is taken for another")
     path.write_bytes(whole)
     return failures
 
 
-def _said(each: Kept) -> tuple[object, ...]:
-    tensors = {name: tensor.numpy().tobytes() for name, tensor in each.checkpoint.snapshot.tensors.items()}
-    return each.checkpoint.trials, each.checkpoint.finished, tensors
+def _trials(run: Path) -> set[tuple[object, ...]]:
+    """What a run would go on from, trial by trial."""
+    return {
+        (trial, each.checkpoint.snapshot.epoch, each.checkpoint.finished, repr(_bytes(each, place)))
+        for each in kept(run)
+        for place, trial in enumerate(each.checkpoint.trials)
+    }
+
+
+def _bytes(each: Kept, place: int) -> list[tuple[str, bytes]]:
+    tensors = each.checkpoint.snapshot.tensors
+    return [(name, tensors[name][place].numpy().tobytes()) for name in sorted(tensors)]

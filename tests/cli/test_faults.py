@@ -327,3 +327,17 @@ def test_escape_codes_in_names_are_shown_escaped(here: Path, invoke: Invoke) -> 
         assert "red\\n\\r" in answer.stderr
         assert 1 == answer.stderr.count("\n")
         assert answer.stderr.removesuffix("\n").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "code", "message"),
+    [
+        ("{name: moons, samples: 1000000000000000000000000000000}", 2, "dataset.samples: must be at most 1000000000"),
+        ("{name: classification, features: 1000000000000000000000000000000}", 2, "dataset.features: must be at most "),
+        ("{name: fake_data, samples: 1000000000, image_size: 10000}", 4, "dataset fake_data: it does not fit into"),
+    ],
+)
+def test_more_data_than_there_is_memory(dataset: str, code: int, message: str, here: Path, fails: Fails) -> None:
+    """Row 29 for data: what no machine holds is refused when it is checked, what this one does not hold is 4."""
+    assert message in fails(code, "run", "tiny.yaml", f"dataset={dataset}", "model=linear")
+    assert not (here / "runs").exists()

@@ -1,10 +1,11 @@
-"""Rows 37 and 38 where they hit neither records nor checkpoints: the directory, the log, the environment."""
+"""Rows 37, 38 and 46 where they hit neither records nor checkpoints: the directory, the log, the environment."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import clsbench
 from clsbench.errors import RunError
+from clsbench.execution.events import EpochDone
 from clsbench.experiment import read
 from clsbench.runs.directory import RunDirectory
 from clsbench.runs.log import RunLog
@@ -93,3 +95,19 @@ def test_run_that_was_stopped_before_all_goes_on(tmp_path: Path) -> None:
     result = clsbench.run(resume=directory.path)
     assert "finished" == result.summary["status"]
     assert clsbench.run(TREE, output=tmp_path).arms.keys() == result.arms.keys()
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_directory_that_is_removed_while_running(epochs: int, tmp_path: Path) -> None:
+    """Row 46: with its directory gone a run ends at the next epoch or save, in one line, and makes none anew."""
+    told = 0
+
+    def remove(plan: object, event: object) -> None:
+        nonlocal told
+        told += isinstance(event, EpochDone)
+        if told == epochs:
+            shutil.rmtree(tmp_path / "tiny")
+
+    with pytest.raises(RunError, match="cannot be written: no such file or directory"):
+        clsbench.run({**TREE, "train": {**TREE["train"], "epochs": 2}}, output=tmp_path, watch=remove)
+    assert [] == os.listdir(tmp_path)
