@@ -115,9 +115,9 @@ class _Worker:
             self.share = replace(self.share, since=checkpoint)
         return event
 
-    def end(self) -> str:
-        """End the process; say what had ended it, if something had."""
-        self._process.join(timeout=0)
+    def end(self, patience: float = 0.0) -> str:
+        """End the process; say what had ended it, if something had, within `patience` seconds."""
+        self._process.join(patience)  # a dying process closes its pipe before it is dead
         code = self._process.exitcode
         self._process.kill()
         self._process.join()
@@ -126,7 +126,7 @@ class _Worker:
 
 
 def _after_death(worker: _Worker, waiting: deque[Share], tried: set[int]) -> Iterator[Event]:
-    share, reason = worker.share, worker.end()
+    share, reason = worker.share, worker.end(patience=5.0)
     numbers = {trial.number for trial in share.trials}
     log.warning("trials %s: %s", sorted(numbers), reason)
     if len(numbers) > 1:
