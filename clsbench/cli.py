@@ -107,13 +107,14 @@ def run(
     ] = None,
 ) -> None:
     """Train every trial; show progress, then curves, tables, verdicts."""
-    if junit is not None and not junit.parent.is_dir():
-        raise ConfigError(f"--junit: {junit.parent} is no folder; make it, or give another FILE")
+    from clsbench.report.expectations import failures, unmet
+    from clsbench.report.junit import clear, failures_to, write_junit
+
+    if junit is not None:
+        clear(junit)
     _load_plugins(plugin)
     from clsbench import experiment
     from clsbench.config.plan import plans
-    from clsbench.report.expectations import failures, unmet
-    from clsbench.report.junit import failures_to, write_junit
     from clsbench.report.progress import Progress, watcher
 
     if resume is not None and config is not None and "=" in config and not Path(config).exists():
@@ -285,7 +286,7 @@ def _exit_code(verb: Callable[[], Any]) -> int:
         return _failed(error.exit_code, *error.unmet)
     except ClsbenchError as error:
         return _failed(error.exit_code, str(error))
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a dataset of the user's may call sys.exit
         if isinstance(error, UsageProblem):
             return _failed(2, _in_one_line(f"{error.format_message().rstrip('.')}; see clsbench --help"))
         where = _note(error, "the trace is in ")

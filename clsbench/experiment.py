@@ -114,8 +114,8 @@ def run(
     if resume is None:
         return _start(asked, Path(output), jobs, watch)
     directory = RunDirectory(Path(resume))
+    require_same_trials(experiment_of(directory), asked)  # a run that is refused is not touched, its lock neither
     with directory.held():
-        require_same_trials(experiment_of(directory), asked)
         if directory.is_complete():
             return load(directory.path)
         return _go_on(asked, directory, jobs, watch)
@@ -247,8 +247,8 @@ class _Story:
 
         ended = {record["trial"] for record in records if record["status"] == "finished"}
         trials = [trial for trial in plan.trials if trial.number in ended]
-        states = directory.checkpoints(METRICS).model_states()
-        return cross_evaluations(plan, states.__getitem__, trials, self.data, catalogue, self.device)
+        state_of = _states(directory)
+        return cross_evaluations(plan, state_of, trials, self.data, catalogue, self.device)
 
     def _engine(self) -> dict[str, Any]:
         """How the plan is trained, which hangs on the plan, the data and the machine alone."""
@@ -316,7 +316,7 @@ def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor
     """
     import torch
 
-    from clsbench.execution.build import loss_of, module_of
+    from clsbench.execution.build import give_weights, loss_of, module_of
 
     directory = RunDirectory(Path(run))
     trials = make_plan(experiment_of(directory)).trials
@@ -326,22 +326,25 @@ def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor
     problem = directory.environment()["datasets"][arm.dataset.title]
     loss = loss_of(arm, problem["num_classes"])
     module = module_of(arm, seed, tuple(problem["shape"]), loss.num_outputs, catalogue).eval()
-    states = directory.checkpoints(METRICS).model_states()
-    if trial not in states:
-        raise RunError(f"{directory.path} has no whole weights of trial {trial}; run again to make them anew")
-    try:
-        module.load_state_dict(states[trial])
-    except RuntimeError as error:
-        what = " ".join(str(error).split())
-        raise RunError(
-            f"the weights of trial {trial} are not its model's: {what}; run again to make them anew"
-        ) from error
+    give_weights(module, _states(directory)(trial), trial)
 
     def predict(samples: Tensor) -> Tensor:
         with torch.no_grad():
             return loss.predictions(module(samples))
 
     return module, predict
+
+
+def _states(directory: RunDirectory) -> Callable[[int], Mapping[str, Tensor]]:
+    """By trial number, the weights that a trial ended with; RunError where they are damaged or gone."""
+    states = directory.checkpoints(METRICS).model_states()
+
+    def state_of(trial: int) -> Mapping[str, Tensor]:
+        if trial not in states:
+            raise RunError(f"{directory.path} has no whole weights of trial {trial}; run again to make them anew")
+        return states[trial]
+
+    return state_of
 
 
 def experiment_of(directory: RunDirectory, overrides: Sequence[str] = ()) -> Experiment:

@@ -13,7 +13,7 @@ from clsbench.config.reader import misfit
 from clsbench.config.schema import DatasetEntry
 from clsbench.data.raw import as_raw
 from clsbench.data.splits import Splits, split
-from clsbench.errors import ConfigError, DataError
+from clsbench.errors import ConfigError, DataError, RunError
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
 from clsbench.registry import Problem, Registry
@@ -92,7 +92,7 @@ def _load(entry: DatasetEntry, catalogue: Registry, device: torch.device) -> Spl
         ) from error
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
@@ -110,6 +110,24 @@ def module_of(arm: Arm, seed: int, shape: tuple[int, ...], num_outputs: int, cat
         scale=arm.scale,
         bias=arm.model.init.bias,
     )
+
+
+def give_weights(module: torch.nn.Module, state: Mapping[str, torch.Tensor], number: int) -> None:
+    """Put the weights that a trial ended with into its model.
+
+    Raises:
+        RunError: they are another model's.
+    """
+    own = module.state_dict()
+    odd = sorted(own.keys() ^ state.keys())
+    odd += [n for n, tensor in own.items() if n in state and _kind(tensor) != _kind(state[n])]
+    if odd:
+        raise RunError(f"the weights of trial {number} are not its model's: {odd[0]!r} differs; run again")
+    module.load_state_dict(state)
+
+
+def _kind(tensor: torch.Tensor) -> tuple[torch.Size, torch.dtype]:
+    return tensor.shape, tensor.dtype
 
 
 def settings_of(trial: Trial, plan: Plan, loss_weight: float) -> TrialSettings:

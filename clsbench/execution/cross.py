@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clsbench.config.plan import Plan, Trial
 from clsbench.data.splits import Splits
-from clsbench.execution.build import loss_of, mode_of, module_of
+from clsbench.execution.build import give_weights, loss_of, mode_of, module_of
 from clsbench.losses.contract import Loss, build_loss, margins
 from clsbench.registry import Registry
 from clsbench.training.evaluation import Measures, Sums, evaluate, quality
@@ -83,7 +83,7 @@ def _measured(
     modules = []
     for trial in trials:
         module = module_of(trial.arm, trial.seed, splits.shape, own.num_outputs, catalogue)
-        module.load_state_dict(state_of(trial.number))
+        give_weights(module, state_of(trial.number), trial.number)
         modules.append(module)
     # As in training, a lone trial has its own copy for company: its last bits are those of its records.
     doubled = stacked and len(trials) == 1 and device.type == "cpu"
@@ -113,7 +113,7 @@ def _judged(own: Loss, losses: Mapping[str, Loss]) -> Sums:
         for label, loss in list(fitting.items()):
             try:
                 found[f"loss {label}"] = loss.of_samples(logits, targets).double().sum(-1)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 log.warning("cross-evaluation goes on without loss %r: %s: %s", label, type(error).__name__, error)
                 del fitting[label]
         return found

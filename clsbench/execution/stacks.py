@@ -84,7 +84,7 @@ def train_share(
             yield event
     except ClsbenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a loss of the user's may call sys.exit
         # Out of this block the error is gone, and with it the memory that its frames hold.
         failure = (_reason(error), traceback.format_exc())
     if failure is None:
@@ -182,7 +182,7 @@ def failed_record(trial: Trial, last: Record | None, since: Checkpoint | None) -
     return {field: known.get(field) for field in FIELDS}
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = str(error)
     if is_out_of_memory(error):
         return "out of memory"

@@ -9,9 +9,24 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from clsbench.report.expectations import shortfall
+from clsbench.errors import ConfigError, TrialError
+from clsbench.report.expectations import failures, shortfall
 from clsbench.report.text import printable
 from clsbench.runs.files import write_atomically
+
+
+def clear(path: Path) -> None:
+    """Remove the file of an earlier run, before anything can fail: it must not speak for this one.
+
+    Raises:
+        ConfigError: no file can go there.
+    """
+    if not path.parent.is_dir():
+        raise ConfigError(f"--junit: {path.parent} is no folder; make it, or give another FILE")
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--junit: {path} cannot be written: {error.strerror}; give another FILE") from None
 
 
 def write_junit(path: Path, summary: Mapping[str, Any]) -> None:
@@ -21,7 +36,9 @@ def write_junit(path: Path, summary: Mapping[str, Any]) -> None:
         RunError: the file cannot be written.
     """
     suite = _suite(summary["name"])
-    _case(suite, "run", seconds=summary["seconds"])
+    run = _case(suite, "run", seconds=summary["seconds"])
+    if failed := failures(summary):
+        _add(run, "error", type=TrialError.__name__, message="; ".join(failed))
     for row in summary["expectations"]:
         case = _case(suite, row["text"])
         if not row["met"]:
@@ -31,12 +48,10 @@ def write_junit(path: Path, summary: Mapping[str, Any]) -> None:
 
 @contextmanager
 def failures_to(path: Path | None, name: str) -> Iterator[None]:
-    """While it holds, what ends the run is written where a path is given; a file of an earlier run is gone."""
-    if path is not None:
-        path.unlink(missing_ok=True)
+    """While it holds, what ends the run is written where a path is given."""
     try:
         yield
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
         if path is not None:
             suite = _suite(name)
             _add(_case(suite, "run"), "error", type=type(error).__name__, message=str(error))

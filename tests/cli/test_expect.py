@@ -118,9 +118,28 @@ def test_junit_of_a_run_that_fails_is_an_error(here: Path, invoke: Invoke) -> No
     assert "none.csv" in suite[0][0].get("message", "")
 
 
-def test_junit_needs_a_folder(here: Path, fails: Fails) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("tiny.yaml", "lr=1"), 2),
+        (("none.yaml",), 2),
+        (("tiny.yaml", "--plugin", "none.py"), 2),
+        (("--resume", "x"), 6),
+    ],
+)
+def test_junit_of_an_earlier_run_does_not_speak_for_this_one(
+    arguments: tuple[str, ...], code: int, here: Path, fails: Fails
+) -> None:
+    """Where nothing is run at all, the file that was there is gone."""
+    (here / "junit.xml").write_text("<testsuites/>")
+    fails(code, "run", *arguments, "--junit", "junit.xml")
+    assert not (here / "junit.xml").exists()
+
+
+@pytest.mark.parametrize("file", ["no/such/junit.xml", ".", "x" * 300, "tiny.yaml/junit.xml"])
+def test_junit_needs_a_place(file: str, here: Path, fails: Fails) -> None:
     """Where the file cannot go is told before training."""
-    assert "--junit: no/such is no folder; make it, or give another FILE" == (
-        fails(2, "run", "tiny.yaml", "--junit", "no/such/junit.xml")
-    )
+    line = fails(2, "run", "tiny.yaml", "--junit", file)
+    assert line.startswith("--junit: ")
+    assert line.endswith("give another FILE")
     assert ["tiny.yaml"] == [path.name for path in here.iterdir()]

@@ -12,7 +12,7 @@ HOSTILE = "'<&\"]]>\x1b[31m\n\u202e\x00é交'"
 
 def summary(*texts_met):
     rows = [{"text": text, "met": met, "left": 0.25, "right": 0.5, "slack": None} for text, met in texts_met]
-    return {"name": "moons", "arms": [], "expectations": rows, "seconds": 12.5}
+    return {"name": "moons", "status": "finished", "arms": [], "expectations": rows, "seconds": 12.5}
 
 
 def suite_in(path):
@@ -33,6 +33,16 @@ def test_the_run_and_each_expectation_is_a_case(tmp_path):
     run, met, unmet = suite
     assert ([], [], 1) == (list(run), list(met), len(unmet))
     assert ("failure", "0.25 against 0.5") == (unmet[0].tag, unmet[0].get("message"))
+
+
+def test_a_run_with_a_failed_trial_does_not_pass(tmp_path):
+    """Its case is an error with the arm and the reason, whatever was expected."""
+    path = tmp_path / "junit.xml"
+    arm = {"name": "bce", "seeds": [0, 1], "failures": {"1": "out of memory"}}
+    write_junit(path, {**summary(("a.m > 0.1", True)), "status": "failed", "arms": [arm]})
+    suite = suite_in(path)
+    assert ("2", "0", "1") == (suite.get("tests"), suite.get("failures"), suite.get("errors"))
+    assert ("error", "bce: 1 of 2 seeds failed: out of memory") == (suite[0][0].tag, suite[0][0].get("message"))
 
 
 def test_hostile_names_are_inert(tmp_path):

@@ -1,0 +1,174 @@
+"""Rows 27 to 29 of the faults: a trial that goes to infinity, raises, leaves, or finds no memory ends alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import clsbench
+import clsbench.experiment
+from clsbench.cli import app
+from clsbench.execution import stacks
+from clsbench.registry import catalogue, load_plugin
+
+Config = dict[str, Any]
+Run = Callable[..., clsbench.Result]
+
+TRAIN = {"epochs": 3, "seeds": 5, "batch_size": 10, "device": "cpu", "threads": 1}
+SMALL: Config = {"name": "small", "dataset": {"name": "moons", "samples": 70}, "model": "linear", "loss": "bce"}
+PLUGIN = """
+import sys
+import clsbench
+import torch
+
+@clsbench.loss("raises")
+def raises(logits, targets):
+    '''No good.'''
+    raise ValueError("no <b>\\nway")
+
+@clsbench.loss("leaves")
+def leaves(logits, targets):
+    '''Thinks that it is a script.'''
+    sys.exit(0)
+
+@clsbench.loss("starves")
+def starves(logits, targets):
+    '''Wants a petabyte.'''
+    return torch.empty(2**50).sum()
+
+def at_first(logits):
+    return (logits - 3).square().sum(-1)
+
+@clsbench.loss("nan_later")
+def nan_later(logits, targets):
+    '''Not a number once the logits have gone some way.'''
+    return torch.where(logits.mean(-1) > 1.5, torch.nan, at_first(logits))
+
+@clsbench.loss("steep_later")
+def steep_later(logits, targets):
+    '''Finite, with a gradient of 1e45, once the logits have gone some way.'''
+    return torch.where(logits.mean(-1) > 1.5, 1e25 * (1e20 * logits).sin().sum(-1), at_first(logits))
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run(loss=..., resume=..., epochs=..., ...)`: a small run without its figures, of the plugin's losses too."""
+    for name in ("_components", "_canonical"):
+        monkeypatch.setattr(catalogue, name, {kind: dict(known) for kind, known in getattr(catalogue, name).items()})
+    monkeypatch.setattr(catalogue, "plugins", [])
+    monkeypatch.setattr(clsbench.experiment, "draw", lambda result, directory: [])
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    load_plugin(tmp_path / "mine.py")
+
+    def small(loss: Any = "bce", resume: Path | None = None, lr: float = 0.1, **train: Any) -> clsbench.Result:
+        config = {**SMALL, "loss": loss, "optimizer": {"lr": lr}, "train": {**TRAIN, **train}}
+        return clsbench.run(config, output=tmp_path / "runs", resume=resume)
+
+    return small
+
+
+def untimed(result: clsbench.Result, *losses: str) -> list[Config]:
+    """The records of some losses, without what hangs on the company by design."""
+    free = {"trial", "arm", "seconds"}
+    found = [record for record in result.records if not losses or record["loss"] in losses]
+    return [{key: value for key, value in record.items() if key not in free} for record in found]
+
+
+def test_trials_that_raise_leave_or_starve_end_alone(run: Run, tmp_path: Path) -> None:
+    """Rows 28 and 29: 5 with each reason, the trace in the log; the others' records are those they have alone."""
+    alone = run(["bce", "hinge"], seeds=2)
+    path = tmp_path / "c.yaml"
+    names = ["bce", "raises", "leaves", "starves", "hinge"]
+    path.write_text(json.dumps({**SMALL, "loss": names, "train": {**TRAIN, "seeds": 2}}))
+    output, junit = tmp_path / "other", tmp_path / "junit.xml"
+    answer = CliRunner().invoke(app, ["run", str(path), "--output", str(output), "--junit", str(junit)])
+    assert (5, 1) == (answer.exit_code, answer.stderr.count("\n")), answer.output
+    (directory,) = (output / "small").iterdir()
+    result = clsbench.load(directory)
+    reasons = {"raises": "ValueError: no <b> way", "leaves": "SystemExit: 0", "starves": "out of memory"}
+    for name, reason in reasons.items():
+        assert f"{name}: 2 of 2 seeds failed: {reason}" in answer.stderr
+        assert {"0": reason, "1": reason} == result.arms[name]["failures"]
+        assert ["failed"] * 2 == [record["status"] for record in result.records if record["loss"] == name]
+    assert untimed(alone) == untimed(result, "bce", "hinge")
+    assert ("failed", {0}) == (result.summary["status"], {arm["diverged"] for arm in result.arms.values()})
+    log = (directory / "run.log").read_text("utf-8")
+    assert 'raise ValueError("no <b>\\nway")' in log
+    (suite,) = ElementTree.parse(junit).getroot()
+    assert ("1", "1") == (suite.get("tests"), suite.get("errors"))
+
+
+def broken(monkeypatch: pytest.MonkeyPatch, breaks: Callable[[list[int], int], Exception | None]) -> list[list[int]]:
+    """From now on `breaks(seeds, epoch)` says what a stack raises; the sizes of batches that it was given come back."""
+    sizes: list[list[int]] = []
+    real = stacks.train
+
+    def train(stack: Any, settings: Any, *args: Any, **how: Any) -> Iterator[Any]:
+        seeds = [each.seed for each in settings]
+        sizes.append([how["batch_size"], len(seeds)])
+        for result in real(stack, settings, *args, **how):
+            if error := breaks(seeds, result.epoch):
+                raise error
+            yield result
+
+    monkeypatch.setattr(stacks, "train", train)
+    return sizes
+
+
+def test_seed_that_raises_in_mid_training_is_found_and_resumed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 28: of a stack of five one fails at its epoch, the rest is bit-equal; --resume ends as if it never had."""
+    whole = run()
+    with monkeypatch.context() as patch:
+        broken(patch, lambda seeds, epoch: ValueError("no") if 3 in seeds and epoch == 2 else None)
+        result = run()
+    assert {"3": "ValueError: no"} == result.arms["bce"]["failures"]
+    before, after = ([r for r in untimed(each) if r["seed"] != 3] for each in (whole, result))
+    assert before == after
+    failed = [(r["epoch"], r["step"], r["status"]) for r in result.records if r["seed"] == 3]
+    assert [(0, 0, "running"), (1, 5, "running"), (2, 5, "failed")] == failed
+    resumed = run(resume=result.directory)
+    assert ("finished", untimed(whole)) == (resumed.summary["status"], untimed(resumed))
+    assert whole.summary["pairing"] == resumed.summary["pairing"]
+
+
+def test_memory_that_suffices_for_a_few_is_enough(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 29: a stack that does not fit is trained in parts, on the same batches and with the same bits."""
+    whole = run()
+    sizes = broken(monkeypatch, lambda seeds, epoch: torch.OutOfMemoryError("no") if len(seeds) > 2 else None)
+    parts = run()
+    assert ("finished", untimed(whole)) == (parts.summary["status"], untimed(parts))
+    assert whole.summary["pairing"] == parts.summary["pairing"]
+    assert [[10, 5], [10, 2], [10, 3], [10, 2], [10, 2]] == sizes
+
+
+def test_trial_that_finds_no_memory_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 29: where one alone does not fit either, it has failed, with that reason and its batch size."""
+    sizes = broken(monkeypatch, lambda seeds, epoch: torch.OutOfMemoryError("no") if epoch == 1 else None)
+    result = run(seeds=2)
+    assert {"0": "out of memory", "1": "out of memory"} == result.arms["bce"]["failures"]
+    assert {10} == {size for size, _ in sizes}
+
+
+@pytest.mark.parametrize("loss", ["nan_later", "steep_later"])
+def test_step_that_would_be_infinite_is_not_taken(run: Run, loss: str) -> None:
+    """Row 27: a NaN loss or an infinite gradient at step k: frozen before it, named at the epoch's end, all finite."""
+    result = run([loss, "hinge"], lr=0.03, epochs=8, seeds=2)
+    for seed in (0, 1):
+        *before, last = [r for r in result.records if (r["loss"], r["seed"]) == (loss, seed)]
+        assert {"running"} == {record["status"] for record in before}
+        assert "diverged" == last["status"]
+        assert before[-1]["step"] < last["step"] < before[-1]["step"] + 5  # in the midst of an epoch of five
+        assert {None} == {last[key] for key in last if key.startswith(("train_", "val_", "test_", "logit", "stuck"))}
+        told = f"'{loss}' seed {seed} diverged after step {last['step']}"
+        assert told in (result.directory / "run.log").read_text("utf-8")
+    kept = torch.load(next((result.directory / "checkpoints").glob("metrics-00000-*.pt")), weights_only=True)
+    assert all(tensor.isfinite().all() for tensor in kept["tensors"].values())
+    assert [2, 0] == [arm["diverged"] for arm in result.arms.values()]
