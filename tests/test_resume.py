@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -167,13 +168,69 @@ def test_finished_run_is_only_shown(tmp_path: Path) -> None:
     ],
 )
 def test_changed_config_is_refused(tmp_path: Path, change: str, message: str) -> None:
-    """Row 16: 6 with the difference, and the run is untouched."""
+    """Row 16: 6 with the difference, and the run is untouched, byte for byte."""
     path = cut(TINY, tmp_path, 3)
-    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file() and file.name != "pid"}
+    (path / "checkpoints" / "pid").write_text("1\n")
+    (path / ".summary.json.0123456789abcdef").touch()
+    before = everything(path)
     with pytest.raises(RunError, match=f"cannot go on with another config: {message}") as caught:
         clsbench.run(None, [change], resume=path)
     assert 6 == caught.value.exit_code
-    assert before == {file: file.read_bytes() for file in path.rglob("*") if file.is_file() and file.name != "pid"}
+    assert before == everything(path)
+
+
+def everything(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    """All that a folder holds, and when it was written."""
+    return {path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"") for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("config", [TINY, None], ids=["with a config", "without"])
+@pytest.mark.parametrize("kept", [None, "a: 1", "name: [", "name: theirs"])
+def test_somebody_elses_folder_is_not_resumed(tmp_path: Path, kept: str | None, config: Config | None) -> None:
+    """Row 44: a folder that is no run of this config is 6 and untouched, whatever its files are called."""
+    (tmp_path / "checkpoints").mkdir()
+    for name in (".notes.0123456789abcdef", "checkpoints/.notes.0123456789abcdef", "checkpoints/mine.pt", "run.log"):
+        (tmp_path / name).write_text("mine")
+    if kept is not None:
+        (tmp_path / "config.yaml").write_text(kept)
+    before = everything(tmp_path)
+    if config is None and kept == "name: theirs":
+        return  # that is a run which had just begun
+    with pytest.raises(RunError):
+        clsbench.run(config, resume=tmp_path)
+    assert before == everything(tmp_path)
+
+
+def doubled(tensors: Config) -> None:
+    tensors["model.1.weight"] = tensors["model.1.weight"].double()
+
+
+def narrowed(tensors: Config) -> None:
+    tensors["model.1.weight"] = tensors["model.1.weight"][..., :1]
+
+
+def lacking(tensors: Config) -> None:
+    del tensors["model.1.weight"]
+
+
+@pytest.mark.parametrize("change", [doubled, narrowed, lacking])
+def test_checkpoint_of_another_kind_is_refused(often: None, tmp_path: Path, change: Callable[[Config], None]) -> None:
+    """Row 66: another type or shape, or none, is 6 before use, whatever the manifest says: to resume, to read back."""
+    path = cut(TINY, tmp_path / "cut", 3)
+    whole = clsbench.run(TINY, output=tmp_path / "whole").directory
+    for run in (path, whole):
+        manifest = json.loads((run / "checkpoints" / "manifest.json").read_text())
+        for entry in manifest:
+            file = run / "checkpoints" / entry["file"]
+            content = torch.load(file, weights_only=True)
+            change(content["tensors"])
+            torch.save(content, file)
+            entry["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        (run / "checkpoints" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(RunError, match=r"the checkpoint of trials \[0, 1\] is of others: 'model\.1\.weight'"):
+        clsbench.run(resume=path)
+    with pytest.raises(RunError, match=r"the weights of trial 2 are not its model's: '1\.weight' differs"):
+        clsbench.load_model(whole, 2)
 
 
 def test_what_changes_no_number_may_change(tmp_path: Path) -> None:

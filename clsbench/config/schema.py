@@ -65,6 +65,8 @@ class Entry(Frozen):
         for key, value in data.items() if isinstance(data, Mapping) else ():
             if isinstance(value, str) and not is_text(value):
                 raise mistake(f"{key}: {shown(value)} is no text: it holds half a character")
+            if isinstance(value, str) and "\0" in value and key != "label":
+                raise mistake(f"{key}: {shown(value)} holds a NUL character, which no file's name can; leave it out")
         return data
 
     @property

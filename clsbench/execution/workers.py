@@ -10,8 +10,9 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,8 @@ class _Worker:
     def __init__(self, recipe: Mapping[str, Any]) -> None:
         self.channel, far_end = _processes.Pipe()
         self._process = _processes.Process(target=_work, args=(far_end, recipe), daemon=True)
-        self._process.start()
+        with _deaf_to_ctrl_c():
+            self._process.start()
         far_end.close()  # so that its death is heard
         self.share = Share(())
 
@@ -123,6 +125,17 @@ class _Worker:
         self._process.join()
         self.channel.close()
         return f"its process was killed by {signal.Signals(-code).name}" if code and code < 0 else "its process ended"
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """What is started while it holds never hears of Ctrl-C, from its first line on; the parent answers it."""
+    resource_tracker.ensure_running()  # or starting it, within, would unblock the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _after_death(worker: _Worker, waiting: deque[Share], tried: set[int]) -> Iterator[Event]:
@@ -152,7 +165,6 @@ def _recipe(experiment: Experiment, plan: Plan, catalogue: Registry, device: tor
 
 def _work(channel: Connection, recipe: Mapping[str, Any]) -> None:
     """A worker's life: train what it is given, until its parent ends it or dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent answers it
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         plan, catalogue, device = _remade(recipe)

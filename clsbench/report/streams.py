@@ -25,14 +25,24 @@ class ReaderLeft(Exception):
 
 
 def prepare_streams() -> None:
-    """Make printing safe: a closed stdout fails when it is written to, and no character is unknown."""
+    """Make printing safe: a closed stdout fails when it is written to, and no character is unknown.
+
+    Where `LC_ALL` or `LANG` is `C`, Python prints UTF-8 all the same; who sets it asks for ASCII.
+    """
     if sys.stdout is None:
         sys.stdout = _nowhere("r")  # opened for reading: writing to it fails
     if sys.stderr is None:
         sys.stderr = _nowhere("w")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(encoding="ascii" if _in_c_locale() else None, errors="backslashreplace")
+
+
+def _in_c_locale() -> bool:
+    asked = os.environ.get("LC_ALL") or os.environ.get("LANG")
+    # Python looks at LC_CTYPE, too: UTF-8 mode is on by itself where none of them named a real locale.
+    by_itself = sys.flags.utf8_mode and "PYTHONUTF8" not in os.environ and "PYTHONIOENCODING" not in os.environ
+    return bool(by_itself) and asked in ("C", "POSIX")
 
 
 def console_on(stream: Any) -> Console:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class Checkpoints:
             content = self._verified(entry) if places else None
             if content is not None:
                 found.update(entry.trials)
-                yield _unpacked(self.folder / entry.file, content, places)
+                yield _unpacked(self.folder / entry.file, content, entry, places)
 
     def model_states(self) -> dict[int, dict[str, Tensor]]:
         """By trial number, the state dict of its model as it was left, where that is whole.
@@ -174,7 +175,7 @@ def _packed(checkpoint: Checkpoint, evidence: Evidence) -> bytes:
     return buffer.getvalue()
 
 
-def _unpacked(path: Path, content: bytes, places: Sequence[int]) -> Kept:
+def _unpacked(path: Path, content: bytes, entry: _Entry, places: Sequence[int]) -> Kept:
     import torch
 
     from clsbench.training.snapshot import Snapshot
@@ -183,14 +184,24 @@ def _unpacked(path: Path, content: bytes, places: Sequence[int]) -> Kept:
         read = _Content.model_validate(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
     except Exception as error:
         raise RunError(f"{path} is no checkpoint: {_in_short(error)}; remove it, or start a new run") from error
+    if not _is_consistent(read, entry):
+        raise RunError(f"{path} is no checkpoint: it is not the one that the manifest names; start a new run")
     for name, tensor in read.tensors.items():
-        if type(tensor) is not torch.Tensor or tensor.layout != torch.strided or len(tensor) != len(read.trials):
+        dense = type(tensor) is torch.Tensor and tensor.layout == torch.strided and tensor.device.type == "cpu"
+        if not dense or tensor.shape[:1] != (len(read.trials),):
             raise RunError(f"{path} is no checkpoint: {name!r} is no dense tensor with a row for each trial")
     trials = [read.trials[place] for place in places]
     snapshot = Snapshot(read.epoch, read.tensors).rows(places)
     checkpoint = Checkpoint(tuple(trials), snapshot, read.seconds, read.finished, read.compiled, read.threads)
     evidence = Evidence({t: read.weights[t] for t in trials}, {t: read.batches[t] for t in trials})
     return Kept(checkpoint, evidence)
+
+
+def _is_consistent(read: _Content, entry: _Entry) -> bool:
+    """Whether a file says of itself what the manifest says of it, and has evidence of each trial."""
+    named = (read.trials, read.finished) == (entry.trials, entry.finished)
+    told = read.weights.keys() == read.batches.keys() == set(read.trials)
+    return named and told and entry.file.endswith(f"-epoch-{read.epoch:05d}.pt") and 0 <= read.seconds < math.inf
 
 
 def _in_short(error: Exception) -> str:

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +40,19 @@ class RunDirectory:
 
         Raises:
             ConfigError: there is a file where a folder should be, or the name is too long for the system.
-            RunError: it cannot be made.
+            RunError: it cannot be made, or its place holds what is no run.
         """
         hidden = output / f".{experiment.name}-{secrets.token_hex(8)}"
+        home = output / experiment.name
         try:
+            _require_runs_only(home)
             (hidden / "checkpoints").mkdir(parents=True)
             write_atomically(hidden / "config.yaml", as_yaml(experiment.to_dict()).encode())
             (hidden / f"{METRICS}.jsonl").touch()
-            home = output / experiment.name
             home.mkdir(exist_ok=True)
             path = _renamed(hidden, home / time.strftime("%Y%m%d-%H%M%S"))
-            sync_folder(home)
+            for folder in (home, output):
+                sync_folder(folder)
         except RunError:
             shutil.rmtree(hidden, ignore_errors=True)
             raise
@@ -58,9 +60,7 @@ class RunDirectory:
             shutil.rmtree(hidden, ignore_errors=True)
             if isinstance(error, FileExistsError | NotADirectoryError) or error.errno == errno.ENAMETOOLONG:
                 what = (error.strerror or str(error)).lower()
-                raise ConfigError(
-                    f"{output / experiment.name}: no run can go there: {what}; give another --output"
-                ) from None
+                raise ConfigError(f"{home}: no run can go there: {what}; give another --output") from None
             raise unwritable(Path(error.filename or output), error) from error
         return cls(path)
 
@@ -138,10 +138,20 @@ def newest(output: Path) -> RunDirectory:
     Raises:
         RunError: there is none.
     """
-    runs = [summary.parent for summary in output.glob("[!.]*/[!.]*/summary.json")]
+    runs = []
+    for summary in output.glob("[!.]*/[!.]*/summary.json"):
+        with suppress(OSError):  # it is no run, or has just been removed
+            runs.append((summary.with_name("config.yaml").stat().st_mtime_ns, summary.parent))
     if not runs:
         raise RunError(f"no finished run in {output}; `clsbench run CONFIG` makes one")
-    return RunDirectory(max(runs, key=lambda run: (run / "config.yaml").stat().st_mtime_ns))
+    return RunDirectory(max(runs)[1])
+
+
+def _require_runs_only(home: Path) -> None:
+    """Refuse to put a run among files that are somebody else's."""
+    for path in home.glob("[!.]*") if home.is_dir() else ():
+        if not (path / "config.yaml").exists() and os.path.lexists(path):  # not a run, nor one just removed
+            raise RunError(f"{home} holds {path.name!r}, which is no run; give another --output, or another name")
 
 
 def _renamed(hidden: Path, wanted: Path) -> Path:

@@ -198,6 +198,30 @@ def test_file_where_a_folder_should_be_is_the_users_mistake(tmp_path: Path, expe
     assert ("mine", ["tiny"]) == ((tmp_path / "tiny").read_text(), os.listdir(tmp_path))
 
 
+@pytest.mark.parametrize("theirs", ["notes.txt", "20260101-000000/config.toml", "src/main.py", "link"])
+def test_place_that_is_somebody_elses_is_left_alone(tmp_path: Path, experiment: Experiment, theirs: str) -> None:
+    """Row 44: a folder called like the run that holds what is no run is 6, and nothing is put there or beside it."""
+    RunDirectory.create(tmp_path, experiment)
+    path = tmp_path / "tiny" / theirs
+    if theirs == "link":
+        path.symlink_to("nowhere")
+    else:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RunError, match=rf"tiny holds '{theirs.partition('/')[0]}', which is no run; give another"):
+        RunDirectory.create(tmp_path, experiment)
+    assert before == sorted(tmp_path.rglob("*"))
+
+
+def test_hidden_files_are_in_nobodys_way(tmp_path: Path, experiment: Experiment) -> None:
+    """What a file manager leaves does not keep a run from being made, nor does another folder of the output."""
+    for name in ("tiny/.DS_Store", "other/mine.txt", "mine.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert RunDirectory.create(tmp_path, experiment).path.is_dir()
+
+
 def test_newest_is_the_run_started_last(tmp_path: Path, experiment: Experiment) -> None:
     """Whatever their names, the last one started counts; unfinished runs and half-made directories do not."""
     with pytest.raises(RunError, match=r"no finished run in .*; `clsbench run CONFIG` makes one"):
@@ -206,6 +230,8 @@ def test_newest_is_the_run_started_last(tmp_path: Path, experiment: Experiment) 
     for finished in (old, new):
         (finished / "summary.json").touch()
     assert not (unfinished / "summary.json").exists()
+    (tmp_path / "other" / "thing").mkdir(parents=True)
+    (tmp_path / "other" / "thing" / "summary.json").touch()  # of somebody else's, or a run that is just removed
     (tmp_path / ".tiny-123" / "x").mkdir(parents=True)
     (tmp_path / ".tiny-123" / "x" / "config.yaml").touch()
     os.utime(old / "config.yaml", ns=(2**60, 2**60))
@@ -287,6 +313,43 @@ def test_save_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "replace", replaced)
     write_atomically(tmp_path / "a", b"new")
     assert ["fsync", "rename", "fsync folder"] == calls
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks /proc which file a handle is")
+def test_every_save_of_a_run_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 43: from its directory to its figures, what a run renames was forced to disk, and its folder is after."""
+    synced, waiting = set[str](), set[str]()
+    renamed: list[str] = []
+    fsync, replace, rename = os.fsync, os.replace, os.rename
+
+    def on_disk(handle: int) -> None:
+        where = os.readlink(f"/proc/self/fd/{handle}")
+        synced.add(where)
+        waiting.discard(where)
+        fsync(handle)
+
+    def moved(old: Path, new: Path) -> None:
+        assert os.fspath(old) in synced
+        assert Path(old).parent == Path(new).parent
+        replace(old, new)
+        renamed.append(Path(new).name)
+        waiting.add(os.fspath(Path(new).parent))
+
+    def placed(old: Path, new: Path) -> None:
+        assert ["config.yaml"] == renamed
+        assert set() == waiting
+        rename(old, new)
+        waiting.add(os.fspath(Path(new).parent))
+
+    monkeypatch.setattr(os, "fsync", on_disk)
+    monkeypatch.setattr(os, "replace", moved)
+    monkeypatch.setattr(os, "rename", placed)
+    clsbench.run(TREE, output=tmp_path)
+    assert set() == waiting
+    figures = {f"{name}.{kind}" for name in ("curves", "reliability") for kind in ("png", "svg")}
+    files = {"config.yaml", "environment.json", "metrics.jsonl", "manifest.json", "summary.json", *figures}
+    assert files <= set(renamed)
+    assert {"metrics-00000-epoch-00002.pt", "metrics-00002-epoch-00002.pt"} <= set(renamed)
 
 
 def test_json_is_strict(tmp_path: Path) -> None:

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 import clsbench
+from clsbench import experiment
 from clsbench.errors import RunError
 from clsbench.execution.events import EpochDone
 from clsbench.experiment import read
+from clsbench.runs.checkpoints import Checkpoints
 from clsbench.runs.directory import RunDirectory
 from clsbench.runs.log import RunLog
+from clsbench.runs.records import RecordFile
 
 TREE: dict[str, Any] = {
     "name": "tiny",
@@ -95,6 +98,37 @@ def test_run_that_was_stopped_before_all_goes_on(tmp_path: Path) -> None:
     result = clsbench.run(resume=directory.path)
     assert "finished" == result.summary["status"]
     assert clsbench.run(TREE, output=tmp_path).arms.keys() == result.arms.keys()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (RunDirectory, "held"),
+        (RunDirectory, "log"),
+        (RunDirectory, "write_json"),
+        (RecordFile, "keep"),
+        (RecordFile, "order"),
+        (Checkpoints, "save"),
+        (Checkpoints, "tidy"),
+        (Checkpoints, "model_states"),
+        (experiment, "draw"),
+        (experiment, "load"),
+    ],
+)
+def test_directory_that_is_removed_at_any_moment(
+    owner: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 46: just before it is locked, logged to, written, read back or shown, too: 6, and none is made anew."""
+    real = getattr(owner, name)
+
+    def without_directory(*args: Any, **how: Any) -> Any:
+        shutil.rmtree(tmp_path / "tiny")
+        return real(*args, **how)
+
+    monkeypatch.setattr(owner, name, without_directory)
+    with pytest.raises(RunError) as caught:
+        clsbench.run(TREE, output=tmp_path)
+    assert ("\n" in str(caught.value), []) == (False, os.listdir(tmp_path))
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
