@@ -278,19 +278,49 @@ def test_half_written_files_of_a_killed_process_are_removed(tmp_path: Path) -> N
 
 
 def test_second_writer_leaves_at_once(tmp_path: Path) -> None:
-    """Row 54: who resumes a run that is being written is told by whom."""
+    """Row 54: who resumes a run that is being written leaves with 6 before torch is loaded, and is told by whom."""
+    script = """
+import sys
+from clsbench.cli import app
+try:
+    app(["run", "--resume", sys.argv[1]])
+except SystemExit as left:
+    print(left.code, "torch" in sys.modules)
+"""
 
     def resume_too(plan: Plan, event: Event) -> None:
         (path,) = (tmp_path / "tiny").iterdir()
-        script = "import sys, clsbench; clsbench.run(resume=sys.argv[1])"
         other = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
-        assert f"{path} is being written by process {os.getpid()}; wait for it, or stop it" in other.stderr
+        line = f"error: {path} is being written by process {os.getpid()}; wait for it, or stop it\n"
+        assert ("6 False\n", line) == (other.stdout, other.stderr)
         raise Cut
 
     with pytest.raises(Cut):
         clsbench.run(TINY, output=tmp_path, watch=resume_too)
     (path,) = (tmp_path / "tiny").iterdir()
     assert "finished" == clsbench.run(resume=path).summary["status"]  # row 55: the lock went with its holder
+
+
+def test_clock_that_is_set_back(often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 53: with a clock that loses a day at every look, times are not negative, and a run is made and resumed."""
+    whole = clsbench.run(TINY, output=tmp_path / "whole")
+    now = [time.time()]
+
+    def set_back() -> float:
+        now[0] -= 86400
+        return now[0]
+
+    monkeypatch.setattr(time, "time", set_back)
+    monkeypatch.setattr(time, "strftime", lambda form: "19700101-000000")  # the name of a run that there is already
+    path = cut(TINY, tmp_path, 3)
+    resumed = clsbench.run(resume=path)
+    assert_same_end(whole, resumed)
+    assert 0 <= resumed.summary["seconds"] < 60
+    for trial in range(4):
+        seconds = [record["seconds"] for record in resumed.records if record["trial"] == trial]
+        assert 0 == seconds[0] <= seconds[1] <= seconds[2] <= seconds[3] <= seconds[4]
+    again = clsbench.run(TINY, output=tmp_path)
+    assert ["19700101-000000", "19700101-000000-2"] == [path.name, again.directory.name]
 
 
 LONG = ["--quiet", "train.epochs=100000", "loss=bce", "train.seeds=1", "dataset.samples=60"]

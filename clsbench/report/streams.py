@@ -41,8 +41,8 @@ def prepare_streams() -> None:
 def _in_c_locale() -> bool:
     asked = os.environ.get("LC_ALL") or os.environ.get("LANG")
     # Python looks at LC_CTYPE, too: UTF-8 mode is on by itself where none of them named a real locale.
-    by_itself = sys.flags.utf8_mode and "PYTHONUTF8" not in os.environ and "PYTHONIOENCODING" not in os.environ
-    return bool(by_itself) and asked in ("C", "POSIX")
+    named = os.environ.get("PYTHONUTF8") or os.environ.get("PYTHONIOENCODING")
+    return bool(sys.flags.utf8_mode) and not named and asked in ("C", "POSIX")
 
 
 def console_on(stream: Any) -> Console:

@@ -7,13 +7,15 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import clsbench
+from clsbench.registry import catalogue
 
 Fails = Callable[..., str]
 Invoke = Callable[..., Any]
@@ -173,6 +175,74 @@ def test_table_that_cannot_be_learned_from(text: str, reason: str, here: Path, f
     assert not (here / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("model=cnn", "cnn takes images, and csv has samples of shape [1]; use mlp"),
+        ("loss={name: bce, outputs: 1}", "bce does not fit csv: outputs: 1 is for two classes, and there are 3"),
+    ],
+)
+def test_misfit_that_shows_when_data_is_opened(override: str, reason: str, here: Path, fails: Fails) -> None:
+    """Row 15: where only the file tells what it holds, a misfit is still 2, and no run directory is made."""
+    (here / "t.csv").write_text("a,b\n" + "".join(f"{n},{'xyz'[n % 3]}\n" for n in range(60)))
+    assert reason == fails(2, "run", "tiny.yaml", "dataset={name: csv, path: t.csv}", override)
+    assert {"tiny.yaml", "t.csv"} == set(os.listdir(here))
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Whoever may write anywhere is somebody else while this holds."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("place", ["runs", "runs/moons", "new"])
+def test_output_that_may_not_be_written(
+    place: str, here: Path, invoke: Invoke, fails: Fails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 39: a read-only output is 6 before training, wherever the wall is, and is left as it was."""
+    monkeypatch.setattr("clsbench.execution.local.execute", lambda *_: 1 / 0)
+    assert 1 == invoke("run", "tiny.yaml", "--output", "warm").exit_code  # what there is to import, root may read
+    (here / "runs" / "moons").mkdir(parents=True)
+    wall = here if place == "new" else here / place
+    for folder in (here, here / "runs", here / "runs" / "moons"):
+        folder.chmod(0o555 if folder == wall else 0o777)
+    before = sorted(here.rglob("*"))
+    with unprivileged():
+        line = fails(6, "run", "tiny.yaml", "--output", "new" if place == "new" else "runs")
+    assert "cannot be written: permission denied; free it, or write elsewhere" in line
+    assert before == sorted(here.rglob("*"))
+
+
+@pytest.mark.usefixtures("own_catalogue")
+def test_run_with_a_plugin_goes_on_with_it(here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--resume needs the plugin that the run was begun with, and says so; with it, the end is the same."""
+    monkeypatch.setattr("clsbench.experiment.draw", lambda *_: [])
+    (here / "mine.py").write_text(
+        "import clsbench\n@clsbench.loss('mine')\ndef mine(logits, targets):\n    'Mine.'\n"
+        "    return logits.square().sum(-1)\n"
+    )
+    assert 0 == invoke("run", "tiny.yaml", "loss=mine", "--plugin", "mine.py").exit_code
+    (run,) = (here / "runs" / "moons").iterdir()
+    whole = clsbench.load(run)
+    (run / "summary.json").unlink()  # as if it had been stopped at the last moment
+    for table in (catalogue._components, catalogue._canonical):
+        del table["loss"]["mine"]
+    answer = invoke("run", "--resume", run)
+    assert 6 == answer.exit_code
+    assert "unknown loss 'mine'" in answer.stderr
+    assert answer.stderr.endswith("; the run's config is damaged, or needs its plugin\n")
+    assert 0 == invoke("run", "--resume", run, "--plugin", "mine.py").exit_code
+    again = clsbench.load(run)
+    assert (whole.records, whole.summary["pairing"]) == (again.records, again.summary["pairing"])
+
+
 def test_data_that_is_not_to_be_had(here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 17: MNIST without files or network is 4, names the files and their folder; no run directory."""
 
@@ -285,6 +355,19 @@ def test_ascii_only_stdout(here: Path) -> None:
     assert answer.stdout.isascii()
     assert "\\xe9\\u4ea4" in answer.stdout
     assert "test accuracy by epoch" in answer.stdout
+
+
+def test_locale_that_has_no_more_than_ascii(here: Path) -> None:
+    """Row 61: LANG=C, or LC_ALL=C, asks for ASCII, though Python would print UTF-8; an encoding that is named wins."""
+    gone = {"PYTHONIOENCODING": "", "LC_ALL": "", "LC_CTYPE": "", "LANG": ""}
+    explain = "explain --logits=1,2 --target=0 | tail -1"
+    line = f"C run tiny.yaml 'loss=[bce, {{name: hinge, label: é}}]'; LANG= LC_ALL=C C {explain}"
+    answer = shell(f"{line}; PYTHONIOENCODING=utf-8 C report", here, **{**gone, "LANG": "C"})
+    assert (0, "") == (answer.returncode, answer.stderr)
+    first, _, second = answer.stdout.partition("config.yaml")
+    assert first.isascii()
+    assert "\\xe9" in first
+    assert "é" in second
 
 
 @pytest.mark.parametrize("columns", ["1", "20", "80"])

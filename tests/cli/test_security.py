@@ -83,7 +83,9 @@ def test_markup_in_names_is_inert(evil: str, here: Path, invoke: Invoke) -> None
     answer = invoke("run", "c.yaml", "--junit", "junit.xml")
     assert (0, "") == (answer.exit_code, answer.stderr), answer.output
     (directory,) = Path("runs", "moons").iterdir()
-    for name in (directory / "curves.svg", Path("junit.xml")):
+    drawings = sorted(directory.glob("*.svg"))
+    assert ["curves.svg", "reliability.svg"] == [path.name for path in drawings]
+    for name in (*drawings, Path("junit.xml")):
         for element in ElementTree.parse(name).iter():
             tag = element.tag.rpartition("}")[2]
             assert tag not in ("script", "img", "foreignObject", "a", "iframe"), name

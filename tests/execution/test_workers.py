@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -103,6 +105,32 @@ def test_processes_die_with_their_parent(tmp_path: Path) -> None:
     while left := [pid for pid in children if is_running(pid)]:
         assert time.monotonic() < deadline, f"processes {left} outlive their parent"
         time.sleep(0.05)
+
+
+def test_ctrl_c_while_processes_start(tmp_path: Path) -> None:
+    """Row 49: Ctrl-C reaches all, and those that are still being imported leave no trace: 130 and one line."""
+    script = f"""
+        import clsbench
+        from clsbench.execution import workers
+        from clsbench.runs.stopping import obey_signals
+        if __name__ == "__main__":
+            obey_signals()
+            workers.cores = lambda: 2
+            train = workers._Worker.train
+            workers._Worker.train = lambda worker, share: print("started", flush=True) or train(worker, share)
+            clsbench.run({ {**CONFIG, "tune": None}!r}, output={str(tmp_path)!r}, jobs=2)
+    """
+    (tmp_path / "script.py").write_text(textwrap.dedent(script))
+    command = [sys.executable, tmp_path / "script.py"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert ["started\n"] * 2 == [parent.stdout.readline() for _ in range(2)]
+        os.killpg(parent.pid, signal.SIGINT)
+        _, told = parent.communicate(timeout=60)
+    assert (130, 1) == (parent.returncode, told.count("\n")), told
+    assert told.startswith("error: stopped by SIGINT; ")
 
 
 def is_running(pid: int) -> bool:
