@@ -14,9 +14,6 @@ __version__ = "0.1.0"
 # A trial's numbers must not depend on where in memory its stack put it. MKL's products do, unless it is told
 # to take one code path whatever the alignment; it reads this before its first product, and costs no speed.
 os.environ.setdefault("MKL_CBWR", "AUTO")
-# On a machine with other work, threads that spin while they wait for each other can cost a hundred times what
-# they gain. OpenMP reads this when torch is imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _EXPORTS = {
     **dict.fromkeys(("run", "load", "load_model", "Result"), "clsbench.experiment"),

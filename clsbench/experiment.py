@@ -181,7 +181,8 @@ class _Story:
             tuned = tuning_summary(plan, self.tuning, directory.records(TUNING))
             plan = with_chosen(plan, {arm["name"]: arm["chosen"] for arm in tuned["arms"]})
         self._train(plan, keepers[METRICS], kept[METRICS])
-        result = Result(directory.records(), self._summary(plan, keepers, tuned, directory), directory.path)
+        records = directory.records()
+        result = Result(records, self._summary(plan, keepers, tuned, records, directory), directory.path)
         draw(result, directory.path)
         directory.write_json("summary.json", result.summary)  # the last: a run that has it is complete
         log.info("finished %d trials", len(plan.trials))
@@ -212,9 +213,14 @@ class _Story:
         keeper.close()
 
     def _summary(
-        self, plan: Plan, keepers: Mapping[str, Keeper], tuned: dict[str, Any] | None, directory: RunDirectory
+        self,
+        plan: Plan,
+        keepers: Mapping[str, Keeper],
+        tuned: dict[str, Any] | None,
+        records: Sequence[Mapping[str, Any]],
+        directory: RunDirectory,
     ) -> dict[str, Any]:
-        records, seeds, keeper = directory.records(), plan.experiment.train.seed_list, keepers[METRICS]
+        seeds, keeper = plan.experiment.train.seed_list, keepers[METRICS]
         reasons: dict[str, dict[int, str]] = {}
         for number, reason in keeper.failures.items():
             reasons.setdefault(plan.trials[number].arm.name, {})[plan.trials[number].seed] = reason

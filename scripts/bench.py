@@ -33,8 +33,6 @@ PARTS = {
 def main(arguments: list[str]) -> int:
     """0: measured, whatever came of it; 1: a contender did other work, and nothing of that part is told."""
     asked = _parser().parse_args(arguments)
-    # On a machine with other work, spinning threads would slow every contender beyond compare; clsbench sets this too.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = Options(repeats=asked.repeats, quick=asked.quick, data_dir=asked.data_dir)
     report: dict[str, Any] = {"machine": _machine(), **options.to_dict(), "parts": {}}
     refused = False

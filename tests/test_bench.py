@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,19 +82,3 @@ def test_accuracy_that_is_not_a_number_is_refused(bench: Any) -> None:
     agree({"a": 0.95, "b": 0.96, "c": None}, 0.02)
     with pytest.raises(RefusedError, match="b nan"):
         agree({"a": 0.95, "b": float("nan"), "c": 0.95}, 0.02)
-
-
-@pytest.mark.parametrize(("asked", "expected"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
-def test_waiting_threads_sleep(asked: dict[str, str], expected: str) -> None:
-    """Importing clsbench keeps threads from spinning on a busy machine, unless the user has said otherwise."""
-    free = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    code = "import os, sys, clsbench; assert 'torch' not in sys.modules; print(os.environ['OMP_WAIT_POLICY'])"
-    path = os.pathsep.join(filter(None, (str(SCRIPTS.parent), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**free, "PYTHONPATH": path, **asked},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert expected == done.stdout.strip()

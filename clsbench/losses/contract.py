@@ -14,18 +14,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from clsbench.losses.targets import at_target, one_hot
+from clsbench.losses.targets import at_target, log_softmax, one_hot
 from clsbench.registry import LinkName, catalogue
 
 
 def log_probabilities(link: LinkName, logits: Tensor) -> Tensor | None:
     """`[..., B, K] -> [..., B, C]`: log-probabilities of the classes, or None where the link has none."""
     if link == "softmax":
-        return logits.log_softmax(-1)
+        return log_softmax(logits)
     if link == "sigmoid":
         if logits.shape[-1] == 1:
             return torch.cat([logsigmoid(-logits), logsigmoid(logits)], dim=-1)
-        return logsigmoid(logits).log_softmax(-1)
+        return log_softmax(logsigmoid(logits))
     return None
 
 

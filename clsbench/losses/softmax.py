@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Interval
 
-from clsbench.losses.targets import Reduction, at_target, one_hot, over_outputs
+from clsbench.losses.targets import Reduction, at_target, log_softmax, one_hot, over_outputs, softmax
 from clsbench.registry import loss
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def cross_entropy(
     With label smoothing e, the target is (1 - e) y + e / C instead of the one-hot y. The gradient on the
     logits is p - y: it vanishes only where the prediction is right, however confident a wrong one is.
     """
-    log_p = logits.log_softmax(-1)
+    log_p = log_softmax(logits)
     hard = -at_target(log_p, targets)
     if label_smoothing == 0:
         return hard
@@ -41,7 +41,7 @@ def mse_softmax(logits: Tensor, targets: Tensor, *, reduction: Reduction = "sum"
     confident prediction, right or wrong: hence the plateaus where the loss is large and the slope is not.
     `reduction`: sum over the classes, their mean, or half the sum.
     """
-    p = logits.softmax(-1)
+    p = softmax(logits)
     return over_outputs((p - one_hot(targets, p)).square(), reduction)
 
 
@@ -52,7 +52,7 @@ def focal(logits: Tensor, targets: Tensor, *, gamma: Annotated[float, Ge(0)] = 2
     Cross-entropy that looks away from what is already right; gamma 0 is cross-entropy itself.
     Source: Lin et al. 2017, Focal Loss for Dense Object Detection, equation 4.
     """
-    log_p = logits.log_softmax(-1)
+    log_p = log_softmax(logits)
     # log(1 - p_t) from the other classes: no cancellation where p_t is near one. And no power: like PyTorch's
     # sigmoid, its own computes the end of an array by another formula.
     others = log_p.masked_fill(one_hot(targets, log_p).bool(), -float("inf")).logsumexp(-1)
@@ -66,4 +66,4 @@ def cross_entropy_on_softmax(logits: Tensor, targets: Tensor) -> Tensor:
     The second softmax sees numbers between 0 and 1 alone, so the loss cannot fall below
     log(1 + (C - 1) / e): 1.461 for ten classes. The metrics are those of the first softmax.
     """
-    return -at_target(logits.softmax(-1).log_softmax(-1), targets)
+    return -at_target(log_softmax(softmax(logits)), targets)

@@ -1,4 +1,4 @@
-"""How a loss that has one term per output becomes one number per sample, and the labels' encoding."""
+"""Softmax, the encoding of labels, and how a loss of one term per output becomes one number per sample."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Reduction = Literal["sum", "mean", "half"]
+
+# Over a last axis of fewer classes than this, PyTorch goes row by row, ten times slower than over the axis before.
+MANY_CLASSES = 32
 
 
 def over_outputs(terms: Tensor, reduction: Reduction) -> Tensor:
@@ -21,9 +24,22 @@ def over_outputs(terms: Tensor, reduction: Reduction) -> Tensor:
     return total / 2 if reduction == "half" else total
 
 
+def log_softmax(logits: Tensor) -> Tensor:
+    """`[..., B, K] -> [..., B, K]`: log-probabilities, over the last axis."""
+    if logits.shape[-1] < MANY_CLASSES:
+        return logits.mT.contiguous().log_softmax(-2).mT
+    return logits.log_softmax(-1)
+
+
+def softmax(logits: Tensor) -> Tensor:
+    """`[..., B, K] -> [..., B, K]`: probabilities, over the last axis."""
+    # PyTorch's own computes the end of an array by another formula; its logarithm does not.
+    return log_softmax(logits).exp()
+
+
 def one_hot(targets: Tensor, like: Tensor) -> Tensor:
-    """`[..., B] -> [..., B, K]` in the shape and dtype of `like`: 1 at the target, 0 elsewhere."""
-    return like.new_zeros(like.shape).scatter_(-1, targets.unsqueeze(-1), 1.0)
+    """`[..., B] -> [..., B, K]` in the shape, dtype and layout of `like`: 1 at the target, 0 elsewhere."""
+    return like.detach().clone().zero_().scatter_(-1, targets.unsqueeze(-1), 1.0)
 
 
 def at_target(values: Tensor, targets: Tensor) -> Tensor:

@@ -73,4 +73,7 @@ def as_json(value: Any) -> str:
 
 
 def as_json_line(value: Any) -> str:
-    return json.dumps(value, allow_nan=False, ensure_ascii=False) + "\n"
+    return _on_a_line.encode(value) + "\n"
+
+
+_on_a_line = json.JSONEncoder(allow_nan=False, ensure_ascii=False)

@@ -148,7 +148,7 @@ def parsed(name: str, text: str, keys: Iterable[str]) -> dict[str, Any]:
         RunError: it is none; `name` says what is damaged.
     """
     try:
-        value = json.loads(text, parse_constant=_no_number)
+        value = _strict.decode(text)
         missing = [key for key in keys if key not in value]
         if not isinstance(value, dict) or missing:
             raise ValueError(f"{missing[0]!r} is missing" if missing else "it is no mapping")
@@ -159,3 +159,6 @@ def parsed(name: str, text: str, keys: Iterable[str]) -> dict[str, Any]:
 
 def _no_number(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
+
+
+_strict = json.JSONDecoder(parse_constant=_no_number)

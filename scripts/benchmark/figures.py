@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -108,9 +109,10 @@ def race(
     """
     outcomes: dict[str, list[Outcome]] = {name: [] for name in contenders}
     load = []
-    for _ in range(repeats):
+    for turn in range(1, repeats + 1):
         for name, measure in contenders.items():
             outcomes[name].append(measure())
+            print(f"  turn {turn} of {repeats}: {name} {_short(outcomes[name][-1].value)} {unit}", file=sys.stderr)
         load.append(round(os.getloadavg()[0], 2))
         if tolerance is not None:
             agree({name: turns[-1].accuracy for name, turns in outcomes.items()}, tolerance)

@@ -49,12 +49,12 @@ def run(config: Mapping[str, Any]) -> Run:
 
 
 def moons(
-    *, seeds: int, epochs: int, compile: str = "auto", samples: int = 2000, hidden: tuple[int, int] = (32, 32)
+    *, seeds: int, epochs: int, compile: str = "auto", train: int = 800, hidden: tuple[int, int] = (32, 32)
 ) -> dict[str, Any]:
-    """The experiment of the small tasks: two losses, 40% of the samples to train on and half to test on."""
+    """The experiment of the small tasks: two losses, so many samples to train on, and splits as they are by default."""
     return {
         "name": "bench",
-        "dataset": {"name": "moons", "samples": samples, "val_fraction": 0.1, "test_fraction": 0.5},
+        "dataset": {"name": "moons", "samples": -(-train * 5 // 3)},
         "model": {"name": "mlp", "hidden": list(hidden)},
         "loss": ["mse_softmax", "cross_entropy"],
         "optimizer": {"lr": 0.1, "momentum": 0.9},

@@ -44,8 +44,8 @@ def train(seed: int, epochs: int, loss: object, data: list[Tensor]) -> list[floa
 
 def main(seeds: int, epochs: int, folder: Path) -> None:
     torch.set_num_threads(1)  # suits tensors this small better than several
-    points, labels = make_moons(2000, noise=0.2, random_state=0)
-    parts = train_test_split(points, labels, train_size=800, test_size=1000, stratify=labels, random_state=0)
+    points, labels = make_moons(1334, noise=0.2, random_state=0)
+    parts = train_test_split(points, labels, train_size=800, test_size=267, stratify=labels, random_state=0)
     data = [torch.tensor(p, dtype=torch.float32 if p.ndim == 2 else torch.int64) for p in parts]
     deviation, mean = torch.std_mean(data[0], 0)
     data[:2] = [(x - mean) / deviation for x in data[:2]]

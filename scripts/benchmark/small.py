@@ -11,7 +11,7 @@ from benchmark.contenders import Task
 from benchmark.figures import Options, Outcome, Race, Result, Spread, Target, race
 
 LOOP = "PyTorch, DataLoader loop"
-TRAIN, TEST = 800, 1000
+SAMPLES, TRAIN = 1334, 800
 # Steps of compiled training: from 10,000 on, clsbench compiles by itself.
 COMPILED_EPOCHS, EAGER_EPOCHS = 400, 100
 TOLERANCE = 0.02
@@ -53,14 +53,14 @@ def moons_task() -> Task:
 
     # The others run as their packages come; clsbench, in its own processes, sets this for itself.
     os.environ.pop("MKL_CBWR", None)
-    parts = split(as_raw(moons(0, samples=2000)), val_fraction=0.1, test_fraction=0.5)
-    assert (len(parts.train), len(parts.test)) == (TRAIN, TEST)
+    parts = split(as_raw(moons(0, samples=SAMPLES)), val_fraction=0.2, test_fraction=0.2)
+    assert len(parts.train) == TRAIN
     return Task(parts.train.x, parts.train.y, parts.test.x, parts.test.y)
 
 
 def clsbench_step(seeds: int, epochs: int, compile: str) -> Outcome:
     """clsbench's training time by its records, and how much of a longer run is training."""
-    run, longer = (own.run(own.moons(seeds=seeds, epochs=n, compile=compile)) for n in (epochs, 2 * epochs))
+    run, longer = (own.run(own.moons(seeds=seeds, epochs=n, compile=compile)) for n in (epochs, epochs * 3 // 2))
     steps = run.num_trials * epochs * -(-TRAIN // 32)
     added = (longer.wall - longer.compiling) - (run.wall - run.compiling)
     share = (longer.training - run.training) / added
