@@ -16,6 +16,7 @@ import difflib
 import importlib.metadata
 import importlib.util
 import inspect
+import json
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -118,6 +119,7 @@ class Registry:
         for name in (component.name, *component.aliases):
             if name in known:
                 raise ValueError(f"{component.kind} {name!r} is registered twice")
+        _require_plain_defaults(component)
         for name in (component.name, *component.aliases):
             known[name] = component.name
         self._components[component.kind][component.name] = component
@@ -144,6 +146,19 @@ class Registry:
         for split in SPLITS:
             named |= {f"{split}_{name}": known["better"] for name, known in facts.items() if split in known["splits"]}
         return named | {name: known["better"] for name, known in facts.items() if not known["splits"]}
+
+
+def _require_plain_defaults(component: Component) -> None:
+    """A run's config is written out with every default: one that cannot be read back could not be resumed."""
+    for parameter in inspect.signature(component.factory).parameters.values():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default is not inspect.Parameter.empty:
+            try:
+                json.dumps(parameter.default, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                what = f"the default of {parameter.name}, {parameter.default!r}, cannot stand in a config"
+                raise ValueError(
+                    f"{component.kind} {component.name!r}: {what}; use plain, finite data or None"
+                ) from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

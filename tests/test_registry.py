@@ -144,6 +144,13 @@ def test_plugins_of_one_file_name_keep_their_own_types(tmp_path: Path) -> None:
             "import clsbench\n@clsbench.loss('bce')\ndef bce(z, y): ...",
             r"mine\.py:3?2?: ValueError: loss 'bce' is registered",
         ),
+        *(
+            (
+                f"import clsbench\n@clsbench.loss('new')\ndef new(z, y, *, cap=1, low={default}): ...",
+                r"mine\.py:3?2?: ValueError: loss 'new': the default of low, .* cannot stand in a config; use plain,",
+            )
+            for default in ("float('inf')", "float('nan')", "object()", "1j", "{1}")
+        ),
     ],
 )
 def test_plugin_that_fails_is_told_with_its_line(tmp_path: Path, text: str, message: str) -> None:

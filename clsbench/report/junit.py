@@ -24,6 +24,8 @@ def clear(path: Path) -> None:
     if not path.parent.is_dir():
         raise ConfigError(f"--junit: {path.parent} is no folder; make it, or give another FILE")
     try:
+        if path.exists() and not path.is_file():  # a device must not be removed, nor replaced by a file
+            raise ConfigError(f"--junit: {path} is no file; give another FILE")
         path.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"--junit: {path} cannot be written: {error.strerror}; give another FILE") from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -136,10 +138,12 @@ def test_junit_of_an_earlier_run_does_not_speak_for_this_one(
     assert not (here / "junit.xml").exists()
 
 
-@pytest.mark.parametrize("file", ["no/such/junit.xml", ".", "x" * 300, "tiny.yaml/junit.xml"])
+@pytest.mark.parametrize("file", ["no/such/junit.xml", ".", "x" * 300, "tiny.yaml/junit.xml", os.devnull, "pipe"])
 def test_junit_needs_a_place(file: str, here: Path, fails: Fails) -> None:
     """Where the file cannot go is told before training."""
+    os.mkfifo(here / "pipe")
     line = fails(2, "run", "tiny.yaml", "--junit", file)
     assert line.startswith("--junit: ")
     assert line.endswith("give another FILE")
-    assert ["tiny.yaml"] == [path.name for path in here.iterdir()]
+    assert {"tiny.yaml", "pipe"} == {path.name for path in here.iterdir()}
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
