@@ -368,6 +368,16 @@ def experiment_of(directory: RunDirectory, overrides: Sequence[str] = ()) -> Exp
     return read_text(text, name, overrides, catalogue) if overrides else kept
 
 
+def _tell_out_of_memory(error: BaseException, directory: RunDirectory) -> None:
+    from clsbench.execution.build import is_out_of_memory
+
+    if is_out_of_memory(error):
+        raise RunError(
+            "out of memory, between trials; the finished epochs are kept, with more of it or a smaller train.stack "
+            f"go on with it by clsbench run --resume {directory.path}"
+        ) from error
+
+
 @contextmanager
 def _logged(directory: RunDirectory) -> Iterator[None]:
     """While it holds, what is logged goes to the run's log, the trace of a failure too."""
@@ -386,6 +396,7 @@ def _logged(directory: RunDirectory) -> Iterator[None]:
     except BaseException as error:
         with suppress(RunError):  # a log that cannot be written must not hide what ended the run
             log.exception("the run ended early")
+        _tell_out_of_memory(error, directory)
         error.add_note(f"the trace is in {directory.path / 'run.log'}")
         raise
     finally:

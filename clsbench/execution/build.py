@@ -93,7 +93,10 @@ def _load(entry: DatasetEntry, catalogue: Registry, device: torch.device) -> Spl
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """Whether memory did not suffice; packing a checkpoint, PyTorch trips over its own error while it handles that."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        return True
+    return error.__context__ is not None and is_out_of_memory(error.__context__)
 
 
 def loss_of(arm: Arm, num_classes: int) -> Loss:

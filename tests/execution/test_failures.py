@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import clsbench
 import clsbench.experiment
 from clsbench.cli import app
+from clsbench.errors import RunError
 from clsbench.execution import stacks
 from clsbench.registry import catalogue, load_plugin
 
@@ -155,6 +156,25 @@ def test_trial_that_finds_no_memory_says_so(run: Run, monkeypatch: pytest.Monkey
     result = run(seeds=2)
     assert {"0": "out of memory", "1": "out of memory"} == result.arms["bce"]["failures"]
     assert {10} == {size for size, _ in sizes}
+
+
+@pytest.mark.parametrize("where", ["torch.save", "clsbench.execution.cross.cross_evaluations"])
+def test_no_memory_between_trials_is_told(run: Run, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Row 29: where it lacks for a checkpoint or for what comes after training, 6; --resume ends as if it had not."""
+
+    def starved(*_: Any, **__: Any) -> None:
+        try:
+            raise MemoryError
+        finally:
+            raise RuntimeError("unexpected pos")  # as torch.save does
+
+    whole = run()
+    with monkeypatch.context() as patch:
+        patch.setattr(where, starved)
+        with pytest.raises(RunError, match=r"out of memory, between trials; .* by clsbench run --resume ") as caught:
+            run()
+    resumed = run(resume=Path(str(caught.value).rpartition(" ")[2]))
+    assert untimed(whole) == untimed(resumed)
 
 
 @pytest.mark.parametrize("loss", ["nan_later", "steep_later"])
