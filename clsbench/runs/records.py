@@ -37,7 +37,7 @@ class RecordFile:
         Raises:
             RunError: the file cannot be read, or a line of it is damaged.
         """
-        lines = self._text().removesuffix("\n").split("\n")
+        lines = text_of(self.path).removesuffix("\n").split("\n")
         return [self._parsed(number, line) for number, line in enumerate(lines, start=1)]
 
     def reopen(self) -> int:
@@ -50,8 +50,10 @@ class RecordFile:
         """
         if not self.path.exists():
             return 0
-        whole, _, torn = self._text().rpartition("\n")
-        rows = [self._parsed(number, line) for number, line in enumerate(whole.split("\n"), start=1) if whole]
+        # Cut off in bytes: a record may be torn in the midst of a letter.
+        whole, _, torn = _bytes_of(self.path).rpartition(b"\n")
+        lines = _decoded(self.path, whole).split("\n")
+        rows = [self._parsed(number, line) for number, line in enumerate(lines, start=1) if whole]
         kept = [row for row in rows if row["status"] != "failed"]
         if torn or len(kept) < len(rows):
             self._write(kept)
@@ -117,9 +119,6 @@ class RecordFile:
             log.warning("%s", what)
         return True
 
-    def _text(self) -> str:
-        return text_of(self.path)
-
     def _parsed(self, number: int, line: str) -> dict[str, Any]:
         return parsed(f"{self.path}:{number}", line, FIELDS)
 
@@ -134,11 +133,21 @@ def text_of(path: Path) -> str:
     Raises:
         RunError: it cannot be read.
     """
+    return _decoded(path, _bytes_of(path))
+
+
+def _decoded(path: Path, content: bytes) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        what = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise RunError(f"{path} cannot be read: {what}; is {path.parent} a finished run?") from error
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} cannot be read: not UTF-8; is {path.parent} a finished run?") from error
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}; is {path.parent} a finished run?") from error
 
 
 def parsed(name: str, text: str, keys: Iterable[str]) -> dict[str, Any]:
