@@ -42,6 +42,7 @@ from clsbench.config.values import (
     Sweep,
     Trials,
     mistake,
+    without_nul,
 )
 from clsbench.config.yaml_text import is_text, shown
 from clsbench.registry import Component
@@ -65,8 +66,6 @@ class Entry(Frozen):
         for key, value in data.items() if isinstance(data, Mapping) else ():
             if isinstance(value, str) and not is_text(value):
                 raise mistake(f"{key}: {shown(value)} is no text: it holds half a character")
-            if isinstance(value, str) and "\0" in value and key != "label":
-                raise mistake(f"{key}: {shown(value)} holds a NUL character, which no file's name can; leave it out")
         return data
 
     @property
@@ -248,7 +247,10 @@ def entry_type(component: Component) -> type[Entry]:
     """The shared keys of a component's kind joined with the options of its own."""
     base = ENTRY_TYPES[component.kind]
     options: dict[str, Any] = {
-        option.name: (option.annotation, ... if option.required else option.default)
+        option.name: (
+            Annotated[option.annotation, AfterValidator(without_nul)],
+            ... if option.required else option.default,
+        )
         for option in component.options.values()
     }
     return create_model(f"{component.name} {component.kind}", __base__=base, **options)

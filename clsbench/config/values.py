@@ -95,6 +95,13 @@ def _run_name(value: str) -> str:
     return value
 
 
+def without_nul(value: Any) -> Any:
+    """A check for what may be the name of a file."""
+    if isinstance(value, str) and "\0" in value:
+        raise mistake(f"{shown(value)} holds a NUL character, which no file's name can; leave it out")
+    return value
+
+
 Positive = Annotated[int | float, PlainValidator(number(above=0))]
 NonNegative = Annotated[int | float, PlainValidator(number(least=0))]
 Share = Annotated[int | float, PlainValidator(number(least=0, below=1))]
