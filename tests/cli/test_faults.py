@@ -54,7 +54,7 @@ def test_path_that_is_no_config(here: Path, fails: Fails, monkeypatch: pytest.Mo
         (3, "train:\n\tepochs: 1", "c.yaml:2:1: not valid YAML: found character '\\t'"),
         (4, b"loss: \xe9", "c.yaml:1:7: not UTF-8 text; save it as UTF-8"),
         (4, "name: a\0", "c.yaml:1:8: the character '\\x00' is not allowed in YAML"),
-        *((4, f'dataset: {{name: {name}: "a\\0b"}}', f"c.yaml:1:{len(name) + 19}: dataset.{name.split()[1]}: 'a\\x00b' ")
+        *((4, f'dataset: {{name: {name}: "a\\0b"}}', f"c.yaml:1:{len(name) + 19}: dataset.{name.split()[1]}: 'a\\x00")
           for name in ("csv, path", "image_folder, path", "mnist, data_dir")),
         (6, "name: no", "c.yaml:1:7: name: 'no' is a truth value in YAML 1.1 and a word in 1.2; quote it"),
         (6, "name: 3.10", "c.yaml:1:7: name: must be text, got 3.1; quote it"),
