@@ -128,6 +128,28 @@ def test_without_a_checkpoint_epochs_are_trained_again_and_compared(tmp_path: Pa
     assert RunResumed(kept=4, done=0) == seen[0]
 
 
+@pytest.mark.parametrize(
+    ("epochs", "left"),
+    [(3, -9), (3, None), (None, -9), (None, 500), (None, 0)],
+    ids=["last torn", "removed", "last torn at the end", "most cut off", "emptied"],
+)
+def test_lost_records_are_made_again(
+    often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int | None, left: int | None
+) -> None:
+    """Row 42: where records are lost that a checkpoint is beyond, their trials start over: no hole, none double."""
+    monkeypatch.setattr("clsbench.experiment.draw", lambda result, directory: [])
+    whole = clsbench.run(TINY, output=tmp_path / "whole")
+    path = cut(TINY, tmp_path / "cut", epochs) if epochs else clsbench.run(TINY, output=tmp_path / "cut").directory
+    (path / "summary.json").unlink(missing_ok=True)
+    content = (path / "metrics.jsonl").read_bytes()
+    if left is None:
+        (path / "metrics.jsonl").unlink()
+    else:
+        (path / "metrics.jsonl").write_bytes(content[:left])
+    assert_same_end(whole, clsbench.run(resume=path))
+    assert "is trained again: records of epochs before its checkpoint are lost" in (path / "run.log").read_text()
+
+
 def test_epoch_that_cannot_be_repeated_ends_the_run(tmp_path: Path) -> None:
     """A record that was changed is found out: 6, with the epoch, the trial and what differs."""
     path = cut(TINY, tmp_path, 3)

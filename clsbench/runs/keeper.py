@@ -37,8 +37,12 @@ class Keeper:
         kept: dict[int, Checkpoint] = {}
         for each in self.checkpoints.newest():
             self.evidence.add(each.evidence)
-            kept |= {trial: each.checkpoint.part([place]) for place, trial in enumerate(each.checkpoint.trials)}
-            self.seconds += each.checkpoint.seconds * len(each.checkpoint.trials)
+            for place, trial in enumerate(each.checkpoint.trials):
+                if self.records.covers(trial, each.checkpoint.snapshot.epoch):
+                    kept[trial] = each.checkpoint.part([place])
+                    self.seconds += each.checkpoint.seconds
+                else:  # going on from there would leave a hole
+                    log.warning("trial %d is trained again: records of epochs before its checkpoint are lost", trial)
         return kept
 
     def keep(self, event: Event) -> None:

@@ -60,6 +60,16 @@ class RecordFile:
         self._known = {_key(row): row for row in kept}
         return sum(row["epoch"] > 0 for row in kept)
 
+    def covers(self, trial: int, epoch: int) -> bool:
+        """Whether each epoch of a trial up to this one is recorded, or each up to that in which it diverged."""
+        for each in range(epoch + 1):
+            row = self._known.get((trial, each))
+            if row is None:
+                return False
+            if row["status"] == "diverged":
+                break
+        return True
+
     def expect_again(self) -> None:
         """What is recorded may be trained again."""
         self._known = {_key(row): row for row in self.read()} if self.path.stat().st_size else {}
