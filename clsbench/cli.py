@@ -336,7 +336,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"{folder} cannot be made: {error.strerror}; give another DIR") from error
+        raise _unwritable(f"{folder} cannot be made: {error.strerror}; give another DIR", error) from error
 
 
 def _write_csv(path: Path, results: list[Result]) -> None:
@@ -348,7 +348,14 @@ def _write_csv(path: Path, results: list[Result]) -> None:
             for result in results:
                 writer.writerows({"run": str(result.directory), **record} for record in result.records)
     except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror}; give another FILE") from error
+        raise _unwritable(f"{path} cannot be written: {error.strerror}; give another FILE", error) from error
+
+
+def _unwritable(what: str, error: OSError) -> ClsbenchError:
+    """The command line is wrong where nothing can be at its path; else the disk is to blame."""
+    from clsbench.runs.files import is_no_place
+
+    return ConfigError(what) if is_no_place(error) else RunError(what)
 
 
 def _load_plugins(paths: list[Path] | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import secrets
@@ -17,7 +16,7 @@ from clsbench.config.dump import as_yaml
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, RunError
 from clsbench.runs.checkpoints import Checkpoints
-from clsbench.runs.files import as_json, remove_half_written, sync_folder, unwritable, write_atomically
+from clsbench.runs.files import as_json, is_no_place, remove_half_written, sync_folder, unwritable, write_atomically
 from clsbench.runs.keeper import Keeper
 from clsbench.runs.lock import sole_writer
 from clsbench.runs.log import RunLog
@@ -58,7 +57,7 @@ class RunDirectory:
             raise
         except OSError as error:
             shutil.rmtree(hidden, ignore_errors=True)
-            if isinstance(error, FileExistsError | NotADirectoryError) or error.errno == errno.ENAMETOOLONG:
+            if is_no_place(error):
                 what = (error.strerror or str(error)).lower()
                 raise ConfigError(f"{home}: no run can go there: {what}; give another --output") from None
             raise unwritable(Path(error.filename or output), error) from error

@@ -67,6 +67,12 @@ def unwritable(path: Path, error: OSError) -> RunError:
     return RunError(f"{path} cannot be written: {what}; free it, or write elsewhere")
 
 
+def is_no_place(error: OSError) -> bool:
+    """Whether a path can hold no such file or folder: a name too long, a file for a folder, or the other way round."""
+    kinds = FileExistsError | NotADirectoryError | IsADirectoryError
+    return isinstance(error, kinds) or error.errno == errno.ENAMETOOLONG
+
+
 def as_json(value: Any) -> str:
     """Strict JSON: NaN and infinities are a bug, never text."""
     return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
