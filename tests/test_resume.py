@@ -289,6 +289,18 @@ def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
             clsbench.run(resume=path)
 
 
+@pytest.mark.parametrize(
+    "odd", [{"versions": []}, {"device": None}, {"resumed": [3]}, {"resumed": 3}, {"machine": "mine"}]
+)
+def test_environment_of_another_kind_is_refused(tmp_path: Path, odd: dict[str, Any]) -> None:
+    """A part of `environment.json` that is no mapping is 6, named."""
+    path = cut(TINY, tmp_path, 3)
+    environment = json.loads((path / "environment.json").read_text())
+    (path / "environment.json").write_text(json.dumps(environment | odd))
+    with pytest.raises(RunError, match=r"environment\.json is damaged: a part is no mapping"):
+        clsbench.run(resume=path)
+
+
 def test_half_written_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     """What a kill in the midst of a write leaves beside the run's files is gone when it goes on."""
     path = cut(TINY, tmp_path, 3)

@@ -111,7 +111,15 @@ class RunDirectory:
 
     def environment(self) -> dict[str, Any]:
         """`environment.json`, with the same errors."""
-        return self._json("environment.json", ("versions", "machine", "device", "datasets"))
+        keys = ("versions", "machine", "device", "datasets")
+        found = self._json("environment.json", keys)
+        resumed = found.get("resumed", [])
+        parts = [*(found[key] for key in keys), *(resumed if isinstance(resumed, list) else [resumed])]
+        if not all(isinstance(part, dict) for part in parts):
+            raise RunError(
+                f"{self.path / 'environment.json'} is damaged: a part is no mapping; restore it, or run again"
+            )
+        return found
 
     def records(self, phase: str = METRICS) -> list[dict[str, Any]]:
         """The records, or tuning's, in the order of the file, with the same errors."""

@@ -15,6 +15,7 @@ from clsbench.runs.files import as_json_line, unwritable, write_atomically
 from clsbench.runs.stopping import write_in_hand
 
 Row = Mapping[str, Any]
+STATUSES = ("running", "finished", "diverged", "failed")
 
 log = logging.getLogger("clsbench")
 
@@ -130,7 +131,11 @@ class RecordFile:
         return True
 
     def _parsed(self, number: int, line: str) -> dict[str, Any]:
-        return parsed(f"{self.path}:{number}", line, FIELDS)
+        name = f"{self.path}:{number}"
+        row = parsed(name, line, FIELDS)
+        if type(row["trial"]) is not int or type(row["epoch"]) is not int or row["status"] not in STATUSES:
+            raise RunError(f"{name} is damaged: trial, epoch or status is no such thing; restore it, or run again")
+        return row
 
 
 def _key(record: Row) -> tuple[int, int]:

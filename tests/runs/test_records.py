@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,16 @@ def test_damage_elsewhere_is_told(path: Path) -> None:
     path.write_text("\n".join([lines[0], lines[1][:20], *lines[2:]]) + "\n")
     with pytest.raises(RunError, match=r"metrics\.jsonl:2 is damaged"):
         RecordFile(path).reopen()
+
+
+@pytest.mark.parametrize("wrong", [{"trial": {}}, {"trial": "0"}, {"epoch": 1.0}, {"epoch": None}, {"status": 5}])
+def test_record_of_another_kind_is_told(path: Path, wrong: dict[str, Any]) -> None:
+    """What identifies a record is of the type that it has, or the record is damaged."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(record(0, 3) | wrong) + "\n")
+    for read in (RecordFile(path).read, RecordFile(path).reopen):
+        with pytest.raises(RunError, match=r"metrics\.jsonl:7 is damaged: trial, epoch or status"):
+            read()
 
 
 def test_kept_epochs_are_counted(path: Path) -> None:
