@@ -155,7 +155,7 @@ def mode_of(trial: Trial, plan: Plan, splits: Splits, catalogue: Registry) -> tu
     asked = plan.experiment.train
     stacked = catalogue.get("model", trial.arm.model.name).facts["stacked"]
     compiled = compiles(asked.compile, stacked=stacked, num_steps=_num_steps(trial, plan, splits))
-    return compiled, threads_for(asked.threads, stacked=stacked, compiled=compiled)
+    return compiled, threads_for(asked.threads, stacked=stacked)
 
 
 def lacks_compiler(plan: Plan, data: Mapping[str, Splits], catalogue: Registry) -> bool:
@@ -185,15 +185,15 @@ def worth_compiling(asked: str, *, stacked: bool, num_steps: int) -> bool:
     return stacked and (asked == "on" or (asked == "auto" and num_steps >= COMPILED_STEPS))
 
 
-def threads_for(asked: str | int, *, stacked: bool, compiled: bool) -> int:
+def threads_for(asked: str | int, *, stacked: bool) -> int:
     """CPU threads of one operation: a function of the trial and the machine's cores, never of the stack.
 
-    Eager dense steps have one: on a machine with other work, threads that wait for each other between short
-    operations can cost ten times what they gain. Compiled steps and convolutions have all cores.
+    Stacked models have one: on a machine with other work, threads that wait for each other between short
+    operations cost ten times what they gain; processes (`--jobs`) do not wait. Others have all cores.
     """
     if asked != "auto":
         return int(asked)
-    return cores() if compiled or not stacked else 1
+    return 1 if stacked else cores()
 
 
 def cores() -> int:

@@ -30,7 +30,7 @@ def warm_start(stack: Stack, trials: Sequence[Trial], asked: TrainConfig, splits
     x, y = splits.train.x, splits.train.y
     batch_size = trials[0].arm.batch_size
     compiled = compiles(asked.compile, stacked=stack.stacked, num_steps=-(-len(y) // batch_size) * warm.epochs)
-    torch.set_num_threads(threads_for(asked.threads, stacked=stack.stacked, compiled=compiled))
+    torch.set_num_threads(threads_for(asked.threads, stacked=stack.stacked))
     results = train(
         stack,
         [TrialSettings(seed=_own_seed(trial.seed), lr=float(warm.lr)) for trial in trials],

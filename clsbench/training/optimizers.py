@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+ALL = slice(None)
+
+
+def rows(tensor: Tensor, trials: slice) -> Tensor:
+    """Those of some trials; slicing costs as much as arithmetic, and so is left out where it changes nothing."""
+    return tensor if trials == ALL else tensor[trials]
+
+
 @dataclass(frozen=True)
 class Settings:
     """What an update needs to know of its trials, as columns `[T, 1]`; None where no trial uses it.
@@ -33,8 +41,19 @@ class Settings:
     clip_norm: Tensor | None
     nesterov: bool = False
 
-    def at_rate(self, lr: Tensor) -> Settings:
-        return replace(self, lr=lr)
+    def of(self, trials: slice, lr: Tensor) -> Settings:
+        """The settings of some trials, at other learning rates."""
+        if trials == ALL:
+            return replace(self, lr=lr)
+        return Settings(
+            lr,
+            momentum=None if self.momentum is None else self.momentum[trials],
+            weight_decay=None if self.weight_decay is None else self.weight_decay[trials],
+            betas=tuple(beta[trials] for beta in self.betas),
+            eps=self.eps[trials],
+            clip_norm=None if self.clip_norm is None else self.clip_norm[trials],
+            nesterov=self.nesterov,
+        )
 
 
 State = dict[str, "Tensor"]

@@ -17,10 +17,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from clsbench.models.layers import Dropout
-from clsbench.training.optimizers import PART
+from clsbench.training.optimizers import ALL, PART
 from clsbench.training.randomness import generator_for
 
 Named = Mapping[str, Tensor]
+
+# Weights of which a core's cache holds several copies: gradients, momentum and so on.
+CACHED = 2**17
 
 
 class Stack:
@@ -60,8 +63,17 @@ class Stack:
         """The inverse of `views`: `[T, ...]` each to `[T, P]`, zeros between them."""
         pieces: list[Tensor] = []
         for parameter, padding in zip(parameters, self._paddings, strict=True):
-            pieces += [parameter.reshape(self.num_trials, -1), padding]
+            pieces += [parameter.reshape(len(parameter), -1), padding[: len(parameter)]]
         return torch.cat(pieces, dim=1)
+
+    def groups(self) -> Iterator[slice]:
+        """The trials in groups whose weights fit into a core's cache together: each is passed over several times."""
+        size = max(1, CACHED // self.weights.shape[1])
+        if size >= self.num_trials or self.weights.device.type != "cpu":
+            yield ALL
+            return
+        for start in range(0, self.num_trials, size):
+            yield slice(start, start + size)
 
     @property
     def parameters(self) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from clsbench.losses.contract import Loss
-from clsbench.training.optimizers import Settings, State, Update
+from clsbench.training.optimizers import ALL, Settings, State, Update, rows
 from clsbench.training.stack import Stack
 
 Masks = Mapping[str, Tensor]
@@ -68,23 +68,28 @@ class Steps:
                 logits = stack.forward(inputs, parameters, masks).float()
             by_sample = self.loss(logits, targets)
             losses = by_sample.mean(-1) * self.loss_weight
-            gradients = stack.joined(
-                torch.autograd.grad(losses.sum(), list(parameters.values()), allow_unused=True, materialize_grads=True)
+            gradients = torch.autograd.grad(
+                losses.sum(), list(parameters.values()), allow_unused=True, materialize_grads=True
             )
         self.loss_sum.add_(by_sample.detach().double().sum(-1))
-        # The cheapest look at every gradient; one so large that the sum overflows counts as infinite.
-        self.alive.mul_((losses.detach() + gradients.sum(-1)).isfinite().unsqueeze(1))
-        # Where a trial lives, all of its gradients are finite. (`nan_to_num` compiles to a slow loop.)
-        gradients = torch.where(self.alive > 0, gradients, 0.0)
+        # A compiled graph passes over the weights once, whatever their number.
+        for trials in [ALL] if torch.compiler.is_compiling() else stack.groups():
+            self._move(trials, gradients, losses.detach(), rate)
         stack.put_back(before, self.alive)
-        self.update(
-            stack.weights,
-            gradients,
-            self.state,
-            self.settings.at_rate(rate * self.alive),
-        )
         self.taken.add_(self.alive)
         return logits.detach()
+
+    def _move(self, trials: slice, gradients: Sequence[Tensor], losses: Tensor, rate: Tensor) -> None:
+        """Update the weights of some trials, and freeze those that are not finite."""
+        alive = rows(self.alive, trials)
+        joined = self.stack.joined([rows(gradient, trials) for gradient in gradients])
+        # The cheapest look at every gradient; one so large that the sum overflows counts as infinite.
+        alive.mul_((rows(losses, trials) + joined.sum(-1)).isfinite().unsqueeze(1))
+        # Where a trial lives, all of its gradients are finite. (`nan_to_num` compiles to a slow loop.)
+        joined = torch.where(alive > 0, joined, 0.0)
+        state = {name: rows(tensor, trials) for name, tensor in self.state.items()}
+        settings = self.settings.of(trials, rows(rate, trials) * alive)
+        self.update(rows(self.stack.weights, trials), joined, state, settings)
 
     def _casting(self) -> AbstractContextManager[object]:
         """What the layers compute in; the weights, the loss and the update stay in float32."""

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 import clsbench.training  # noqa: F401 - registers the optimizers
 from clsbench.registry import catalogue
-from clsbench.training.optimizers import PART, Settings, initial_state, rate_factor
+from clsbench.training.optimizers import ALL, PART, Settings, initial_state, rate_factor
 
 STEPS = 50
 Given = dict[str, Any]  # one trial's settings, those of `torch.optim` and `clip_norm`
@@ -151,7 +151,7 @@ def test_rate_zero_stands_still(name: str) -> None:
     for _ in range(3):
         update(weights, slopes(weights), state, settings([trial]))
     before = weights.clone()
-    update(weights, torch.zeros_like(weights), state, settings([trial]).at_rate(torch.zeros(1, 1)))
+    update(weights, torch.zeros_like(weights), state, settings([trial]).of(ALL, torch.zeros(1, 1)))
     assert torch.equal(before, weights)
 
 

@@ -48,6 +48,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The catalogue with the user's parts, for one test."""
     for name in ("_components", "_canonical"):
         monkeypatch.setattr(catalogue, name, {kind: dict(known) for kind, known in getattr(catalogue, name).items()})
+    monkeypatch.setattr(catalogue, "plugins", [])
     (tmp_path / "parts.py").write_text(PLUGIN)
     load_plugin(tmp_path / "parts.py")
 
