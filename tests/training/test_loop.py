@@ -251,7 +251,9 @@ def test_running_statistics_are_frozen_too(data: Data) -> None:
         optimizer.zero_grad()
         loss(plain(x[batch]), y[batch]).mean().backward()
         optimizer.step()
-    assert_close(state, dict(plain.state_dict()), rtol=1e-3, atol=1e-3)
+    # The gradient of a bias that is normalised away is zero but for rounding, here times 1e38.
+    expected = {name: value for name, value in plain.state_dict().items() if name != "1.bias"}
+    assert_close({name: state[name] for name in expected}, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_trial_that_cannot_be_measured_has_diverged(data: Data) -> None:
