@@ -155,7 +155,7 @@ def report(
     ] = None,
     png: Annotated[
         Path | None,
-        typer.Option("--png", metavar="DIR", help="Write curves.png and curves.svg there.", show_default=False),
+        typer.Option("--png", metavar="DIR", help="Write the figures there, as PNG and SVG.", show_default=False),
     ] = None,
     table: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write the records as CSV.", show_default=False)

@@ -117,8 +117,17 @@ def run(
     require_same_trials(experiment_of(directory), asked)  # a run that is refused is not touched, its lock neither
     with directory.held():
         if directory.is_complete():
-            return load(directory.path)
+            return _judged(directory, asked.expect)
         return _go_on(asked, directory, jobs, watch)
+
+
+def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
+    """A complete run, held against expectations that may be others than it was trained with."""
+    result = load(directory.path)
+    found = [evaluate(parse(text), result.records, result.summary) for text in expect]
+    if found != result.summary["expectations"]:
+        directory.write_json("summary.json", {**result.summary, "expectations": found})
+    return load(directory.path)
 
 
 def _start(experiment: Experiment, output: Path, jobs: int, watch: Watch) -> Result:
@@ -193,8 +202,9 @@ class _Story:
 
         if any(lacks_compiler(each, self.data, catalogue) for each in (self.tuning, self.plan) if each):
             text = (
-                "long trainings are several times faster with a C++ compiler and Python's headers, which this machine "
-                "does not have: install them, or set train.compile=off to say that this is known"
+                "long trainings are several times faster compiled, which takes a C++ compiler, Python's headers and a "
+                "PyTorch that traces gradients: one of them is missing here; install it, or set train.compile=off to "
+                "say that this is known"
             )
             log.warning(text)
             self.watch(self.plan, Warned(text))

@@ -102,6 +102,17 @@ def test_trials_measured_in_groups_are_as_alone(run: Run) -> None:
         assert_part(run(seeds=seeds, dataset=TEN), many)
 
 
+@pytest.mark.parametrize("optimizer", [{"momentum": 0.9, "clip_norm": 1.0}, {"name": "adamw", "weight_decay": 0.1}])
+def test_trials_moved_in_groups_are_as_alone(run: Run, monkeypatch: pytest.MonkeyPatch, optimizer: Config) -> None:
+    """Where a cache holds the weights of two trials, a lone one, a pair and five, moved by twos, record the same."""
+    weights = {"name": "mlp", "hidden": [40, 40]}
+    whole = run(seeds=5, model=weights, optimizer=optimizer)
+    monkeypatch.setattr("clsbench.training.stack.CACHED", 2 * 2048)
+    assert curves(whole) == curves(run(seeds=5, model=weights, optimizer=optimizer))
+    for seeds in ([3], [4, 1]):
+        assert_part(run(seeds=seeds, model=weights, optimizer=optimizer), whole)
+
+
 @pytest.mark.parametrize("stack", [1, 2, 3])
 def test_size_of_the_stack_does_not_matter(run: Run, stack: int) -> None:
     """Seven trials in stacks of one, two or three are those of one stack."""

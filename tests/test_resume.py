@@ -179,6 +179,18 @@ def test_finished_run_is_only_shown(tmp_path: Path) -> None:
     assert before == {path: path.read_bytes() for path in whole.directory.rglob("*") if path.is_file()}
 
 
+def test_finished_run_is_held_against_other_expectations(tmp_path: Path) -> None:
+    """Expectations may be others than the run had: they are judged, nothing is trained, and the summary keeps them."""
+    run = clsbench.run(TINY, output=tmp_path)
+    records = (run.directory / "metrics.jsonl").read_bytes()
+    asked = ["bce.test_accuracy >= 2", "bce.diverged == 0"]
+    judged = clsbench.run({**TINY, "expect": asked}, resume=run.directory)
+    assert [False, True] == [each["met"] for each in judged.summary["expectations"]]
+    assert judged.summary == clsbench.load(run.directory).summary
+    assert {**run.summary, "expectations": []} == {**judged.summary, "expectations": []}
+    assert records == (run.directory / "metrics.jsonl").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -47,8 +47,9 @@ class EpochResult:
 
     `rows[t]` holds trial t's measures, last finished step and status; None once the trial is over.
     `batches[t]` is the hash of the order in which it saw the training samples. `seconds` is the time that
-    the whole stack has trained here so far, evaluation left out, and `compile_seconds` that of compiling its
-    steps. `snapshot()` copies what training can go on from, if it is asked for before the next result.
+    the whole stack has trained here so far, evaluation left out (on a GPU, which is not waited for, but for the
+    running means of the training data), and `compile_seconds` that of compiling its steps. `snapshot()` copies
+    what training can go on from, if it is asked for before the next result.
     """
 
     epoch: int

@@ -144,10 +144,8 @@ class CompiledSteps:
         # PyTorch warns there that it found no CUDA, which nobody asked for.
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         # The first call compiles and runs; what it moved is put back, so that its time can be told apart.
-        started, before = (
-            time.perf_counter(),
-            [tensor.clone() for tensor in self._steps.moved],
-        )
+        started = time.perf_counter()
+        before = [tensor.clone() for tensor in self._steps.moved]
         with torch._dynamo.config.patch(trace_autograd_ops=True):
             self._graph(self._steps, *arguments)
         for tensor, value in zip(self._steps.moved, before, strict=True):

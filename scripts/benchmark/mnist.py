@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torchvision import datasets
 
 from benchmark.figures import Outcome
+from clsbench.execution.build import cores
 
 MEAN, DEVIATION = 0.1307, 0.3081
 BATCH, LR, MOMENTUM = 64, 0.1, 0.5
@@ -72,7 +73,7 @@ def in_memory(data: Images, epochs: int) -> Iterator[Sequence[Tensor]]:
 
 def train(module: nn.Module, batches: Iterator[Sequence[Tensor]]) -> float:
     """Train by cross-entropy and return the seconds it took; PyTorch has the machine's cores."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(cores())
     optimizer = torch.optim.SGD(module.parameters(), lr=LR, momentum=MOMENTUM)
     started = time.perf_counter()
     for x, y in batches:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -12,6 +11,7 @@ from torchvision import datasets, transforms
 
 from benchmark import mnist, own
 from benchmark.figures import Options, Outcome, Result, Spread, Target, race
+from clsbench.execution.build import cores
 
 OFFICIAL, IN_MEMORY = "PyTorch, official DataLoader idiom", "PyTorch, tensors in memory"
 STACK, RATE = "clsbench, stack of ten", "matrix product of 2048, GF/s"
@@ -21,19 +21,19 @@ FLOPS = 4 * 784 * HIDDEN + 6 * HIDDEN * 10
 
 
 def measure(options: Options) -> Result:
-    """Two epochs by each; clsbench as it comes, and with all cores, since its dense eager steps take one."""
+    """Two epochs by each; clsbench as it comes, and with all cores, since its dense steps take one."""
     if reason := mnist.missing(options.data_dir):
         return Result({}, notes=[reason])
     data_dir, epochs = str(options.data_dir), 1 if options.quick else 2
-    cores = os.cpu_count() or 1
+    most = cores()
     turns = {
         OFFICIAL: partial(_loop, data_dir, epochs, official=True),
         IN_MEMORY: partial(_loop, data_dir, epochs, official=False),
         STACK: partial(_clsbench, data_dir, epochs, 2 if options.quick else 10, "auto"),
     }
-    if cores > 1 and not options.quick:
-        turns[f"{STACK}, {cores} threads"] = partial(_clsbench, data_dir, epochs, 10, cores)
-    rates = {f"{RATE}, {n} threads": partial(mnist.matrix_product_rate, n) for n in sorted({1, cores})}
+    if most > 1 and not options.quick:
+        turns[f"{STACK}, {most} threads"] = partial(_clsbench, data_dir, epochs, 10, most)
+    rates = {f"{RATE}, {n} threads": partial(mnist.matrix_product_rate, n) for n in sorted({1, most})}
     both = race({**turns, **rates}, options.repeats, unit="s per trial and epoch", tolerance=0.02)
     targets: list[Target] = []
     for name in (name for name in turns if name.startswith(STACK)):
