@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -57,10 +57,11 @@ def with_times_to_target(summary: Mapping[str, Any], records: Sequence[Record]) 
     ]
 
 
-def _reached(records: Iterable[Record], seeds: Sequence[int], target: float) -> Reached:
+def _reached(records: Collection[Record], seeds: Sequence[int], target: float) -> Reached:
     first: dict[int, int] = {}
+    over = {record["seed"] for record in records if record["status"] in ("diverged", "failed")}
     for record in records:
-        value = record[METRIC]
+        value = None if record["seed"] in over else record[METRIC]
         if value is not None and value >= target:
             first[record["seed"]] = min(record["epoch"], first.get(record["seed"], record["epoch"]))
     return Reached(target, tuple(first.get(seed) for seed in seeds))

@@ -129,9 +129,9 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
 
 def _figures(name: str, columns: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(name, no_wrap=True)
+    table.add_column(name, overflow="fold")
     for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", overflow="fold")  # where there is no room: never shortened
     return table
 
 

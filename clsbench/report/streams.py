@@ -104,5 +104,5 @@ def stdout_told() -> Iterator[None]:
             raise ReaderLeft from error
         what = (error.strerror or "it is closed").lower()
         raise RunError(
-            f"standard output cannot be written: {what}; a run is kept, `clsbench report` shows it"
+            f"standard output cannot be written: {what}; what was run is kept, `clsbench report` shows it"
         ) from error

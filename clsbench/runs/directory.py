@@ -150,7 +150,7 @@ def newest(output: Path) -> RunDirectory:
         with suppress(OSError):  # it is no run, or has just been removed
             runs.append((summary.with_name("config.yaml").stat().st_mtime_ns, summary.parent))
     if not runs:
-        raise RunError(f"no finished run in {output}; `clsbench run CONFIG` makes one")
+        raise RunError(f"no finished run in {output}; `clsbench run CONFIG` makes one, --resume RUN ends one")
     return RunDirectory(max(runs)[1])
 
 

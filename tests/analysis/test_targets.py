@@ -13,7 +13,16 @@ Rows = list[dict[str, Any]]
 
 
 def rows(arm: str, seed: int, *values: float | None) -> Rows:
-    return [{"arm": arm, "seed": seed, "epoch": epoch, "test_accuracy": value} for epoch, value in enumerate(values)]
+    return [
+        {
+            "arm": arm,
+            "seed": seed,
+            "epoch": epoch,
+            "test_accuracy": value,
+            "status": "diverged" if value is None else "running",
+        }
+        for epoch, value in enumerate(values)
+    ]
 
 
 def told(records: Rows, seeds: int, *arms: str) -> dict[str, Any]:
@@ -41,9 +50,10 @@ def test_first_epoch_counts_in_any_order_of_records() -> None:
 
 
 def test_lost_seeds_are_later_than_all() -> None:
-    """A diverged seed has no epoch, and counts among those that did not reach the target."""
-    found = told(rows("a", 0, 1.0) + rows("a", 1, None), 2, "a")["a"]
-    assert TimeToTarget(None, 1, 2) == TimeToTarget(found["median"], found["reached"], found["n"])
+    """A diverged seed has no epoch, wherever it was before, and counts among those that did not reach the target."""
+    for lost in (rows("a", 1, None), rows("a", 1, 1.0, None)):
+        found = told(rows("a", 0, 1.0) + lost, 2, "a")["a"]
+        assert TimeToTarget(None, 1, 2) == TimeToTarget(found["median"], found["reached"], found["n"])
 
 
 def test_without_any_number_there_is_no_target() -> None:

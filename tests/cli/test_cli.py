@@ -160,7 +160,7 @@ def test_report_draws(two_runs: list[Path], invoke: Invoke, fails: Fails, tmp_pa
 
 def test_report_of_what_is_no_run(here: Path, fails: Fails) -> None:
     """No run at all, a folder that is none, and a damaged one each leave with 6 and a hint."""
-    assert "no finished run in runs; `clsbench run CONFIG` makes one" == fails(6, "report")
+    assert "no finished run in runs; `clsbench run CONFIG` makes one, --resume RUN ends one" == fails(6, "report")
     assert "is . a finished run?" in fails(6, "report", ".")
     (here / "metrics.jsonl").write_text("{\n")
     assert "metrics.jsonl:1 is damaged: " in fails(6, "report", ".")
@@ -412,7 +412,7 @@ def test_missing_compiler_is_told_once(invoke: Invoke, here: Path, monkeypatch: 
     done = invoke(*asked)
     assert 0 == done.exit_code
     (line,) = done.stderr.splitlines()
-    assert line.startswith("warning: long trainings are several times faster with a C++ compiler")
+    assert line.startswith("warning: long trainings are several times faster compiled")
     (summary,) = here.glob("runs/*/*/summary.json")
     assert "eager" == json.loads(summary.read_text())["engine"]["mode"]
     assert "" == invoke(*asked, "train.compile=off").stderr
