@@ -15,9 +15,13 @@ Record = Mapping[str, Any]
 def arm_summary(
     arm: Arm, seeds: Sequence[int], records: Iterable[Record], failures: Mapping[int, str]
 ) -> dict[str, Any]:
-    """One arm of `summary.json`, from the last record of each of its trials; `failures` says by seed why one failed."""
+    """One arm of `summary.json`, from the last record of each of its trials.
+
+    `failures` says by seed why one failed: it has no metrics, however far it came.
+    """
     last = {record["seed"]: record for record in records if record["arm"] == arm.name}
     rows = [last.get(seed, {}) for seed in seeds]
+    measured = [{} if seed in failures else row for seed, row in zip(seeds, rows, strict=True)]
     return {
         "name": arm.name,
         "loss": arm.loss.name,
@@ -31,7 +35,7 @@ def arm_summary(
         "seeds": list(seeds),
         "failures": {str(seed): failures[seed] for seed in seeds if seed in failures},
         "diverged": sum(row.get("status") == "diverged" for row in rows),
-        "metrics": {metric: over_seeds([row.get(metric) for row in rows]) for metric in METRICS},
+        "metrics": {metric: over_seeds([row.get(metric) for row in measured]) for metric in METRICS},
         "seconds": round(statistics.fmean(row.get("seconds", 0.0) for row in rows), 6),
     }
 

@@ -174,11 +174,14 @@ def _records(trials: Sequence[Trial], result: EpochResult, before: float) -> tup
 
 
 def failed_record(trial: Trial, last: Record | None, since: Checkpoint | None) -> Record:
-    """The last record of a trial that failed: the epoch that it failed in, and no measures."""
-    epoch, step = (0, 0) if last is None else (int(last["epoch"] or 0) + 1, last["step"])
-    if last is None and since is not None:
-        epoch, step = since.snapshot.epoch + 1, int(since.snapshot.tensors["taken"].sum())
-    known = {**identity_of(trial), "epoch": epoch, "step": step, "seconds": 0.0, "status": "failed"}
+    """The last record of a trial that failed: the epoch that it failed in, what it took until then, no measures."""
+    came_to: Record = {"epoch": 0, "step": 0, "seconds": 0.0}
+    if last is not None:
+        came_to = {"epoch": int(last["epoch"] or 0) + 1, "step": last["step"], "seconds": last["seconds"]}
+    elif since is not None:
+        step = int(since.snapshot.tensors["taken"].sum())
+        came_to = {"epoch": since.snapshot.epoch + 1, "step": step, "seconds": round(since.seconds, 6)}
+    known = {**identity_of(trial), **came_to, "status": "failed"}
     return {field: known.get(field) for field in FIELDS}
 
 

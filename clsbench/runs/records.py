@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ class RecordFile:
     def __init__(self, path: Path, *, exact: bool = True) -> None:
         self.path = path
         self.exact = exact
-        self._known: dict[tuple[int, int], Row] = {}
+        self._known: dict[tuple[int, int], Row] = {}  # what may come again
+        self._newest: dict[int, Row] = {}  # of each trial, whatever came again since
 
     def read(self) -> list[dict[str, Any]]:
         """Every record, in the order of the file.
@@ -58,7 +59,7 @@ class RecordFile:
         kept = [row for row in rows if row["status"] != "failed"]
         if torn or len(kept) < len(rows):
             self._write(kept)
-        self._known = {_key(row): row for row in kept}
+        self._expect(kept)
         return sum(row["epoch"] > 0 for row in kept)
 
     def covers(self, trial: int, epoch: int) -> bool:
@@ -73,7 +74,7 @@ class RecordFile:
 
     def expect_again(self) -> None:
         """What is recorded may be trained again."""
-        self._known = {_key(row): row for row in self.read()} if self.path.stat().st_size else {}
+        self._expect(self.read() if self.path.stat().st_size else [])
 
     def keep(self, records: Iterable[Row]) -> None:
         """Add the records of a finished epoch; when this returns, the system has them.
@@ -90,13 +91,13 @@ class RecordFile:
                 file.write(lines)
         except OSError as error:
             raise unwritable(self.path, error) from error
+        self._note_newest(new)
 
     def keep_failure(self, record: Row) -> None:
         """Add the last record of a trial that failed, after all that were recorded of it when it came further."""
-        trial = record["trial"]
-        came_to = max((epoch for known, epoch in self._known if known == trial), default=None)
-        if came_to is not None:
-            record = {**record, "epoch": came_to + 1, "step": self._known[trial, came_to]["step"]}
+        newest = self._newest.get(record["trial"])
+        if newest is not None and newest["epoch"] >= record["epoch"] - 1:
+            record = {**record, "epoch": newest["epoch"] + 1, "step": newest["step"], "seconds": newest["seconds"]}
         self.keep([record])
 
     def sync(self) -> None:
@@ -113,6 +114,14 @@ class RecordFile:
 
     def _write(self, rows: Iterable[Row]) -> None:
         write_atomically(self.path, "".join(map(as_json_line, rows)).encode())
+
+    def _expect(self, rows: Sequence[Row]) -> None:
+        self._known = {_key(row): row for row in rows}
+        self._note_newest(rows)
+
+    def _note_newest(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            self._newest[row["trial"]] = max(row, self._newest.get(row["trial"], row), key=lambda each: each["epoch"])
 
     def _is_known(self, record: Row) -> bool:
         before = self._known.pop(_key(record), None)

@@ -135,6 +135,8 @@ def test_seed_that_raises_in_mid_training_is_found_and_resumed(run: Run, monkeyp
     assert before == after
     failed = [(r["epoch"], r["step"], r["status"]) for r in result.records if r["seed"] == 3]
     assert [(0, 0, "running"), (1, 5, "running"), (2, 5, "failed")] == failed
+    *_, newest, last = (r["seconds"] for r in result.records if r["seed"] == 3)
+    assert 0 < newest == last
     resumed = run(resume=result.directory)
     assert ("finished", untimed(whole)) == (resumed.summary["status"], untimed(resumed))
     assert whole.summary["pairing"] == resumed.summary["pairing"]

@@ -97,3 +97,28 @@ def test_failure_stands_after_the_last_epoch(path: Path) -> None:
     assert (1, 3, 20, "failed") == tuple(last[key] for key in ("trial", "epoch", "step", "status"))
     assert 4 == records.reopen()
     assert 6 == len(records.read())
+
+
+@pytest.mark.parametrize("again", [0, 1, 2, 3], ids=["nothing", "less", "as much", "more"])
+@pytest.mark.parametrize("resumed", [False, True], ids=["in one process", "resumed"])
+def test_failure_is_the_last_of_its_trial_however_far_it_came_again(path: Path, again: int, resumed: bool) -> None:
+    """What is trained again before the failure is no reason to put it among the epochs that there are already."""
+    records = RecordFile(path)
+    records.reopen() if resumed else records.expect_again()
+    for epoch in range(1, 1 + again):
+        records.keep([record(1, epoch, seconds=float(epoch))])
+    records.keep_failure(record(1, 1 + again, status="failed", step=10 * again, seconds=float(again)))
+    records.order()
+    *_, newest, last = (row for row in records.read() if row["trial"] == 1)
+    epoch = max(2, again)
+    assert (epoch, "running") == (newest["epoch"], newest["status"])
+    assert (epoch + 1, 10 * epoch, "failed") == (last["epoch"], last["step"], last["status"])
+    assert newest["seconds"] == last["seconds"]
+
+
+def test_failure_of_another_trial_stands_where_it_came(path: Path) -> None:
+    """A trial that had no record before keeps the epoch of its own."""
+    records = RecordFile(path)
+    records.reopen()
+    records.keep_failure(record(2, 0, status="failed", seconds=0.0))
+    assert record(2, 0, status="failed", seconds=0.0) == records.read()[-1]
