@@ -78,7 +78,7 @@ def execute(
                 worker = busy[channel]
                 try:
                     told = worker.told()
-                except (EOFError, ConnectionError):
+                except (EOFError, OSError):  # plain, where it died in the midst of a message
                     del busy[channel]
                     yield from _after_death(worker, waiting, tried)
                     continue

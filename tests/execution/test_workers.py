@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -12,12 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import clsbench
-from clsbench.config.plan import Plan
+from clsbench.config.plan import Plan, make_plan
+from clsbench.config.reader import read_mapping
 from clsbench.execution import workers
-from clsbench.execution.events import Event, StackStarted
+from clsbench.execution.events import Checkpoint, EpochDone, Event, StackStarted, TrialFailed
+from clsbench.execution.stacks import Share
 from clsbench.execution.workers import processes_for
+from clsbench.registry import catalogue
+from clsbench.training.snapshot import Snapshot
 
 CONFIG: dict[str, Any] = {
     "name": "tiny",
@@ -66,6 +73,46 @@ def test_stack_of_a_killed_process_goes_on(tmp_path: Path, monkeypatch: pytest.M
     assert "its process was killed by SIGKILL" in (result.directory / "run.log").read_text()
     assert 2 == len(killed)
     assert [] == workers.multiprocessing.active_children()
+
+
+def at_epoch(epoch: int, *trials: int) -> EpochDone:
+    snapshot = Snapshot(epoch, {"taken": torch.full((len(trials), 1), 4.0 * epoch)})
+    return EpochDone(epoch, (), {}, Checkpoint(trials, snapshot, float(epoch), False, False, 1))
+
+
+def test_process_that_dies_while_it_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 52: half a message is no event: the trials go on from their last checkpoint, and one fails at its second."""
+    lives: list[list[Event | None]] = [[at_epoch(3, 0, 1)], [], [None], [at_epoch(5, 0)]]
+    given: list[tuple[list[int], int | None]] = []
+
+    class Mortal(workers._Worker):
+        """Tells what the next of its lives has, and dies in the midst of a message where that is not the end."""
+
+        def __init__(self, recipe: Any) -> None:
+            self.channel, self.far_end = workers.multiprocessing.Pipe()
+
+        def train(self, share: Share) -> None:
+            self.share, life = share, lives.pop(0)
+            given.append(([trial.number for trial in share.trials], share.since and share.since.snapshot.epoch))
+            for event in life:
+                self.far_end.send_bytes(pickle.dumps(event))
+            if life[-1:] != [None]:
+                os.write(self.far_end.fileno(), struct.pack("!i", 1000) + b"half")
+                self.far_end.close()
+
+        def end(self, patience: float = 0.0) -> str:
+            self.channel.close()
+            return "its process was killed by SIGKILL"
+
+    monkeypatch.setattr(workers, "_Worker", Mortal)
+    experiment = read_mapping({**CONFIG, "tune": None, "loss": "bce", "train": {"epochs": 9, "seeds": 2}}, catalogue)
+    told = list(workers.execute(experiment, make_plan(experiment), catalogue, torch.device("cpu"), {}, 1))
+    assert [([0, 1], None), ([0], 3), ([1], 3), ([0], 3)] == given
+    *epochs, failed = told
+    assert [3, 5] == [event.epoch for event in epochs if isinstance(event, EpochDone)]
+    assert isinstance(failed, TrialFailed)
+    assert (0, "its process was killed by SIGKILL") == (failed.trial, failed.reason)
+    assert (6, 20, 5.0, "failed") == tuple(failed.record[key] for key in ("epoch", "step", "seconds", "status"))
 
 
 @pytest.mark.parametrize(
