@@ -36,7 +36,8 @@ class _Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    file: str = Field(pattern=r"^[a-z]+-\d+-epoch-\d+\.pt$")  # it is read, and removed, in this folder alone
+    # It is read, and removed, in this folder alone.
+    file: str = Field(pattern=r"^[a-z]+-\d+-epoch-\d+-[0-9a-f]{8}\.pt$")
     sha256: str
     phase: str
     trials: list[int]
@@ -81,10 +82,12 @@ class Checkpoints:
             RunError: it cannot be written; those before it count as they did.
         """
         content = _packed(checkpoint, evidence)
-        name = f"{self.phase}-{checkpoint.trials[0]:05d}-epoch-{checkpoint.snapshot.epoch:05d}.pt"
+        sha256 = hashlib.sha256(content).hexdigest()
+        # Two stacks may begin with one trial and be at one epoch, parts of one say: what they hold parts them.
+        name = f"{self.phase}-{checkpoint.trials[0]:05d}-epoch-{checkpoint.snapshot.epoch:05d}-{sha256[:8]}.pt"
         entry = _Entry(
             file=name,
-            sha256=hashlib.sha256(content).hexdigest(),
+            sha256=sha256,
             phase=self.phase,
             trials=list(checkpoint.trials),
             finished=checkpoint.finished,
@@ -201,7 +204,7 @@ def _is_consistent(read: _Content, entry: _Entry) -> bool:
     """Whether a file says of itself what the manifest says of it, and has evidence of each trial."""
     named = (read.trials, read.finished) == (entry.trials, entry.finished)
     told = read.weights.keys() == read.batches.keys() == set(read.trials)
-    return named and told and entry.file.endswith(f"-epoch-{read.epoch:05d}.pt") and 0 <= read.seconds < math.inf
+    return named and told and f"-epoch-{read.epoch:05d}-" in entry.file and 0 <= read.seconds < math.inf
 
 
 def _in_short(error: Exception) -> str:

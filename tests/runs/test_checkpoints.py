@@ -51,13 +51,19 @@ def saved(tmp_path: Path) -> Path:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("*.pt"))
+    """The names, each without the hash at its end."""
+    return sorted(path.stem.rpartition("-")[0] for path in folder.glob("*.pt"))
+
+
+def saved_at(folder: Path, epoch: int) -> Path:
+    (path,) = folder.glob(f"metrics-00000-epoch-{epoch:05d}-*.pt")
+    return path
 
 
 def test_the_last_counts_and_the_one_before_stays(saved: Path) -> None:
     """Of many saves two files are kept, and the newest is read."""
     assert {0: 7, 1: 7} == kept(saved)
-    assert ["metrics-00000-epoch-00005.pt", "metrics-00000-epoch-00007.pt"] == files(saved)
+    assert ["metrics-00000-epoch-00005", "metrics-00000-epoch-00007"] == files(saved)
 
 
 def test_phases_and_stacks_keep_to_themselves(saved: Path) -> None:
@@ -69,7 +75,7 @@ def test_phases_and_stacks_keep_to_themselves(saved: Path) -> None:
     Checkpoints(saved, "metrics").save(checkpoint(9, 2, finished=True), evidence(2))
     Checkpoints(saved, "metrics").tidy()
     assert {0: 9, 1: 9, 2: 9} == kept(saved)
-    assert [f"{name}-epoch-00009.pt" for name in ("metrics-00000", "metrics-00002", "tuning-00000")] == files(saved)
+    assert [f"{name}-epoch-00009" for name in ("metrics-00000", "metrics-00002", "tuning-00000")] == files(saved)
 
 
 def test_trials_saved_apart_go_on_from_their_own(saved: Path) -> None:
@@ -78,11 +84,24 @@ def test_trials_saved_apart_go_on_from_their_own(saved: Path) -> None:
     assert {0: 7, 1: 8} == kept(saved)
 
 
+def test_half_at_the_epoch_of_its_stack_takes_nothing_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both begin with one trial: cut off before the half counts, the whole still does; after, for the others."""
+    checkpoints = Checkpoints(tmp_path, "metrics")
+    checkpoints.save(checkpoint(5, 0, 1, 2, 3), evidence(0, 1, 2, 3))
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "_list", lambda entries: None)
+        checkpoints.save(checkpoint(5, 0, 1), evidence(0, 1))
+    assert dict.fromkeys(range(4), 5) == kept(tmp_path)
+    checkpoints.save(checkpoint(5, 0, 1), evidence(0, 1))
+    checkpoints.save(checkpoint(6, 0, 1), evidence(0, 1))
+    assert {0: 6, 1: 6, 2: 5, 3: 5} == kept(tmp_path)
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_any_damage_is_noticed(saved: Path, data: st.DataObject) -> None:
     """Rows 40 and 41: cut anywhere, or a bit flipped anywhere, the file does not count; the one before does."""
-    path = saved / "metrics-00000-epoch-00007.pt"
+    path = saved_at(saved, 7)
     whole = path.read_bytes()
     place = data.draw(st.integers(0, len(whole) - 1))
     flipped = bytes([whole[place] ^ (1 << data.draw(st.integers(0, 7)))])
@@ -95,9 +114,9 @@ def test_any_damage_is_noticed(saved: Path, data: st.DataObject) -> None:
 
 def test_missing_file_is_passed_over(saved: Path) -> None:
     """Where the newest is gone, the one before is used; where all are, nothing is."""
-    os.unlink(saved / "metrics-00000-epoch-00007.pt")
+    os.unlink(saved_at(saved, 7))
     assert {0: 5, 1: 5} == kept(saved)
-    os.unlink(saved / "metrics-00000-epoch-00005.pt")
+    os.unlink(saved_at(saved, 5))
     assert {} == kept(saved)
 
 
@@ -115,7 +134,7 @@ class Payload:
 
 def vouched(folder: Path, content: dict[str, Any]) -> None:
     """Put something else where the newest checkpoint is, and let the manifest vouch for it."""
-    path = folder / "metrics-00000-epoch-00007.pt"
+    path = saved_at(folder, 7)
     torch.save(content, path)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest[-1]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -139,9 +158,9 @@ def vouched(folder: Path, content: dict[str, Any]) -> None:
 def test_what_is_no_checkpoint_is_refused(saved: Path, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows 65 and 66: a payload is not run, a tensor of another kind not used, whatever the manifest says."""
     monkeypatch.chdir(saved)
-    content = torch.load(saved / "metrics-00000-epoch-00007.pt", weights_only=True)
+    content = torch.load(saved_at(saved, 7), weights_only=True)
     vouched(saved, {**content, **change})
-    with pytest.raises(RunError, match=r"epoch-00007\.pt is no checkpoint: ") as caught:
+    with pytest.raises(RunError, match=r"epoch-00007-\w+\.pt is no checkpoint: ") as caught:
         kept(saved)
     assert (6, False) == (caught.value.exit_code, "\n" in str(caught.value))
     assert not (saved / "it-ran").exists()

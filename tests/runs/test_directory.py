@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import time
 from pathlib import Path
@@ -26,6 +27,7 @@ RECORD = (
     *("train_nll", "val_accuracy", "val_nll", "val_brier", "val_ece", "test_accuracy", "test_nll", "test_brier"),
     *("test_ece", "logit_grad_norm", "stuck_share", "seconds", "status"),
 )
+WEIGHTS = re.compile(r"-[0-9a-f]{8}\.pt$")  # how the name of a checkpoint ends
 LABEL = "\x1b[31mred\n\u2028\x85交"
 TREE: dict[str, Any] = {
     "name": "tiny",
@@ -62,8 +64,8 @@ def test_directory_holds_what_the_contract_says(result: Result) -> None:
         *("config.yaml", "environment.json", "metrics.jsonl", "summary.json", "curves.png", "curves.svg", "run.log"),
         *("checkpoints", "reliability.png", "reliability.svg"),
     } == set(os.listdir(result.directory))
-    files = {"lock", "pid", "manifest.json", "metrics-00000-epoch-00002.pt", "metrics-00002-epoch-00002.pt"}
-    assert files == set(os.listdir(result.directory / "checkpoints"))
+    files = {"lock", "pid", "manifest.json", "metrics-00000-epoch-00002", "metrics-00002-epoch-00002"}
+    assert files == {WEIGHTS.sub("", name) for name in os.listdir(result.directory / "checkpoints")}
     assert [result.directory] == list(result.directory.parent.iterdir())
     assert ["tiny"] == os.listdir(result.directory.parent.parent)
 
@@ -349,7 +351,7 @@ def test_every_save_of_a_run_is_on_disk_before_it_has_its_name(tmp_path: Path, m
     figures = {f"{name}.{kind}" for name in ("curves", "reliability") for kind in ("png", "svg")}
     files = {"config.yaml", "environment.json", "metrics.jsonl", "manifest.json", "summary.json", *figures}
     assert files <= set(renamed)
-    assert {"metrics-00000-epoch-00002.pt", "metrics-00002-epoch-00002.pt"} <= set(renamed)
+    assert {"metrics-00000-epoch-00002", "metrics-00002-epoch-00002"} <= {WEIGHTS.sub("", name) for name in renamed}
 
 
 def test_json_is_strict(tmp_path: Path) -> None:
