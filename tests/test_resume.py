@@ -294,6 +294,33 @@ def test_another_torch_or_device_is_refused(tmp_path: Path, part: str, key: str,
         clsbench.run(resume=path)
 
 
+@pytest.mark.parametrize(
+    ("epochs", "before"), [(1, False), (5, False), (5, True)], ids=["going on", "one stack over", "lost"]
+)
+def test_compiler_that_comes_or_goes_is_told(
+    often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int, before: bool
+) -> None:
+    """Where steps would be compiled that were eager, or eager that were compiled, 6 before anything is trained."""
+    monkeypatch.setattr("clsbench.execution.build.COMPILED_STEPS", 1)
+    monkeypatch.setattr("clsbench.execution.stacks.train", eagerly(stacks.train))
+    monkeypatch.setattr("clsbench.execution.build.has_compiler", lambda: before)
+    path = cut(TINY, tmp_path, epochs)
+    rows = (path / "metrics.jsonl").read_bytes()
+    monkeypatch.setattr("clsbench.execution.build.has_compiler", lambda: not before)
+    now, was = ("eager", "compiled") if before else ("compiled", "eager")
+    message = (
+        f"the run cannot go on with {now} steps: those of trial 0 were {was}; .* there is {'a' if before else 'no'} C"
+    )
+    with pytest.raises(RunError, match=message) as caught:
+        clsbench.run(resume=path)
+    assert (6, rows) == (caught.value.exit_code, (path / "metrics.jsonl").read_bytes())
+
+
+def eagerly(train: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiles nothing, whatever is asked: it is the mode that counts, and compiling takes seconds."""
+    return lambda *args, **how: train(*args, **{**how, "compiled": False})
+
+
 def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
     """An empty folder, or none, is 6."""
     for path in (tmp_path, tmp_path / "none"):

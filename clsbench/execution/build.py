@@ -158,6 +158,28 @@ def mode_of(trial: Trial, plan: Plan, splits: Splits, catalogue: Registry) -> tu
     return compiled, threads_for(asked.threads, stacked=stacked)
 
 
+def require_same_steps(
+    compiled: Mapping[int, bool], plan: Plan, data: Mapping[str, Splits], catalogue: Registry
+) -> None:
+    """Refuse to go on with compiled steps after eager ones, or the other way: their last bits differ.
+
+    Args:
+        compiled: by trial number, whether the steps were that are kept of it.
+        data: by their entries' keys, some datasets; the trials of others are not looked at.
+
+    Raises:
+        RunError: with the first trial whose steps would be others now.
+    """
+    for number, before in compiled.items():
+        trial = plan.trials[number]
+        if trial.dataset.key in data and mode_of(trial, plan, data[trial.dataset.key], catalogue)[0] != before:
+            was, is_now, a = ("compiled", "eager", "a") if before else ("eager", "compiled", "no")
+            raise RunError(
+                f"the run cannot go on with {is_now} steps: those of trial {number} were {was}; "
+                f"go on with it where there is {a} C++ compiler with Python's headers, or start a new run"
+            )
+
+
 def lacks_compiler(plan: Plan, data: Mapping[str, Splits], catalogue: Registry) -> bool:
     """Whether steps that would be compiled are not, for this machine cannot."""
     worth = (

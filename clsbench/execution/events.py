@@ -24,8 +24,8 @@ FIELDS = (
 class Checkpoint:
     """What the training of some trials goes on from, in the order of the snapshot's rows.
 
-    `seconds` is how long each has trained, `finished` whether they have nothing left to train; `compiled` and
-    `threads` say how they were trained, for their bits hang on it.
+    `seconds` is how long each has trained, `finished` whether they have nothing left to train, `compiled` whether
+    their steps were, for their bits hang on it.
     """
 
     trials: tuple[int, ...]
@@ -33,7 +33,6 @@ class Checkpoint:
     seconds: float
     finished: bool
     compiled: bool
-    threads: int
 
     def part(self, places: Sequence[int]) -> Checkpoint:
         """The checkpoint of some of the trials, by their place."""

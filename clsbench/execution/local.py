@@ -8,6 +8,7 @@ import torch
 
 from clsbench.config.plan import Plan
 from clsbench.data.splits import Splits
+from clsbench.execution.build import require_same_steps
 from clsbench.execution.events import Checkpoint, Event
 from clsbench.execution.stacks import shares, train_share
 from clsbench.registry import Registry
@@ -24,7 +25,11 @@ def execute(
 
     Args:
         kept: by trial number, the checkpoint to go on from.
+
+    Raises:
+        RunError: this machine would train in other steps than those that are kept.
     """
+    require_same_steps({trial: each.compiled for trial, each in kept.items()}, plan, data, catalogue)
     threads = torch.get_num_threads()
     try:
         for share in shares(plan, catalogue, kept):

@@ -134,19 +134,19 @@ def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device
         since=since.snapshot.rows(places) if since else None,
     )
     try:
-        yield from _told(results, share, compiled, threads)
+        yield from _told(results, share, compiled)
     except SnapshotMismatch as error:
         raise RunError(f"the checkpoint of trials {list(numbers)} is of others: {error}; start a new run") from error
 
 
-def _told(results: Iterator[EpochResult], share: Share, compiled: bool, threads: int) -> Iterator[Event]:
+def _told(results: Iterator[EpochResult], share: Share, compiled: bool) -> Iterator[Event]:
     """A stack's epochs as events, with a checkpoint now and then and one at the end."""
     numbers = tuple(trial.number for trial in share.trials)
     before = share.since.seconds if share.since else 0.0
 
     def checkpoint(result: EpochResult, *, finished: bool) -> Checkpoint:
         snapshot = result.snapshot().rows(range(len(numbers)))
-        return Checkpoint(numbers, snapshot, before + result.seconds / len(numbers), finished, compiled, threads)
+        return Checkpoint(numbers, snapshot, before + result.seconds / len(numbers), finished, compiled)
 
     due, result = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS, None
     for result in results:

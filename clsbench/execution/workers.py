@@ -24,7 +24,7 @@ from clsbench.config.reader import read_mapping
 from clsbench.config.schema import Experiment
 from clsbench.data.splits import Splits
 from clsbench.errors import ClsbenchError
-from clsbench.execution.build import cores, load_data, problem_of
+from clsbench.execution.build import cores, load_data, problem_of, require_same_steps
 from clsbench.execution.events import Checkpoint, EpochDone, Event, TrialFailed
 from clsbench.execution.stacks import Share, failed_record, shares, train_share
 from clsbench.registry import Registry, load_installed_plugins, load_plugin
@@ -63,7 +63,7 @@ def execute(
     """
     waiting = deque(shares(plan, catalogue, kept))
     log.info("training %d stacks in %d processes", len(waiting), min(processes, len(waiting)))
-    recipe = _recipe(experiment, plan, catalogue, device)
+    recipe = _recipe(experiment, plan, catalogue, device, kept)
     idle: list[_Worker] = []
     busy: dict[Connection, _Worker] = {}
     tried: set[int] = set()
@@ -152,7 +152,9 @@ def _after_death(worker: _Worker, waiting: deque[Share], tried: set[int]) -> Ite
         yield TrialFailed(trial.number, failed_record(trial, None, share.since), reason, "")
 
 
-def _recipe(experiment: Experiment, plan: Plan, catalogue: Registry, device: torch.device) -> dict[str, Any]:
+def _recipe(
+    experiment: Experiment, plan: Plan, catalogue: Registry, device: torch.device, kept: Mapping[int, Checkpoint]
+) -> dict[str, Any]:
     """What another process makes the same plan of."""
     return {
         "experiment": experiment.to_dict(),
@@ -160,6 +162,7 @@ def _recipe(experiment: Experiment, plan: Plan, catalogue: Registry, device: tor
         "chosen": {arm.name: dict(arm.tuned) for arm in plan.arms},
         "plugins": list(catalogue.plugins),
         "device": str(device),
+        "compiled": {trial: checkpoint.compiled for trial, checkpoint in kept.items()},
     }
 
 
@@ -174,6 +177,7 @@ def _work(channel: Connection, recipe: Mapping[str, Any]) -> None:
             trials = tuple(plan.trials[number] for number in numbers)
             missing = [trial for trial in trials if trial.dataset.key not in data]
             data |= load_data(missing, catalogue, device)
+            require_same_steps(recipe["compiled"], plan, data, catalogue)
             plan = replace(plan, problems={key: problem_of(splits) for key, splits in data.items()})
             for event in train_share(Share(trials, since), plan, data, catalogue, device):
                 channel.send_bytes(pickle.dumps(event))

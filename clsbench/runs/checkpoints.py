@@ -54,7 +54,6 @@ class _Content(BaseModel):
     seconds: float
     finished: bool
     compiled: bool
-    threads: int
     weights: dict[int, dict[str, str]]
     batches: dict[int, list[str]]
     tensors: dict[str, Any]
@@ -168,7 +167,6 @@ def _packed(checkpoint: Checkpoint, evidence: Evidence) -> bytes:
         seconds=checkpoint.seconds,
         finished=checkpoint.finished,
         compiled=checkpoint.compiled,
-        threads=checkpoint.threads,
         weights={trial: dict(evidence.weights[trial]) for trial in checkpoint.trials},
         batches={trial: evidence.batches[trial] for trial in checkpoint.trials},
         tensors=dict(checkpoint.snapshot.tensors),
@@ -195,7 +193,7 @@ def _unpacked(path: Path, content: bytes, entry: _Entry, places: Sequence[int]) 
             raise RunError(f"{path} is no checkpoint: {name!r} is no dense tensor with a row for each trial")
     trials = [read.trials[place] for place in places]
     snapshot = Snapshot(read.epoch, read.tensors).rows(places)
-    checkpoint = Checkpoint(tuple(trials), snapshot, read.seconds, read.finished, read.compiled, read.threads)
+    checkpoint = Checkpoint(tuple(trials), snapshot, read.seconds, read.finished, read.compiled)
     evidence = Evidence({t: read.weights[t] for t in trials}, {t: read.batches[t] for t in trials})
     return Kept(checkpoint, evidence)
 

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import pytest
 import torch
@@ -77,7 +77,7 @@ def test_stack_of_a_killed_process_goes_on(tmp_path: Path, monkeypatch: pytest.M
 
 def at_epoch(epoch: int, *trials: int) -> EpochDone:
     snapshot = Snapshot(epoch, {"taken": torch.full((len(trials), 1), 4.0 * epoch)})
-    return EpochDone(epoch, (), {}, Checkpoint(trials, snapshot, float(epoch), False, False, 1))
+    return EpochDone(epoch, (), {}, Checkpoint(trials, snapshot, float(epoch), False, False))
 
 
 def test_process_that_dies_while_it_tells(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +113,31 @@ def test_process_that_dies_while_it_tells(monkeypatch: pytest.MonkeyPatch) -> No
     assert isinstance(failed, TrialFailed)
     assert (0, "its process was killed by SIGKILL") == (failed.trial, failed.reason)
     assert (6, 20, 5.0, "failed") == tuple(failed.record[key] for key in ("epoch", "step", "seconds", "status"))
+
+
+def test_other_steps_are_refused_in_a_process_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it trains, a process refuses a run of which something was kept that it would train otherwise."""
+    monkeypatch.setattr(workers, "_die_with_parent", lambda: None)
+    experiment = read_mapping({**CONFIG, "tune": None, "train": {"epochs": 1, "seeds": 1}}, catalogue)
+    plan, device = make_plan(experiment), torch.device("cpu")
+    told: list[Any] = []
+
+    class Channel:
+        given: ClassVar = [pickle.dumps(((1,), None))]
+
+        def recv_bytes(self) -> bytes:
+            if not self.given:
+                raise EOFError
+            return self.given.pop()
+
+        def send_bytes(self, message: bytes) -> None:
+            told.append(pickle.loads(message))
+
+    kept = Checkpoint((0,), Snapshot(1, {}), 1.0, True, compiled=True)
+    workers._work(cast(Any, Channel()), workers._recipe(experiment, plan, catalogue, device, {0: kept}))
+    assert ["the run cannot go on with eager steps: those of trial 0 were compiled"] == [
+        str(each).partition(";")[0] for each in told
+    ]
 
 
 @pytest.mark.parametrize(

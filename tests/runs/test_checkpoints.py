@@ -22,7 +22,7 @@ from clsbench.training.snapshot import Snapshot
 
 def checkpoint(epoch: int, *trials: int, finished: bool = False) -> Checkpoint:
     rows = torch.tensor([[10.0 * trial + epoch] for trial in trials])
-    return Checkpoint(trials, Snapshot(epoch, {"model.w": rows, "taken": rows}), 0.5, finished, False, 1)
+    return Checkpoint(trials, Snapshot(epoch, {"model.w": rows, "taken": rows}), 0.5, finished, False)
 
 
 def evidence(*trials: int, epochs: int = 9) -> Evidence:
