@@ -40,6 +40,6 @@ class TrialError(ClsbenchError):
 
 
 class RunError(ClsbenchError):
-    """A run cannot be read or written."""
+    """A run cannot be read, written, locked (another process has it) or gone on with as it was."""
 
     exit_code = 6
