@@ -329,10 +329,14 @@ def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", [{"versions": []}, {"device": None}, {"resumed": [3]}, {"resumed": 3}, {"machine": "mine"}]
+    "odd",
+    [
+        *({"versions": []}, {"device": None}, {"machine": "mine"}, {"machine": {}}, {"datasets": []}),
+        *({"resumed": resumed} for resumed in (3, [3], {}, [{}], [{"versions": {}, "machine": {}, "device": {}}])),
+    ],
 )
 def test_environment_of_another_kind_is_refused(tmp_path: Path, odd: dict[str, Any]) -> None:
-    """A part of `environment.json` that is no mapping is 6, named."""
+    """A part of `environment.json` that is no mapping, or lacks what is compared, is 6, named."""
     path = cut(TINY, tmp_path, 3)
     environment = json.loads((path / "environment.json").read_text())
     (path / "environment.json").write_text(json.dumps(environment | odd))

@@ -21,6 +21,7 @@ from clsbench.runs.keeper import Keeper
 from clsbench.runs.lock import sole_writer
 from clsbench.runs.log import RunLog
 from clsbench.runs.records import RecordFile, parsed, text_of
+from clsbench.runs.resume import COMPARED, is_comparable
 from clsbench.runs.stopping import kept_in
 
 METRICS, TUNING = "metrics", "tuning"  # the phases of a run, each with its file of records
@@ -111,14 +112,12 @@ class RunDirectory:
 
     def environment(self) -> dict[str, Any]:
         """`environment.json`, with the same errors."""
-        keys = ("versions", "machine", "device", "datasets")
-        found = self._json("environment.json", keys)
+        found = self._json("environment.json", (*COMPARED, "datasets"))
         resumed = found.get("resumed", [])
-        parts = [*(found[key] for key in keys), *(resumed if isinstance(resumed, list) else [resumed])]
-        if not all(isinstance(part, dict) for part in parts):
-            raise RunError(
-                f"{self.path / 'environment.json'} is damaged: a part is no mapping; restore it, or run again"
-            )
+        whole = isinstance(resumed, list) and isinstance(found["datasets"], dict)
+        if not whole or not all(map(is_comparable, [found, *resumed])):
+            what = "a part is no mapping, or lacks what every run notes"
+            raise RunError(f"{self.path / 'environment.json'} is damaged: {what}; restore it, or run again")
         return found
 
     def records(self, phase: str = METRICS) -> list[dict[str, Any]]:

@@ -11,6 +11,9 @@ from clsbench.errors import RunError
 # What changes no trial's numbers, or is looked at by itself: the kind of device, the threads.
 FREE = {"name", "expect", "train.device", "train.threads", "train.stack"}
 
+# Of `environment.json`, what is compared: by part, its keys.
+COMPARED = {"versions": {"torch"}, "machine": {"processor", "cores"}, "device": {"kind", "threads"}}
+
 
 def require_same_trials(kept: Experiment, asked: Experiment) -> None:
     """Refuse to go on with other trials than those the run began.
@@ -48,24 +51,31 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def is_comparable(environment: Any) -> bool:
+    """Whether it has all that `changes_since` asks for."""
+    return isinstance(environment, dict) and all(
+        isinstance(environment.get(part), dict) and keys <= environment[part].keys() for part, keys in COMPARED.items()
+    )
+
+
 def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What has changed that may change last bits, in words; empty where the end is promised bit by bit.
 
     Args:
-        before, now: `environment.json` of the run, and what it would be now.
+        before, now: `environment.json` of the run, and what it would be now; both are comparable.
 
     Raises:
         RunError: PyTorch or the kind of device is another, with which no epoch would be repeated.
     """
     for what, key, part in (("PyTorch", "versions", "torch"), ("device", "device", "kind")):
-        if before[key].get(part) != now[key][part]:
+        if before[key][part] != now[key][part]:
             raise RunError(
-                f"the run cannot go on with another {what}: it was {before[key].get(part)}, and is {now[key][part]}; "
+                f"the run cannot go on with another {what}: it was {before[key][part]}, and is {now[key][part]}; "
                 "start a new run"
             )
     changes = [("machine", "processor"), ("machine", "cores"), ("device", "threads")]
     return [
         f"{part} was {old}, and is {new}"
         for key, part in changes
-        if (old := before[key].get(part)) != (new := now[key][part])
+        if (old := before[key][part]) != (new := now[key][part])
     ]
