@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -84,7 +85,7 @@ def _load(entry: DatasetEntry, catalogue: Registry, device: torch.device) -> Spl
         )
     except DataError as error:
         raise DataError(f"dataset {entry.title}: {error}") from error
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, OSError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         raise DataError(
@@ -93,10 +94,14 @@ def _load(entry: DatasetEntry, catalogue: Registry, device: torch.device) -> Spl
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory did not suffice; packing a checkpoint, PyTorch trips over its own error while it handles that."""
+    """Whether memory did not suffice. What was handled, and then something else went wrong, does not count."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
         return True
-    return error.__context__ is not None and is_out_of_memory(error.__context__)
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    # Packing a checkpoint, PyTorch trips over its own error while it handles that.
+    tripped = isinstance(error, RuntimeError) and "unexpected pos" in str(error)
+    return tripped and error.__context__ is not None and is_out_of_memory(error.__context__)
 
 
 def loss_of(arm: Arm, num_classes: int) -> Loss:

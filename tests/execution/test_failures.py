@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ import clsbench.experiment
 from clsbench.cli import app
 from clsbench.errors import RunError
 from clsbench.execution import stacks
+from clsbench.execution.build import is_out_of_memory
 from clsbench.registry import catalogue, load_plugin
 
 Config = dict[str, Any]
@@ -177,6 +181,45 @@ def test_no_memory_between_trials_is_told(run: Run, monkeypatch: pytest.MonkeyPa
             run()
     resumed = run(resume=Path(str(caught.value).rpartition(" ")[2]))
     assert untimed(whole) == untimed(resumed)
+
+
+class Starved(io.BytesIO):
+    """Finds no memory after a few pieces."""
+
+    def write(self, piece: Any) -> int:
+        if self.tell() > 100:
+            raise MemoryError
+        return super().write(piece)
+
+
+def starved_by_torch() -> None:
+    torch.save(torch.zeros(1000), Starved())
+
+
+def starved_and_handled() -> None:
+    try:
+        raise MemoryError
+    except MemoryError:
+        raise ValueError("no such loss") from None
+
+
+def starved_by_the_system() -> None:
+    raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+
+def full() -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("raises", "expected"),
+    [(starved_by_torch, True), (starved_by_the_system, True), (starved_and_handled, False), (full, False)],
+)
+def test_what_counts_as_no_memory(raises: Callable[[], None], expected: bool) -> None:
+    """Row 29: Python's own, the system's, and what `torch.save` makes of it; not one that was handled before."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - it is asked what it is
+        raises()
+    assert expected == is_out_of_memory(caught.value)
 
 
 @pytest.mark.parametrize("loss", ["nan_later", "steep_later"])
