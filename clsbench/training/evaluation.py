@@ -15,7 +15,8 @@ from clsbench.losses.contract import Loss
 from clsbench.training import metrics
 from clsbench.training.stack import Stack
 
-CHUNK = 250  # samples
+CHUNK = 500  # samples that are measured at once
+PIECE = 250  # and samples that go through the network at once on their way
 GROUP = 64  # trials measured together on a CPU: the activations of more leave its caches
 Measures = dict[str, Tensor]
 # Of logits `[T, n, K]` and targets `[T, n]`: sums over the n samples, `[T]` each.
@@ -27,7 +28,7 @@ def evaluate(stack: Stack, x: Tensor, y: Tensor, *sums: Sums) -> Measures:
     groups: list[Measures] = []
     for trials in _groups(stack):
         predict, totals = stack.predictor(trials), Totals(*sums)
-        for inputs, targets in zip(x.split(CHUNK), y.split(CHUNK), strict=True):
+        for inputs, targets in zip(x.split(PIECE), y.split(PIECE), strict=True):
             with torch.no_grad():
                 logits = predict(inputs)
             totals.add(logits, targets.expand(len(logits), -1))
