@@ -36,7 +36,7 @@ def test_unknown_part_is_refused() -> None:
 
 
 def test_many_processes_download_once() -> None:
-    """Row 57: eight processes on one empty data directory, twice: one download each time, and all read it whole."""
+    """Eight processes on one empty data directory, twice: one download each time, and all read it whole."""
     figure = download.measure(2)
     assert (True, ()) == (figure.reached, tuple(figure.failures))
 
@@ -101,7 +101,7 @@ def samples() -> dict[str, tuple[bool, list[str]]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["kill", "resume", "checkpoint", "io", "sigterm"])
 def test_sample_of_each_harm_does_none(part: str, samples: dict[str, tuple[bool, list[str]]]) -> None:
-    """Rows 37, 38, 40, 41, 47 and 48: a run that is hit loses no finished epoch, and goes on to the same end."""
+    """A run that is hit loses no finished epoch, and goes on to the same end."""
     reached, failures = samples[part]
     assert (True, []) == (reached, failures)
 

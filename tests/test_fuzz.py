@@ -1,4 +1,4 @@
-"""Rows 1 to 15 and 68 of the faults, by chance: whatever a config holds, `check` answers 0 or 2 in words."""
+"""Whatever a config holds, `check` answers 0 or 2 in words."""
 
 from __future__ import annotations
 

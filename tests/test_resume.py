@@ -136,7 +136,7 @@ def test_without_a_checkpoint_epochs_are_trained_again_and_compared(tmp_path: Pa
 def test_lost_records_are_made_again(
     often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int | None, left: int | None
 ) -> None:
-    """Row 42: where records are lost that a checkpoint is beyond, their trials start over: no hole, none double."""
+    """Where records are lost that a checkpoint is beyond, their trials start over: no hole, none double."""
     monkeypatch.setattr("clsbench.experiment.draw", lambda result, directory: [])
     whole = clsbench.run(TINY, output=tmp_path / "whole")
     path = cut(TINY, tmp_path / "cut", epochs) if epochs else clsbench.run(TINY, output=tmp_path / "cut").directory
@@ -202,7 +202,7 @@ def test_finished_run_is_held_against_other_expectations(tmp_path: Path) -> None
     ],
 )
 def test_changed_config_is_refused(tmp_path: Path, change: str, message: str) -> None:
-    """Row 16: 6 with the difference, and the run is untouched, byte for byte."""
+    """6 with the difference, and the run is untouched, byte for byte."""
     path = cut(TINY, tmp_path, 3)
     (path / "checkpoints" / "pid").write_text("1\n")
     (path / ".summary.json.0123456789abcdef").touch()
@@ -221,7 +221,7 @@ def everything(folder: Path) -> dict[Path, tuple[int, bytes]]:
 @pytest.mark.parametrize("config", [TINY, None], ids=["with a config", "without"])
 @pytest.mark.parametrize("kept", [None, "a: 1", "name: [", "name: theirs"])
 def test_somebody_elses_folder_is_not_resumed(tmp_path: Path, kept: str | None, config: Config | None) -> None:
-    """Row 44: a folder that is no run of this config is 6 and untouched, whatever its files are called."""
+    """A folder that is no run of this config is 6 and untouched, whatever its files are called."""
     (tmp_path / "checkpoints").mkdir()
     for name in (".notes.0123456789abcdef", "checkpoints/.notes.0123456789abcdef", "checkpoints/mine.pt", "run.log"):
         (tmp_path / name).write_text("mine")
@@ -249,7 +249,7 @@ def lacking(tensors: Config) -> None:
 
 @pytest.mark.parametrize("change", [doubled, narrowed, lacking])
 def test_checkpoint_of_another_kind_is_refused(often: None, tmp_path: Path, change: Callable[[Config], None]) -> None:
-    """Row 66: another type or shape, or none, is 6 before use, whatever the manifest says: to resume, to read back."""
+    """Another type or shape, or none, is 6 before use, whatever the manifest says: to resume, to read back."""
     path = cut(TINY, tmp_path / "cut", 3)
     whole = clsbench.run(TINY, output=tmp_path / "whole").directory
     for run in (path, whole):
@@ -275,7 +275,7 @@ def test_what_changes_no_number_may_change(tmp_path: Path) -> None:
 
 
 def test_other_threads_are_told_and_recorded(tmp_path: Path) -> None:
-    """Row 33: a warning in the log, the threads in `environment.json`; the run ends."""
+    """A warning in the log, the threads in `environment.json`; the run ends."""
     path = cut(TINY, tmp_path, 3)
     clsbench.run(None, ["train.threads=2"], resume=path)
     assert "threads was [1], and is [2]" in (path / "run.log").read_text()
@@ -355,7 +355,7 @@ def test_half_written_files_of_a_killed_process_are_removed(tmp_path: Path) -> N
 
 
 def test_second_writer_leaves_at_once(tmp_path: Path) -> None:
-    """Row 54: who resumes a run that is being written leaves with 6 before torch is loaded, and is told by whom."""
+    """Who resumes a run that is being written leaves with 6 before torch is loaded, and is told by whom."""
     script = """
 import sys
 from clsbench.cli import app
@@ -375,11 +375,11 @@ except SystemExit as left:
     with pytest.raises(Cut):
         clsbench.run(TINY, output=tmp_path, watch=resume_too)
     (path,) = (tmp_path / "tiny").iterdir()
-    assert "finished" == clsbench.run(resume=path).summary["status"]  # row 55: the lock went with its holder
+    assert "finished" == clsbench.run(resume=path).summary["status"]  # the lock went with its holder
 
 
 def test_clock_that_is_set_back(often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 53: with a clock that loses a day at every look, times are not negative, and a run is made and resumed."""
+    """With a clock that loses a day at every look, times are not negative, and a run is made and resumed."""
     whole = clsbench.run(TINY, output=tmp_path / "whole")
     now = [time.time()]
 
@@ -405,7 +405,7 @@ LONG = ["--quiet", "train.epochs=100000", "loss=bce", "train.seeds=1", "dataset.
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_signal_ends_a_run_with_its_code(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    """Rows 48 to 50: one line that says how to go on, no trace, and what was finished is there."""
+    """One line that says how to go on, no trace, and what was finished is there."""
     (tmp_path / "a.yaml").write_text("name: a\n")
     command = [sys.executable, "-m", "clsbench", "run", "a.yaml", *LONG]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:

@@ -12,7 +12,7 @@ MAX_STACK = 256
 NUMBER = 4  # bytes
 # A compiled graph takes the batches of up to so many steps at once.
 BATCHES = 8
-# Samples that are measured at once.
+# Samples that go through a network at once while it is measured.
 MEASURED = 250
 
 

@@ -1,4 +1,4 @@
-"""Rows 17 to 25 of the faults, from the command line, with MNIST's mirrors on this machine: no network is reached."""
+"""Faults of data, from the command line, with MNIST's mirrors on this machine: no network is reached."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def kept() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("status", [403, 404, 503])
 def test_every_mirror_refuses(status: int, here: Path, fails: Fails, serve: Callable[..., None]) -> None:
-    """Row 17: 4, with the status, the files and the folder to put them into by hand; nothing is left there."""
+    """4, with the status, the files and the folder to put them into by hand; nothing is left there."""
     serve(all_are(Answer(b"no", status)), all_are(Answer(b"no", status)))
     line = fails(4, *DOWNLOAD)
     for text in (*FILES, f"missing in {RAW}", f"HTTP Error {status}", "put good copies there, unpacked or as"):
@@ -78,7 +78,7 @@ def test_every_mirror_refuses(status: int, here: Path, fails: Fails, serve: Call
 def test_first_mirror_serves_it_badly(
     bad: Answer, here: Path, invoke: Invoke, serve: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows 18, 19 and 22: the second mirror is used."""
+    """The second mirror is used."""
     monkeypatch.setattr(downloads, "SECONDS_OF_SILENCE", 0.3)
     one, two = good(), good()
     one.answers[FIRST] = bad
@@ -97,7 +97,7 @@ def test_every_mirror_stalls(
     serve: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Row 19: where nobody goes on sending, or nobody begins to, it is 4 and no waiting without end."""
+    """Where nobody goes on sending, or nobody begins to, it is 4 and no waiting without end."""
     monkeypatch.setattr(downloads, "SECONDS_OF_SILENCE", 0.2)
     mirrors = [all_are(Answer(archives()[FIRST], **(silent or {}))) for _ in range(2)]
     for mirror in mirrors:
@@ -129,7 +129,7 @@ def killed_at(number: int, work: Callable[[], object]) -> Callable[[], object]:
 
 
 def test_kill_9_in_a_download(here: Path, invoke: Invoke, serve: Callable[..., None]) -> None:
-    """Row 20: killed at any moment of downloading, unpacking or moving into place, the next run repairs it."""
+    """Killed at any moment of downloading, unpacking or moving into place, the next run repairs it."""
     serve(good())
     vision.fetch("mnist", "warm")  # what is imported on the way is imported before the forks
     killed = 0
@@ -149,7 +149,7 @@ def test_kill_9_in_a_download(here: Path, invoke: Invoke, serve: Callable[..., N
 def test_damaged_cache(
     damage: Callable[[bytes], bytes], here: Path, invoke: Invoke, fails: Fails, serve: Callable[..., None]
 ) -> None:
-    """Row 21: a cached file that was cut or flipped is fetched again; with the mirrors gone a run is 4 and names it."""
+    """A cached file that was cut or flipped is fetched again; with the mirrors gone a run is 4 and names it."""
     mirror = good()
     serve(mirror)
     assert 0 == invoke(*DOWNLOAD).exit_code
@@ -167,7 +167,7 @@ def test_damaged_cache(
 
 @pytest.mark.parametrize("by_hand", [False, True], ids=["served", "laid by hand"])
 def test_gzip_bomb(by_hand: bool, here: Path, capfd: pytest.CaptureFixture[str], serve: Callable[..., None]) -> None:
-    """Row 22: a gigabyte packed into a megabyte is not unpacked, from wherever it comes: 4, in bounded memory."""
+    """A gigabyte packed into a megabyte is not unpacked, from wherever it comes: 4, in bounded memory."""
     packed = io.BytesIO()
     with gzip.open(packed, "wb", compresslevel=9) as file:
         for _ in range(1024):
@@ -209,7 +209,7 @@ def _member(name: str, **facts: Any) -> tarfile.TarInfo:
 def test_archive_that_reaches_outside(
     member: tarfile.TarInfo, here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Row 23: even an archive with the right hash writes nothing outside its folder and leaves no link: 4."""
+    """Even an archive with the right hash writes nothing outside its folder and leaves no link: 4."""
     Path("secret").write_text("mine")
     member.name, member.linkname = (text.format(here=here) for text in (member.name, member.linkname))
     packed = io.BytesIO()
@@ -233,7 +233,7 @@ def _refuse(*_: Any, **__: Any) -> Any:
 def test_offline_with_cached_data(
     here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., None]
 ) -> None:
-    """Row 25: with the files there a run is complete, and makes no socket at all."""
+    """With the files there a run is complete, and makes no socket at all."""
     serve(good())
     assert 0 == invoke(*DOWNLOAD).exit_code
     monkeypatch.setattr(socket, "socket", _refuse)

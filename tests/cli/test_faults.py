@@ -31,7 +31,7 @@ def mistake_of(fails: Fails, config: Path, text: str | bytes) -> str:
 
 
 def test_path_that_is_no_config(here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 1: a missing path, a directory and an unreadable file are 2."""
+    """A missing path, a directory and an unreadable file are 2."""
     assert "none.yaml: no such file; " in fails(2, "check", "none.yaml")
     assert "tiny.yml: no such file; did you mean 'tiny.yaml'?" == fails(2, "run", "tiny.yml")
     assert ".: cannot be read: Is a directory; give a YAML file" == fails(2, "check", ".")
@@ -95,7 +95,7 @@ def test_path_that_is_no_config(here: Path, fails: Fails, monkeypatch: pytest.Mo
     ],
 )  # fmt: skip
 def test_config_is_refused(row: int, text: str | bytes, message: str, here: Path, fails: Fails) -> None:
-    """Rows 2 to 15, 45, 64 and 68: 2, one line with its place, by `check` and `run` alike; nothing is run or made."""
+    """2, one line with its place, by `check` and `run` alike; nothing is run or made."""
     assert mistake_of(fails, here / "c.yaml", text).startswith(message)
     assert fails(2, "run", "c.yaml").startswith(message)
     assert {"tiny.yaml", "c.yaml"} == set(os.listdir(here))
@@ -103,7 +103,7 @@ def test_config_is_refused(row: int, text: str | bytes, message: str, here: Path
 
 @pytest.mark.parametrize("text", [b"\xef\xbb\xbfname: a", b"optimizer: {lr: [1e-3, 1e3, 1.5e3]}"])
 def test_config_is_accepted(text: bytes, here: Path, invoke: Invoke) -> None:
-    """Rows 4 and 5: a byte-order mark is fine, and numbers with an exponent are numbers."""
+    """A byte-order mark is fine, and numbers with an exponent are numbers."""
     (here / "c.yaml").write_bytes(text)
     assert 0 == invoke("check", "c.yaml").exit_code
 
@@ -141,7 +141,7 @@ def too_small(seed):
 
 @pytest.mark.usefixtures("own_catalogue")
 def test_data_that_cannot_be_learned_from(here: Path, invoke: Invoke) -> None:
-    """Row 24: NaN, a label out of range, one class, an empty split: 4, named, from a plugin; no run directory."""
+    """NaN, a label out of range, one class, an empty split: 4, named, from a plugin; no run directory."""
     (here / "mine.py").write_text(DATA)
     plugin: tuple[str, ...] = ("--plugin", "mine.py")
     for name, reason in (
@@ -169,7 +169,7 @@ def test_data_that_cannot_be_learned_from(here: Path, invoke: Invoke) -> None:
     ],
 )
 def test_table_that_cannot_be_learned_from(text: str, reason: str, here: Path, fails: Fails) -> None:
-    """Row 24: the same from a CSV file."""
+    """The same from a CSV file."""
     (here / "t.csv").write_text(text)
     assert reason in fails(4, "run", "tiny.yaml", "dataset={name: csv, path: t.csv}")
     assert not (here / "runs").exists()
@@ -183,7 +183,7 @@ def test_table_that_cannot_be_learned_from(text: str, reason: str, here: Path, f
     ],
 )
 def test_misfit_that_shows_when_data_is_opened(override: str, reason: str, here: Path, fails: Fails) -> None:
-    """Row 15: where only the file tells what it holds, a misfit is still 2, and no run directory is made."""
+    """Where only the file tells what it holds, a misfit is still 2, and no run directory is made."""
     (here / "t.csv").write_text("a,b\n" + "".join(f"{n},{'xyz'[n % 3]}\n" for n in range(60)))
     assert reason == fails(2, "run", "tiny.yaml", "dataset={name: csv, path: t.csv}", override)
     assert {"tiny.yaml", "t.csv"} == set(os.listdir(here))
@@ -206,7 +206,7 @@ def unprivileged() -> Iterator[None]:
 def test_output_that_may_not_be_written(
     place: str, here: Path, invoke: Invoke, fails: Fails, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Row 39: a read-only output is 6 before training, wherever the wall is, and is left as it was."""
+    """A read-only output is 6 before training, wherever the wall is, and is left as it was."""
     monkeypatch.setattr("clsbench.execution.local.execute", lambda *_: 1 / 0)
     assert 1 == invoke("run", "tiny.yaml", "--output", "warm").exit_code  # what there is to import, root may read
     (here / "runs" / "moons").mkdir(parents=True)
@@ -244,7 +244,7 @@ def test_run_with_a_plugin_goes_on_with_it(here: Path, invoke: Invoke, monkeypat
 
 
 def test_data_that_is_not_to_be_had(here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 17: MNIST without files or network is 4, names the files and their folder; no run directory."""
+    """MNIST without files or network is 4, names the files and their folder; no run directory."""
 
     def offline(*_: Any, **__: Any) -> None:
         raise OSError("no network")
@@ -258,7 +258,7 @@ def test_data_that_is_not_to_be_had(here: Path, fails: Fails, monkeypatch: pytes
 
 
 def test_diverged_arm_is_a_result(here: Path, invoke: Invoke) -> None:
-    """Rows 26 and 36: at lr 1e10 `mse_logits` diverges, the others finish, all is strict JSON, and it is 0."""
+    """At lr 1e10 `mse_logits` diverges, the others finish, all is strict JSON, and it is 0."""
     (here / "c.yaml").write_text(
         "dataset: {name: moons, samples: 60}\nmodel: linear\ntrain: {epochs: 12, seeds: 2, device: cpu}\n"
         "loss: [{name: mse_logits, lr: 1e10}, cross_entropy, mse_softmax]\n"
@@ -285,7 +285,7 @@ def test_diverged_arm_is_a_result(here: Path, invoke: Invoke) -> None:
 
 @pytest.mark.parametrize("device", ["cuda:99", "cuda"])
 def test_device_that_is_not_there(device: str, here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 34: 2 at once, before data is opened or a directory is made."""
+    """2 at once, before data is opened or a directory is made."""
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -309,7 +309,7 @@ def shell(line: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_reader_that_leaves(here: Path) -> None:
-    """Row 59: a reader that is gone before the first line costs nothing: 0, no trace, the run complete on disk."""
+    """A reader that is gone before the first line costs nothing: 0, no trace, the run complete on disk."""
     answer = shell("C run tiny.yaml | head -0", here)
     assert (0, "", "") == (answer.returncode, answer.stdout, answer.stderr)
     (directory,) = (here / "runs" / "moons").iterdir()
@@ -322,7 +322,7 @@ def test_reader_that_leaves(here: Path) -> None:
     ("redirection", "reason"), [("> /dev/full", "no space left on device"), (">&-", "it is closed")]
 )
 def test_stdout_that_takes_nothing(redirection: str, reason: str, here: Path) -> None:
-    """Row 60: a full or closed stdout is 6 and one line, and the run is kept."""
+    """A full or closed stdout is 6 and one line, and the run is kept."""
     answer = shell(f"C run tiny.yaml {redirection}", here)
     message = f"standard output cannot be written: {reason}; what was run is kept, `clsbench report` shows it"
     assert (6, f"error: {message}\n") == (answer.returncode, answer.stderr)
@@ -332,7 +332,7 @@ def test_stdout_that_takes_nothing(redirection: str, reason: str, here: Path) ->
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_stdout_that_takes_no_help(here: Path) -> None:
-    """Row 60: help and lists on a full or closed stdout are 6 without a trace, and a gone reader is 0."""
+    """Help and lists on a full or closed stdout are 6 without a trace, and a gone reader is 0."""
     answer = shell(
         'for v in --help "list --json" "list -h"; do C $v > /dev/full; echo $?; C $v >&-; echo $?; done', here
     )
@@ -349,7 +349,7 @@ def test_stderr_that_takes_nothing(here: Path) -> None:
 
 
 def test_ascii_only_stdout(here: Path) -> None:
-    """Row 61: curves and labels are pure ASCII where the encoding has no more, and it is 0."""
+    """Curves and labels are pure ASCII where the encoding has no more, and it is 0."""
     answer = shell("C run tiny.yaml 'loss=[bce, {name: hinge, label: é交}]'", here, PYTHONIOENCODING="ascii", LANG="C")
     assert (0, "") == (answer.returncode, answer.stderr)
     assert answer.stdout.isascii()
@@ -358,7 +358,7 @@ def test_ascii_only_stdout(here: Path) -> None:
 
 
 def test_locale_that_has_no_more_than_ascii(here: Path) -> None:
-    """Row 61: LANG=C, or LC_ALL=C, asks for ASCII, though Python would print UTF-8; an encoding that is named wins."""
+    """LANG=C, or LC_ALL=C, asks for ASCII, though Python would print UTF-8; an encoding that is named wins."""
     gone = {"PYTHONIOENCODING": "", "LC_ALL": "", "LC_CTYPE": "", "LANG": ""}
     explain = "explain --logits=1,2 --target=0 | tail -1"
     line = f"C run tiny.yaml 'loss=[bce, {{name: hinge, label: é}}]'; LANG= LC_ALL=C C {explain}"
@@ -372,7 +372,7 @@ def test_locale_that_has_no_more_than_ascii(here: Path) -> None:
 
 @pytest.mark.parametrize("columns", ["1", "20", "80"])
 def test_no_terminal_of_any_width(columns: str, here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 62: off a terminal there are no escapes and no carriage returns, and one column breaks nothing."""
+    """Off a terminal there are no escapes and no carriage returns, and one column breaks nothing."""
     monkeypatch.setattr("clsbench.experiment.draw", lambda result, directory: [])
     assert 0 == invoke("run", "tiny.yaml").exit_code
     monkeypatch.setenv("COLUMNS", columns)
@@ -392,7 +392,7 @@ def test_no_terminal_of_any_width(columns: str, here: Path, invoke: Invoke, monk
 
 
 def test_escape_codes_in_names_are_shown_escaped(here: Path, invoke: Invoke) -> None:
-    """Row 63: labels with escape codes, line breaks and bidirectional marks act on no terminal, wherever shown."""
+    """Labels with escape codes, line breaks and bidirectional marks act on no terminal, wherever shown."""
     (here / "c.yaml").write_text(
         f"dataset: {{name: moons, samples: 60, label: {NASTY}}}\nmodel: {{name: linear, label: {NASTY}}}\n"
         f"loss: [bce, {{name: hinge, label: {NASTY}}}]\ntrain: {{epochs: 1, seeds: 1}}\n"
@@ -423,6 +423,6 @@ def test_escape_codes_in_names_are_shown_escaped(here: Path, invoke: Invoke) -> 
     ],
 )
 def test_more_data_than_there_is_memory(dataset: str, code: int, message: str, here: Path, fails: Fails) -> None:
-    """Row 29 for data: what no machine holds is refused when it is checked, what this one does not hold is 4."""
+    """What no machine holds is refused when it is checked, what this one does not hold is 4."""
     assert message in fails(code, "run", "tiny.yaml", f"dataset={dataset}", "model=linear")
     assert not (here / "runs").exists()

@@ -1,4 +1,4 @@
-"""Rows 56, 58, 67 and 69 of the faults: many at the same time, and names and secrets that do no harm."""
+"""Many at the same time, and names and secrets that do no harm."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EVIL = [
 
 
 def test_eight_starts_in_one_second(here: Path) -> None:
-    """Row 56: eight processes that start at once have a run directory each, whole and with their config."""
+    """Eight processes that start at once have a run directory each, whole and with their config."""
     experiment = read({"name": "many"})
     waiting, go = os.pipe()
 
@@ -49,7 +49,7 @@ def test_eight_starts_in_one_second(here: Path) -> None:
 
 
 def test_run_read_while_it_is_rewritten(here: Path, invoke: Invoke) -> None:
-    """Row 58: whoever reads a run that another process rewrites sees all of one version, never half a file."""
+    """Whoever reads a run that another process rewrites sees all of one version, never half a file."""
     assert 0 == invoke("run", "tiny.yaml").exit_code
     (path,) = Path("runs", "moons").iterdir()
     whole = clsbench.load(path)
@@ -73,7 +73,7 @@ def test_run_read_while_it_is_rewritten(here: Path, invoke: Invoke) -> None:
 
 @pytest.mark.parametrize("evil", EVIL)
 def test_markup_in_names_is_inert(evil: str, here: Path, invoke: Invoke) -> None:
-    """Row 67: in SVG, JUnit, JSON and the terminal a name with markup is text: no element, no attribute, no link."""
+    """In SVG, JUnit, JSON and the terminal a name with markup is text: no element, no attribute, no link."""
     quoted = json.dumps(evil)
     (here / "c.yaml").write_text(
         f"dataset: {{name: moons, samples: 60, label: {quoted}}}\nmodel: {{name: linear, label: {quoted}}}\n"
@@ -105,7 +105,7 @@ SECRET = "hunter2-XYZZY-0f3a"
 def test_secret_of_the_environment_is_nowhere(
     fails: bool, here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Row 69: what the environment holds is in no file of a run and in nothing that is printed, traces included."""
+    """What the environment holds is in no file of a run and in nothing that is printed, traces included."""
     for name in ("AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "CLSBENCH_TOKEN", "PASSWORD"):
         monkeypatch.setenv(name, SECRET)
     if fails:

@@ -1,4 +1,4 @@
-"""Rows 27 to 29 of the faults: a trial that goes to infinity, raises, leaves, or finds no memory ends alone."""
+"""A trial that goes to infinity, raises, leaves, or finds no memory ends alone."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def untimed(result: clsbench.Result, *losses: str) -> list[Config]:
 
 
 def test_trials_that_raise_leave_or_starve_end_alone(run: Run, tmp_path: Path) -> None:
-    """Rows 28 and 29: 5 with each reason, the trace in the log; the others' records are those they have alone."""
+    """5 with each reason, the trace in the log; the others' records are those they have alone."""
     alone = run(["bce", "hinge"], seeds=2)
     path = tmp_path / "c.yaml"
     names = ["bce", "raises", "leaves", "starves", "hinge"]
@@ -129,7 +129,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, breaks: Callable[[list[int], int], E
 
 
 def test_seed_that_raises_in_mid_training_is_found_and_resumed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 28: of a stack of five one fails at its epoch, the rest is bit-equal; --resume ends as if it never had."""
+    """Of a stack of five one fails at its epoch, the rest is bit-equal; --resume ends as if it never had."""
     whole = run()
     with monkeypatch.context() as patch:
         broken(patch, lambda seeds, epoch: ValueError("no") if 3 in seeds and epoch == 2 else None)
@@ -147,7 +147,7 @@ def test_seed_that_raises_in_mid_training_is_found_and_resumed(run: Run, monkeyp
 
 
 def test_memory_that_suffices_for_a_few_is_enough(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 29: a stack that does not fit is trained in parts, on the same batches and with the same bits."""
+    """A stack that does not fit is trained in parts, on the same batches and with the same bits."""
     whole = run()
     sizes = broken(monkeypatch, lambda seeds, epoch: torch.OutOfMemoryError("no") if len(seeds) > 2 else None)
     parts = run()
@@ -157,7 +157,7 @@ def test_memory_that_suffices_for_a_few_is_enough(run: Run, monkeypatch: pytest.
 
 
 def test_trial_that_finds_no_memory_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 29: where one alone does not fit either, it has failed, with that reason and its batch size."""
+    """Where one alone does not fit either, it has failed, with that reason and its batch size."""
     sizes = broken(monkeypatch, lambda seeds, epoch: torch.OutOfMemoryError("no") if epoch == 1 else None)
     result = run(seeds=2)
     assert {"0": "out of memory", "1": "out of memory"} == result.arms["bce"]["failures"]
@@ -166,7 +166,7 @@ def test_trial_that_finds_no_memory_says_so(run: Run, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("where", ["torch.save", "clsbench.execution.cross.cross_evaluations"])
 def test_no_memory_between_trials_is_told(run: Run, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """Row 29: where it lacks for a checkpoint or for what comes after training, 6; --resume ends as if it had not."""
+    """Where it lacks for a checkpoint or for what comes after training, 6; --resume ends as if it had not."""
 
     def starved(*_: Any, **__: Any) -> None:
         try:
@@ -216,7 +216,7 @@ def full() -> None:
     [(starved_by_torch, True), (starved_by_the_system, True), (starved_and_handled, False), (full, False)],
 )
 def test_what_counts_as_no_memory(raises: Callable[[], None], expected: bool) -> None:
-    """Row 29: Python's own, the system's, and what `torch.save` makes of it; not one that was handled before."""
+    """Python's own, the system's, and what `torch.save` makes of it; not one that was handled before."""
     with pytest.raises(Exception) as caught:  # noqa: PT011 - it is asked what it is
         raises()
     assert expected == is_out_of_memory(caught.value)
@@ -224,7 +224,7 @@ def test_what_counts_as_no_memory(raises: Callable[[], None], expected: bool) ->
 
 @pytest.mark.parametrize("loss", ["nan_later", "steep_later"])
 def test_step_that_would_be_infinite_is_not_taken(run: Run, loss: str) -> None:
-    """Row 27: a NaN loss or an infinite gradient at step k: frozen before it, named at the epoch's end, all finite."""
+    """A NaN loss or an infinite gradient at step k: frozen before it, named at the epoch's end, all finite."""
     result = run([loss, "hinge"], lr=0.03, epochs=8, seeds=2)
     for seed in (0, 1):
         *before, last = [r for r in result.records if (r["loss"], r["seed"]) == (loss, seed)]

@@ -55,7 +55,7 @@ def test_processes_change_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.slow
 def test_stack_of_a_killed_process_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 52: the trials of a process that is killed are trained by others, and end as they would have."""
+    """The trials of a process that is killed are trained by others, and end as they would have."""
     monkeypatch.setattr(workers, "cores", lambda: 2)
     # More records than a pipe holds: the process cannot be done before its first event is seen.
     config = {**CONFIG, "tune": None, "train": {**CONFIG["train"], "epochs": 150}}
@@ -81,7 +81,7 @@ def at_epoch(epoch: int, *trials: int) -> EpochDone:
 
 
 def test_process_that_dies_while_it_tells(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 52: half a message is no event: the trials go on from their last checkpoint, and one fails at its second."""
+    """Half a message is no event: the trials go on from their last checkpoint, and one fails at its second."""
     lives: list[list[Event | None]] = [[at_epoch(3, 0, 1)], [], [None], [at_epoch(5, 0)]]
     given: list[tuple[list[int], int | None]] = []
 
@@ -155,7 +155,7 @@ def test_no_more_processes_than_cores_over_threads(
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_processes_die_with_their_parent(tmp_path: Path) -> None:
-    """Row 51: no orphan five seconds after the parent was killed."""
+    """No orphan five seconds after the parent was killed."""
     script = f"""
         import clsbench
         from clsbench.execution import workers
@@ -180,7 +180,7 @@ def test_processes_die_with_their_parent(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_processes_start(tmp_path: Path) -> None:
-    """Row 49: Ctrl-C reaches all, and those that are still being imported leave no trace: 130 and one line."""
+    """Ctrl-C reaches all, and those that are still being imported leave no trace: 130 and one line."""
     script = f"""
         import clsbench
         from clsbench.execution import workers

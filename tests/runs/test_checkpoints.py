@@ -100,7 +100,7 @@ def test_half_at_the_epoch_of_its_stack_takes_nothing_from_it(tmp_path: Path, mo
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_any_damage_is_noticed(saved: Path, data: st.DataObject) -> None:
-    """Rows 40 and 41: cut anywhere, or a bit flipped anywhere, the file does not count; the one before does."""
+    """Cut anywhere, or a bit flipped anywhere, the file does not count; the one before does."""
     path = saved_at(saved, 7)
     whole = path.read_bytes()
     place = data.draw(st.integers(0, len(whole) - 1))
@@ -156,7 +156,7 @@ def vouched(folder: Path, content: dict[str, Any]) -> None:
     ids=["payload", "payload-elsewhere", "sparse", "rows", "number", "trials", "epoch", "key"],
 )
 def test_what_is_no_checkpoint_is_refused(saved: Path, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows 65 and 66: a payload is not run, a tensor of another kind not used, whatever the manifest says."""
+    """A payload is not run, a tensor of another kind not used, whatever the manifest says."""
     monkeypatch.chdir(saved)
     content = torch.load(saved_at(saved, 7), weights_only=True)
     vouched(saved, {**content, **change})

@@ -202,7 +202,7 @@ def test_file_where_a_folder_should_be_is_the_users_mistake(tmp_path: Path, expe
 
 @pytest.mark.parametrize("theirs", ["notes.txt", "20260101-000000/config.toml", "src/main.py", "link"])
 def test_place_that_is_somebody_elses_is_left_alone(tmp_path: Path, experiment: Experiment, theirs: str) -> None:
-    """Row 44: a folder called like the run that holds what is no run is 6, and nothing is put there or beside it."""
+    """A folder called like the run that holds what is no run is 6, and nothing is put there or beside it."""
     RunDirectory.create(tmp_path, experiment)
     path = tmp_path / "tiny" / theirs
     if theirs == "link":
@@ -319,7 +319,7 @@ def test_save_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="asks /proc which file a handle is")
 def test_every_save_of_a_run_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 43: from its directory to its figures, what a run renames was forced to disk, and its folder is after."""
+    """From its directory to its figures, what a run renames was forced to disk, and its folder is after."""
     synced, waiting = set[str](), set[str]()
     renamed: list[str] = []
     fsync, replace, rename = os.fsync, os.replace, os.rename

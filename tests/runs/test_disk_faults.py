@@ -1,4 +1,4 @@
-"""Rows 37, 38 and 46 where they hit neither records nor checkpoints: the directory, the log, the environment."""
+"""A disk that fails elsewhere than at records and checkpoints: the directory, the log, the environment."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_run_that_was_stopped_before_all_goes_on(tmp_path: Path) -> None:
 def test_directory_that_is_removed_at_any_moment(
     owner: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Row 46: just before it is locked, logged to, written, read back or shown, too: 6, and none is made anew."""
+    """Just before it is locked, logged to, written, read back or shown, too: 6, and none is made anew."""
     real = getattr(owner, name)
 
     def without_directory(*args: Any, **how: Any) -> Any:
@@ -133,7 +133,7 @@ def test_directory_that_is_removed_at_any_moment(
 
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_directory_that_is_removed_while_running(epochs: int, tmp_path: Path) -> None:
-    """Row 46: with its directory gone a run ends at the next epoch or save, in one line, and makes none anew."""
+    """With its directory gone a run ends at the next epoch or save, in one line, and makes none anew."""
     told = 0
 
     def remove(plan: object, event: object) -> None:

@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_every_cut_leaves_the_whole_lines(path: Path) -> None:
-    """Row 42: cut at any byte, the file reopens with the records that are whole, and goes on without a double."""
+    """Cut at any byte, the file reopens with the records that are whole, and goes on without a double."""
     whole = path.read_bytes()
     ends = [place + 1 for place, byte in enumerate(whole) if byte == ord("\n")]
     for cut in range(len(whole)):

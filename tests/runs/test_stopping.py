@@ -1,4 +1,4 @@
-"""Rows 48, 49 and 55 of the faults: stopped in the midst of each of its steps, a run leaves at once and goes on."""
+"""Stopped in the midst of each of its steps, a run leaves at once and goes on."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_signal_at_any_moment(moment: str, code: int, came: dict[str, list[objec
 
 
 def test_lock_goes_with_its_holder(tmp_path: Path) -> None:
-    """Row 55: a process that is killed holds a run no longer, though its pid stays written there."""
+    """A process that is killed holds a run no longer, though its pid stays written there."""
     holding, held = os.pipe()
 
     def hold() -> None:
