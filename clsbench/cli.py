@@ -164,17 +164,22 @@ def report(
 ) -> None:
     """Show runs again: curves, tables, files."""
     from clsbench import experiment
+    from clsbench.report.text import printable
     from clsbench.runs.directory import newest
 
     results = [experiment.load(path) for path in runs or [newest(Path("runs")).path]]
+    written: list[Path] = []
     if png is not None:
         for result in results:
             folder = png if len(results) == 1 else png / result.directory.parent.name / result.directory.name
             _make(folder)
-            experiment.draw(result, folder)
+            written += experiment.draw(result, folder)
     if table is not None:
         _write_csv(table, results)
+        written.append(table)
     _show(results, as_json)
+    for path in written:
+        print(f"wrote {printable(str(path), sys.stderr.encoding)}", file=sys.stderr)
 
 
 @app.command("list")

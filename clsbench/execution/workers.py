@@ -184,7 +184,7 @@ def _work(channel: Connection, recipe: Mapping[str, Any]) -> None:
             channel.send_bytes(pickle.dumps(None))
     except ClsbenchError as error:
         channel.send_bytes(pickle.dumps(error))
-    except (EOFError, BrokenPipeError):
+    except (EOFError, ConnectionError):
         pass  # the parent is gone
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 PANELS_IN_A_ROW = 4
-TITLE_CHARACTERS = 22
+TITLE_CHARACTERS = 24
 NOTE = (
     "Points: share right against mean confidence, by bin of 1/15 (the larger, the more samples); "
     "on the dashed line the two agree.\nBars: share of the test samples in each bin, all seeds pooled."
@@ -70,7 +70,9 @@ def _draw_comparison(part: SubFigure, comparison: Comparison) -> None:
 
 
 def _draw_panel(axes: Axes, arm: Arm, index: int) -> None:
-    axes.set_title(textwrap.fill(printable(arm["name"]), TITLE_CHARACTERS, max_lines=2, placeholder=" ..."))
+    error = number((arm["metrics"].get("test_ece") or {}).get("mean"))
+    name = textwrap.fill(printable(arm["name"]), TITLE_CHARACTERS, max_lines=2, placeholder=" ...")
+    axes.set_title(f"{name}\nECE {error}", fontsize=8)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.04)
     axes.set_xticks([0, 0.5, 1])
@@ -93,5 +95,3 @@ def _draw_panel(axes: Axes, arm: Arm, index: int) -> None:
     axes.scatter(
         sure, right, s=sizes, color=look["color"], marker=look["marker"], linewidths=0, zorder=3, clip_on=False
     )
-    error = number((arm["metrics"].get("test_ece") or {}).get("mean"))
-    axes.text(0.04, 0.95, f"ECE {error}", va="top", fontsize=7)

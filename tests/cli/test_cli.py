@@ -143,11 +143,14 @@ def test_report_of_several_runs(two_runs: list[Path], invoke: Invoke, tmp_path: 
 
 
 def test_report_draws(two_runs: list[Path], invoke: Invoke, fails: Fails, tmp_path: Path) -> None:
-    """`--png DIR` writes both formats there, for several runs in a folder each; where it cannot, it says so."""
+    """`--png DIR` writes both formats there, for several runs in a folder each; it says what it wrote, or why not."""
     (tmp_path / "one").mkdir()
-    assert 0 == invoke("report", "--png", tmp_path / "one", two_runs[0]).exit_code
+    done = invoke("report", "--png", tmp_path / "one", "--csv", tmp_path / "records.csv", two_runs[0])
+    assert 0 == done.exit_code
     drawn = ["curves.png", "curves.svg", "reliability.png", "reliability.svg"]
     assert drawn == sorted(path.name for path in (tmp_path / "one").iterdir())
+    written = [*(tmp_path / "one" / name for name in drawn), tmp_path / "records.csv"]
+    assert [f"wrote {path}" for path in written] == done.stderr.splitlines()
     assert 0 == invoke("report", "--png", tmp_path / "new" / "two", *two_runs).exit_code
     assert {tmp_path / "new" / "two" / "moons" / run.name / "curves.png" for run in two_runs} == set(
         (tmp_path / "new").rglob("curves.png")
