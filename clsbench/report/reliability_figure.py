@@ -70,9 +70,9 @@ def _draw_comparison(part: SubFigure, comparison: Comparison) -> None:
 
 
 def _draw_panel(axes: Axes, arm: Arm, index: int) -> None:
-    error = number((arm["metrics"].get("test_ece") or {}).get("mean"))
+    error = (arm["metrics"].get("test_ece") or {}).get("mean")
     name = textwrap.fill(printable(arm["name"]), TITLE_CHARACTERS, max_lines=2, placeholder=" ...")
-    axes.set_title(f"{name}\nECE {error}", fontsize=8)
+    axes.set_title(name if error is None else f"{name}\nECE {number(error)}", fontsize=8)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.04)
     axes.set_xticks([0, 0.5, 1])

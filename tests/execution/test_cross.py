@@ -171,7 +171,8 @@ def test_reliability_is_drawn_where_there_are_probabilities(run: Run) -> None:
     summary = run(["cross_entropy", "mse_logits"]).summary
     figure = draw(summary)
     panels = [axes for axes in figure.axes if axes.get_visible()]
-    assert ["cross_entropy", "mse_logits"] == [axes.get_title() for axes in panels]
+    error = summary["arms"][0]["metrics"]["test_ece"]["mean"]
+    assert [f"cross_entropy\nECE {error:.3f}", "mse_logits"] == [axes.get_title() for axes in panels]
     drawn = summary["arms"][0]["reliability"]
     (points,) = panels[0].collections
     filled = [(c, a) for n, c, a in zip(*drawn.values(), strict=True) if n]
