@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,16 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import clsbench.data
+import clsbench.losses
+import clsbench.models
+import clsbench.training  # noqa: F401 - the rooms register what they offer
+from clsbench.registry import catalogue
+
 ROOT = Path(__file__).resolve().parent.parent
+
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and would be by the runs under test
 
 settings.register_profile("clsbench", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("clsbench")
@@ -23,6 +33,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not torch.cuda.is_available():
             pytest.skip("needs an NVIDIA GPU")
+
+
+@pytest.fixture(autouse=True)
+def same_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers, by a plugin say, is gone after it."""
+    for name in ("_components", "_canonical"):
+        monkeypatch.setattr(catalogue, name, {kind: dict(known) for kind, known in getattr(catalogue, name).items()})
+    monkeypatch.setattr(catalogue, "plugins", list(catalogue.plugins))
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from clsbench.cli import app
 from clsbench.errors import RunError
 from clsbench.execution import stacks
 from clsbench.execution.build import is_out_of_memory
-from clsbench.registry import catalogue, load_plugin
+from clsbench.registry import load_plugin
 
 Config = dict[str, Any]
 Run = Callable[..., clsbench.Result]
@@ -66,9 +66,6 @@ def steep_later(logits, targets):
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run(loss=..., resume=..., epochs=..., ...)`: a small run without its figures, of the plugin's losses too."""
-    for name in ("_components", "_canonical"):
-        monkeypatch.setattr(catalogue, name, {kind: dict(known) for kind, known in getattr(catalogue, name).items()})
-    monkeypatch.setattr(catalogue, "plugins", [])
     monkeypatch.setattr(clsbench.experiment, "draw", lambda result, directory: [])
     (tmp_path / "mine.py").write_text(PLUGIN)
     load_plugin(tmp_path / "mine.py")

@@ -10,7 +10,7 @@ import torch
 
 import clsbench
 import clsbench.experiment  # registers what clsbench brings
-from clsbench.registry import catalogue, load_plugin
+from clsbench.registry import load_plugin
 
 PLUGIN = """
 import clsbench
@@ -44,11 +44,8 @@ def frozen(shape, num_outputs):
 
 
 @pytest.fixture
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def plugin(tmp_path: Path) -> None:
     """The catalogue with the user's parts, for one test."""
-    for name in ("_components", "_canonical"):
-        monkeypatch.setattr(catalogue, name, {kind: dict(known) for kind, known in getattr(catalogue, name).items()})
-    monkeypatch.setattr(catalogue, "plugins", [])
     (tmp_path / "parts.py").write_text(PLUGIN)
     load_plugin(tmp_path / "parts.py")
 
