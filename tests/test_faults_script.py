@@ -113,3 +113,12 @@ def test_harm_that_is_done_is_noticed(sabotage: str, samples: dict[str, tuple[bo
     reached, failures = samples[sabotage]
     assert not reached
     assert failures
+
+
+@pytest.mark.slow
+def test_cost_is_a_share_of_training(tmp_path: Path) -> None:
+    """With and without what keeps a run, both are timed to the end of training; how much it is hangs on the machine."""
+    answer = faults("cost", "--count", 1, "--json", tmp_path / "cost.json")
+    assert "" == answer.stderr
+    found = json.loads((tmp_path / "cost.json").read_text())["cost"]
+    assert pytest.approx(found["seconds_with"] / found["seconds_without"] - 1, abs=0.02) == found["share"]
