@@ -125,9 +125,10 @@ def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
     """A complete run, held against expectations that may be others than it was trained with."""
     result = load(directory.path)
     found = [evaluate(parse(text), result.records, result.summary) for text in expect]
-    if found != result.summary["expectations"]:
-        directory.write_json("summary.json", {**result.summary, "expectations": found})
-    return load(directory.path)
+    summary = {**result.summary, "expectations": found}
+    if summary != result.summary:
+        directory.write_json("summary.json", summary)
+    return replace(result, summary=summary)
 
 
 def _start(experiment: Experiment, output: Path, jobs: int, watch: Watch) -> Result:

@@ -71,9 +71,11 @@ def most_false(experiments: int) -> float:
 
 
 def pool_of(result: Any) -> Pool:
-    """The values of the first arm by metric, one for each seed."""
+    """The values of the first arm by metric, one for each seed that has them."""
     arm = next(iter(result.arms.values()))
-    return {metric: arm["metrics"][metric]["values"] for metric in METRICS}
+    by_seed = zip(*(arm["metrics"][metric]["values"] for metric in METRICS), strict=True)
+    known = [values for values in by_seed if None not in values]
+    return dict(zip(METRICS, zip(*known, strict=True), strict=True))
 
 
 def measure(pool: Pool, experiments: int) -> dict[str, Any]:

@@ -34,13 +34,6 @@ def some_loss(logits: Any, targets: Any, *, gamma: Annotated[float, Ge(0)] = 2.0
     """
 
 
-@pytest.fixture
-def own_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone after it."""
-    for table in ("_components", "_canonical"):
-        monkeypatch.setattr(catalogue, table, {kind: dict(names) for kind, names in getattr(catalogue, table).items()})
-
-
 def test_options_are_the_keyword_only_parameters() -> None:
     """What stands after the `*` is an option, with its type and default; help is the docstring."""
     component = Component("loss", "some", some_loss)
@@ -100,7 +93,6 @@ def test_catalogue_needs_no_torch() -> None:
     assert "set()\n" == answer.stdout
 
 
-@pytest.mark.usefixtures("own_catalogue")
 def test_plugin_registers_what_it_decorates(tmp_path: Path) -> None:
     """A plugin's loss is in the catalogue with its options, also where annotations are postponed."""
     path = tmp_path / "mine.py"
@@ -118,7 +110,6 @@ def test_plugin_registers_what_it_decorates(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.usefixtures("own_catalogue")
 def test_plugins_of_one_file_name_keep_their_own_types(tmp_path: Path) -> None:
     """Two files called alike in two folders do not see each other's annotations."""
     for folder, kind in (("a", "int"), ("b", "float")):
@@ -184,7 +175,6 @@ def test_installed_plugin_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -
         load_installed_plugins()
 
 
-@pytest.mark.usefixtures("own_catalogue")
 def test_decorated_function_stays_a_function() -> None:
     """The decorator registers and hands the function back, so that it can be called and tested."""
     decorate: Callable[[Any], Any] = loss("just_mine")

@@ -120,6 +120,15 @@ def module_of(arm: Arm, seed: int, shape: tuple[int, ...], num_outputs: int, cat
     )
 
 
+def in_company(number: int, *, stacked: bool, device: torch.device) -> list[int]:
+    """The places, among so many trials, of those to put into one stack: all of them, and a lone one twice.
+
+    On a CPU, a batched product of one takes another path through the BLAS than one of several, with other last
+    bits: so that a lone trial's numbers are those it has in company, it has its own copy beside it.
+    """
+    return [0, 0] if stacked and number == 1 and device.type == "cpu" else list(range(number))
+
+
 def give_weights(module: torch.nn.Module, state: Mapping[str, torch.Tensor], number: int) -> None:
     """Put the weights that a trial ended with into its model.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clsbench.config.plan import Plan, Trial
 from clsbench.data.splits import Splits
-from clsbench.execution.build import give_weights, loss_of, mode_of, module_of
+from clsbench.execution.build import give_weights, in_company, loss_of, mode_of, module_of
 from clsbench.losses.contract import Loss, build_loss, margins
 from clsbench.registry import Registry
 from clsbench.training.evaluation import Measures, Sums, evaluate, quality
@@ -85,9 +85,8 @@ def _measured(
         module = module_of(trial.arm, trial.seed, splits.shape, own.num_outputs, catalogue)
         give_weights(module, state_of(trial.number), trial.number)
         modules.append(module)
-    # As in training, a lone trial has its own copy for company: its last bits are those of its records.
-    doubled = stacked and len(trials) == 1 and device.type == "cpu"
-    stack = Stack(modules * 2 if doubled else modules, stacked=stacked, device=device)
+    places = in_company(len(trials), stacked=stacked, device=device)
+    stack = Stack([modules[place] for place in places], stacked=stacked, device=device)
     stack.train(False)
     losses = {entry.title: build_loss(entry.name, splits.num_classes, entry.options) for entry in plan.experiment.loss}
     test = splits.test

@@ -12,7 +12,15 @@ import torch
 from clsbench.config.plan import Plan, Trial
 from clsbench.data.splits import Splits
 from clsbench.errors import ClsbenchError, RunError
-from clsbench.execution.build import identity_of, is_out_of_memory, loss_of, mode_of, module_of, settings_of
+from clsbench.execution.build import (
+    identity_of,
+    in_company,
+    is_out_of_memory,
+    loss_of,
+    mode_of,
+    module_of,
+    settings_of,
+)
 from clsbench.execution.events import FIELDS, Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed
 from clsbench.execution.matching import loss_weights
 from clsbench.execution.warm_start import warm_start
@@ -102,9 +110,7 @@ def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device
     numbers = tuple(trial.number for trial in trials)
     loss = loss_of(arm, splits.num_classes)
     stacked = catalogue.get("model", arm.model.name).facts["stacked"]
-    # On a CPU, a batched product of one takes another path through the BLAS than one of several, with other
-    # last bits: so that a lone trial's numbers are those it has in company, it trains beside its own copy.
-    places = [0, 0] if stacked and len(trials) == 1 and device.type == "cpu" else range(len(trials))
+    places = in_company(len(trials), stacked=stacked, device=device)
     members = [trials[place] for place in places]
     modules = [module_of(t.arm, t.seed, splits.shape, loss.num_outputs, catalogue) for t in members]
     stack = Stack(modules, stacked=stacked, device=device)

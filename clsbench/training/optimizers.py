@@ -13,17 +13,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from clsbench.registry import catalogue, optimizer
+from clsbench.training.layout import ALL, PART
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-ALL = slice(None)
-
-
-def rows(tensor: Tensor, trials: slice) -> Tensor:
-    """Those of some trials; slicing costs as much as arithmetic, and so is left out where it changes nothing."""
-    return tensor if trials == ALL else tensor[trials]
 
 
 @dataclass(frozen=True)
@@ -132,9 +125,6 @@ def _clipped(gradients: Tensor, settings: Settings) -> Tensor:
     # An unclipped trial (infinite `clip_norm`) whose norm overflows would get inf / inf.
     factor: Tensor = (settings.clip_norm / (norm + 1e-6)).nan_to_num(nan=1.0).clamp(max=1.0)
     return gradients * factor
-
-
-PART = 64  # the weights of a trial are padded to a multiple of this
 
 
 def constant(epoch: int, epochs: int, *, step: int, gamma: float) -> float:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from clsbench.models.layers import Dropout
-from clsbench.training.optimizers import ALL, PART
+from clsbench.training.layout import ALL, PART
 from clsbench.training.randomness import generator_for
 
 Named = Mapping[str, Tensor]

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from clsbench.losses.contract import Loss
-from clsbench.training.optimizers import ALL, Settings, State, Update, rows
+from clsbench.training.layout import ALL, rows
+from clsbench.training.optimizers import Settings, State, Update
 from clsbench.training.stack import Stack
 
 Masks = Mapping[str, Tensor]

@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from clsbench.cli import app
-from clsbench.registry import catalogue
 
 Invoke = Callable[..., Any]
 
@@ -24,13 +23,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.yaml").write_text(TINY)
     return tmp_path
-
-
-@pytest.fixture
-def own_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a plugin registers is gone after the test."""
-    for table in ("_components", "_canonical"):
-        monkeypatch.setattr(catalogue, table, {kind: dict(names) for kind, names in getattr(catalogue, table).items()})
 
 
 @pytest.fixture

@@ -277,7 +277,6 @@ def test_help_and_version(invoke: Invoke) -> None:
     assert f"clsbench {clsbench.__version__}\n" == invoke("--version").stdout
 
 
-@pytest.mark.usefixtures("own_catalogue")
 def test_plugin_serves_a_config(here: Path, invoke: Invoke, fails: Fails) -> None:
     """A loss (one number for the batch), a dataset and a model of the user's own are used like any other."""
     (here / "mine.py").write_text(PLUGIN)

@@ -139,7 +139,6 @@ def too_small(seed):
 """
 
 
-@pytest.mark.usefixtures("own_catalogue")
 def test_data_that_cannot_be_learned_from(here: Path, invoke: Invoke) -> None:
     """NaN, a label out of range, one class, an empty split: 4, named, from a plugin; no run directory."""
     (here / "mine.py").write_text(DATA)
@@ -220,7 +219,6 @@ def test_output_that_may_not_be_written(
     assert before == sorted(here.rglob("*"))
 
 
-@pytest.mark.usefixtures("own_catalogue")
 def test_run_with_a_plugin_goes_on_with_it(here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     """--resume needs the plugin that the run was begun with, and says so; with it, the end is the same."""
     monkeypatch.setattr("clsbench.experiment.draw", lambda *_: [])

@@ -14,7 +14,8 @@ from torch.testing import assert_close
 
 import clsbench.training  # noqa: F401 - registers the optimizers
 from clsbench.registry import catalogue
-from clsbench.training.optimizers import ALL, PART, Settings, initial_state, rate_factor
+from clsbench.training.layout import ALL, PART
+from clsbench.training.optimizers import Settings, initial_state, rate_factor
 
 STEPS = 50
 Given = dict[str, Any]  # one trial's settings, those of `torch.optim` and `clip_norm`
