@@ -186,17 +186,16 @@ class _Story:
         self._warn()
         plan, tuned = self.plan, None
         if self.tuning is not None:
-            self._train(self.tuning, keepers[TUNING], kept[TUNING])
+            tried = self._train(self.tuning, keepers[TUNING], kept[TUNING])
             pairing(keepers[TUNING].evidence, self.tuning)
-            tuned = tuning_summary(plan, self.tuning, directory.records(TUNING))
+            tuned = tuning_summary(plan, self.tuning, tried)
             plan = with_chosen(plan, {arm["name"]: arm["chosen"] for arm in tuned["arms"]})
-        self._train(plan, keepers[METRICS], kept[METRICS])
-        records = directory.records()
+        records = self._train(plan, keepers[METRICS], kept[METRICS])
         result = Result(records, self._summary(plan, keepers, tuned, records, directory), directory.path)
         draw(result, directory.path)
         directory.write_json("summary.json", result.summary)  # the last: a run that has it is complete
         log.info("finished %d trials", len(plan.trials))
-        return load(directory.path)
+        return replace(result, summary=directory.summary())
 
     def _warn(self) -> None:
         from clsbench.execution.build import lacks_compiler
@@ -210,18 +209,20 @@ class _Story:
             log.warning(text)
             self.watch(self.plan, Warned(text))
 
-    def _train(self, plan: Plan, keeper: Keeper, kept: Mapping[int, Checkpoint]) -> None:
+    def _train(self, plan: Plan, keeper: Keeper, kept: Mapping[int, Checkpoint]) -> list[dict[str, Any]]:
         from clsbench.execution import local, workers
+        from clsbench.execution.process import training
 
         processes = workers.processes_for(self.jobs, self._engine()["threads"])
         if processes > 1:
             events = workers.execute(self.plan.experiment, plan, catalogue, self.device, kept, processes)
         else:
             events = local.execute(plan, self.data, catalogue, self.device, kept)
-        for event in events:
-            keeper.keep(event)
-            self.watch(plan, event)
-        keeper.close()
+        with training():
+            for event in events:
+                keeper.keep(event)
+                self.watch(plan, event)
+            return keeper.close()
 
     def _summary(
         self,

@@ -30,9 +30,5 @@ def execute(
         RunError: this machine would train in other steps than those that are kept.
     """
     require_same_steps({trial: each.compiled for trial, each in kept.items()}, plan, data, catalogue)
-    threads = torch.get_num_threads()
-    try:
-        for share in shares(plan, catalogue, kept):
-            yield from train_share(share, plan, data, catalogue, device)
-    finally:
-        torch.set_num_threads(threads)  # it is the process's, not the run's
+    for share in shares(plan, catalogue, kept):
+        yield from train_share(share, plan, data, catalogue, device)

@@ -23,6 +23,7 @@ from clsbench.execution.build import (
 )
 from clsbench.execution.events import FIELDS, Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed
 from clsbench.execution.matching import loss_weights
+from clsbench.execution.process import settled
 from clsbench.execution.warm_start import warm_start
 from clsbench.registry import Registry
 from clsbench.training.loop import EpochResult, train
@@ -155,7 +156,9 @@ def _told(results: Iterator[EpochResult], share: Share, compiled: bool) -> Itera
         return Checkpoint(numbers, snapshot, before + result.seconds / len(numbers), finished, compiled)
 
     due, result = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS, None
-    for result in results:
+    for number, result in enumerate(results):
+        if number <= 1:  # with the first epoch the steps are compiled
+            settled()
         records = _records(share.trials, result, before)
         taken = checkpoint(result, finished=False) if time.monotonic() >= due else None
         told = time.monotonic()

@@ -26,6 +26,7 @@ from clsbench.data.splits import Splits
 from clsbench.errors import ClsbenchError
 from clsbench.execution.build import cores, load_data, problem_of, require_same_steps
 from clsbench.execution.events import Checkpoint, EpochDone, Event, TrialFailed
+from clsbench.execution.process import training
 from clsbench.execution.stacks import Share, failed_record, shares, train_share
 from clsbench.registry import Registry, load_installed_plugins, load_plugin
 
@@ -179,8 +180,9 @@ def _work(channel: Connection, recipe: Mapping[str, Any]) -> None:
             data |= load_data(missing, catalogue, device)
             require_same_steps(recipe["compiled"], plan, data, catalogue)
             plan = replace(plan, problems={key: problem_of(splits) for key, splits in data.items()})
-            for event in train_share(Share(trials, since), plan, data, catalogue, device):
-                channel.send_bytes(pickle.dumps(event))
+            with training():
+                for event in train_share(Share(trials, since), plan, data, catalogue, device):
+                    channel.send_bytes(pickle.dumps(event))
             channel.send_bytes(pickle.dumps(None))
     except ClsbenchError as error:
         channel.send_bytes(pickle.dumps(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from clsbench.execution.events import Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed
 from clsbench.runs.checkpoints import Checkpoints
@@ -72,11 +73,12 @@ class Keeper:
             self.failures[event.trial] = event.reason
             log.error("%s failed: %s\n%s", _named(event.record), event.reason, event.trace)
 
-    def close(self) -> None:
-        """All trials are over: order the records, and drop what only a resume would need."""
-        self.records.order()
+    def close(self) -> list[dict[str, Any]]:
+        """All trials are over: order the records, return them, and drop what only a resume would need."""
+        records = self.records.order()
         if not self.failures:
             self.checkpoints.tidy()
+        return records
 
     def _save(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is not None:

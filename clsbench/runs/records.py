@@ -39,8 +39,7 @@ class RecordFile:
         Raises:
             RunError: the file cannot be read, or a line of it is damaged.
         """
-        lines = text_of(self.path).removesuffix("\n").split("\n")
-        return [self._parsed(number, line) for number, line in enumerate(lines, start=1)]
+        return [self._parsed(number, line) for number, line in enumerate(self._lines(), start=1)]
 
     def reopen(self) -> int:
         """Get ready to go on where another process stopped; return how many trained epochs of trials are kept.
@@ -58,7 +57,7 @@ class RecordFile:
         rows = [self._parsed(number, line) for number, line in enumerate(lines, start=1) if whole]
         kept = [row for row in rows if row["status"] != "failed"]
         if torn or len(kept) < len(rows):
-            self._write(kept)
+            self._write(line for line, row in zip(lines, rows, strict=False) if row["status"] != "failed")
         self._expect(kept)
         return sum(row["epoch"] > 0 for row in kept)
 
@@ -108,12 +107,19 @@ class RecordFile:
         except OSError as error:
             raise unwritable(self.path, error) from error
 
-    def order(self) -> None:
-        """Rewrite by epoch, then trial."""
-        self._write(sorted(self.read(), key=lambda record: (record["epoch"], record["trial"])))
+    def order(self) -> list[dict[str, Any]]:
+        """Rewrite by epoch, then trial, and return the records in that order."""
+        lines = self._lines()
+        rows = [self._parsed(number, line) for number, line in enumerate(lines, start=1)]
+        places = sorted(range(len(rows)), key=lambda place: (rows[place]["epoch"], rows[place]["trial"]))
+        self._write(lines[place] for place in places)
+        return [rows[place] for place in places]
 
-    def _write(self, rows: Iterable[Row]) -> None:
-        write_atomically(self.path, "".join(map(as_json_line, rows)).encode())
+    def _lines(self) -> list[str]:
+        return text_of(self.path).removesuffix("\n").split("\n")
+
+    def _write(self, lines: Iterable[str]) -> None:
+        write_atomically(self.path, "".join(f"{line}\n" for line in lines).encode())
 
     def _expect(self, rows: Sequence[Row]) -> None:
         self._known = {_key(row): row for row in rows}

@@ -7,6 +7,7 @@ on how many trials, samples or threads share the work, and so that no more than 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from clsbench.training import metrics
 from clsbench.training.stack import Stack
 
 CHUNK = 500  # samples that are measured at once
-PIECE = 250  # and samples that go through the network at once on their way
+PIECE = 250  # and about as many go through the network at once on their way
 GROUP = 64  # trials measured together on a CPU: the activations of more leave its caches
 Measures = dict[str, Tensor]
 # Of logits `[T, n, K]` and targets `[T, n]`: sums over the n samples, `[T]` each.
@@ -28,12 +29,12 @@ def evaluate(stack: Stack, x: Tensor, y: Tensor, *sums: Sums) -> Measures:
     groups: list[Measures] = []
     for trials in _groups(stack):
         predict, totals = stack.predictor(trials), Totals(*sums)
-        for inputs, targets in zip(x.split(PIECE), y.split(PIECE), strict=True):
+        for piece in _even_parts(len(y), round(len(y) / PIECE)):
             with torch.no_grad():
-                logits = predict(inputs)
-            totals.add(logits, targets.expand(len(logits), -1))
+                logits = predict(x[piece])
+            totals.add(logits, y[piece].expand(len(logits), -1))
         groups.append(totals.means(len(y)))
-    return {name: torch.cat([group[name] for group in groups]) for name in groups[0]}
+    return {name: _joined([group[name] for group in groups], 0) for name in groups[0]}
 
 
 def quality(loss: Loss, split: str) -> Sums:
@@ -107,7 +108,7 @@ class Totals:
 
     def _settle(self, num_samples: int) -> None:
         """Measure the first so many of the samples that wait."""
-        logits, targets = (torch.cat(pieces, 1) for pieces in zip(*self._waiting, strict=True))
+        logits, targets = (_joined(list(pieces), 1) for pieces in zip(*self._waiting, strict=True))
         left = logits[:, num_samples:], targets[:, num_samples:]
         self._num_waiting = left[1].shape[1]
         self._waiting = [left] if self._num_waiting else []
@@ -120,11 +121,18 @@ class Totals:
 
 def _groups(stack: Stack) -> Iterator[slice]:
     """The trials in groups of like size: on a CPU one left over would have other bits than in company."""
-    number = -(-stack.num_trials // GROUP) if stack.weights.device.type == "cpu" else 1
-    start = 0
-    for part in torch.arange(stack.num_trials).tensor_split(number):
-        yield slice(start, start + len(part))
-        start += len(part)
+    on_cpu = stack.weights.device.type == "cpu"
+    return _even_parts(stack.num_trials, -(-stack.num_trials // GROUP) if on_cpu else 1)
+
+
+def _even_parts(total: int, number: int) -> Iterator[slice]:
+    """So many numbers from 0, in parts whose lengths differ by one at most; in a single one where `number` is 0."""
+    ends = [total * part // max(number, 1) for part in range(max(number, 1) + 1)]
+    return (slice(start, end) for start, end in pairwise(ends))
+
+
+def _joined(tensors: list[Tensor], dim: int) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(tensors, dim)
 
 
 def _logit_gradients(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:

@@ -86,8 +86,11 @@ class Steps:
         joined = self.stack.joined([rows(gradient, trials) for gradient in gradients])
         # The cheapest look at every gradient; one so large that the sum overflows counts as infinite.
         alive.mul_((rows(losses, trials) + joined.sum(-1)).isfinite().unsqueeze(1))
-        # Where a trial lives, all of its gradients are finite. (`nan_to_num` compiles to a slow loop.)
-        joined = torch.where(alive > 0, joined, 0.0)
+        # Where a trial lives, all of its gradients are finite. Either way is several times slower in the other mode.
+        if torch.compiler.is_compiling():
+            joined = torch.where(alive > 0, joined, 0.0)
+        else:
+            joined.nan_to_num_(0.0, 0.0, 0.0).mul_(alive)
         state = {name: rows(tensor, trials) for name, tensor in self.state.items()}
         settings = self.settings.of(trials, rows(rate, trials) * alive)
         self.update(rows(self.stack.weights, trials), joined, state, settings)

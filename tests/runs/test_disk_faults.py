@@ -112,7 +112,7 @@ def test_run_that_was_stopped_before_all_goes_on(tmp_path: Path) -> None:
         (Checkpoints, "tidy"),
         (Checkpoints, "model_states"),
         (experiment, "draw"),
-        (experiment, "load"),
+        (RunDirectory, "summary"),
     ],
 )
 def test_directory_that_is_removed_at_any_moment(
