@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clsbench.config.schema import Experiment
-    from clsbench.experiment import Result, load, load_model, run
+    from clsbench.experiment import run
     from clsbench.registry import dataset, loss, model
+    from clsbench.result import Result, load, load_model
 
 __version__ = "0.1.0"
 
@@ -16,7 +17,8 @@ __version__ = "0.1.0"
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
 _EXPORTS = {
-    **dict.fromkeys(("run", "load", "load_model", "Result"), "clsbench.experiment"),
+    "run": "clsbench.experiment",
+    **dict.fromkeys(("load", "load_model", "Result"), "clsbench.result"),
     **dict.fromkeys(("dataset", "loss", "model"), "clsbench.registry"),
     "Experiment": "clsbench.config.schema",
 }

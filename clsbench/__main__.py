@@ -1,5 +1,6 @@
 """The command `clsbench`, and `python -m clsbench`, from its first line on."""
 
+import gc
 from typing import NoReturn
 
 from clsbench.runs.stopping import obey_signals
@@ -8,6 +9,7 @@ from clsbench.runs.stopping import obey_signals
 def main() -> NoReturn:
     """Run the command line; a signal ends it with a code of its own, even while it is being imported."""
     obey_signals()
+    gc.disable()  # it makes the imports a quarter longer; training turns it on
     from clsbench.cli import main as command
 
     command()

@@ -18,7 +18,7 @@ from clsbench.errors import ClsbenchError, ConfigError, ExpectationError, RunErr
 from clsbench.report.streams import ReaderLeft, console_on, prepare_streams, stdout_told, whole_page, write, write_json
 
 if TYPE_CHECKING:
-    from clsbench.experiment import Result
+    from clsbench.result import Result
 
 
 # Typer keeps its copy of click to itself; this is the base of what it raises for a wrong command line.
@@ -165,9 +165,10 @@ def report(
     """Show runs again: curves, tables, files."""
     from clsbench import experiment
     from clsbench.report.text import printable
+    from clsbench.result import load
     from clsbench.runs.directory import newest
 
-    results = [experiment.load(path) for path in runs or [newest(Path("runs")).path]]
+    results = [load(path) for path in runs or [newest(Path("runs")).path]]
     written: list[Path] = []
     if png is not None:
         for result in results:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,19 +20,19 @@ from clsbench.analysis.targets import with_times_to_target
 from clsbench.analysis.tuning import tuning_summary
 from clsbench.analysis.verdicts import verdicts
 from clsbench.config.expectations import parse
-from clsbench.config.plan import Plan, make_plan, plans, with_chosen
-from clsbench.config.reader import read_file, read_mapping, read_text
+from clsbench.config.plan import Plan, plans, with_chosen
+from clsbench.config.reader import read_file, read_mapping
 from clsbench.config.schema import Experiment
-from clsbench.errors import ConfigError, RunError
+from clsbench.errors import ConfigError
 from clsbench.execution.events import Event, RunResumed, Warned
 from clsbench.registry import catalogue
+from clsbench.result import Result, experiment_of, load, states_of
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
 from clsbench.runs.keeper import Keeper
 from clsbench.runs.resume import changes_since, require_same_trials
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
 
     from clsbench.data.splits import Splits
     from clsbench.execution.cross import CrossEvaluation
@@ -42,23 +41,6 @@ if TYPE_CHECKING:
 Watch = Callable[[Plan, Event], None]
 
 log = logging.getLogger("clsbench")
-
-
-@dataclass(frozen=True)
-class Result:
-    """A run: its records (one a trial and epoch), its summary, and the directory that keeps them."""
-
-    records: list[dict[str, Any]]
-    summary: dict[str, Any]
-    directory: Path
-
-    def __repr__(self) -> str:
-        return f"Result({self.summary['name']}: {len(self.arms)} arms, {len(self.records)} records, {self.directory})"
-
-    @property
-    def arms(self) -> dict[str, dict[str, Any]]:
-        """The arms of the summary by name."""
-        return {arm["name"]: arm for arm in self.summary["arms"]}
 
 
 def read(
@@ -134,7 +116,7 @@ def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
 def _start(experiment: Experiment, output: Path, jobs: int, watch: Watch) -> Result:
     story = _Story.of(experiment, jobs, watch)
     directory = RunDirectory.create(output, experiment)
-    with directory.held(), _logged(directory):
+    with directory.held(), directory.logged():
         directory.write_json("environment.json", story.environment())
         return story.told(directory, exact=True)
 
@@ -146,7 +128,7 @@ def _go_on(experiment: Experiment, directory: RunDirectory, jobs: int, watch: Wa
     before = directory.environment() if directory.has_environment() else now
     changes = changes_since(before, now)
     resumed = [*before.get("resumed", []), {key: now[key] for key in ("versions", "machine", "device")}]
-    with _logged(directory):
+    with directory.logged():
         for change in changes:
             log.warning("the run goes on with a difference, and may end with other last bits: %s", change)
         directory.write_json("environment.json", {**before, "resumed": resumed})
@@ -178,6 +160,12 @@ class _Story:
 
     def told(self, directory: RunDirectory, *, exact: bool) -> Result:
         """Train what is left to train, and write the rest of the run. `exact`: no last bit may differ."""
+        from clsbench.execution.process import training
+
+        with training():
+            return self._told(directory, exact)
+
+    def _told(self, directory: RunDirectory, exact: bool) -> Result:
         keepers = {phase: directory.keeper(phase, exact=exact) for phase in (TUNING, METRICS)}
         kept = {phase: keeper.reopen() for phase, keeper in keepers.items()}
         if epochs := sum(keeper.kept_epochs for keeper in keepers.values()):
@@ -211,18 +199,16 @@ class _Story:
 
     def _train(self, plan: Plan, keeper: Keeper, kept: Mapping[int, Checkpoint]) -> list[dict[str, Any]]:
         from clsbench.execution import local, workers
-        from clsbench.execution.process import training
 
         processes = workers.processes_for(self.jobs, self._engine()["threads"])
         if processes > 1:
             events = workers.execute(self.plan.experiment, plan, catalogue, self.device, kept, processes)
         else:
             events = local.execute(plan, self.data, catalogue, self.device, kept)
-        with training():
-            for event in events:
-                keeper.keep(event)
-                self.watch(plan, event)
-            return keeper.close()
+        for event in events:
+            keeper.keep(event)
+            self.watch(plan, event)
+        return keeper.close()
 
     def _summary(
         self,
@@ -265,7 +251,7 @@ class _Story:
 
         ended = {record["trial"] for record in records if record["status"] == "finished"}
         trials = [trial for trial in plan.trials if trial.number in ended]
-        state_of = _states(directory)
+        state_of = states_of(directory)
         return cross_evaluations(plan, state_of, trials, self.data, catalogue, self.device)
 
     def _engine(self) -> dict[str, Any]:
@@ -311,108 +297,3 @@ def draw(result: Result, directory: Path) -> list[Path]:
     if reliability_figure.is_drawn(result.summary):
         paths += figures.save(reliability_figure.draw(result.summary), directory, "reliability")
     return paths
-
-
-def load(run: str | Path) -> Result:
-    """Read a run back.
-
-    Raises:
-        RunError: it is not a run, is damaged, or did not finish.
-    """
-    directory = RunDirectory(Path(run))
-    return Result(directory.records(), directory.summary(), directory.path)
-
-
-def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
-    """The trained model of a trial, and the function that predicts class numbers with it.
-
-    Both take samples as training saw them, that is split off and normalised: `[B, ...] -> [B, K]` logits
-    and `[B, ...] -> [B]` class numbers.
-
-    Raises:
-        RunError: the run has no such trial, or its weights are damaged.
-    """
-    import torch
-
-    from clsbench.execution.build import give_weights, loss_of, module_of
-
-    directory = RunDirectory(Path(run))
-    trials = make_plan(experiment_of(directory)).trials
-    if not 0 <= trial < len(trials):
-        raise RunError(f"{directory.path} has no trial {trial}; they are numbered 0 to {len(trials) - 1}")
-    arm, seed = trials[trial].arm, trials[trial].seed
-    problem = directory.environment()["datasets"][arm.dataset.title]
-    loss = loss_of(arm, problem["num_classes"])
-    module = module_of(arm, seed, tuple(problem["shape"]), loss.num_outputs, catalogue).eval()
-    give_weights(module, _states(directory)(trial), trial)
-
-    def predict(samples: Tensor) -> Tensor:
-        with torch.no_grad():
-            return loss.predictions(module(samples))
-
-    return module, predict
-
-
-def _states(directory: RunDirectory) -> Callable[[int], Mapping[str, Tensor]]:
-    """By trial number, the weights that a trial ended with; RunError where they are damaged or gone."""
-    states = directory.checkpoints(METRICS).model_states()
-
-    def state_of(trial: int) -> Mapping[str, Tensor]:
-        if trial not in states:
-            raise RunError(f"{directory.path} has no whole weights of trial {trial}; run again to make them anew")
-        return states[trial]
-
-    return state_of
-
-
-def experiment_of(directory: RunDirectory, overrides: Sequence[str] = ()) -> Experiment:
-    """What a run was asked, with overrides.
-
-    Raises:
-        RunError: its config is damaged, or needs a plugin that is not loaded.
-        ConfigError: an override is wrong.
-    """
-    text, name = directory.config_text(), str(directory.path / "config.yaml")
-    try:
-        kept = read_text(text, name, (), catalogue)
-    except ConfigError as error:
-        raise RunError(f"{error}; the run's config is damaged, or needs its plugin") from error
-    return read_text(text, name, overrides, catalogue) if overrides else kept
-
-
-def _tell_out_of_memory(error: BaseException, directory: RunDirectory) -> None:
-    from clsbench.execution.build import is_out_of_memory
-
-    if is_out_of_memory(error):
-        raise RunError(
-            "out of memory, between trials; the finished epochs are kept, with more of it or a smaller train.stack "
-            f"go on with it by clsbench run --resume {directory.path}"
-        ) from error
-
-
-@contextmanager
-def _logged(directory: RunDirectory) -> Iterator[None]:
-    """While it holds, what is logged goes to the run's log, the trace of a failure too."""
-    handler = directory.log()
-    log.addHandler(handler)
-    level, propagates = log.level, log.propagate
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        with suppress(RunError):
-            log.warning("interrupted")
-        stop.add_note(f"go on with it by clsbench run --resume {directory.path}")
-        raise
-    except BaseException as error:
-        with suppress(RunError):  # a log that cannot be written must not hide what ended the run
-            log.exception("the run ended early")
-        _tell_out_of_memory(error, directory)
-        error.add_note(f"the trace is in {directory.path / 'run.log'}")
-        raise
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-        log.propagate = propagates
-        handler.close()

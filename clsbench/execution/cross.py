@@ -13,7 +13,6 @@ from torch import Tensor
 from clsbench.config.plan import Plan, Trial
 from clsbench.data.splits import Splits
 from clsbench.execution.build import give_weights, in_company, loss_of, mode_of, module_of
-from clsbench.execution.process import training
 from clsbench.losses.contract import Loss, build_loss, margins
 from clsbench.registry import Registry
 from clsbench.training.evaluation import Measures, Sums, evaluate, quality
@@ -57,11 +56,10 @@ def cross_evaluations(
     """
     wanted = {trial.number for trial in trials}
     found: dict[int, CrossEvaluation] = {}
-    with training():
-        for stack in plan.stacks(catalogue):
-            members = [trial for trial in stack if trial.number in wanted]
-            if members:
-                found |= _measured(members, plan, state_of, data[members[0].dataset.key], catalogue, device)
+    for stack in plan.stacks(catalogue):
+        members = [trial for trial in stack if trial.number in wanted]
+        if members:
+            found |= _measured(members, plan, state_of, data[members[0].dataset.key], catalogue, device)
     return found
 
 

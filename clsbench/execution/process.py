@@ -17,19 +17,23 @@ KEPT, FROM_THE_HEAP = 2**30, 2**25
 
 @contextmanager
 def training() -> Iterator[None]:
-    """In this block threads may be set and `settled` called; after it threads and garbage collector are as before.
+    """In this block garbage is collected, threads may be set and `settled` called; after it all three are as before.
 
     What is freed stays with the process from now on (glibc alone). Given back and fetched anew in every epoch,
     memory costs a tenth of a run's time in page faults.
     """
-    threads = torch.get_num_threads()
+    threads, collected = torch.get_num_threads(), gc.isenabled()
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         mallopt(M_MMAP_THRESHOLD, FROM_THE_HEAP)
         mallopt(M_TRIM_THRESHOLD, KEPT)
+    settled()
+    gc.enable()
     try:
         yield
     finally:
         gc.unfreeze()
+        if not collected:
+            gc.disable()
         torch.set_num_threads(threads)
 
 

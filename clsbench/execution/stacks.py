@@ -157,7 +157,7 @@ def _told(results: Iterator[EpochResult], share: Share, compiled: bool) -> Itera
 
     due, result = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS, None
     for number, result in enumerate(results):
-        if number <= 1:  # with the first epoch the steps are compiled
+        if number == 1:  # steps are compiled in the first epoch
             settled()
         records = _records(share.trials, result, before)
         taken = checkpoint(result, finished=False) if time.monotonic() >= due else None

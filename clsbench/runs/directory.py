@@ -92,6 +92,46 @@ class RunDirectory:
         except OSError as error:
             raise unwritable(self.path / "run.log", error) from error
 
+    @contextmanager
+    def logged(self) -> Iterator[None]:
+        """While it holds, what is logged goes to `run.log`, the trace of what ends the run too.
+
+        Raises:
+            RunError: the log cannot be made, or memory ran out within.
+        """
+        handler, log = self.log(), logging.getLogger("clsbench")
+        log.addHandler(handler)
+        level, propagates = log.level, log.propagate
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        try:
+            yield
+        except KeyboardInterrupt as stop:
+            with suppress(RunError):
+                log.warning("interrupted")
+            stop.add_note(f"go on with it by clsbench run --resume {self.path}")
+            raise
+        except BaseException as error:
+            with suppress(RunError):  # a log that cannot be written must not hide what ended the run
+                log.exception("the run ended early")
+            self._tell_out_of_memory(error)
+            error.add_note(f"the trace is in {self.path / 'run.log'}")
+            raise
+        finally:
+            log.removeHandler(handler)
+            log.setLevel(level)
+            log.propagate = propagates
+            handler.close()
+
+    def _tell_out_of_memory(self, error: BaseException) -> None:
+        from clsbench.execution.build import is_out_of_memory
+
+        if is_out_of_memory(error):
+            raise RunError(
+                "out of memory, between trials; the finished epochs are kept, with more of it or a smaller train.stack "
+                f"go on with it by clsbench run --resume {self.path}"
+            ) from error
+
     def config_text(self) -> str:
         return text_of(self.path / "config.yaml")
 

@@ -257,7 +257,7 @@ def _gathered(x: Tensor, batch: Tensor) -> Tensor:
 
 
 def _hashes(order: Tensor) -> list[str]:
-    return [hashlib.sha256(row.numpy().tobytes()).hexdigest() for row in order.cpu()]
+    return [hashlib.sha256(row.tobytes()).hexdigest() for row in order.cpu().to(torch.int32).numpy()]
 
 
 def _finite(value: float) -> float | None:

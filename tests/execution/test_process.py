@@ -24,6 +24,16 @@ def test_threads_and_collector_are_as_before() -> None:
     assert (threads, 0) == (torch.get_num_threads(), gc.get_freeze_count())
 
 
+def test_collector_that_was_off_is_on_within() -> None:
+    gc.disable()
+    try:
+        with training():
+            assert gc.isenabled()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
 def test_garbage_of_training_is_collected_all_the_same() -> None:
     with training():
         settled()

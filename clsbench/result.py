@@ -1,0 +1,102 @@
+"""A run read back: its records and summary, what it was asked, and its trained models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clsbench.config.plan import make_plan
+from clsbench.config.reader import read_text
+from clsbench.config.schema import Experiment
+from clsbench.errors import ConfigError, RunError
+from clsbench.registry import catalogue
+from clsbench.runs.directory import METRICS, RunDirectory
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run: its records (one a trial and epoch), its summary, and the directory that keeps them."""
+
+    records: list[dict[str, Any]]
+    summary: dict[str, Any]
+    directory: Path
+
+    def __repr__(self) -> str:
+        return f"Result({self.summary['name']}: {len(self.arms)} arms, {len(self.records)} records, {self.directory})"
+
+    @property
+    def arms(self) -> dict[str, dict[str, Any]]:
+        """The arms of the summary by name."""
+        return {arm["name"]: arm for arm in self.summary["arms"]}
+
+
+def load(run: str | Path) -> Result:
+    """Read a run back.
+
+    Raises:
+        RunError: it is not a run, is damaged, or did not finish.
+    """
+    directory = RunDirectory(Path(run))
+    return Result(directory.records(), directory.summary(), directory.path)
+
+
+def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    """The trained model of a trial, and the function that predicts class numbers with it.
+
+    Both take samples as training saw them, that is split off and normalised: `[B, ...] -> [B, K]` logits
+    and `[B, ...] -> [B]` class numbers.
+
+    Raises:
+        RunError: the run has no such trial, or its weights are damaged.
+    """
+    import torch
+
+    from clsbench.execution.build import give_weights, loss_of, module_of
+
+    directory = RunDirectory(Path(run))
+    trials = make_plan(experiment_of(directory)).trials
+    if not 0 <= trial < len(trials):
+        raise RunError(f"{directory.path} has no trial {trial}; they are numbered 0 to {len(trials) - 1}")
+    arm, seed = trials[trial].arm, trials[trial].seed
+    problem = directory.environment()["datasets"][arm.dataset.title]
+    loss = loss_of(arm, problem["num_classes"])
+    module = module_of(arm, seed, tuple(problem["shape"]), loss.num_outputs, catalogue).eval()
+    give_weights(module, states_of(directory)(trial), trial)
+
+    def predict(samples: Tensor) -> Tensor:
+        with torch.no_grad():
+            return loss.predictions(module(samples))
+
+    return module, predict
+
+
+def states_of(directory: RunDirectory) -> Callable[[int], Mapping[str, Tensor]]:
+    """By trial number, the weights that a trial ended with; RunError where they are damaged or gone."""
+    states = directory.checkpoints(METRICS).model_states()
+
+    def state_of(trial: int) -> Mapping[str, Tensor]:
+        if trial not in states:
+            raise RunError(f"{directory.path} has no whole weights of trial {trial}; run again to make them anew")
+        return states[trial]
+
+    return state_of
+
+
+def experiment_of(directory: RunDirectory, overrides: Sequence[str] = ()) -> Experiment:
+    """What a run was asked, with overrides.
+
+    Raises:
+        RunError: its config is damaged, or needs a plugin that is not loaded.
+        ConfigError: an override is wrong.
+    """
+    text, name = directory.config_text(), str(directory.path / "config.yaml")
+    try:
+        kept = read_text(text, name, (), catalogue)
+    except ConfigError as error:
+        raise RunError(f"{error}; the run's config is damaged, or needs its plugin") from error
+    return read_text(text, name, overrides, catalogue) if overrides else kept
