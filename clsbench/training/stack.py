@@ -128,9 +128,12 @@ class Stack:
         if self.stacked:
             yield
             return
-        device = self.weights.device
+        device, seed = self.weights.device, generator_for("dropout", *seeds, *step).initial_seed()
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(generator_for("dropout", *seeds, *step).initial_seed())
+            # Not `torch.manual_seed`: it notes a stack trace for a GPU that may come, which takes longer than a step.
+            torch.default_generator.manual_seed(seed)
+            if device.type == "cuda":
+                torch.cuda.manual_seed(seed)
             yield
 
     def kept_buffers(self) -> dict[str, Tensor]:
