@@ -20,8 +20,10 @@ from clsbench.registry import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Under nohup, and behind `&` in a script, these are ignored, and would be by the runs under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and would be by the runs under test
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.register_profile("clsbench", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("clsbench")
