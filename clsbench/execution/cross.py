@@ -50,6 +50,8 @@ def cross_evaluations(
 ) -> dict[int, CrossEvaluation]:
     """Measure trained networks on test data, by trial number, in the stacks that they were trained in.
 
+    It sets threads and leaves them, and is for the inside of `process.training`.
+
     Args:
         state_of: the state dict that a trial ended with.
         trials: those of the plan to measure.

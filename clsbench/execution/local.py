@@ -21,7 +21,7 @@ def execute(
     device: torch.device,
     kept: Mapping[int, Checkpoint],
 ) -> Iterator[Event]:
-    """Train every stack of the plan in order, and tell what happens.
+    """Train every stack of the plan in order, and tell what happens; for the inside of `process.training`.
 
     Args:
         kept: by trial number, the checkpoint to go on from.

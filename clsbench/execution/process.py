@@ -17,10 +17,11 @@ KEPT, FROM_THE_HEAP = 2**30, 2**25
 
 @contextmanager
 def training() -> Iterator[None]:
-    """In this block garbage is collected, threads may be set and `settled` called; after it all three are as before.
+    """In this block garbage is collected, threads may be set, and `settled` and `thawed` called.
 
-    What is freed stays with the process from now on (glibc alone). Given back and fetched anew in every epoch,
-    memory costs a tenth of a run's time in page faults.
+    After it threads and collector are as before, and nothing is left out of collection, what a caller froze neither.
+    Freed blocks of up to 32 MiB stay with the process from now on (glibc alone). Given back and fetched anew in every
+    epoch, memory costs a tenth of a run's time in page faults.
     """
     threads, collected = torch.get_num_threads(), gc.isenabled()
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
@@ -38,5 +39,11 @@ def training() -> Iterator[None]:
 
 
 def settled() -> None:
-    """Leave what lives now out of garbage collection until the block ends: a look at it costs a thousand steps."""
+    """Leave what lives now out of garbage collection: to look it through costs a thousand steps."""
     gc.freeze()
+
+
+def thawed() -> None:
+    """Collect what `settled` left out and nobody holds any more: a compiled stack lies in cycles."""
+    gc.unfreeze()
+    gc.collect()

@@ -23,7 +23,7 @@ from clsbench.execution.build import (
 )
 from clsbench.execution.events import FIELDS, Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed
 from clsbench.execution.matching import loss_weights
-from clsbench.execution.process import settled
+from clsbench.execution.process import settled, thawed
 from clsbench.execution.warm_start import warm_start
 from clsbench.registry import Registry
 from clsbench.training.loop import EpochResult, train
@@ -83,7 +83,10 @@ def _joined(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
 def train_share(
     share: Share, plan: Plan, data: Mapping[str, Splits], catalogue: Registry, device: torch.device
 ) -> Iterator[Event]:
-    """Train a stack and tell what happens. One that raises is trained again in halves, to the trial that does."""
+    """Train a stack and tell what happens. One that raises is trained again in halves, to the trial that does.
+
+    It sets threads and leaves them, and is for the inside of `process.training`.
+    """
     last: dict[int, Record] = {}
     failure = None
     try:
@@ -108,6 +111,9 @@ def train_share(
 
 def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device: torch.device) -> Iterator[Event]:
     trials, since, arm = share.trials, share.since, share.trials[0].arm
+    compiled, threads = mode_of(trials[0], plan, splits, catalogue)
+    if compiled:
+        thawed()  # of the stack before
     numbers = tuple(trial.number for trial in trials)
     loss = loss_of(arm, splits.num_classes)
     stacked = catalogue.get("model", arm.model.name).facts["stacked"]
@@ -115,7 +121,6 @@ def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device
     members = [trials[place] for place in places]
     modules = [module_of(t.arm, t.seed, splits.shape, loss.num_outputs, catalogue) for t in members]
     stack = Stack(modules, stacked=stacked, device=device)
-    compiled, threads = mode_of(trials[0], plan, splits, catalogue)
     if since is None:
         warm_start(stack, members, plan.experiment.train, splits)
     torch.set_num_threads(threads)
@@ -157,7 +162,7 @@ def _told(results: Iterator[EpochResult], share: Share, compiled: bool) -> Itera
 
     due, result = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS, None
     for number, result in enumerate(results):
-        if number == 1:  # steps are compiled in the first epoch
+        if compiled and number == 1:  # they were compiled in the first epoch
             settled()
         records = _records(share.trials, result, before)
         taken = checkpoint(result, finished=False) if time.monotonic() >= due else None

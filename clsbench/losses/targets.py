@@ -38,20 +38,21 @@ def softmax(logits: Tensor) -> Tensor:
 
 
 def one_hot(targets: Tensor, like: Tensor) -> Tensor:
-    """`[..., B] -> [..., B, K]` in the shape, dtype and layout of `like`: 1 at the target, 0 elsewhere."""
-    if _compiled(like):
+    """`[..., B] -> [..., B, K]` in the shape and dtype of `like`: 1 at the target, 0 elsewhere."""
+    if _compares(like):
         return _is_target(targets, like).to(like.dtype)
     return like.detach().clone().zero_().scatter_(-1, targets.unsqueeze(-1), 1.0)
 
 
 def at_target(values: Tensor, targets: Tensor) -> Tensor:
     """`[..., B, K], [..., B] -> [..., B]`: each sample's value at its target."""
-    if _compiled(values):
+    if _compares(values):
         return values.where(_is_target(targets, values), 0.0).sum(-1)
     return values.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
 
 
-def _compiled(values: Tensor) -> bool:
+def _compares(values: Tensor) -> bool:
+    """Whether to find the target among few classes by comparing: scatter and gather compile to scalar loops."""
     import torch
 
     return torch.compiler.is_compiling() and values.shape[-1] < MANY_CLASSES

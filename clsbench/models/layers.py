@@ -37,7 +37,7 @@ class Linear(nn.Linear):
             # come second takes a third of the time.
             few = self.in_features <= FEW_INPUTS
             product = torch.bmm(x, self.weight.mT) if few else torch.bmm(self.weight, x.mT).mT
-            return product + self.bias.unsqueeze(-2)
+            return product + self.bias.to(product.dtype).unsqueeze(-2)
         # Samples last in memory: the weights' gradients come out as the weights lie, and few outputs cost less.
         return torch.baddbmm(self.bias.unsqueeze(-1), self.weight, x.mT).mT
 

@@ -133,7 +133,8 @@ class Stack:
             # Not `torch.manual_seed`: it notes a stack trace for a GPU that may come, which takes longer than a step.
             torch.default_generator.manual_seed(seed)
             if device.type == "cuda":
-                torch.cuda.manual_seed(seed)
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(seed)
             yield
 
     def kept_buffers(self) -> dict[str, Tensor]:

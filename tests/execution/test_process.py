@@ -6,13 +6,17 @@ import gc
 import platform
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import clsbench
-from clsbench.execution.process import settled, training
+from clsbench.execution.process import settled, thawed, training
+from clsbench.training.stack import Stack
+from clsbench.training.step import has_compiler
 
 
 def test_threads_and_collector_are_as_before() -> None:
@@ -41,6 +45,46 @@ def test_garbage_of_training_is_collected_all_the_same() -> None:
         loop.append(loop)
         del loop
         assert gc.collect() > 0
+
+
+def test_what_was_left_out_is_collected_when_it_is_asked_for() -> None:
+    class Held:
+        pass
+
+    with training():
+        held = Held()
+        held.itself = held  # type: ignore[attr-defined]
+        seen = weakref.ref(held)
+        settled()
+        del held
+        gc.collect()
+        assert seen() is not None
+        thawed()
+        assert seen() is None
+
+
+@pytest.mark.skipif(not has_compiler(), reason="needs a C++ compiler")
+def test_compiled_stacks_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three, one after the other, only the last may still be alive, when their networks are measured."""
+    stacks: weakref.WeakSet[Stack] = weakref.WeakSet()
+    most = 0
+    made = Stack.__init__
+
+    def counted(self: Stack, *args: Any, **how: Any) -> None:
+        nonlocal most
+        made(self, *args, **how)
+        stacks.add(self)
+        most = max(most, len(stacks))
+
+    monkeypatch.setattr(Stack, "__init__", counted)
+    config = {
+        "name": "tiny",
+        "dataset": {"name": "moons", "samples": 60},
+        "loss": ["mse_softmax", "cross_entropy", "bce"],
+        "train": {"epochs": 2, "seeds": 2, "compile": "on"},
+    }
+    clsbench.run(config, output=tmp_path)
+    assert most <= 2
 
 
 def test_run_leaves_nothing_out_of_collection(tmp_path: Path) -> None:
