@@ -29,7 +29,7 @@ def evaluate(stack: Stack, x: Tensor, y: Tensor, *sums: Sums) -> Measures:
     groups: list[Measures] = []
     for trials in _groups(stack):
         predict, totals = stack.predictor(trials), Totals(*sums)
-        for piece in _even_parts(len(y), round(len(y) / PIECE)):
+        for piece in pieces(len(y)):
             with torch.no_grad():
                 logits = predict(x[piece])
             totals.add(logits, y[piece].expand(len(logits), -1))
@@ -117,6 +117,11 @@ class Totals:
             for sums in self._sums:
                 for name, value in sums(logits[:, chunk], targets[:, chunk]).items():
                     self._totals[name] = self._totals[name] + value if name in self._totals else value
+
+
+def pieces(num_samples: int) -> Iterator[slice]:
+    """The samples that go through the network together: as near to `PIECE` as equal parts come."""
+    return _even_parts(num_samples, round(num_samples / PIECE))
 
 
 def _groups(stack: Stack) -> Iterator[slice]:
