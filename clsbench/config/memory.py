@@ -26,7 +26,7 @@ def state_bytes(
     model: ModelEntry, loss: LossEntry, optimizer: str, problem: Problem, catalogue: Registry
 ) -> int | None:
     """A trial's weights, gradients and optimizer state; None where only opening the data or the model can tell."""
-    size = _size(model, loss, problem, catalogue)
+    size = size_of(model, loss, problem, catalogue)
     return None if size is None else NUMBER * size.parameters * _copies(optimizer, catalogue)
 
 
@@ -39,7 +39,7 @@ def trials_that_fit(
     their gradients; the batches of a compiled graph; and the activations of what is measured at once. The data
     are shared, and the order of an epoch comes on top, 8 bytes for each sample and trial.
     """
-    size = _size(model, loss, problem, catalogue)
+    size = size_of(model, loss, problem, catalogue)
     if size is None:
         return MAX_STACK
     state = 2 * _copies(optimizer, catalogue) * size.parameters
@@ -52,7 +52,8 @@ def _copies(optimizer: str, catalogue: Registry) -> int:
     return 2 + len(catalogue.get("optimizer", optimizer).facts["state"])
 
 
-def _size(model: ModelEntry, loss: LossEntry, problem: Problem, catalogue: Registry) -> Size | None:
+def size_of(model: ModelEntry, loss: LossEntry, problem: Problem, catalogue: Registry) -> Size | None:
+    """How large a model is under a loss; None where only opening the data or the model can tell."""
     measure = catalogue.get("model", model.name).facts["size"]
     if measure is None or problem.shape is None or problem.num_classes is None:
         return None

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from clsbench.config.memory import posed, state_bytes, trials_that_fit
+from clsbench.config.memory import posed, size_of, state_bytes, trials_that_fit
 from clsbench.config.schema import DatasetEntry, Experiment, LossEntry, ModelEntry, OptimizerConfig
 from clsbench.config.tuning import swept
 from clsbench.errors import ConfigError
@@ -104,6 +104,12 @@ class Plan:
         """What a trial of the arm keeps of its weights; None where only opening the data or the model can tell."""
         problem = posed(arm.dataset, catalogue)
         return state_bytes(arm.model, arm.loss, self.experiment.optimizer.name, problem, catalogue)
+
+    def num_parameters(self, trial: Trial, catalogue: Registry) -> int:
+        """The weights of a trial's model; 0 where only the model itself can tell."""
+        problem = self.problems.get(trial.dataset.key) or posed(trial.arm.dataset, catalogue)
+        size = size_of(trial.arm.model, trial.arm.loss, problem, catalogue)
+        return 0 if size is None else size.parameters
 
     def _largest_stack(self, trial: Trial, catalogue: Registry) -> int:
         arm, asked = trial.arm, self.experiment.train.stack

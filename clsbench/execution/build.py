@@ -15,6 +15,7 @@ from clsbench.config.schema import DatasetEntry
 from clsbench.data.raw import as_raw
 from clsbench.data.splits import Splits, split
 from clsbench.errors import ConfigError, DataError, RunError
+from clsbench.execution.crew import can_fork
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
 from clsbench.registry import Problem, Registry
@@ -25,6 +26,8 @@ from clsbench.training.step import has_compiler
 
 # Steps of a trial from which compiling them is worth its time.
 COMPILED_STEPS = 10_000
+# Multiplications of an eager trial, forward alone, from which several cores are worth starting processes.
+HEAVY = 1_000_000_000
 
 
 def device_for(asked: str) -> torch.device:
@@ -165,11 +168,17 @@ def settings_of(trial: Trial, plan: Plan, loss_weight: float) -> TrialSettings:
 
 
 def mode_of(trial: Trial, plan: Plan, splits: Splits, catalogue: Registry) -> tuple[bool, int]:
-    """Whether a trial's steps are compiled, and the CPU threads of its operations."""
-    asked = plan.experiment.train
+    """Whether a trial's steps are compiled, and the cores that train it, alone or with the others of its stack."""
+    asked, num_steps = plan.experiment.train, _num_steps(trial, plan, splits)
     stacked = catalogue.get("model", trial.arm.model.name).facts["stacked"]
-    compiled = compiles(asked.compile, stacked=stacked, num_steps=_num_steps(trial, plan, splits))
-    return compiled, threads_for(asked.threads, stacked=stacked)
+    compiled = compiles(asked.compile, stacked=stacked, num_steps=num_steps)
+    heavy = compiled or num_steps * multiplications(trial, plan, catalogue) >= HEAVY
+    return compiled, threads_for(asked.threads, stacked=stacked, heavy=heavy)
+
+
+def multiplications(trial: Trial, plan: Plan, catalogue: Registry) -> int:
+    """Those of a trial's step, forward alone: a weight meets every sample once. 0 where the weights are not known."""
+    return trial.arm.batch_size * plan.num_parameters(trial, catalogue)
 
 
 def require_same_steps(
@@ -221,15 +230,17 @@ def worth_compiling(asked: str, *, stacked: bool, num_steps: int) -> bool:
     return stacked and (asked == "on" or (asked == "auto" and num_steps >= COMPILED_STEPS))
 
 
-def threads_for(asked: str | int, *, stacked: bool) -> int:
-    """CPU threads of one operation: a function of the trial and the machine's cores, never of the stack.
+def threads_for(asked: str | int, *, stacked: bool, heavy: bool) -> int:
+    """The cores that train a trial: a function of the trial and the machine, never of the stack.
 
-    Stacked models have one: on a machine with other work, threads that wait for each other between short
-    operations cost ten times what they gain; processes (`--jobs`) do not wait. Others have all cores.
+    Models that stack have one thread; a stack of heavy trials is shared out among processes (see `crew`). Others use
+    all cores in each operation.
     """
+    if stacked and not can_fork():
+        return 1
     if asked != "auto":
         return int(asked)
-    return 1 if stacked else cores()
+    return cores() if heavy or not stacked else 1
 
 
 def cores() -> int:

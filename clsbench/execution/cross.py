@@ -77,7 +77,7 @@ def _measured(
     own = loss_of(arm, splits.num_classes)
     stacked = catalogue.get("model", arm.model.name).facts["stacked"]
     _, num_threads = mode_of(trials[0], plan, splits, catalogue)
-    torch.set_num_threads(num_threads)
+    torch.set_num_threads(1 if stacked else num_threads)
     modules = []
     for trial in trials:
         module = module_of(trial.arm, trial.seed, splits.shape, own.num_outputs, catalogue)

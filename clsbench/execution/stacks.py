@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
-from clsbench.config.plan import Plan, Trial
+from clsbench.config.plan import Arm, Plan, Trial
 from clsbench.data.splits import Splits
 from clsbench.errors import ClsbenchError, RunError
 from clsbench.execution.build import (
@@ -19,16 +21,21 @@ from clsbench.execution.build import (
     loss_of,
     mode_of,
     module_of,
+    multiplications,
     settings_of,
 )
+from clsbench.execution.crew import parts, trained_in_parts
 from clsbench.execution.events import FIELDS, Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed
 from clsbench.execution.matching import loss_weights
 from clsbench.execution.process import settled, thawed
 from clsbench.execution.warm_start import warm_start
+from clsbench.losses.contract import Loss
 from clsbench.registry import Registry
-from clsbench.training.loop import EpochResult, train
+from clsbench.training.loop import EpochResult, TrialSettings, train
 from clsbench.training.snapshot import Snapshot, SnapshotMismatch
 from clsbench.training.stack import Stack
+
+log = logging.getLogger("clsbench")
 
 SECONDS_BETWEEN_CHECKPOINTS = 5.0
 # A checkpoint that took long to keep is followed by this many times as long without one.
@@ -102,6 +109,7 @@ def train_share(
     if failure is None:
         return
     if len(share.trials) > 1:
+        log.warning("trials %s are trained again in halves: %s", [trial.number for trial in share.trials], failure[0])
         for half in share.halves():
             yield from train_share(half, plan, data, catalogue, device)
         return
@@ -121,18 +129,44 @@ def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device
     members = [trials[place] for place in places]
     modules = [module_of(t.arm, t.seed, splits.shape, loss.num_outputs, catalogue) for t in members]
     stack = Stack(modules, stacked=stacked, device=device)
+    torch.set_num_threads(1 if stacked else threads)
     if since is None:
         warm_start(stack, members, plan.experiment.train, splits)
-    torch.set_num_threads(threads)
     weights = {} if since else {number: stack.fingerprints(i) for i, number in enumerate(numbers)}
     yield StackStarted(numbers, since.snapshot.epoch if since else 0, threads, compiled, weights)
     if since is None:
         scales = loss_weights(stack, loss, members, plan.experiment.loss[0], splits, catalogue)
     else:
         scales = [1.0] * len(members)  # the snapshot has its own
+    settings = [settings_of(trial, plan, scale) for trial, scale in zip(members, scales, strict=True)]
+    snapshot = since.snapshot.rows(places) if since else None
+    processes = threads if stacked and device.type == "cpu" else 1
+    divided = parts(len(members), processes, multiplications(trials[0], plan, catalogue))
+    part = partial(_part, stack, settings, loss, snapshot, plan, splits, arm, compiled)
+    try:
+        with trained_in_parts(part, divided) as results:
+            yield from _told(results, share, compiled)
+    except SnapshotMismatch as error:
+        raise RunError(f"the checkpoint of trials {list(numbers)} is of others: {error}; start a new run") from error
+
+
+def _part(
+    stack: Stack,
+    settings: Sequence[TrialSettings],
+    loss: Loss,
+    since: Snapshot | None,
+    plan: Plan,
+    splits: Splits,
+    arm: Arm,
+    compiled: bool,
+    of: slice,
+) -> Iterator[EpochResult]:
+    """Train some of a stack's trials, or all."""
+    places = range(stack.num_trials)[of]
+    alone = len(places) == stack.num_trials
     results = train(
-        stack,
-        [settings_of(trial, plan, scale) for trial, scale in zip(members, scales, strict=True)],
+        stack if alone else stack.part(of),
+        settings[of],
         loss,
         train_data=(splits.train.x, splits.train.y),
         val_data=None if splits.val is None else (splits.val.x, splits.val.y),
@@ -143,12 +177,13 @@ def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device
         epochs=plan.experiment.train.epochs,
         compiled=compiled,
         precision=plan.experiment.train.precision,
-        since=since.snapshot.rows(places) if since else None,
+        since=since.rows(places) if since else None,
+        in_company=not alone,
     )
-    try:
-        yield from _told(results, share, compiled)
-    except SnapshotMismatch as error:
-        raise RunError(f"the checkpoint of trials {list(numbers)} is of others: {error}; start a new run") from error
+    for number, result in enumerate(results):
+        if compiled and number == 1:  # they were compiled in the first epoch
+            settled()
+        yield result
 
 
 def _told(results: Iterator[EpochResult], share: Share, compiled: bool) -> Iterator[Event]:
@@ -161,9 +196,7 @@ def _told(results: Iterator[EpochResult], share: Share, compiled: bool) -> Itera
         return Checkpoint(numbers, snapshot, before + result.seconds / len(numbers), finished, compiled)
 
     due, result = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS, None
-    for number, result in enumerate(results):
-        if compiled and number == 1:  # they were compiled in the first epoch
-            settled()
+    for result in results:
         records = _records(share.trials, result, before)
         taken = checkpoint(result, finished=False) if time.monotonic() >= due else None
         told = time.monotonic()

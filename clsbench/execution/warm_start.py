@@ -9,7 +9,7 @@ import torch
 from clsbench.config.plan import Trial
 from clsbench.config.schema import TrainConfig
 from clsbench.data.splits import Splits
-from clsbench.execution.build import compiles, threads_for
+from clsbench.execution.build import compiles
 from clsbench.losses.contract import build_loss
 from clsbench.training.loop import TrialSettings, train
 from clsbench.training.randomness import generator_for
@@ -30,7 +30,6 @@ def warm_start(stack: Stack, trials: Sequence[Trial], asked: TrainConfig, splits
     x, y = splits.train.x, splits.train.y
     batch_size = trials[0].arm.batch_size
     compiled = compiles(asked.compile, stacked=stack.stacked, num_steps=-(-len(y) // batch_size) * warm.epochs)
-    torch.set_num_threads(threads_for(asked.threads, stacked=stack.stacked))
     results = train(
         stack,
         [TrialSettings(seed=_own_seed(trial.seed), lr=float(warm.lr)) for trial in trials],

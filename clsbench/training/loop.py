@@ -75,14 +75,16 @@ def train(
     compiled: bool = False,
     precision: Precision = "float32",
     since: Snapshot | None = None,
+    in_company: bool = False,
 ) -> Iterator[EpochResult]:
     """Train every trial of a stack and yield what is known after each epoch, epoch 0 being before training.
 
     Data are pairs `x [N, ...]`, `y [N]` on the stack's device. A trial whose loss or gradient is not finite
     is frozen before that step, and one that cannot be measured on training or validation data after it; its
-    last row says `diverged`. Training ends early when all have. `compiled` trains by compiled graphs, whose
-    last bits are not those of eager steps; `precision` is that of the layers in a step, while all that is
-    measured is so in float32. With `since` it goes on from there, and yields the epochs after.
+    last row says `diverged`. Training ends early when all have; `in_company`, where other trials may go on, the
+    epochs after that have no rows. `compiled` trains by compiled graphs, whose last bits are not those of eager
+    steps; `precision` is that of the layers in a step, while all that is measured is so in float32. With `since`
+    it goes on from there, and yields the epochs after.
 
     Raises:
         SnapshotMismatch: `since` is of another stack.
@@ -118,7 +120,11 @@ def train(
     seconds = 0.0
     for epoch in range(1 if since is None else since.epoch + 1, epochs + 1):
         if ledger.all_over:
-            return
+            if not in_company:
+                return
+            hashes, snapshot = _hashes(_batch_order(seeds, epoch, len(y))), partial(Snapshot.of, steps, epoch)
+            yield EpochResult(epoch, [None] * len(trials), hashes, seconds - take.seconds, take.seconds, snapshot)
+            continue
         stack.train(True)
         steps.loss_sum.zero_()
         started = time.perf_counter()

@@ -7,6 +7,7 @@ multiple of 64 numbers, so that a trial's memory is aligned alike wherever it st
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -74,6 +75,14 @@ class Stack:
             return
         for start in range(0, self.num_trials, size):
             yield slice(start, start + size)
+
+    def part(self, trials: slice) -> Stack:
+        """Some of the trials as a stack of their own, with a copy of their weights and buffers."""
+        other = copy.copy(self)
+        other.weights = self.weights[trials].clone()
+        other.buffers = {name: buffer[trials].clone() for name, buffer in self.buffers.items()}
+        other.num_trials = len(other.weights)
+        return other
 
     @property
     def parameters(self) -> dict[str, Tensor]:

@@ -1,0 +1,188 @@
+"""A stack on several cores: its trials in parts, one part in this process and each other in a fork of it.
+
+The processes wait for each other once an epoch. Threads inside of operations would do so many times a step, which
+costs ten times what it gains where other work takes one of their cores. A trial's numbers do not hang on the part
+that it is in, so neither do they on the cores.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any, NoReturn
+
+import torch
+
+from clsbench.training.loop import EpochResult
+from clsbench.training.snapshot import Snapshot
+
+# Multiplications of a part's step, forward alone, from which a process of its own is worth its calls and its waiting.
+WORTH_A_PROCESS = 400_000
+PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
+
+Part = Callable[[slice], Iterator[EpochResult]]
+
+
+def can_fork() -> bool:
+    """Whether a fork of this process can train: elsewhere libraries forbid it, or PyTorch where it drives a GPU."""
+    return sys.platform == "linux" and not torch.accelerator.is_available()
+
+
+def parts(num_trials: int, processes: int, multiplications: int) -> list[slice]:
+    """The trials of a stack in like parts, at most one for each process.
+
+    Args:
+        multiplications: of a trial's step, forward alone.
+
+    A part has two trials at least: one alone would have other last bits than in company.
+    """
+    worthwhile = num_trials * multiplications // WORTH_A_PROCESS
+    number = max(1, min(processes, num_trials // 2, worthwhile))
+    return [slice(num_trials * i // number, num_trials * (i + 1) // number) for i in range(number)]
+
+
+@contextmanager
+def trained_in_parts(part: Part, trials: Sequence[slice]) -> Iterator[Iterator[EpochResult]]:
+    """The epochs of a stack whose parts train side by side, until none of its trials runs.
+
+    Its training time in an epoch is that of its slowest part. In this block the last epoch's snapshot can be asked for.
+
+    Args:
+        part: trains some of the trials, and yields as many epochs whatever becomes of them.
+
+    Raises:
+        RuntimeError: what a part raised elsewhere, or that its process died.
+    """
+    helpers: list[_Helper] = []
+    try:
+        helpers += (_Helper(part, each) for each in trials[1:])
+        yield _epochs(part(trials[0]), helpers)
+    finally:
+        for helper in helpers:
+            helper.end()
+
+
+def _epochs(here: Iterator[EpochResult], helpers: Sequence[_Helper]) -> Iterator[EpochResult]:
+    seconds, before = 0.0, [0.0] * (1 + len(helpers))
+    while True:
+        for helper in helpers:
+            helper.ask_for_epoch()
+        first = next(here, None)
+        results = [result for result in (first, *(helper.epoch() for helper in helpers)) if result is not None]
+        rows = [row for result in results for row in result.rows]
+        if all(row is None for row in rows):
+            return
+        seconds += max(result.seconds - earlier for result, earlier in zip(results, before, strict=True))
+        before = [result.seconds for result in results]
+        yield EpochResult(
+            epoch=results[0].epoch,
+            rows=rows,
+            batches=[batches for result in results for batches in result.batches],
+            seconds=seconds,
+            compile_seconds=max(result.compile_seconds for result in results),
+            snapshot=partial(_snapshot, results),
+        )
+
+
+def _snapshot(results: Sequence[EpochResult]) -> Snapshot:
+    return Snapshot.joined([result.snapshot() for result in results])
+
+
+class _Helper:
+    """A fork of this process that trains a part of a stack, an epoch whenever it is asked to."""
+
+    def __init__(self, part: Part, trials: slice) -> None:
+        self._channel, far_end = multiprocessing.Pipe()
+        parent = os.getpid()
+        with warnings.catch_warnings():
+            # Python warns of every other thread. Those of the numerical libraries are not needed there: operations
+            # of a part have one.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._pid = os.fork()
+        if self._pid == 0:
+            self._channel.close()
+            _serve(part, trials, far_end, parent)
+        far_end.close()
+
+    def ask_for_epoch(self) -> None:
+        self._ask(b"epoch")
+
+    def epoch(self) -> EpochResult | None:
+        """The epoch that was asked for, or None when there is no more."""
+        result: EpochResult | None = self._answer()
+        return None if result is None else replace(result, snapshot=self._snapshot)
+
+    def _snapshot(self) -> Snapshot:
+        self._ask(b"snapshot")
+        snapshot: Snapshot = self._answer()
+        return snapshot
+
+    def _ask(self, what: bytes) -> None:
+        with suppress(OSError):  # it is dead, which its answer tells
+            self._channel.send_bytes(what)
+
+    def _answer(self) -> Any:
+        try:
+            answer = pickle.loads(self._channel.recv_bytes())
+        except (EOFError, OSError):
+            raise RuntimeError("a process that trained a part of the stack died") from None
+        if isinstance(answer, _Raised):
+            raise RuntimeError(answer.trace)
+        return answer
+
+    def end(self) -> None:
+        self._channel.close()
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+
+
+class _Raised:
+    """What ended a part."""
+
+    def __init__(self, trace: str) -> None:
+        self.trace = trace
+
+
+def _serve(part: Part, trials: slice, channel: Connection, parent: int) -> NoReturn:
+    """A helper's life: it ends when nobody listens, and with its parent at the latest."""
+    try:
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # its parent answers them
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == parent:
+            _answer(part(trials), channel)
+    except (EOFError, ConnectionError):
+        pass  # the parent is gone
+    except BaseException:  # a loss of the user's may call sys.exit
+        with suppress(OSError):
+            channel.send_bytes(pickle.dumps(_Raised(traceback.format_exc())))
+    finally:
+        os._exit(0)
+
+
+def _answer(results: Iterator[EpochResult], channel: Connection) -> NoReturn:
+    last = None
+    while True:
+        if channel.recv_bytes() == b"snapshot":
+            assert last is not None, "what is asked for is the snapshot of an epoch"
+            channel.send_bytes(pickle.dumps(last.snapshot()))
+        elif (result := next(results, None)) is None:
+            channel.send_bytes(pickle.dumps(None))
+        else:
+            channel.send_bytes(pickle.dumps(replace(result, snapshot=_elsewhere)))
+            last = result
+
+
+def _elsewhere() -> Snapshot:
+    raise AssertionError("its part's process has it")
