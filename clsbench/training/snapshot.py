@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from clsbench.training.stack import copied
 from clsbench.training.step import Steps
 
 
@@ -32,8 +33,7 @@ class Snapshot:
     @classmethod
     def of(cls, steps: Steps, epoch: int) -> Snapshot:
         """A copy of what the steps have moved."""
-        copies = {name: tensor.detach().cpu().clone() for name, tensor in _moved(steps).items()}
-        return cls(epoch, copies)
+        return cls(epoch, {name: copied(tensor) for name, tensor in _moved(steps).items()})
 
     @classmethod
     def joined(cls, snapshots: Sequence[Snapshot]) -> Snapshot:

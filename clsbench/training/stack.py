@@ -3,6 +3,9 @@
 Everything that a step moves lies in one tensor `weights [T, P]`, of which the parameters are views: an
 update is a handful of operations, whatever the number of layers or trials. Each parameter starts at a
 multiple of 64 numbers, so that a trial's memory is aligned alike wherever it stands in the stack.
+
+Modules whose layers take no trial axis run one after the other, and their own parameters are those views. On a
+CPU the kernels of their convolutions lie with the channels last, as images do: convolutions are faster so.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ class Stack:
         self.template = modules[0].to(device)
         self.stacked = stacked
         self.num_trials = len(modules)
+        self._channels_last = not stacked and device.type == "cpu"
         self._dropouts = {n: m for n, m in self.template.named_modules() if isinstance(m, Dropout)}
         self._shapes = {name: p.shape for name, p in self.template.named_parameters() if p.requires_grad}
         sizes = [shape.numel() for shape in self._shapes.values()]
@@ -52,19 +56,37 @@ class Stack:
         still = [name for name, p in self.template.named_parameters() if not p.requires_grad]
         still += [name for name, _ in self.template.named_buffers() if name not in masks]
         self.buffers = {name: _stacked(modules, name, device) for name in still}
+        self._modules = [] if stacked else [module.to(device) for module in modules]
+        self._leaves = self._bound()
+
+    def _bound(self) -> list[Tensor]:
+        """The learning parameters of the modules that run alone, trial by trial, moved to where `weights` has them."""
+        found: list[Tensor] = []
+        named = self.parameters
+        for trial, module in enumerate(self._modules):
+            for name, view in named.items():
+                parameter = module.get_parameter(name)
+                parameter.data = view[trial]
+                found.append(parameter)
+        return found
 
     def views(self, weights: Tensor) -> dict[str, Tensor]:
         """`weights [T, P]` as the parameters that lie in it, by name: `[T, ...]` each."""
         parts = weights.split(self._sizes, dim=1)[::2]
-        return {
-            name: part.view(len(part), *shape) for part, (name, shape) in zip(parts, self._shapes.items(), strict=True)
-        }
+        return {name: self._view(part, shape) for part, (name, shape) in zip(parts, self._shapes.items(), strict=True)}
+
+    def _view(self, part: Tensor, shape: torch.Size) -> Tensor:
+        if self._channels_last and len(shape) == 4:
+            outputs, inputs, *kernel = shape
+            return part.view(len(part), outputs, *kernel, inputs).movedim(-1, 2)
+        return part.view(len(part), *shape)
 
     def joined(self, parameters: Sequence[Tensor]) -> Tensor:
         """The inverse of `views`: `[T, ...]` each to `[T, P]`, zeros between them."""
         pieces: list[Tensor] = []
         for parameter, padding in zip(parameters, self._paddings, strict=True):
-            pieces += [parameter.reshape(len(parameter), -1), padding[: len(parameter)]]
+            by_memory = parameter.movedim(2, -1) if self._channels_last and parameter.dim() == 5 else parameter
+            pieces += [by_memory.reshape(len(parameter), -1), padding[: len(parameter)]]
         return torch.cat(pieces, dim=1)
 
     def groups(self) -> Iterator[slice]:
@@ -91,7 +113,10 @@ class Stack:
 
     def train(self, mode: bool) -> None:
         """Whether batch statistics are used and moved, and dropout is applied."""
-        self.template.train(mode)
+        for module in self._modules or [self.template]:
+            module.train(mode)
+        for leaf in self._leaves:
+            leaf.requires_grad_()  # what learns was settled when the stack was made, whatever a module does here
 
     def forward(
         self,
@@ -100,26 +125,45 @@ class Stack:
         masks: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> Tensor:
         """`x [T, B, ...] -> logits [T, B, K]`, with other parameters than its own and with dropout masks."""
-        return self._called({**(parameters or self.parameters), **self.buffers, **masks}, x)
+        if self.stacked:
+            return self._together({**(parameters or self.parameters), **self.buffers, **masks}, x)
+        state = {**(parameters or {}), **self.buffers, **masks}
+        return torch.stack([self._alone(trial, state, _laid_out(one)) for trial, one in enumerate(x.unbind(0))])
+
+    def tracked(self, x: Tensor, masks: Named) -> tuple[Tensor, Sequence[Tensor]]:
+        """The logits of a step, and what to differentiate them by: see `gradients`."""
+        if not self.stacked:
+            return self.forward(x, masks=masks), self._leaves
+        parameters = self.views(self.weights.detach().requires_grad_())
+        return self.forward(x, parameters, masks), list(parameters.values())
+
+    def gradients(self, total: Tensor, leaves: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The gradient of a number on every parameter, `[T, ...]` each."""
+        found = torch.autograd.grad(total, leaves, allow_unused=True, materialize_grads=True)
+        if self.stacked:
+            return found
+        if self.num_trials == 1:
+            return [gradient.unsqueeze(0) for gradient in found]
+        return [torch.stack(found[place :: len(self._shapes)]) for place in range(len(self._shapes))]
 
     def predictor(self, trials: slice) -> Callable[[Tensor], Tensor]:
         """The function of some trials from samples that they share to their logits: `[B, ...] -> [T, B, K]`."""
+        numbers = range(self.num_trials)[trials]
+        if not self.stacked:
+            # Each has a copy: a module may write into its input.
+            return lambda x: torch.stack([self._alone(t, self.buffers, _laid_out(x.clone())) for t in numbers])
         state = {name: tensor[trials] for name, tensor in {**self.parameters, **self.buffers}.items()}
-        number = len(range(self.num_trials)[trials])
-        return lambda x: self._called(state, x.expand(number, *x.shape))
+        return lambda x: self._together(state, x.expand(len(numbers), *x.shape))
 
-    def _called(self, state: Named, x: Tensor) -> Tensor:
-        if self.stacked:
-            logits: Tensor = functional_call(self.template, dict(state), (x,))
-            return logits
-        by_trial = {name: [_laid_out(one) for one in tensor.unbind(0)] for name, tensor in state.items()}
-        inputs = [_laid_out(one) for one in x.unbind(0)]
-        return torch.stack(
-            [
-                functional_call(self.template, {n: v[t] for n, v in by_trial.items()}, (inputs[t],))
-                for t in range(len(x))
-            ]
-        )
+    def _together(self, state: Named, x: Tensor) -> Tensor:
+        logits: Tensor = functional_call(self.template, dict(state), (x,))
+        return logits
+
+    def _alone(self, trial: int, state: Named, x: Tensor) -> Tensor:
+        """The logits `[B, K]` of one trial's module, of whose tensors `state` takes the place of some."""
+        module, given = self._modules[trial], {name: tensor[trial] for name, tensor in state.items()}
+        logits: Tensor = functional_call(module, given, (x,)) if given else module(x)
+        return logits
 
     def dropout_masks(self, seeds: Sequence[int], step: tuple[int, int], batch_size: int) -> dict[str, Tensor]:
         """The masks of one step (epoch, number), which hang on it and the seed alone: `[T, B, F]` by buffer."""
@@ -159,7 +203,7 @@ class Stack:
     def trial_state(self, trial: int) -> dict[str, Tensor]:
         """The state dict of one trial's module, on the CPU."""
         kept, named = self.template.state_dict(), {**self.parameters, **self.buffers}
-        return {name: tensor[trial].detach().cpu().clone() for name, tensor in named.items() if name in kept}
+        return {name: copied(tensor[trial]) for name, tensor in named.items() if name in kept}
 
     def fingerprints(self, trial: int) -> dict[str, str]:
         """A hash per parameter of one trial, keyed by name and shape: what it started from."""
@@ -170,17 +214,21 @@ class Stack:
         }
 
 
+def copied(tensor: Tensor) -> Tensor:
+    """A copy on the CPU, whose memory is in the order of its axes."""
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+
+
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor of the CPU's on a device, without waiting until what the device is at is done."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
-def _laid_out(tensor: Tensor) -> Tensor:
-    """Images and the kernels of convolutions with the channels last: on a CPU convolutions are faster so."""
-    if tensor.dim() == 4 and tensor.device.type == "cpu":
-        # Not `contiguous`: of one channel it would say that it is so already, and the layers would take it as it was.
-        return tensor.clone(memory_format=torch.channels_last)
-    return tensor
+def _laid_out(images: Tensor) -> Tensor:
+    """Images with the channels last, on a CPU; of one channel they are that already."""
+    if images.dim() == 4 and images.device.type == "cpu":
+        return images.contiguous(memory_format=torch.channels_last)
+    return images
 
 
 def _stacked(modules: Sequence[nn.Module], name: str, device: torch.device) -> Tensor:

@@ -64,14 +64,12 @@ class Steps:
         """A trial whose loss or gradient is not finite is frozen before the step."""
         stack, before = self.stack, self.stack.kept_buffers()
         with torch.enable_grad():
-            parameters = stack.views(stack.weights.detach().requires_grad_())
             with self._casting():
-                logits = stack.forward(inputs, parameters, masks).float()
+                logits, leaves = stack.tracked(inputs, masks)
+            logits = logits.float()
             by_sample = self.loss(logits, targets)
             losses = by_sample.mean(-1) * self.loss_weight
-            gradients = torch.autograd.grad(
-                losses.sum(), list(parameters.values()), allow_unused=True, materialize_grads=True
-            )
+            gradients = stack.gradients(losses.sum(), leaves)
         self.loss_sum.add_(by_sample.detach().double().sum(-1))
         # A compiled graph passes over the weights once, whatever their number.
         for trials in [ALL] if torch.compiler.is_compiling() else stack.groups():
@@ -89,7 +87,7 @@ class Steps:
         # Where a trial lives, all of its gradients are finite. Either way is several times slower in the other mode.
         if torch.compiler.is_compiling():
             joined = torch.where(alive > 0, joined, 0.0)
-        else:
+        elif alive.device.type != "cpu" or not alive.all():
             joined.nan_to_num_(0.0, 0.0, 0.0).mul_(alive)
         state = {name: rows(tensor, trials) for name, tensor in self.state.items()}
         settings = self.settings.of(trials, rows(rate, trials) * alive)

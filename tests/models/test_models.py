@@ -161,6 +161,45 @@ def test_unstacked_modules_run_side_by_side() -> None:
         network().load_state_dict(stack.trial_state(trial))
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_unstacked_modules_learn_from_their_own_samples(number: int) -> None:
+    """Their gradients are those of the modules alone, in the order of `weights`, which is what moves them."""
+
+    def network() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Conv2d(4, 2, 2, bias=False), nn.Flatten())
+
+    modules, references = [network() for _ in range(number)], [network() for _ in range(number)]
+    for module, reference in zip(modules, references, strict=True):
+        reference.load_state_dict(module.state_dict())
+    stack, x = Stack(modules, stacked=False, device=CPU), torch.randn(number, 5, 3, 6, 6)
+    logits, leaves = stack.tracked(x, {})
+    joined = stack.joined(stack.gradients(logits.square().sum(), leaves))
+    for trial, reference in enumerate(references):
+        expected = torch.autograd.grad(reference(x[trial]).square().sum(), list(reference.parameters()))
+        for theirs, ours in zip(expected, stack.views(joined).values(), strict=True):
+            assert_close(ours[trial], theirs)
+    stack.weights.sub_(joined)
+    for trial, reference in enumerate(references):
+        with torch.no_grad():
+            for parameter, step in zip(reference.parameters(), stack.views(joined).values(), strict=True):
+                parameter.sub_(step[trial])
+        assert_close(stack.forward(x)[trial], reference(x[trial]))
+        state = stack.trial_state(trial)
+        assert_close(state, dict(reference.state_dict()), rtol=0, atol=0)
+        assert all(tensor.is_contiguous() for tensor in state.values())
+
+
+def test_measuring_leaves_the_samples_alone() -> None:
+    """A module that writes into its input writes into a copy."""
+    network = nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(4, 2))
+    stack = Stack([network], stacked=False, device=CPU)
+    for x in (torch.randn(5, 1, 2, 2), torch.randn(5, 4)):
+        before = x.clone()
+        with torch.no_grad():
+            stack.predictor(slice(None))(x)
+        assert torch.equal(before, x)
+
+
 def test_batch_of_one_is_normalised_by_running_statistics() -> None:
     """One sample alone has no deviation: it gets what evaluation would give it, and moves no statistic."""
     stack = Stack([built("mlp", (4,), 3, seed, batch_norm=True) for seed in range(2)], stacked=True, device=CPU)
