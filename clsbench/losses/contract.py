@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from clsbench.losses.targets import at_target, log_softmax, one_hot
+from clsbench.losses.targets import MANY_CLASSES, at_target, log_softmax, one_hot
 from clsbench.registry import LinkName, catalogue
 
 
@@ -31,8 +31,10 @@ def log_probabilities(link: LinkName, logits: Tensor) -> Tensor | None:
 
 def predictions(link: LinkName, logits: Tensor, num_classes: int) -> Tensor:
     """`[..., B, K] -> [..., B]`: the class number predicted; for one raw output, the nearest one."""
-    if logits.shape[-1] > 1:
+    if logits.shape[-1] >= MANY_CLASSES:
         return logits.contiguous().argmax(-1)  # twenty times as fast as over an axis that is not the last in memory
+    if logits.shape[-1] > 1:
+        return logits.mT.contiguous().max(-2).indices  # the first of equal ones, as `argmax`, in half its time
     output = logits.squeeze(-1)
     if link == "sigmoid":
         return (output > 0).long()
@@ -82,7 +84,11 @@ class Loss:
         return value.expand(targets.shape)
 
     def of_samples(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """As a call, but each sample alone: the same, unless the function returns one number for a batch."""
+        """As a call, but each sample alone: the same, unless the function returns one number for a batch.
+
+        The targets may be `[B]`, for all leading axes.
+        """
+        targets = targets.expand(logits.shape[:-1])
         if self.stacked:
             return self(logits, targets)
         alone = torch.func.vmap(lambda z, t: self(z.unsqueeze(0), t.unsqueeze(0)).squeeze(0))

@@ -38,17 +38,25 @@ def softmax(logits: Tensor) -> Tensor:
 
 
 def one_hot(targets: Tensor, like: Tensor) -> Tensor:
-    """`[..., B] -> [..., B, K]` in the shape and dtype of `like`: 1 at the target, 0 elsewhere."""
+    """`[..., B] -> [..., B, K]`, with the classes and the dtype of `like [..., B, K]`: 1 at the target, 0 elsewhere."""
     if _compares(like):
         return _is_target(targets, like).to(like.dtype)
-    return like.detach().clone().zero_().scatter_(-1, targets.unsqueeze(-1), 1.0)
+    num_classes = like.shape[-1]
+    if num_classes < MANY_CLASSES:  # laid out as `log_softmax` is
+        return (
+            like.new_zeros(*targets.shape[:-1], num_classes, targets.shape[-1])
+            .scatter(-2, targets.unsqueeze(-2), 1.0)
+            .mT
+        )
+    return like.new_zeros(*targets.shape, num_classes).scatter(-1, targets.unsqueeze(-1), 1.0)
 
 
 def at_target(values: Tensor, targets: Tensor) -> Tensor:
-    """`[..., B, K], [..., B] -> [..., B]`: each sample's value at its target."""
+    """`[..., B, K]` and `[..., B]`, or `[B]` for all, `-> [..., B]`: each sample's value at its target."""
     if _compares(values):
         return values.where(_is_target(targets, values), 0.0).sum(-1)
-    return values.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    places = targets.expand(values.shape[:-1])
+    return values.mT.gather(-2, places.unsqueeze(-2)).squeeze(-2)
 
 
 def _compares(values: Tensor) -> bool:

@@ -20,7 +20,7 @@ CHUNK = 500  # samples that are measured at once
 PIECE = 250  # and about as many go through the network at once on their way
 GROUP = 64  # trials measured together on a CPU: the activations of more leave its caches
 Measures = dict[str, Tensor]
-# Of logits `[T, n, K]` and targets `[T, n]`: sums over the n samples, `[T]` each.
+# Of logits `[T, n, K]` and targets `[T, n]`, or `[n]` that the trials share: sums over the n samples, `[T]` each.
 Sums = Callable[[Tensor, Tensor], Measures]
 
 
@@ -32,7 +32,7 @@ def evaluate(stack: Stack, x: Tensor, y: Tensor, *sums: Sums) -> Measures:
         for piece in pieces(len(y)):
             with torch.no_grad():
                 logits = predict(x[piece])
-            totals.add(logits, y[piece].expand(len(logits), -1))
+            totals.add(logits, y[piece])
         groups.append(totals.means(len(y)))
     return {name: _joined([group[name] for group in groups], 0) for name in groups[0]}
 
@@ -42,11 +42,11 @@ def quality(loss: Loss, split: str) -> Sums:
 
     def sums(logits: Tensor, targets: Tensor) -> Measures:
         predictions = loss.predictions(logits)
-        found = {f"{split}_accuracy": metrics.accuracy(predictions, targets).sum(-1)}
+        found = {f"{split}_accuracy": _sum(metrics.accuracy(predictions, targets))}
         log_p = loss.log_probabilities(logits)
         if log_p is not None:
-            found[f"{split}_nll"] = metrics.nll(log_p, targets).sum(-1)
-            found[f"{split}_brier"] = metrics.brier(log_p, targets).sum(-1)
+            found[f"{split}_nll"] = _sum(metrics.nll(log_p, targets))
+            found[f"{split}_brier"] = _sum(metrics.brier(log_p, targets))
             found[f"{split}_ece"] = metrics.ece(predictions, log_p, targets)
         return found
 
@@ -57,16 +57,16 @@ def progress(loss: Loss) -> Sums:
     """What is said of training data besides the loss: accuracy, and NLL where the link can have it."""
 
     def sums(logits: Tensor, targets: Tensor) -> Measures:
-        found = {"train_accuracy": metrics.accuracy(loss.predictions(logits), targets).sum(-1)}
+        found = {"train_accuracy": _sum(metrics.accuracy(loss.predictions(logits), targets))}
         log_p = loss.log_probabilities(logits)
-        return found if log_p is None else found | {"train_nll": metrics.nll(log_p, targets).sum(-1)}
+        return found if log_p is None else found | {"train_nll": _sum(metrics.nll(log_p, targets))}
 
     return sums
 
 
 def objective(loss: Loss) -> Sums:
     """The loss itself, unweighted."""
-    return lambda logits, targets: {"train_loss": loss.of_samples(logits, targets).double().sum(-1)}
+    return lambda logits, targets: {"train_loss": _sum(loss.of_samples(logits, targets))}
 
 
 def pull(loss: Loss, device: torch.device) -> Sums:
@@ -78,7 +78,7 @@ def pull(loss: Loss, device: torch.device) -> Sums:
     def sums(logits: Tensor, targets: Tensor) -> Measures:
         norms = metrics.logit_grad_norm(_logit_gradients(loss, logits, targets))
         stuck = metrics.stuck_share(norms, at_zero[targets], loss.predictions(logits) != targets)
-        return {"logit_grad_norm": norms.double().sum(-1), "stuck_share": stuck.sum(-1)}
+        return {"logit_grad_norm": _sum(norms), "stuck_share": _sum(stuck)}
 
     return sums
 
@@ -93,9 +93,9 @@ class Totals:
         self._num_waiting = 0
 
     def add(self, logits: Tensor, targets: Tensor) -> None:
-        """Take `logits [T, n, K]` and `targets [T, n]` in."""
+        """Take `logits [T, n, K]` and `targets [T, n]` or `[n]` in."""
         self._waiting.append((logits, targets))
-        self._num_waiting += targets.shape[1]
+        self._num_waiting += targets.shape[-1]
         if self._num_waiting >= CHUNK:
             self._settle(self._num_waiting // CHUNK * CHUNK)
 
@@ -108,14 +108,15 @@ class Totals:
 
     def _settle(self, num_samples: int) -> None:
         """Measure the first so many of the samples that wait."""
-        logits, targets = (_joined(list(pieces), 1) for pieces in zip(*self._waiting, strict=True))
-        left = logits[:, num_samples:], targets[:, num_samples:]
-        self._num_waiting = left[1].shape[1]
-        self._waiting = [left] if self._num_waiting else []
+        # Samples last in memory, as layers leave them and what is said of few classes wants them.
+        logits = _joined([logits.mT for logits, _ in self._waiting], -1).mT
+        targets = _joined([targets for _, targets in self._waiting], -1)
+        self._num_waiting -= num_samples
+        self._waiting = [(logits[:, num_samples:], targets[..., num_samples:])] if self._num_waiting else []
         for start in range(0, num_samples, CHUNK):
             chunk = slice(start, min(start + CHUNK, num_samples))
             for sums in self._sums:
-                for name, value in sums(logits[:, chunk], targets[:, chunk]).items():
+                for name, value in sums(logits[:, chunk], targets[..., chunk]).items():
                     self._totals[name] = self._totals[name] + value if name in self._totals else value
 
 
@@ -134,6 +135,10 @@ def _even_parts(total: int, number: int) -> Iterator[slice]:
     """So many numbers from 0, in parts whose lengths differ by one at most; in a single one where `number` is 0."""
     ends = [total * part // max(number, 1) for part in range(max(number, 1) + 1)]
     return (slice(start, end) for start, end in pairwise(ends))
+
+
+def _sum(values: Tensor) -> Tensor:
+    return values.sum(-1, dtype=torch.float64)
 
 
 def _joined(tensors: list[Tensor], dim: int) -> Tensor:

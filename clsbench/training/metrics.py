@@ -1,7 +1,7 @@
 """The one ruler: what is said of predictions, whatever loss made them.
 
-From `predictions [..., B]`, `log_p [..., B, C]` and `targets [..., B]`, a metric of samples makes one number
-per sample, `[..., B]`, and its value is their mean. `ece` is a statement on a whole split.
+From `predictions [..., B]`, `log_p [..., B, C]` and `targets [..., B]`, or `[B]` for all, a metric of samples makes
+one number per sample, `[..., B]`, and its value is their mean. `ece` is a statement on a whole split.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ ECE_BINS = 15
 @metric("accuracy", better="higher", splits=SPLITS)
 def accuracy(predictions: Tensor, targets: Tensor) -> Tensor:
     """Share of samples whose predicted class is the target."""
-    return (predictions == targets).double()
+    return predictions == targets
 
 
 @metric("nll", better="lower", splits=SPLITS)
 def nll(log_p: Tensor, targets: Tensor) -> Tensor:
     """Negative log-likelihood of the target, in nats: -log p_t."""
-    return -at_target(log_p, targets).double()
+    return -at_target(log_p, targets)
 
 
 @metric("brier", better="lower", splits=("val", "test"))
 def brier(log_p: Tensor, targets: Tensor) -> Tensor:
     """Brier score, summed over the classes: sum_i (p_i - y_i)^2, from 0 to 2."""
-    return (log_p.exp() - one_hot(targets, log_p)).square().sum(-1).double()
+    return (log_p.exp() - one_hot(targets, log_p)).square().sum(-1)
 
 
 @metric("ece", better="lower", splits=("val", "test"))
@@ -63,7 +63,7 @@ def logit_grad_norm(gradients: Tensor) -> Tensor:
 @metric("stuck_share", better="lower")
 def stuck_share(norms: Tensor, norms_at_zero: Tensor, wrong: Tensor) -> Tensor:
     """Share of samples that are wrong and whose gradient norm is under 1% of the loss's at zero logits."""
-    return ((norms < 0.01 * norms_at_zero) & wrong).double()
+    return (norms < 0.01 * norms_at_zero) & wrong
 
 
 # Every measure of a record, in its order; null where a loss or a split cannot have it.

@@ -45,6 +45,7 @@ class Stack:
         self.stacked = stacked
         self.num_trials = len(modules)
         self._channels_last = not stacked and device.type == "cpu"
+        self._groups: dict[tuple[int, int], nn.Module] = {}
         self._dropouts = {n: m for n, m in self.template.named_modules() if isinstance(m, Dropout)}
         self._shapes = {name: p.shape for name, p in self.template.named_parameters() if p.requires_grad}
         sizes = [shape.numel() for shape in self._shapes.values()]
@@ -104,6 +105,7 @@ class Stack:
         other.weights = self.weights[trials].clone()
         other.buffers = {name: buffer[trials].clone() for name, buffer in self.buffers.items()}
         other.num_trials = len(other.weights)
+        other._groups = {}
         return other
 
     @property
@@ -152,8 +154,21 @@ class Stack:
         if not self.stacked:
             # Each has a copy: a module may write into its input.
             return lambda x: torch.stack([self._alone(t, self.buffers, _laid_out(x.clone())) for t in numbers])
-        state = {name: tensor[trials] for name, tensor in {**self.parameters, **self.buffers}.items()}
-        return lambda x: self._together(state, x.expand(len(numbers), *x.shape))
+        module = self._group(numbers)
+        if module.training != self.template.training:
+            module.train(self.template.training)
+        return lambda x: module(x.expand(len(numbers), *x.shape))
+
+    def _group(self, numbers: range) -> nn.Module:
+        """A module that has some trials' parameters and buffers; `functional_call` gives them anew at each call."""
+        key = numbers.start, numbers.stop
+        if key not in self._groups:
+            self._groups[key] = module = copy.deepcopy(self.template)
+            state = {**self.parameters, **self.buffers}
+            for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+                if name in state:
+                    tensor.data = state[name][numbers.start : numbers.stop]
+        return self._groups[key]
 
     def _together(self, state: Named, x: Tensor) -> Tensor:
         logits: Tensor = functional_call(self.template, dict(state), (x,))
