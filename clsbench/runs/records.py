@@ -30,6 +30,7 @@ class RecordFile:
     def __init__(self, path: Path, *, exact: bool = True) -> None:
         self.path = path
         self.exact = exact
+        self._rows: list[dict[str, Any]] = []  # the file's, as far as they were read or written here
         self._known: dict[tuple[int, int], Row] = {}  # what may come again
         self._newest: dict[int, Row] = {}  # of each trial, whatever came again since
 
@@ -75,13 +76,13 @@ class RecordFile:
         """What is recorded may be trained again."""
         self._expect(self.read() if self.path.stat().st_size else [])
 
-    def keep(self, records: Iterable[Row]) -> None:
+    def keep(self, records: Iterable[dict[str, Any]]) -> None:
         """Add the records of a finished epoch; when this returns, the system has them.
 
         Raises:
             RunError: they cannot be written, or one differs from what is recorded already.
         """
-        new = [record for record in records if not self._is_known(record)]
+        new = [record for record in records if not self._known or not self._is_known(record)]
         lines = "".join(as_json_line(record) for record in new)
         if not lines:
             return
@@ -90,9 +91,10 @@ class RecordFile:
                 file.write(lines)
         except OSError as error:
             raise unwritable(self.path, error) from error
+        self._rows += new
         self._note_newest(new)
 
-    def keep_failure(self, record: Row) -> None:
+    def keep_failure(self, record: dict[str, Any]) -> None:
         """Add the last record of a trial that failed, after all that were recorded of it when it came further."""
         newest = self._newest.get(record["trial"])
         if newest is not None and newest["epoch"] >= record["epoch"] - 1:
@@ -109,8 +111,9 @@ class RecordFile:
 
     def order(self) -> list[dict[str, Any]]:
         """Rewrite by epoch, then trial, and return the records in that order."""
-        lines = self._lines()
-        rows = [self._parsed(number, line) for number, line in enumerate(lines, start=1)]
+        lines, rows = self._lines(), self._rows
+        if len(rows) != len(lines):
+            rows = [self._parsed(number, line) for number, line in enumerate(lines, start=1)]
         places = sorted(range(len(rows)), key=lambda place: (rows[place]["epoch"], rows[place]["trial"]))
         self._write(lines[place] for place in places)
         return [rows[place] for place in places]
@@ -121,13 +124,16 @@ class RecordFile:
     def _write(self, lines: Iterable[str]) -> None:
         write_atomically(self.path, "".join(f"{line}\n" for line in lines).encode())
 
-    def _expect(self, rows: Sequence[Row]) -> None:
+    def _expect(self, rows: Sequence[dict[str, Any]]) -> None:
+        self._rows = list(rows)
         self._known = {_key(row): row for row in rows}
         self._note_newest(rows)
 
     def _note_newest(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            self._newest[row["trial"]] = max(row, self._newest.get(row["trial"], row), key=lambda each: each["epoch"])
+            before = self._newest.get(row["trial"])
+            if before is None or row["epoch"] >= before["epoch"]:
+                self._newest[row["trial"]] = row
 
     def _is_known(self, record: Row) -> bool:
         before = self._known.pop(_key(record), None)

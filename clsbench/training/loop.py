@@ -210,23 +210,19 @@ class _Ledger:
         return not any(self._running)
 
     def rows(self, epoch: int, measures: Measures, steps: Steps) -> list[Row | None]:
-        values = {name: tensor.tolist() for name, tensor in measures.items()}
+        names = [name for name in METRICS if name in measures]
+        values = torch.stack([measures[name] for name in names], 1).tolist()
         last = "finished" if epoch == self._epochs else "running"
+        nothing: Row = dict.fromkeys(("step", *METRICS, "status"))
         rows: list[Row | None] = []
-        for trial, (lives, step) in enumerate(
-            zip(
-                steps.alive.squeeze(1).tolist(),
-                steps.taken.squeeze(1).tolist(),
-                strict=True,
-            )
-        ):
+        alive, taken = steps.alive.squeeze(1).tolist(), steps.taken.squeeze(1).tolist()
+        for trial, (lives, step) in enumerate(zip(alive, taken, strict=True)):
             if not self._running[trial]:
                 rows.append(None)
                 continue
             self._running[trial] = bool(lives)
-            row: Row = {"step": int(step)}
-            row |= {name: _finite(values[name][trial]) if lives and name in values else None for name in METRICS}
-            rows.append(row | {"status": last if lives else "diverged"})
+            measured = zip(names, map(_finite, values[trial]), strict=True) if lives else ()
+            rows.append({**nothing, "step": int(step), **dict(measured), "status": last if lives else "diverged"})
         return rows
 
 

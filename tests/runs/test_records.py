@@ -116,6 +116,23 @@ def test_failure_is_the_last_of_its_trial_however_far_it_came_again(path: Path, 
     assert newest["seconds"] == last["seconds"]
 
 
+@pytest.mark.parametrize("start", ["new", "reopened", "unread"])
+def test_ordered_records_are_those_of_the_file(path: Path, start: str) -> None:
+    """By epoch, then trial, the same whether they were just written, read before, or neither."""
+    if start == "new":
+        path.unlink()
+        path.touch()
+    records = RecordFile(path)
+    if start == "reopened":
+        records.reopen()
+    for epoch in (4, 3):
+        records.keep([record(1, epoch, train_loss=0.1 + epoch), record(0, epoch, train_loss=1e-300)])
+    ordered = records.order()
+    assert RecordFile(path).read() == ordered
+    epochs = (3, 4) if start == "new" else range(5)
+    assert [(trial, epoch) for epoch in epochs for trial in (0, 1)] == [(row["trial"], row["epoch"]) for row in ordered]
+
+
 def test_failure_of_another_trial_stands_where_it_came(path: Path) -> None:
     """A trial that had no record before keeps the epoch of its own."""
     records = RecordFile(path)
