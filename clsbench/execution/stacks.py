@@ -38,9 +38,9 @@ from clsbench.training.stack import Stack
 log = logging.getLogger("clsbench")
 
 SECONDS_BETWEEN_CHECKPOINTS = 5.0
-IN_ORDER: Record = dict.fromkeys(FIELDS)  # whatever is put into a copy of it
 # A checkpoint that took long to keep is followed by this many times as long without one.
 SPARING = 20.0
+EMPTY: Record = dict.fromkeys(FIELDS)
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _records(trials: Sequence[Trial], result: EpochResult, before: float) -> tup
     for trial, row in zip(trials, result.rows, strict=False):
         if row is not None:
             known = {**identity_of(trial), "epoch": result.epoch, **row, "seconds": seconds}
-            records.append(IN_ORDER | known)
+            records.append(EMPTY | known)
     return tuple(records)
 
 

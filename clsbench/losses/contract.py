@@ -33,6 +33,8 @@ def predictions(link: LinkName, logits: Tensor, num_classes: int) -> Tensor:
     """`[..., B, K] -> [..., B]`: the class number predicted; for one raw output, the nearest one."""
     if logits.shape[-1] >= MANY_CLASSES:
         return logits.contiguous().argmax(-1)  # twenty times as fast as over an axis that is not the last in memory
+    if logits.shape[-1] == 2:
+        return (logits[..., 1] > logits[..., 0]).long()
     if logits.shape[-1] > 1:
         return logits.mT.contiguous().max(-2).indices  # the first of equal ones, as `argmax`, in half its time
     output = logits.squeeze(-1)

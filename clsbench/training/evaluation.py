@@ -41,13 +41,14 @@ def quality(loss: Loss, split: str) -> Sums:
     """Accuracy, NLL, Brier and ECE; those that the loss's link cannot have are absent."""
 
     def sums(logits: Tensor, targets: Tensor) -> Measures:
-        predictions = loss.predictions(logits)
-        found = {f"{split}_accuracy": _sum(metrics.accuracy(predictions, targets))}
+        right = metrics.accuracy(loss.predictions(logits), targets)
+        found = {f"{split}_accuracy": _sum(right)}
         log_p = loss.log_probabilities(logits)
         if log_p is not None:
             found[f"{split}_nll"] = _sum(metrics.nll(log_p, targets))
-            found[f"{split}_brier"] = _sum(metrics.brier(log_p, targets))
-            found[f"{split}_ece"] = metrics.ece(predictions, log_p, targets)
+            p = log_p.exp()
+            found[f"{split}_brier"] = _sum(metrics.brier(p, targets))
+            found[f"{split}_ece"] = metrics.ece(p, right)
         return found
 
     return sums
@@ -94,30 +95,31 @@ class Totals:
 
     def add(self, logits: Tensor, targets: Tensor) -> None:
         """Take `logits [T, n, K]` and `targets [T, n]` or `[n]` in."""
-        self._waiting.append((logits, targets))
-        self._num_waiting += targets.shape[-1]
-        if self._num_waiting >= CHUNK:
-            self._settle(self._num_waiting // CHUNK * CHUNK)
+        while (room := CHUNK - self._num_waiting) <= targets.shape[-1]:
+            self._waiting.append((logits[:, :room], targets[..., :room]))
+            self._settle()
+            logits, targets = logits[:, room:], targets[..., room:]
+        if targets.shape[-1]:
+            self._waiting.append((logits, targets))
+            self._num_waiting += targets.shape[-1]
 
     def means(self, num_samples: int) -> Measures:
         """The means over all that was taken in."""
-        if self._num_waiting:
-            self._settle(self._num_waiting)
+        if self._waiting:
+            self._settle()
         # What has a second axis is the calibration error's, by bin.
-        return {n: (v if v.dim() == 1 else v.abs().sum(-1)) / num_samples for n, v in self._totals.items()}
+        totals = [total if total.dim() == 1 else total.abs().sum(-1) for total in self._totals.values()]
+        return dict(zip(self._totals, torch.stack(totals) / num_samples, strict=True))
 
-    def _settle(self, num_samples: int) -> None:
-        """Measure the first so many of the samples that wait."""
+    def _settle(self) -> None:
+        """Measure the samples that wait."""
         # Samples last in memory, as layers leave them and what is said of few classes wants them.
         logits = _joined([logits.mT for logits, _ in self._waiting], -1).mT
         targets = _joined([targets for _, targets in self._waiting], -1)
-        self._num_waiting -= num_samples
-        self._waiting = [(logits[:, num_samples:], targets[..., num_samples:])] if self._num_waiting else []
-        for start in range(0, num_samples, CHUNK):
-            chunk = slice(start, min(start + CHUNK, num_samples))
-            for sums in self._sums:
-                for name, value in sums(logits[:, chunk], targets[..., chunk]).items():
-                    self._totals[name] = self._totals[name] + value if name in self._totals else value
+        self._waiting, self._num_waiting = [], 0
+        for sums in self._sums:
+            for name, value in sums(logits, targets).items():
+                self._totals[name] = self._totals[name] + value if name in self._totals else value
 
 
 def pieces(num_samples: int) -> Iterator[slice]:

@@ -1,7 +1,8 @@
 """The one ruler: what is said of predictions, whatever loss made them.
 
-From `predictions [..., B]`, `log_p [..., B, C]` and `targets [..., B]`, or `[B]` for all, a metric of samples makes
-one number per sample, `[..., B]`, and its value is their mean. `ece` is a statement on a whole split.
+From `predictions [..., B]`, probabilities `p [..., B, C]` or their logarithms `log_p`, and `targets [..., B]`, or `[B]`
+for all, a metric of samples makes one number per sample, `[..., B]`, and its value is their mean. `ece` is a statement
+on a whole split, from `p` and whether each prediction is `right [..., B]`.
 """
 
 from __future__ import annotations
@@ -30,22 +31,22 @@ def nll(log_p: Tensor, targets: Tensor) -> Tensor:
 
 
 @metric("brier", better="lower", splits=("val", "test"))
-def brier(log_p: Tensor, targets: Tensor) -> Tensor:
+def brier(p: Tensor, targets: Tensor) -> Tensor:
     """Brier score, summed over the classes: sum_i (p_i - y_i)^2, from 0 to 2."""
-    return (log_p.exp() - one_hot(targets, log_p)).square().sum(-1)
+    return (p - one_hot(targets, p)).square().sum(-1)
 
 
 @metric("ece", better="lower", splits=("val", "test"))
-def ece(predictions: Tensor, log_p: Tensor, targets: Tensor) -> Tensor:
+def ece(p: Tensor, right: Tensor) -> Tensor:
     """Expected calibration error of the top label, in 15 equal-width bins of confidence.
 
     Returned per bin, `[..., 15]`: the sum over its samples of confidence minus correctness. The error is the
     sum of their magnitudes over the number of samples.
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks, equation 3.
     """
-    confidence = log_p.amax(-1).exp()
+    confidence = p.amax(-1)
     bins = confidence_bins(confidence)
-    gap = confidence.double() - (predictions == targets).double()
+    gap = confidence.double() - right.double()
     return gap.new_zeros(*gap.shape[:-1], ECE_BINS).scatter_add_(-1, bins, gap)
 
 

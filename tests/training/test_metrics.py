@@ -17,7 +17,7 @@ import clsbench.losses  # noqa: F401 - registers them
 from clsbench.losses.contract import Loss, build_loss, log_probabilities, predictions
 from clsbench.models import layers
 from clsbench.registry import LinkName, catalogue
-from clsbench.training.evaluation import CHUNK, Totals, evaluate, progress, pull, quality
+from clsbench.training.evaluation import CHUNK, Totals, evaluate, objective, progress, pull, quality
 from clsbench.training.stack import Stack
 
 ONE = torch.ones(1)
@@ -79,6 +79,24 @@ def test_metrics_are_scikit_learns(link: LinkName, name: str, options: Any, num_
     assert pytest.approx(log_loss(targets, p, labels=labels), rel=1e-5) == found["nll"]
     brier = brier_score_loss(targets, p, labels=labels, scale_by_half=False)
     assert pytest.approx(brier, rel=1e-5) == found["brier"]
+
+
+@links
+def test_labels_may_be_shared(link: LinkName, name: str, options: Any, num_outputs: int, num_classes: int) -> None:
+    """Labels that are given once for all trials count for each, in every measure."""
+    loss = bound(name, num_classes, **options)
+    logits, targets = some(num_outputs, num_classes, size=100)
+    of_trials = torch.stack([logits, -logits, 3 * logits])
+    for sums in (quality(loss, "val"), progress(loss), objective(loss), pull(loss, torch.device("cpu"))):
+        own, shared = sums(of_trials, targets.expand(3, -1)), sums(of_trials, targets)
+        assert {n: v.tolist() for n, v in own.items()} == {n: v.tolist() for n, v in shared.items()}
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 40])
+def test_the_first_of_equal_classes_is_predicted(num_classes: int) -> None:
+    logits = torch.randint(3, (500, num_classes), generator=torch.Generator().manual_seed(0)).float()
+    expected = [row.index(max(row)) for row in logits.tolist()]
+    assert expected == predictions("softmax", logits, num_classes).tolist()
 
 
 def ece_in_plain_python(confidences: list[float], right: list[bool]) -> float:
