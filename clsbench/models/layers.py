@@ -12,7 +12,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-FEW_INPUTS = 4
+# So few inputs or outputs are multiplied and summed in the loops around: a product of matrices costs more to call.
+FEW = 4
 
 
 class Flatten(nn.Module):
@@ -33,13 +34,22 @@ class Linear(nn.Linear):
         if self.weight.dim() == 2:
             return nn.functional.linear(x, self.weight, self.bias)
         if torch.compiler.is_compiling():
-            # The sum becomes part of the loop that follows; and where inputs are few, the gradient of weights that
-            # come second takes a third of the time.
-            few = self.in_features <= FEW_INPUTS
-            product = torch.bmm(x, self.weight.mT) if few else torch.bmm(self.weight, x.mT).mT
-            return product + self.bias.to(product.dtype).unsqueeze(-2)
+            return self._compiled(x)
         # Samples last in memory: the weights' gradients come out as the weights lie, and few outputs cost less.
         return torch.baddbmm(self.bias.unsqueeze(-1), self.weight, x.mT).mT
+
+    def _compiled(self, x: Tensor) -> Tensor:
+        """Its sums become part of the loops that follow; samples lie last there too."""
+        # Autocast knows products of matrices alone.
+        most = 0 if torch.is_autocast_enabled(x.device.type) else FEW
+        few_inputs, few_outputs = self.in_features <= most, self.out_features <= most
+        # Numbers that lie apart are read one by one: few inputs are copied once, and not each time they are read.
+        samples = torch.stack(x.unbind(-1), -2) if few_inputs else x.mT
+        if few_inputs or few_outputs:
+            product = (self.weight.unsqueeze(-1) * samples.unsqueeze(-3)).sum(-2)
+        else:
+            product = torch.bmm(self.weight, samples)
+        return (product + self.bias.to(product.dtype).unsqueeze(-1)).mT
 
 
 class BatchNorm(nn.Module):
@@ -96,14 +106,35 @@ class Dropout(nn.Module):
         return x * self.mask if self.training else x
 
 
-class Sigmoid(nn.Module):
+class Elementwise(nn.Module):
+    """A function `of` every element."""
+
     def forward(self, x: Tensor) -> Tensor:
+        # What is compiled comes to lie as its axes are written, and is wanted with samples last, as `Linear` leaves it.
+        return self.of(x.mT).mT if torch.compiler.is_compiling() else self.of(x)
+
+    def of(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class ReLU(Elementwise):
+    def of(self, x: Tensor) -> Tensor:
+        return x.relu()
+
+
+class Tanh(Elementwise):
+    def of(self, x: Tensor) -> Tensor:
+        return x.tanh()
+
+
+class Sigmoid(Elementwise):
+    def of(self, x: Tensor) -> Tensor:
         return (x * 0.5).tanh() * 0.5 + 0.5
 
 
-class GELU(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
+class GELU(Elementwise):
+    def of(self, x: Tensor) -> Tensor:
         return x * (0.5 + 0.5 * (x * math.sqrt(0.5)).erf())
 
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": Sigmoid, "gelu": GELU}
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": ReLU, "tanh": Tanh, "sigmoid": Sigmoid, "gelu": GELU}
