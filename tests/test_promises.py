@@ -177,6 +177,7 @@ def test_order_does_not_matter(run: Run) -> None:
             {"name": "adamw", "lr": [0.01, 0.1]},
         ),
         (2, {"name": "mlp", "hidden": [130, 65]}, {"lr": [0.1, 0.5], "clip_norm": [0.1, None]}),
+        (1, {"name": "mlp", "hidden": [131, 129]}, {"lr": [0.1, 0.5], "momentum": 0.9}),
         (1, MLP, {"lr": [0.1, 0.5], "schedule": {"name": "cosine", "warmup": [0, 1]}}),
         (
             1,
@@ -184,7 +185,7 @@ def test_order_does_not_matter(run: Run) -> None:
             {"name": "adam", "lr": [0.1, 0.5], "weight_decay": [0.0, 0.1]},
         ),
     ],
-    ids=["nesterov", "momentum", "adam", "adamw", "clip", "schedule", "decay"],
+    ids=["nesterov", "momentum", "adam", "adamw", "clip", "wide", "schedule", "decay"],
 )
 def test_model_and_optimizer_do_not_matter(run: Run, threads: int, model: Config, optimizer: Config) -> None:
     """Two losses in two settings and two seeds have each other's company or not, for every layer and update."""

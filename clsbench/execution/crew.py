@@ -27,8 +27,8 @@ import torch
 from clsbench.training.loop import EpochResult
 from clsbench.training.snapshot import Snapshot
 
-# Multiplications of a part's step, forward alone, from which a process of its own is worth its calls and its waiting.
-WORTH_A_PROCESS = 400_000
+# Multiplications of a part's step, forward alone, from which the calls of a process of its own are a small part of it.
+WORTH_A_PROCESS = 2_000_000
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
 Part = Callable[[slice], Iterator[EpochResult]]
@@ -39,17 +39,23 @@ def can_fork() -> bool:
     return sys.platform == "linux" and not torch.accelerator.is_available()
 
 
-def parts(num_trials: int, processes: int, multiplications: int) -> list[slice]:
-    """The trials of a stack in like parts, at most one for each process.
+def stay_forkable() -> None:
+    """Let autograd start before anything is compiled: while PyTorch compiles, it would take threads for GPUs with it.
+
+    A fork of a process with such threads has no autograd.
+    """
+    torch.zeros(1, requires_grad=True).sum().backward()
+
+
+def number_of_parts(num_trials: int, processes: int, multiplications: int) -> int:
+    """How many parts a stack is worth, at most one for each process.
+
+    A part has two trials at least: one alone would have other last bits than in company.
 
     Args:
         multiplications: of a trial's step, forward alone.
-
-    A part has two trials at least: one alone would have other last bits than in company.
     """
-    worthwhile = num_trials * multiplications // WORTH_A_PROCESS
-    number = max(1, min(processes, num_trials // 2, worthwhile))
-    return [slice(num_trials * i // number, num_trials * (i + 1) // number) for i in range(number)]
+    return max(1, min(processes, num_trials // 2, num_trials * multiplications // WORTH_A_PROCESS))
 
 
 @contextmanager
@@ -90,7 +96,6 @@ def _epochs(here: Iterator[EpochResult], helpers: Sequence[_Helper]) -> Iterator
             rows=rows,
             batches=[batches for result in results for batches in result.batches],
             seconds=seconds,
-            compile_seconds=max(result.compile_seconds for result in results),
             snapshot=partial(_snapshot, results),
         )
 

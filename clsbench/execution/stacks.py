@@ -7,11 +7,11 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from typing import Any
 
 import torch
 
-from clsbench.config.plan import Arm, Plan, Trial
+from clsbench.config.plan import Plan, Trial
 from clsbench.data.splits import Splits
 from clsbench.errors import ClsbenchError, RunError
 from clsbench.execution.build import (
@@ -24,16 +24,16 @@ from clsbench.execution.build import (
     multiplications,
     settings_of,
 )
-from clsbench.execution.crew import parts, trained_in_parts
+from clsbench.execution.crew import number_of_parts, stay_forkable, trained_in_parts
 from clsbench.execution.events import FIELDS, Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed
 from clsbench.execution.matching import loss_weights
 from clsbench.execution.process import settled, thawed
 from clsbench.execution.warm_start import warm_start
-from clsbench.losses.contract import Loss
 from clsbench.registry import Registry
-from clsbench.training.loop import EpochResult, TrialSettings, train
+from clsbench.training.loop import EpochResult, compiled_steps, train
 from clsbench.training.snapshot import Snapshot, SnapshotMismatch
 from clsbench.training.stack import Stack
+from clsbench.training.step import CompiledSteps
 
 log = logging.getLogger("clsbench")
 
@@ -127,6 +127,9 @@ def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device
     loss = loss_of(arm, splits.num_classes)
     stacked = catalogue.get("model", arm.model.name).facts["stacked"]
     places = in_company(len(trials), stacked=stacked, device=device)
+    processes = threads if stacked and device.type == "cpu" else 1
+    number = number_of_parts(len(places), processes, multiplications(trials[0], plan, catalogue))
+    places += [places[-1]] * (-len(places) % number)  # parts of one size share a compiled graph
     members = [trials[place] for place in places]
     modules = [module_of(t.arm, t.seed, splits.shape, loss.num_outputs, catalogue) for t in members]
     stack = Stack(modules, stacked=stacked, device=device)
@@ -141,60 +144,48 @@ def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device
         scales = [1.0] * len(members)  # the snapshot has its own
     settings = [settings_of(trial, plan, scale) for trial, scale in zip(members, scales, strict=True)]
     snapshot = since.snapshot.rows(places) if since else None
-    processes = threads if stacked and device.type == "cpu" else 1
-    divided = parts(len(members), processes, multiplications(trials[0], plan, catalogue))
-    part = partial(_part, stack, settings, loss, snapshot, plan, splits, arm, compiled)
+    how: dict[str, Any] = {
+        "train_data": (splits.train.x, splits.train.y),
+        "optimizer": plan.experiment.optimizer.name,
+        "nesterov": plan.experiment.optimizer.nesterov,
+        "batch_size": arm.batch_size,
+        "precision": plan.experiment.train.precision,
+    }
+    size = len(members) // number
+    stay_forkable()
+    graph = compiled_steps(stack.part(slice(size)), settings[:size], loss, **how) if compiled else None
+    if graph is not None:
+        settled()
+
+    def part(of: slice) -> Iterator[EpochResult]:
+        return train(
+            stack if number == 1 else stack.part(of),
+            settings[of],
+            loss,
+            val_data=None if splits.val is None else (splits.val.x, splits.val.y),
+            test_data=(splits.test.x, splits.test.y) if plan.sees_test else None,
+            epochs=plan.experiment.train.epochs,
+            compiled=graph,
+            since=snapshot.rows(range(of.start, of.stop)) if snapshot else None,
+            in_company=number > 1,
+            **how,
+        )
+
     try:
-        with trained_in_parts(part, divided) as results:
-            yield from _told(results, share, compiled)
+        with trained_in_parts(part, [slice(i, i + size) for i in range(0, len(members), size)]) as results:
+            yield from _told(results, share, graph)
     except SnapshotMismatch as error:
         raise RunError(f"the checkpoint of trials {list(numbers)} is of others: {error}; start a new run") from error
 
 
-def _part(
-    stack: Stack,
-    settings: Sequence[TrialSettings],
-    loss: Loss,
-    since: Snapshot | None,
-    plan: Plan,
-    splits: Splits,
-    arm: Arm,
-    compiled: bool,
-    of: slice,
-) -> Iterator[EpochResult]:
-    """Train some of a stack's trials, or all."""
-    places = range(stack.num_trials)[of]
-    alone = len(places) == stack.num_trials
-    results = train(
-        stack if alone else stack.part(of),
-        settings[of],
-        loss,
-        train_data=(splits.train.x, splits.train.y),
-        val_data=None if splits.val is None else (splits.val.x, splits.val.y),
-        test_data=(splits.test.x, splits.test.y) if plan.sees_test else None,
-        optimizer=plan.experiment.optimizer.name,
-        nesterov=plan.experiment.optimizer.nesterov,
-        batch_size=arm.batch_size,
-        epochs=plan.experiment.train.epochs,
-        compiled=compiled,
-        precision=plan.experiment.train.precision,
-        since=since.rows(places) if since else None,
-        in_company=not alone,
-    )
-    for number, result in enumerate(results):
-        if compiled and number == 1:  # they were compiled in the first epoch
-            settled()
-        yield result
-
-
-def _told(results: Iterator[EpochResult], share: Share, compiled: bool) -> Iterator[Event]:
+def _told(results: Iterator[EpochResult], share: Share, graph: CompiledSteps | None) -> Iterator[Event]:
     """A stack's epochs as events, with a checkpoint now and then and one at the end."""
     numbers = tuple(trial.number for trial in share.trials)
     before = share.since.seconds if share.since else 0.0
 
     def checkpoint(result: EpochResult, *, finished: bool) -> Checkpoint:
         snapshot = result.snapshot().rows(range(len(numbers)))
-        return Checkpoint(numbers, snapshot, before + result.seconds / len(numbers), finished, compiled)
+        return Checkpoint(numbers, snapshot, before + result.seconds / len(numbers), finished, graph is not None)
 
     due, result = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS, None
     for result in results:
@@ -206,7 +197,7 @@ def _told(results: Iterator[EpochResult], share: Share, compiled: bool) -> Itera
             now = time.monotonic()
             due = now + max(SECONDS_BETWEEN_CHECKPOINTS, SPARING * (now - told))
     if result is not None:
-        yield StackDone(checkpoint(result, finished=True), result.seconds, result.compile_seconds)
+        yield StackDone(checkpoint(result, finished=True), result.seconds, graph.seconds if graph else 0.0)
     elif share.since is not None:  # it was left after its last epoch
         yield StackDone(replace(share.since, finished=True), 0.0, 0.0)
 

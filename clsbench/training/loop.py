@@ -15,6 +15,7 @@ from torch import Tensor
 from clsbench.losses.contract import Loss
 from clsbench.registry import catalogue
 from clsbench.training.evaluation import Measures, Totals, evaluate, objective, progress, pull, quality
+from clsbench.training.layout import ALL
 from clsbench.training.metrics import METRICS
 from clsbench.training.optimizers import Settings, initial_state
 from clsbench.training.randomness import generator_for
@@ -48,15 +49,14 @@ class EpochResult:
     `rows[t]` holds trial t's measures, last finished step and status; None once the trial is over.
     `batches[t]` is the hash of the order in which it saw the training samples. `seconds` is the time that
     the whole stack has trained here so far, evaluation left out (on a GPU, which is not waited for, but for the
-    running means of the training data), and `compile_seconds` that of compiling its steps. `snapshot()` copies
-    what training can go on from, if it is asked for before the next result.
+    running means of the training data). `snapshot()` copies what training can go on from, if it is asked for
+    before the next result.
     """
 
     epoch: int
     rows: list[Row | None]
     batches: list[str]
     seconds: float
-    compile_seconds: float
     snapshot: Callable[[], Snapshot]
 
 
@@ -72,7 +72,7 @@ def train(
     nesterov: bool = False,
     batch_size: int,
     epochs: int,
-    compiled: bool = False,
+    compiled: CompiledSteps | None = None,
     precision: Precision = "float32",
     since: Snapshot | None = None,
     in_company: bool = False,
@@ -82,9 +82,9 @@ def train(
     Data are pairs `x [N, ...]`, `y [N]` on the stack's device. A trial whose loss or gradient is not finite
     is frozen before that step, and one that cannot be measured on training or validation data after it; its
     last row says `diverged`. Training ends early when all have; `in_company`, where other trials may go on, the
-    epochs after that have no rows. `compiled` trains by compiled graphs, whose last bits are not those of eager
-    steps; `precision` is that of the layers in a step, while all that is measured is so in float32. With `since`
-    it goes on from there, and yields the epochs after.
+    epochs after that have no rows. `compiled` takes the place of steps, whose last bits it does not have (see
+    `compiled_steps`); `precision` is that of the layers in a step, while all that is measured is so in float32.
+    With `since` it goes on from there, and yields the epochs after.
 
     Raises:
         SnapshotMismatch: `since` is of another stack.
@@ -93,7 +93,7 @@ def train(
     seeds = [t.seed for t in trials]
     steps = _steps(stack, trials, loss, optimizer, nesterov, precision)
     unrolled = best_unrolling(len(y), batch_size) if compiled else 1
-    take = CompiledSteps(steps) if compiled else steps
+    take = compiled.of(steps) if compiled else steps
     ledger = _Ledger(len(trials), epochs)
 
     diagnosed = pull(loss, x.device)
@@ -112,7 +112,7 @@ def train(
         stack.train(False)
         first = measured(evaluate(stack, x, y, progress(loss), objective(loss)))
         steps.alive.mul_(_measurable(first))
-        yield EpochResult(0, ledger.rows(0, first, steps), [], 0.0, 0.0, partial(Snapshot.of, steps, 0))
+        yield EpochResult(0, ledger.rows(0, first, steps), [], 0.0, partial(Snapshot.of, steps, 0))
     else:
         since.restore(steps)
         ledger.go_on(steps)
@@ -123,7 +123,7 @@ def train(
             if not in_company:
                 return
             hashes, snapshot = _hashes(_batch_order(seeds, epoch, len(y))), partial(Snapshot.of, steps, epoch)
-            yield EpochResult(epoch, [None] * len(trials), hashes, seconds - take.seconds, take.seconds, snapshot)
+            yield EpochResult(epoch, [None] * len(trials), hashes, seconds, snapshot)
             continue
         stack.train(True)
         steps.loss_sum.zero_()
@@ -143,12 +143,36 @@ def train(
         after = measured({"train_loss": steps.loss_sum / len(y), **seen.means(len(y))})
         steps.alive.mul_(_measurable(after))
         rows, snapshot = ledger.rows(epoch, after, steps), partial(Snapshot.of, steps, epoch)
-        yield EpochResult(epoch, rows, _hashes(order), seconds - take.seconds, take.seconds, snapshot)
+        yield EpochResult(epoch, rows, _hashes(order), seconds, snapshot)
+
+
+def compiled_steps(
+    stack: Stack,
+    trials: Sequence[TrialSettings],
+    loss: Loss,
+    *,
+    train_data: Pair,
+    optimizer: str = "sgd",
+    nesterov: bool = False,
+    batch_size: int,
+    precision: Precision = "float32",
+) -> CompiledSteps:
+    """The steps that `train` takes with these arguments, compiled: for this stack, and any of its size.
+
+    They are tried on a copy of it.
+    """
+    x, y = train_data
+    steps = _steps(stack.part(ALL), trials, loss, optimizer, nesterov, precision)
+    steps.stack.train(True)
+    order = sent(_batch_order([t.seed for t in trials], 1, len(y)), x.device)
+    block = next(blocks(order, batch_size, best_unrolling(len(y), batch_size)))
+    masks = [stack.dropout_masks([t.seed for t in trials], (1, i), block.shape[-1]) for i in range(len(block))]
+    return CompiledSteps(steps, _gathered(x, block), y[block], masks, steps.settings.lr)
 
 
 def _taken(
     steps: Steps,
-    take: Steps | CompiledSteps,
+    take: Callable[..., Tensor],
     batches: Iterable[Tensor],
     data: Pair,
     seeds: Sequence[int],

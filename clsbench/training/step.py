@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FunctionType
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -48,7 +49,6 @@ class Steps:
     taken: Tensor
     loss_sum: Tensor
     precision: Precision = "float32"
-    seconds: ClassVar[float] = 0.0  # nothing is compiled
 
     def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
         """Take S steps, one after the other; return their logits `[S, T, B, K]`.
@@ -99,18 +99,6 @@ class Steps:
             return nullcontext()
         return torch.autocast(self.stack.weights.device.type, torch.bfloat16, cache_enabled=False)
 
-    @property
-    def moved(self) -> list[Tensor]:
-        """Every tensor that a step changes."""
-        return [
-            self.stack.weights,
-            self.alive,
-            self.taken,
-            self.loss_sum,
-            *self.state.values(),
-            *self.stack.buffers.values(),
-        ]
-
 
 def has_compiler() -> bool:
     """Whether this machine can compile steps: it needs a C++ compiler and Python's headers, which PyTorch includes.
@@ -125,34 +113,29 @@ def has_compiler() -> bool:
 
 
 class CompiledSteps:
-    """`Steps` as one compiled graph, for batches of one shape; `seconds` is what compiling took."""
+    """Steps as one compiled graph, for stacks and batches of one shape; `seconds` is what compiling took.
 
-    def __init__(self, steps: Steps) -> None:
-        self._steps = steps
-        # Compiled graphs are kept by code object, few to each: a copy of its own has room for this one.
-        call = FunctionType(Steps.__call__.__code__.replace(), Steps.__call__.__globals__)
-        # It is called with the same objects and shapes every time: to look whether it is takes as long as a step.
-        options: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
-        self._graph: Callable[..., Tensor] = torch.compile(call, fullgraph=True, dynamic=False, options=options)
-        self.seconds = 0.0
-        self._warm = False
+    Args:
+        steps: some of that shape to try it on, which are moved.
+        arguments: what they are called with.
+    """
 
-    def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
-        if not self._warm:
-            self._compile(inputs, targets, masks, rate)
-        return self._graph(self._steps, inputs, targets, masks, rate)
-
-    def _compile(self, *arguments: object) -> None:
+    def __init__(self, steps: Steps, *arguments: object) -> None:
         # PyTorch warns there that it found no CUDA, which nobody asked for.
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-        # The first call compiles and runs; what it moved is put back, so that its time can be told apart.
+        # Compiled graphs are kept by code object, few to each: a copy of its own has room for this one.
+        call = FunctionType(Steps.__call__.__code__.replace(), Steps.__call__.__globals__)
+        # It is called with the same types and shapes every time: to look whether it is takes as long as a step.
+        options: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
+        self._graph: Callable[..., Tensor] = torch.compile(call, fullgraph=True, dynamic=False, options=options)
         started = time.perf_counter()
-        before = [tensor.clone() for tensor in self._steps.moved]
         with torch._dynamo.config.patch(trace_autograd_ops=True):
-            self._graph(self._steps, *arguments)
-        for tensor, value in zip(self._steps.moved, before, strict=True):
-            tensor.copy_(value)
-        self.seconds, self._warm = time.perf_counter() - started, True
+            self._graph(steps, *arguments)
+        self.seconds = time.perf_counter() - started
+
+    def of(self, steps: Steps) -> Callable[..., Tensor]:
+        """The graph in place of a call of these steps."""
+        return partial(self._graph, steps)
 
 
 def blocks(order: Tensor, batch_size: int, unrolled: int) -> Iterator[Tensor]:
