@@ -153,7 +153,7 @@ class TrainConfig(Frozen):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the layers in training; weights, losses and everything measured stay in float32"
     )
-    threads: AutoOrThreads = Field("auto", description="CPU threads of one operation")
+    threads: AutoOrThreads = Field("auto", description="CPU cores: of a stack of dense trials, else of one operation")
     compile: Literal["auto", "on", "off"] = Field("auto", description="compiled steps; auto from 10,000 steps on")
     stack: AutoOrCount = Field(
         "auto", description="trials trained as one program; auto as many as 2 GiB hold, 256 at most"

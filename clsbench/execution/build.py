@@ -176,6 +176,12 @@ def mode_of(trial: Trial, plan: Plan, splits: Splits, catalogue: Registry) -> tu
     return compiled, threads_for(asked.threads, stacked=stacked, heavy=heavy)
 
 
+def threads_of_operations(trial: Trial, plan: Plan, catalogue: Registry) -> int:
+    """The cores that a trial needs at least: those asked for, or one where its stack need not be shared out."""
+    stacked = catalogue.get("model", trial.arm.model.name).facts["stacked"]
+    return threads_for(plan.experiment.train.threads, stacked=stacked, heavy=False)
+
+
 def multiplications(trial: Trial, plan: Plan, catalogue: Registry) -> int:
     """Those of a trial's step, forward alone: a weight meets every sample once. 0 where the weights are not known."""
     return trial.arm.batch_size * plan.num_parameters(trial, catalogue)

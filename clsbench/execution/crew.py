@@ -8,6 +8,7 @@ that it is in, so neither do they on the cores.
 from __future__ import annotations
 
 import ctypes
+import logging
 import multiprocessing
 import os
 import pickle
@@ -27,9 +28,12 @@ import torch
 from clsbench.training.loop import EpochResult
 from clsbench.training.snapshot import Snapshot
 
+log = logging.getLogger("clsbench")
+
 # Multiplications of a part's step, forward alone, from which the calls of a process of its own are a small part of it.
 WORTH_A_PROCESS = 2_000_000
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 Part = Callable[[slice], Iterator[EpochResult]]
 
@@ -47,15 +51,16 @@ def stay_forkable() -> None:
     torch.zeros(1, requires_grad=True).sum().backward()
 
 
-def number_of_parts(num_trials: int, processes: int, multiplications: int) -> int:
-    """How many parts a stack is worth, at most one for each process.
+def size_of_parts(num_trials: int, processes: int, multiplications: int) -> int:
+    """How many trials each part of a stack has, of which there is at most one for each process.
 
-    A part has two trials at least: one alone would have other last bits than in company.
+    They are two at least: one alone would have other last bits than in company.
 
     Args:
         multiplications: of a trial's step, forward alone.
     """
-    return max(1, min(processes, num_trials // 2, num_trials * multiplications // WORTH_A_PROCESS))
+    number = max(1, min(processes, num_trials // 2, num_trials * multiplications // WORTH_A_PROCESS))
+    return -(-num_trials // number)
 
 
 @contextmanager
@@ -110,14 +115,20 @@ class _Helper:
     def __init__(self, part: Part, trials: slice) -> None:
         self._channel, far_end = multiprocessing.Pipe()
         parent = os.getpid()
-        with warnings.catch_warnings():
-            # Python warns of every other thread. Those of the numerical libraries are not needed there: operations
-            # of a part have one.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self._pid = os.fork()
-        if self._pid == 0:
-            self._channel.close()
-            _serve(part, trials, far_end, parent)
+        _flush()  # or what is buffered would be written twice
+        # A signal between the fork and the helper's first line would run what the parent does about it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            with warnings.catch_warnings():
+                # Python warns of every other thread. Those of the numerical libraries are not needed there:
+                # operations of a part have one.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._pid = os.fork()
+            if self._pid == 0:
+                self._channel.close()
+                _serve(part, trials, far_end, parent)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         far_end.close()
 
     def ask_for_epoch(self) -> None:
@@ -143,37 +154,48 @@ class _Helper:
         except (EOFError, OSError):
             raise RuntimeError("a process that trained a part of the stack died") from None
         if isinstance(answer, _Raised):
-            raise RuntimeError(answer.trace)
+            log.warning("a part of a stack failed:\n%s", answer.trace)
+            raise RuntimeError(answer.reason)
         return answer
 
     def end(self) -> None:
         self._channel.close()
-        os.kill(self._pid, signal.SIGKILL)
-        os.waitpid(self._pid, 0)
+        with suppress(ProcessLookupError, ChildProcessError):  # where nobody waits for children, they are gone
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
 
 
 class _Raised:
     """What ended a part."""
 
-    def __init__(self, trace: str) -> None:
-        self.trace = trace
+    def __init__(self, error: BaseException) -> None:
+        self.reason = f"{type(error).__name__}: {error}"
+        self.trace = "".join(traceback.format_exception(error))
 
 
 def _serve(part: Part, trials: slice, channel: Connection, parent: int) -> NoReturn:
     """A helper's life: it ends when nobody listens, and with its parent at the latest."""
     try:
-        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # its parent answers them
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:
             _answer(part(trials), channel)
     except (EOFError, ConnectionError):
         pass  # the parent is gone
-    except BaseException:  # a loss of the user's may call sys.exit
+    except BaseException as error:  # a loss of the user's may call sys.exit
         with suppress(OSError):
-            channel.send_bytes(pickle.dumps(_Raised(traceback.format_exc())))
+            channel.send_bytes(pickle.dumps(_Raised(error)))
     finally:
+        _flush()  # what a loss of the user's may have printed
         os._exit(0)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or none at all
+            stream.flush()
 
 
 def _answer(results: Iterator[EpochResult], channel: Connection) -> NoReturn:

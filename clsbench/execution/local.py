@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 
 import torch
 
@@ -20,7 +20,7 @@ def execute(
     catalogue: Registry,
     device: torch.device,
     kept: Mapping[int, Checkpoint],
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Train every stack of the plan in order, and tell what happens; for the inside of `process.training`.
 
     Args:

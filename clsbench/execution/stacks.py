@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from clsbench.config.plan import Plan, Trial
+from clsbench.config.plan import Arm, Plan, Trial
 from clsbench.data.splits import Splits
 from clsbench.errors import ClsbenchError, RunError
 from clsbench.execution.build import (
@@ -24,7 +24,7 @@ from clsbench.execution.build import (
     multiplications,
     settings_of,
 )
-from clsbench.execution.crew import number_of_parts, stay_forkable, trained_in_parts
+from clsbench.execution.crew import size_of_parts, stay_forkable, trained_in_parts
 from clsbench.execution.events import FIELDS, Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed
 from clsbench.execution.matching import loss_weights
 from clsbench.execution.process import settled, thawed
@@ -89,16 +89,23 @@ def _joined(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
 
 
 def train_share(
-    share: Share, plan: Plan, data: Mapping[str, Splits], catalogue: Registry, device: torch.device
+    share: Share,
+    plan: Plan,
+    data: Mapping[str, Splits],
+    catalogue: Registry,
+    device: torch.device,
+    most: int | None = None,
 ) -> Iterator[Event]:
-    """Train a stack and tell what happens. One that raises is trained again in halves, to the trial that does.
+    """Train a stack, on `most` cores where others have the rest, and tell what happens.
+
+    One that raises is trained again in halves, to the trial that does.
 
     It sets threads and leaves them, and is for the inside of `process.training`.
     """
     last: dict[int, Record] = {}
     failure = None
     try:
-        for event in _train(share, plan, data[share.trials[0].dataset.key], catalogue, device):
+        for event in _train(share, plan, data[share.trials[0].dataset.key], catalogue, device, most):
             if isinstance(event, EpochDone):
                 last |= {int(record["trial"] or 0): record for record in event.records}
             yield event
@@ -112,24 +119,27 @@ def train_share(
     if len(share.trials) > 1:
         log.warning("trials %s are trained again in halves: %s", [trial.number for trial in share.trials], failure[0])
         for half in share.halves():
-            yield from train_share(half, plan, data, catalogue, device)
+            yield from train_share(half, plan, data, catalogue, device, most)
         return
     (trial,) = share.trials
     yield TrialFailed(trial.number, failed_record(trial, last.get(trial.number), share.since), *failure)
 
 
-def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device: torch.device) -> Iterator[Event]:
+def _train(
+    share: Share, plan: Plan, splits: Splits, catalogue: Registry, device: torch.device, most: int | None
+) -> Iterator[Event]:
     trials, since, arm = share.trials, share.since, share.trials[0].arm
     compiled, threads = mode_of(trials[0], plan, splits, catalogue)
+    stay_forkable()
     if compiled:
         thawed()  # of the stack before
     numbers = tuple(trial.number for trial in trials)
     loss = loss_of(arm, splits.num_classes)
     stacked = catalogue.get("model", arm.model.name).facts["stacked"]
     places = in_company(len(trials), stacked=stacked, device=device)
-    processes = threads if stacked and device.type == "cpu" else 1
-    number = number_of_parts(len(places), processes, multiplications(trials[0], plan, catalogue))
-    places += [places[-1]] * (-len(places) % number)  # parts of one size share a compiled graph
+    processes = min(threads, most or threads) if stacked and device.type == "cpu" else 1
+    size = size_of_parts(len(places), processes, multiplications(trials[0], plan, catalogue))
+    places += [places[-1]] * (-len(places) % size)  # parts of one size share a compiled graph
     members = [trials[place] for place in places]
     modules = [module_of(t.arm, t.seed, splits.shape, loss.num_outputs, catalogue) for t in members]
     stack = Stack(modules, stacked=stacked, device=device)
@@ -143,31 +153,23 @@ def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device
     else:
         scales = [1.0] * len(members)  # the snapshot has its own
     settings = [settings_of(trial, plan, scale) for trial, scale in zip(members, scales, strict=True)]
-    snapshot = since.snapshot.rows(places) if since else None
-    how: dict[str, Any] = {
-        "train_data": (splits.train.x, splits.train.y),
-        "optimizer": plan.experiment.optimizer.name,
-        "nesterov": plan.experiment.optimizer.nesterov,
-        "batch_size": arm.batch_size,
-        "precision": plan.experiment.train.precision,
-    }
-    size = len(members) // number
-    stay_forkable()
+    how = _arguments(plan, splits, arm)
+    if len(members) > size:
+        how["company"] = settings
     graph = compiled_steps(stack.part(slice(size)), settings[:size], loss, **how) if compiled else None
-    if graph is not None:
+    if compiled:
         settled()
 
     def part(of: slice) -> Iterator[EpochResult]:
         return train(
-            stack if number == 1 else stack.part(of),
+            stack if len(members) == size else stack.part(of),
             settings[of],
             loss,
             val_data=None if splits.val is None else (splits.val.x, splits.val.y),
             test_data=(splits.test.x, splits.test.y) if plan.sees_test else None,
             epochs=plan.experiment.train.epochs,
             compiled=graph,
-            since=snapshot.rows(range(of.start, of.stop)) if snapshot else None,
-            in_company=number > 1,
+            since=since.snapshot.rows(places[of]) if since else None,
             **how,
         )
 
@@ -176,6 +178,17 @@ def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device
             yield from _told(results, share, graph)
     except SnapshotMismatch as error:
         raise RunError(f"the checkpoint of trials {list(numbers)} is of others: {error}; start a new run") from error
+
+
+def _arguments(plan: Plan, splits: Splits, arm: Arm) -> dict[str, Any]:
+    """What steps are made of besides the trials, be they compiled or taken."""
+    return {
+        "train_data": (splits.train.x, splits.train.y),
+        "optimizer": plan.experiment.optimizer.name,
+        "nesterov": plan.experiment.optimizer.nesterov,
+        "batch_size": arm.batch_size,
+        "precision": plan.experiment.train.precision,
+    }
 
 
 def _told(results: Iterator[EpochResult], share: Share, graph: CompiledSteps | None) -> Iterator[Event]:

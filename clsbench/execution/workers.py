@@ -9,7 +9,7 @@ import pickle
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import resource_tracker
@@ -32,7 +32,7 @@ from clsbench.registry import Registry, load_installed_plugins, load_plugin
 
 log = logging.getLogger("clsbench")
 
-# Not `fork`: threads of the numerical libraries do not survive it.
+# Not `fork`: these open data and may use all threads of the numerical libraries, which do not survive it.
 _processes = multiprocessing.get_context("spawn")
 
 
@@ -48,7 +48,7 @@ def execute(
     device: torch.device,
     kept: Mapping[int, Checkpoint],
     processes: int,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Train every stack of the plan, several at a time, and tell what happens as it comes.
 
     A stack whose process dies, for want of memory say, goes on in halves from its last checkpoint; a single
@@ -64,7 +64,7 @@ def execute(
     """
     waiting = deque(shares(plan, catalogue, kept))
     log.info("training %d stacks in %d processes", len(waiting), min(processes, len(waiting)))
-    recipe = _recipe(experiment, plan, catalogue, device, kept)
+    recipe = _recipe(experiment, plan, catalogue, device, kept) | {"cores": max(1, cores() // processes)}
     idle: list[_Worker] = []
     busy: dict[Connection, _Worker] = {}
     tried: set[int] = set()
@@ -181,7 +181,7 @@ def _work(channel: Connection, recipe: Mapping[str, Any]) -> None:
             require_same_steps(recipe["compiled"], plan, data, catalogue)
             plan = replace(plan, problems={key: problem_of(splits) for key, splits in data.items()})
             with training():
-                for event in train_share(Share(trials, since), plan, data, catalogue, device):
+                for event in train_share(Share(trials, since), plan, data, catalogue, device, recipe["cores"]):
                     channel.send_bytes(pickle.dumps(event))
             channel.send_bytes(pickle.dumps(None))
     except ClsbenchError as error:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 # Weights of a layer from which a call for each trial costs less than it gains.
 LARGE = 2**14
@@ -42,6 +43,7 @@ class _Affine(torch.autograd.Function):
         return _products(weight, x).add_(bias.unsqueeze(-1)).mT
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         x, weight = ctx.saved_tensors
         by_output = gradients[0].mT

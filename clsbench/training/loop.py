@@ -75,23 +75,23 @@ def train(
     compiled: CompiledSteps | None = None,
     precision: Precision = "float32",
     since: Snapshot | None = None,
-    in_company: bool = False,
+    company: Sequence[TrialSettings] | None = None,
 ) -> Iterator[EpochResult]:
     """Train every trial of a stack and yield what is known after each epoch, epoch 0 being before training.
 
     Data are pairs `x [N, ...]`, `y [N]` on the stack's device. A trial whose loss or gradient is not finite
     is frozen before that step, and one that cannot be measured on training or validation data after it; its
-    last row says `diverged`. Training ends early when all have; `in_company`, where other trials may go on, the
-    epochs after that have no rows. `compiled` takes the place of steps, whose last bits it does not have (see
-    `compiled_steps`); `precision` is that of the layers in a step, while all that is measured is so in float32.
-    With `since` it goes on from there, and yields the epochs after.
+    last row says `diverged`. Training ends early when all have; where they are a part of a larger stack, whose
+    trials are `company` and may go on, the epochs after that have no rows. `compiled` takes the place of steps,
+    whose last bits it does not have (see `compiled_steps`); `precision` is that of the layers in a step, while
+    all that is measured is so in float32. With `since` it goes on from there, and yields the epochs after.
 
     Raises:
         SnapshotMismatch: `since` is of another stack.
     """
     x, y = train_data
     seeds = [t.seed for t in trials]
-    steps = _steps(stack, trials, loss, optimizer, nesterov, precision)
+    steps = _steps(stack, trials, company or trials, loss, optimizer, nesterov, precision)
     unrolled = best_unrolling(len(y), batch_size) if compiled else 1
     take = compiled.of(steps) if compiled else steps
     ledger = _Ledger(len(trials), epochs)
@@ -120,7 +120,7 @@ def train(
     seconds = 0.0
     for epoch in range(1 if since is None else since.epoch + 1, epochs + 1):
         if ledger.all_over:
-            if not in_company:
+            if company is None:
                 return
             hashes, snapshot = _hashes(_batch_order(seeds, epoch, len(y))), partial(Snapshot.of, steps, epoch)
             yield EpochResult(epoch, [None] * len(trials), hashes, seconds, snapshot)
@@ -156,13 +156,14 @@ def compiled_steps(
     nesterov: bool = False,
     batch_size: int,
     precision: Precision = "float32",
+    company: Sequence[TrialSettings] | None = None,
 ) -> CompiledSteps:
-    """The steps that `train` takes with these arguments, compiled: for this stack, and any of its size.
+    """The steps that `train` takes with these arguments, compiled: for this stack, and others of its size and company.
 
     They are tried on a copy of it.
     """
     x, y = train_data
-    steps = _steps(stack.part(ALL), trials, loss, optimizer, nesterov, precision)
+    steps = _steps(stack.part(ALL), trials, company or trials, loss, optimizer, nesterov, precision)
     steps.stack.train(True)
     order = sent(_batch_order([t.seed for t in trials], 1, len(y)), x.device)
     block = next(blocks(order, batch_size, best_unrolling(len(y), batch_size)))
@@ -198,6 +199,7 @@ def _taken(
 def _steps(
     stack: Stack,
     trials: Sequence[TrialSettings],
+    company: Sequence[TrialSettings],
     loss: Loss,
     optimizer: str,
     nesterov: bool,
@@ -209,7 +211,7 @@ def _steps(
         loss=loss,
         update=catalogue.get("optimizer", optimizer).factory,
         state=initial_state(optimizer, weights),
-        settings=_settings(trials, nesterov, weights.device),
+        settings=_settings(trials, company, nesterov, weights.device),
         loss_weight=_column([t.loss_weight for t in trials], weights.device).squeeze(1),
         alive=weights.new_ones(len(trials), 1),
         taken=weights.new_zeros(len(trials), 1, dtype=torch.float64),
@@ -250,17 +252,23 @@ class _Ledger:
         return rows
 
 
-def _settings(trials: Sequence[TrialSettings], nesterov: bool, device: torch.device) -> Settings:
-    def used(values: Sequence[float], unused: float) -> Tensor | None:
-        return None if set(values) == {unused} else _column(values, device)
+def _settings(
+    trials: Sequence[TrialSettings], company: Sequence[TrialSettings], nesterov: bool, device: torch.device
+) -> Settings:
+    """The trials' settings, without those that none of their company uses: all parts of a stack take the same steps."""
+
+    def used(setting: Callable[[TrialSettings], float], unused: float) -> Tensor | None:
+        if all(setting(trial) == unused for trial in company):
+            return None
+        return _column([setting(trial) for trial in trials], device)
 
     return Settings(
         lr=_column([t.lr for t in trials], device),
-        momentum=used([t.momentum for t in trials], 0.0),
-        weight_decay=used([t.weight_decay for t in trials], 0.0),
+        momentum=used(lambda t: t.momentum, 0.0),
+        weight_decay=used(lambda t: t.weight_decay, 0.0),
         betas=tuple(_column([t.betas[i] for t in trials], device, torch.float64) for i in (0, 1)),
         eps=_column([t.eps for t in trials], device),
-        clip_norm=used([math.inf if t.clip_norm is None else t.clip_norm for t in trials], math.inf),
+        clip_norm=used(lambda t: math.inf if t.clip_norm is None else t.clip_norm, math.inf),
         nesterov=nesterov,
     )
 

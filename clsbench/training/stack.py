@@ -100,7 +100,8 @@ class Stack:
             yield slice(start, start + size)
 
     def part(self, trials: slice) -> Stack:
-        """Some of the trials as a stack of their own, with a copy of their weights and buffers."""
+        """Some of the trials, whose layers take a trial axis, as a stack of their own: a copy but for the template."""
+        assert self.stacked, "modules that run alone are bound to this stack's weights"
         other = copy.copy(self)
         other.weights = self.weights[trials].clone()
         other.buffers = {name: buffer[trials].clone() for name, buffer in self.buffers.items()}

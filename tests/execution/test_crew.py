@@ -22,9 +22,10 @@ import clsbench.experiment
 from clsbench.errors import RunError
 from clsbench.execution import build, crew, stacks
 from clsbench.execution.build import threads_for
-from clsbench.execution.crew import number_of_parts
+from clsbench.execution.crew import size_of_parts
 from clsbench.execution.events import EpochDone
 from clsbench.registry import load_plugin
+from clsbench.training.step import has_compiler
 
 needs_fork = pytest.mark.skipif(not crew.can_fork(), reason="stacks are shared out on Linux, where no GPU is driven")
 
@@ -58,7 +59,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def small(loss: Any = "cross_entropy", lr: Any = 0.1, resume: Path | None = None, **train: Any) -> clsbench.Result:
         watch = train.pop("watch", lambda plan, event: None)
         model = {"name": "mlp", "hidden": [7], "dropout": 0.2}
-        config = {"dataset": {"name": "moons", "samples": 70}, "model": model, "loss": loss, "optimizer": {"lr": lr}}
+        config = {"dataset": {"name": "moons", "samples": 70}, "model": model, "loss": loss}
+        config["optimizer"] = {"lr": lr, "momentum": train.pop("momentum", 0.0)}
         config["train"] = {**TRAIN, **train}
         return clsbench.run(config, output=tmp_path / "runs", resume=resume, watch=watch)
 
@@ -84,14 +86,13 @@ def forks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @given(st.integers(1, 300), st.integers(1, 64), st.integers(0, 10**9))
 def test_parts_have_two_trials_and_enough_work(num_trials: int, processes: int, multiplications: int) -> None:
-    """As many parts as there are processes, while each has two trials at least and work that is worth a process."""
-    number = number_of_parts(num_trials, processes, multiplications)
-    enough = [
-        n
-        for n in range(1, processes + 1)
-        if n == 1 or (2 * n <= num_trials and n * crew.WORTH_A_PROCESS <= num_trials * multiplications)
-    ]
-    assert max(enough) == number
+    """No more parts than processes, none of them empty, each with two trials and with work that is worth a process."""
+    size = size_of_parts(num_trials, processes, multiplications)
+    number = -(-num_trials // size)
+    assert 1 <= number <= processes
+    assert num_trials > (number - 1) * size
+    assert number == 1 or size >= 2
+    assert number == 1 or size * multiplications >= crew.WORTH_A_PROCESS
 
 
 def test_threads_hang_on_the_trial_and_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +119,17 @@ def test_parts_change_no_bit(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     for trial in (0, 5, 19):
         ours, theirs = (clsbench.load_model(each.directory, trial)[0].state_dict() for each in (alone, spread))
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@needs_fork
+@pytest.mark.skipif(not has_compiler(), reason="steps are compiled where there is a C++ compiler")
+def test_compiled_parts_change_no_bit(run: Run) -> None:
+    """One graph serves parts that use momentum and parts that do not, after a warm start that was compiled too."""
+    how: Config = {"momentum": [0.0, 0.9], "seeds": 3, "compile": "on", "warm_start": {"epochs": 1, "lr": 0.1}}
+    alone, spread = (run(**how, threads=threads) for threads in (1, 2))
+    assert untimed(alone) == untimed(spread)
+    assert "again in halves" not in (spread.directory / "run.log").read_text("utf-8")
+    assert 2 == len({record["train_loss"] for record in spread.records if (record["epoch"], record["seed"]) == (4, 0)})
 
 
 @needs_fork
