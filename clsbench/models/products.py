@@ -21,7 +21,7 @@ LARGE = 2**14
 def worthwhile(x: Tensor, weight: Tensor) -> bool:
     """Whether `affine` is for these: large weights in float32 on a CPU, and a PyTorch that has oneDNN."""
     return (
-        weight[0].numel() >= LARGE
+        weight.shape[-2] * weight.shape[-1] >= LARGE
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
