@@ -107,8 +107,7 @@ class Plan:
 
     def num_parameters(self, trial: Trial, catalogue: Registry) -> int:
         """The weights of a trial's model; 0 where only the model itself can tell."""
-        problem = self.problems.get(trial.dataset.key) or posed(trial.arm.dataset, catalogue)
-        size = size_of(trial.arm.model, trial.arm.loss, problem, catalogue)
+        size = size_of(trial.arm.model, trial.arm.loss, self._problem(trial, catalogue), catalogue)
         return 0 if size is None else size.parameters
 
     def _largest_stack(self, trial: Trial, catalogue: Registry) -> int:
@@ -117,9 +116,11 @@ class Plan:
             return 1
         if asked != "auto":
             return int(asked)
-        problem = self.problems.get(trial.dataset.key) or posed(arm.dataset, catalogue)
-        optimizer = self.experiment.optimizer.name
+        problem, optimizer = self._problem(trial, catalogue), self.experiment.optimizer.name
         return trials_that_fit(arm.model, arm.loss, optimizer, arm.batch_size, problem, catalogue)
+
+    def _problem(self, trial: Trial, catalogue: Registry) -> Problem:
+        return self.problems.get(trial.dataset.key) or posed(trial.arm.dataset, catalogue)
 
     def _stack_key(self, trial: Trial) -> str:
         arm = trial.arm

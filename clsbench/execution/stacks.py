@@ -156,7 +156,7 @@ def _train(
     how = _arguments(plan, splits, arm)
     if len(members) > size:
         how["company"] = settings
-    graph = compiled_steps(stack.part(slice(size)), settings[:size], loss, **how) if compiled else None
+    graph = compiled_steps(stack, settings[:size], loss, **how) if compiled else None
     if compiled:
         settled()
 

@@ -8,6 +8,8 @@ sigmoid and GELU do at the end of an array: a trial's numbers do not depend on i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -111,34 +113,26 @@ class Dropout(nn.Module):
 
 
 class Elementwise(nn.Module):
-    """A function `of` every element."""
+    """A function of every element."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
 
     def forward(self, x: Tensor) -> Tensor:
         # What is compiled comes to lie as its axes are written, and is wanted with samples last, as `Linear` leaves it.
-        return self.of(x.mT).mT if torch.compiler.is_compiling() else self.of(x)
-
-    def of(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+        return self.function(x.mT).mT if torch.compiler.is_compiling() else self.function(x)
 
 
-class ReLU(Elementwise):
-    def of(self, x: Tensor) -> Tensor:
-        return x.relu()
+def sigmoid(x: Tensor) -> Tensor:
+    return (x * 0.5).tanh() * 0.5 + 0.5
 
 
-class Tanh(Elementwise):
-    def of(self, x: Tensor) -> Tensor:
-        return x.tanh()
+def gelu(x: Tensor) -> Tensor:
+    return x * (0.5 + 0.5 * (x * math.sqrt(0.5)).erf())
 
 
-class Sigmoid(Elementwise):
-    def of(self, x: Tensor) -> Tensor:
-        return (x * 0.5).tanh() * 0.5 + 0.5
-
-
-class GELU(Elementwise):
-    def of(self, x: Tensor) -> Tensor:
-        return x * (0.5 + 0.5 * (x * math.sqrt(0.5)).erf())
-
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": ReLU, "tanh": Tanh, "sigmoid": Sigmoid, "gelu": GELU}
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    name: partial(Elementwise, function)
+    for name, function in {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": sigmoid, "gelu": gelu}.items()
+}

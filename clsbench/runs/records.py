@@ -82,7 +82,7 @@ class RecordFile:
         Raises:
             RunError: they cannot be written, or one differs from what is recorded already.
         """
-        new = [record for record in records if not self._known or not self._is_known(record)]
+        new = [record for record in records if not self._is_known(record)]
         lines = "".join(as_json_line(record) for record in new)
         if not lines:
             return

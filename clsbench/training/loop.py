@@ -15,7 +15,6 @@ from torch import Tensor
 from clsbench.losses.contract import Loss
 from clsbench.registry import catalogue
 from clsbench.training.evaluation import Measures, Totals, evaluate, objective, progress, pull, quality
-from clsbench.training.layout import ALL
 from clsbench.training.metrics import METRICS
 from clsbench.training.optimizers import Settings, initial_state
 from clsbench.training.randomness import generator_for
@@ -158,12 +157,12 @@ def compiled_steps(
     precision: Precision = "float32",
     company: Sequence[TrialSettings] | None = None,
 ) -> CompiledSteps:
-    """The steps that `train` takes with these arguments, compiled: for this stack, and others of its size and company.
+    """The steps that `train` takes with these arguments, compiled: for any stack of as many trials in that company.
 
-    They are tried on a copy of it.
+    They are tried on a copy of the first of this one's.
     """
     x, y = train_data
-    steps = _steps(stack.part(ALL), trials, company or trials, loss, optimizer, nesterov, precision)
+    steps = _steps(stack.part(slice(len(trials))), trials, company or trials, loss, optimizer, nesterov, precision)
     steps.stack.train(True)
     order = sent(_batch_order([t.seed for t in trials], 1, len(y)), x.device)
     block = next(blocks(order, batch_size, best_unrolling(len(y), batch_size)))
