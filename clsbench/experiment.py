@@ -199,24 +199,14 @@ class _Story:
             self.watch(self.plan, Warned(text))
 
     def _train(self, plan: Plan, keeper: Keeper, kept: Mapping[int, Checkpoint]) -> list[dict[str, Any]]:
-        from clsbench.execution import local, workers
+        from clsbench.execution.local import execute
 
-        processes = workers.processes_for(self.jobs, self._threads())
-        if processes > 1:
-            events = workers.execute(self.plan.experiment, plan, catalogue, self.device, kept, processes)
-        else:
-            events = local.execute(plan, self.data, catalogue, self.device, kept)
+        events = execute(self.plan.experiment, plan, self.data, catalogue, self.device, kept, self.jobs)
         with closing(events):
             for event in events:
                 keeper.keep(event)
                 self.watch(plan, event)
         return keeper.close()
-
-    def _threads(self) -> set[int]:
-        """What the stacks' operations have. Stacks that are shared out by themselves can also be dealt out."""
-        from clsbench.execution.build import threads_of_operations
-
-        return {threads_of_operations(trials[0], self.plan, catalogue) for trials in self.plan.stacks(catalogue)}
 
     def _summary(
         self,

@@ -17,7 +17,7 @@ import clsbench
 import clsbench.experiment
 from clsbench.analysis.pairing import PromiseBroken, pairing
 from clsbench.config.plan import make_plan
-from clsbench.execution import crew
+from clsbench.execution import local
 from clsbench.execution.build import compiles, load_data
 from clsbench.experiment import Result, read
 from clsbench.registry import catalogue
@@ -37,8 +37,8 @@ LOSSES = [component.name for component in catalogue.all("loss")]
 
 @pytest.fixture(autouse=True)
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """They are put back; where there are several, every stack that can be is shared out among processes."""
-    monkeypatch.setattr(crew, "WORTH_A_PROCESS", 1)
+    """They are put back; where there are several, every stack that can be is dealt out in parts."""
+    monkeypatch.setattr(local, "WORTH_A_PROCESS", 1)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)

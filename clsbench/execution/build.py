@@ -15,7 +15,7 @@ from clsbench.config.schema import DatasetEntry
 from clsbench.data.raw import as_raw
 from clsbench.data.splits import Splits, split
 from clsbench.errors import ConfigError, DataError, RunError
-from clsbench.execution.crew import can_fork
+from clsbench.execution.process import can_fork
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
 from clsbench.registry import Problem, Registry
@@ -176,10 +176,10 @@ def mode_of(trial: Trial, plan: Plan, splits: Splits, catalogue: Registry) -> tu
     return compiled, threads_for(asked.threads, stacked=stacked, heavy=heavy)
 
 
-def threads_of_operations(trial: Trial, plan: Plan, catalogue: Registry) -> int:
-    """The cores that a trial needs at least: those asked for, or one where its stack need not be shared out."""
+def threads_in_operations(trial: Trial, plan: Plan, splits: Splits, catalogue: Registry) -> int:
+    """The threads that each operation on a trial has: one where its model stacks."""
     stacked = catalogue.get("model", trial.arm.model.name).facts["stacked"]
-    return threads_for(plan.experiment.train.threads, stacked=stacked, heavy=False)
+    return 1 if stacked else mode_of(trial, plan, splits, catalogue)[1]
 
 
 def multiplications(trial: Trial, plan: Plan, catalogue: Registry) -> int:
@@ -239,14 +239,12 @@ def worth_compiling(asked: str, *, stacked: bool, num_steps: int) -> bool:
 def threads_for(asked: str | int, *, stacked: bool, heavy: bool) -> int:
     """The cores that train a trial: a function of the trial and the machine, never of the stack.
 
-    Models that stack have one thread; a stack of heavy trials is shared out among processes (see `crew`). Others use
-    all cores in each operation.
+    Models that stack have one thread in every operation, and more cores through processes alone (see `local`): one,
+    where this process cannot be forked. Others use all cores in each operation.
     """
-    if stacked and not can_fork():
-        return 1
-    if asked != "auto":
-        return int(asked)
-    return cores() if heavy or not stacked else 1
+    everywhere = cores() if heavy or not stacked else 1
+    threads = everywhere if asked == "auto" else int(asked)
+    return 1 if stacked and threads > 1 and not can_fork() else threads
 
 
 def cores() -> int:

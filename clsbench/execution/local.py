@@ -1,34 +1,83 @@
-"""Training in this process, one stack after the other."""
+"""Training on this machine: one stack after the other in this process, or several side by side in others."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 
 import torch
 
 from clsbench.config.plan import Plan
+from clsbench.config.schema import Experiment
 from clsbench.data.splits import Splits
-from clsbench.execution.build import require_same_steps
+from clsbench.execution.build import cores, mode_of, multiplications, require_same_steps, threads_in_operations
 from clsbench.execution.events import Checkpoint, Event
-from clsbench.execution.stacks import shares, train_share
+from clsbench.execution.stacks import Share, shares, train_share
+from clsbench.execution.workers import Work, side_by_side
 from clsbench.registry import Registry
+
+# Multiplications of a step of some trials, forward alone, from which its calls are a small part of it.
+WORTH_A_PROCESS = 2_000_000
 
 
 def execute(
+    experiment: Experiment,
     plan: Plan,
     data: Mapping[str, Splits],
     catalogue: Registry,
     device: torch.device,
     kept: Mapping[int, Checkpoint],
+    jobs: int = 1,
 ) -> Generator[Event, None, None]:
-    """Train every stack of the plan in order, and tell what happens; for the inside of `process.training`.
+    """Train every stack of the plan, and tell what happens; for the inside of `process.training`.
+
+    A trial's numbers do not hang on the process that trains it, nor on the trials beside it.
 
     Args:
+        experiment: what the plan, or the tuning before it, is made of.
         kept: by trial number, the checkpoint to go on from.
+        jobs: at least so many processes, where there are cores for them.
 
     Raises:
         RunError: this machine would train in other steps than those that are kept.
     """
-    require_same_steps({trial: each.compiled for trial, each in kept.items()}, plan, data, catalogue)
+    compiled = {trial: checkpoint.compiled for trial, checkpoint in kept.items()}
+    require_same_steps(compiled, plan, data, catalogue)
+    work = Work(experiment, plan, data, catalogue, device, compiled)
+    by_processes: dict[int, list[Share]] = {}
     for share in shares(plan, catalogue, kept):
-        yield from train_share(share, plan, data, catalogue, device)
+        by_processes.setdefault(_processes(share, work, jobs), []).append(share)
+    for processes, group in by_processes.items():
+        dealt = in_parts(group, processes, multiplications(group[0].trials[0], plan, catalogue))
+        if processes == 1 or len(dealt) == 1:
+            for share in group:
+                yield from train_share(share, plan, data, catalogue, device)
+        else:
+            yield from side_by_side(dealt, work, processes)
+
+
+def in_parts(whole: Sequence[Share], processes: int, multiplications: int) -> list[Share]:
+    """Shares of which no process is left without: the last ones in parts, where that is worth it.
+
+    A part has two trials at least: one alone would take a copy of it along.
+
+    Args:
+        multiplications: of a trial's step, forward alone.
+    """
+    odd = len(whole) % processes
+    dealt = list(whole[: len(whole) - odd])
+    for share in whole[len(whole) - odd :]:
+        trials = len(share.trials)
+        dealt += share.parts(min(processes // odd, trials // 2, trials * multiplications // WORTH_A_PROCESS))
+    return dealt
+
+
+def _processes(share: Share, work: Work, jobs: int) -> int:
+    """How many processes a stack may be trained beside others in: those asked for, or those that its cores are for.
+
+    Two threads that wait for each other after every operation gain a third on a quiet machine, and cost ten times that
+    beside any other work: models that stack have one, and a process for each core.
+    """
+    known = share.trials[0], work.plan, work.data[share.trials[0].dataset.key], work.catalogue
+    _, threads = mode_of(*known)
+    each = threads_in_operations(*known)
+    return max(1, min(max(jobs, threads // each), cores() // each))

@@ -1,18 +1,23 @@
-"""The process that trains: its threads, its freed memory, and what it looks through for garbage."""
+"""The process that trains: its threads, its freed memory, its garbage, and whether it can be forked."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import os
+import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 
 # Names and values are those of glibc's malloc.h; arrays of up to 32 MiB, the most it allows, come from the heap.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT, FROM_THE_HEAP = 2**30, 2**25
+SIGNALS = [getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM") if hasattr(signal, name)]
 
 
 @contextmanager
@@ -47,3 +52,44 @@ def thawed() -> None:
     """Collect what `settled` left out and nobody holds any more: a compiled stack lies in cycles."""
     gc.unfreeze()
     gc.collect()
+
+
+@cache
+def can_fork() -> bool:
+    """Whether forks of this process can train, which is tried once.
+
+    Elsewhere than on Linux libraries forbid it; PyTorch does where it drives a GPU, and where it compiled something
+    before it had differentiated anything.
+    """
+    if sys.platform != "linux" or torch.accelerator.is_available():
+        return False
+    _differentiate()
+    with starting_a_process():
+        child = os.fork()
+        if child == 0:
+            try:
+                _differentiate()
+                os._exit(0)
+            finally:
+                os._exit(1)
+    try:
+        return os.waitpid(child, 0)[1] == 0
+    except ChildProcessError:  # nobody waits for children here
+        return False
+
+
+def _differentiate() -> None:
+    torch.zeros(1, requires_grad=True).sum().backward()
+
+
+@contextmanager
+def starting_a_process() -> Iterator[None]:
+    """What is started in this block hears of no signal, from its first line on: its parent answers them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        with warnings.catch_warnings():
+            # Python warns of the threads that a fork lacks: those of the numerical libraries, which have one there.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

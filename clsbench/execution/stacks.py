@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import pairwise
 
 import torch
 
-from clsbench.config.plan import Arm, Plan, Trial
+from clsbench.config.plan import Plan, Trial
 from clsbench.data.splits import Splits
 from clsbench.errors import ClsbenchError, RunError
 from clsbench.execution.build import (
@@ -21,19 +21,17 @@ from clsbench.execution.build import (
     loss_of,
     mode_of,
     module_of,
-    multiplications,
     settings_of,
+    threads_in_operations,
 )
-from clsbench.execution.crew import size_of_parts, stay_forkable, trained_in_parts
 from clsbench.execution.events import FIELDS, Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed
 from clsbench.execution.matching import loss_weights
 from clsbench.execution.process import settled, thawed
 from clsbench.execution.warm_start import warm_start
 from clsbench.registry import Registry
-from clsbench.training.loop import EpochResult, compiled_steps, train
+from clsbench.training.loop import EpochResult, train
 from clsbench.training.snapshot import Snapshot, SnapshotMismatch
 from clsbench.training.stack import Stack
-from clsbench.training.step import CompiledSteps
 
 log = logging.getLogger("clsbench")
 
@@ -50,10 +48,10 @@ class Share:
     trials: tuple[Trial, ...]
     since: Checkpoint | None = None
 
-    def halves(self) -> tuple[Share, Share]:
-        places = range(len(self.trials))
-        middle = len(places) // 2
-        return self._part(places[:middle]), self._part(places[middle:])
+    def parts(self, number: int) -> list[Share]:
+        """So many shares of like size, one at least."""
+        ends = [len(self.trials) * part // max(number, 1) for part in range(max(number, 1) + 1)]
+        return [self._part(range(start, end)) for start, end in pairwise(ends)]
 
     def _part(self, places: Sequence[int]) -> Share:
         trials = tuple(self.trials[place] for place in places)
@@ -94,18 +92,19 @@ def train_share(
     data: Mapping[str, Splits],
     catalogue: Registry,
     device: torch.device,
-    most: int | None = None,
+    beside: Callable[[], int] = lambda: 1,
 ) -> Iterator[Event]:
-    """Train a stack, on `most` cores where others have the rest, and tell what happens.
-
-    One that raises is trained again in halves, to the trial that does.
+    """Train a stack and tell what happens. One that raises is trained again in halves, to the trial that does.
 
     It sets threads and leaves them, and is for the inside of `process.training`.
+
+    Args:
+        beside: how many stacks train on this machine right now. An nth of the time is this one's.
     """
     last: dict[int, Record] = {}
     failure = None
     try:
-        for event in _train(share, plan, data[share.trials[0].dataset.key], catalogue, device, most):
+        for event in _train(share, plan, data[share.trials[0].dataset.key], catalogue, device, beside):
             if isinstance(event, EpochDone):
                 last |= {int(record["trial"] or 0): record for record in event.records}
             yield event
@@ -118,32 +117,34 @@ def train_share(
         return
     if len(share.trials) > 1:
         log.warning("trials %s are trained again in halves: %s", [trial.number for trial in share.trials], failure[0])
-        for half in share.halves():
-            yield from train_share(half, plan, data, catalogue, device, most)
+        for half in share.parts(2):
+            yield from train_share(half, plan, data, catalogue, device, beside)
         return
     (trial,) = share.trials
     yield TrialFailed(trial.number, failed_record(trial, last.get(trial.number), share.since), *failure)
 
 
 def _train(
-    share: Share, plan: Plan, splits: Splits, catalogue: Registry, device: torch.device, most: int | None
+    share: Share,
+    plan: Plan,
+    splits: Splits,
+    catalogue: Registry,
+    device: torch.device,
+    beside: Callable[[], int],
 ) -> Iterator[Event]:
     trials, since, arm = share.trials, share.since, share.trials[0].arm
     compiled, threads = mode_of(trials[0], plan, splits, catalogue)
-    stay_forkable()
+    # Before the first operation: a fork may have no others.
+    torch.set_num_threads(threads_in_operations(trials[0], plan, splits, catalogue))
     if compiled:
         thawed()  # of the stack before
     numbers = tuple(trial.number for trial in trials)
     loss = loss_of(arm, splits.num_classes)
     stacked = catalogue.get("model", arm.model.name).facts["stacked"]
     places = in_company(len(trials), stacked=stacked, device=device)
-    processes = min(threads, most or threads) if stacked and device.type == "cpu" else 1
-    size = size_of_parts(len(places), processes, multiplications(trials[0], plan, catalogue))
-    places += [places[-1]] * (-len(places) % size)  # parts of one size share a compiled graph
     members = [trials[place] for place in places]
     modules = [module_of(t.arm, t.seed, splits.shape, loss.num_outputs, catalogue) for t in members]
     stack = Stack(modules, stacked=stacked, device=device)
-    torch.set_num_threads(1 if stacked else threads)
     if since is None:
         warm_start(stack, members, plan.experiment.train, splits)
     weights = {} if since else {number: stack.fingerprints(i) for i, number in enumerate(numbers)}
@@ -152,57 +153,44 @@ def _train(
         scales = loss_weights(stack, loss, members, plan.experiment.loss[0], splits, catalogue)
     else:
         scales = [1.0] * len(members)  # the snapshot has its own
-    settings = [settings_of(trial, plan, scale) for trial, scale in zip(members, scales, strict=True)]
-    how = _arguments(plan, splits, arm)
-    if len(members) > size:
-        how["company"] = settings
-    graph = compiled_steps(stack, settings[:size], loss, **how) if compiled else None
-    if compiled:
-        settled()
-
-    def part(of: slice) -> Iterator[EpochResult]:
-        return train(
-            stack if len(members) == size else stack.part(of),
-            settings[of],
-            loss,
-            val_data=None if splits.val is None else (splits.val.x, splits.val.y),
-            test_data=(splits.test.x, splits.test.y) if plan.sees_test else None,
-            epochs=plan.experiment.train.epochs,
-            compiled=graph,
-            since=since.snapshot.rows(places[of]) if since else None,
-            **how,
-        )
-
+    results = train(
+        stack,
+        [settings_of(trial, plan, scale) for trial, scale in zip(members, scales, strict=True)],
+        loss,
+        train_data=(splits.train.x, splits.train.y),
+        val_data=None if splits.val is None else (splits.val.x, splits.val.y),
+        test_data=(splits.test.x, splits.test.y) if plan.sees_test else None,
+        optimizer=plan.experiment.optimizer.name,
+        nesterov=plan.experiment.optimizer.nesterov,
+        batch_size=arm.batch_size,
+        epochs=plan.experiment.train.epochs,
+        compiled=compiled,
+        precision=plan.experiment.train.precision,
+        since=since.snapshot.rows(places) if since else None,
+    )
     try:
-        with trained_in_parts(part, [slice(i, i + size) for i in range(0, len(members), size)]) as results:
-            yield from _told(results, share, graph)
+        yield from _told(results, share, compiled, beside)
     except SnapshotMismatch as error:
         raise RunError(f"the checkpoint of trials {list(numbers)} is of others: {error}; start a new run") from error
 
 
-def _arguments(plan: Plan, splits: Splits, arm: Arm) -> dict[str, Any]:
-    """What steps are made of besides the trials, be they compiled or taken."""
-    return {
-        "train_data": (splits.train.x, splits.train.y),
-        "optimizer": plan.experiment.optimizer.name,
-        "nesterov": plan.experiment.optimizer.nesterov,
-        "batch_size": arm.batch_size,
-        "precision": plan.experiment.train.precision,
-    }
-
-
-def _told(results: Iterator[EpochResult], share: Share, graph: CompiledSteps | None) -> Iterator[Event]:
+def _told(results: Iterator[EpochResult], share: Share, compiled: bool, beside: Callable[[], int]) -> Iterator[Event]:
     """A stack's epochs as events, with a checkpoint now and then and one at the end."""
     numbers = tuple(trial.number for trial in share.trials)
+    seconds = compile_seconds = 0.0  # of the machine's time
     before = share.since.seconds if share.since else 0.0
 
     def checkpoint(result: EpochResult, *, finished: bool) -> Checkpoint:
         snapshot = result.snapshot().rows(range(len(numbers)))
-        return Checkpoint(numbers, snapshot, before + result.seconds / len(numbers), finished, graph is not None)
+        return Checkpoint(numbers, snapshot, before + seconds / len(numbers), finished, compiled)
 
     due, result = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS, None
-    for result in results:
-        records = _records(share.trials, result, before)
+    for number, result in enumerate(results):
+        if compiled and number == 1:  # they were compiled in the first epoch
+            settled()
+        seconds += result.seconds / beside()
+        compile_seconds += result.compile_seconds / beside()
+        records = _records(share.trials, result, before + seconds / len(numbers))
         taken = checkpoint(result, finished=False) if time.monotonic() >= due else None
         told = time.monotonic()
         yield EpochDone(result.epoch, records, dict(zip(numbers, result.batches, strict=False)), taken)
@@ -210,17 +198,16 @@ def _told(results: Iterator[EpochResult], share: Share, graph: CompiledSteps | N
             now = time.monotonic()
             due = now + max(SECONDS_BETWEEN_CHECKPOINTS, SPARING * (now - told))
     if result is not None:
-        yield StackDone(checkpoint(result, finished=True), result.seconds, graph.seconds if graph else 0.0)
+        yield StackDone(checkpoint(result, finished=True), seconds, compile_seconds)
     elif share.since is not None:  # it was left after its last epoch
         yield StackDone(replace(share.since, finished=True), 0.0, 0.0)
 
 
-def _records(trials: Sequence[Trial], result: EpochResult, before: float) -> tuple[Record, ...]:
-    seconds = round(before + result.seconds / len(trials), 6)
+def _records(trials: Sequence[Trial], result: EpochResult, seconds: float) -> tuple[Record, ...]:
     records = []
     for trial, row in zip(trials, result.rows, strict=False):
         if row is not None:
-            known = {**identity_of(trial), "epoch": result.epoch, **row, "seconds": seconds}
+            known = {**identity_of(trial), "epoch": result.epoch, **row, "seconds": round(seconds, 6)}
             records.append(EMPTY | known)
     return tuple(records)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
@@ -12,7 +11,7 @@ from clsbench.config.schema import TrainConfig
 from clsbench.data.splits import Splits
 from clsbench.execution.build import compiles
 from clsbench.losses.contract import build_loss
-from clsbench.training.loop import TrialSettings, compiled_steps, train
+from clsbench.training.loop import TrialSettings, train
 from clsbench.training.randomness import generator_for
 from clsbench.training.stack import Stack
 
@@ -31,15 +30,18 @@ def warm_start(stack: Stack, trials: Sequence[Trial], asked: TrainConfig, splits
     x, y = splits.train.x, splits.train.y
     batch_size = trials[0].arm.batch_size
     compiled = compiles(asked.compile, stacked=stack.stacked, num_steps=-(-len(y) // batch_size) * warm.epochs)
-    settings = [TrialSettings(seed=_own_seed(trial.seed), lr=float(warm.lr)) for trial in trials]
-    loss = build_loss("cross_entropy", splits.num_classes, {})
-    how: dict[str, Any] = {
-        "train_data": (x, y if warm.labels is True else (y + 1) % splits.num_classes),
-        "batch_size": batch_size,
-        "precision": asked.precision,
-    }
-    graph = compiled_steps(stack, settings, loss, **how) if compiled else None
-    results = train(stack, settings, loss, val_data=None, test_data=None, epochs=warm.epochs, compiled=graph, **how)
+    results = train(
+        stack,
+        [TrialSettings(seed=_own_seed(trial.seed), lr=float(warm.lr)) for trial in trials],
+        build_loss("cross_entropy", splits.num_classes, {}),
+        train_data=(x, y if warm.labels is True else (y + 1) % splits.num_classes),
+        val_data=None,
+        test_data=None,
+        batch_size=batch_size,
+        epochs=warm.epochs,
+        compiled=compiled,
+        precision=asked.precision,
+    )
     for result in results:
         lost = [t for t, row in enumerate(result.rows) if row is not None and row["status"] == "diverged"]
         stack.weights[lost] = torch.nan

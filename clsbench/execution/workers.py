@@ -9,13 +9,14 @@ import pickle
 import signal
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -24,54 +25,60 @@ from clsbench.config.reader import read_mapping
 from clsbench.config.schema import Experiment
 from clsbench.data.splits import Splits
 from clsbench.errors import ClsbenchError
-from clsbench.execution.build import cores, load_data, problem_of, require_same_steps
-from clsbench.execution.events import Checkpoint, EpochDone, Event, TrialFailed
-from clsbench.execution.process import training
-from clsbench.execution.stacks import Share, failed_record, shares, train_share
+from clsbench.execution.build import load_data, problem_of, require_same_steps, threads_in_operations
+from clsbench.execution.events import EpochDone, Event, TrialFailed
+from clsbench.execution.process import can_fork, starting_a_process, training
+from clsbench.execution.stacks import Share, failed_record, train_share
 from clsbench.registry import Registry, load_installed_plugins, load_plugin
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkContext, SpawnContext
 
 log = logging.getLogger("clsbench")
 
-# Not `fork`: these open data and may use all threads of the numerical libraries, which do not survive it.
-_processes = multiprocessing.get_context("spawn")
+
+@dataclass(frozen=True)
+class Work:
+    """What a process needs to train some stacks of a plan.
+
+    `experiment` is what the plan, or the tuning before it, is made of. `compiled` says, by trial number, how the steps
+    were taken of which something is kept.
+    """
+
+    experiment: Experiment
+    plan: Plan
+    data: Mapping[str, Splits]
+    catalogue: Registry
+    device: torch.device
+    compiled: Mapping[int, bool]
 
 
-def processes_for(jobs: int, threads: Iterable[int]) -> int:
-    """How many processes of `jobs` there are cores for, when each trains on as many threads."""
-    return max(1, min(jobs, cores() // max(threads)))
-
-
-def execute(
-    experiment: Experiment,
-    plan: Plan,
-    catalogue: Registry,
-    device: torch.device,
-    kept: Mapping[int, Checkpoint],
-    processes: int,
-) -> Generator[Event, None, None]:
-    """Train every stack of the plan, several at a time, and tell what happens as it comes.
+def side_by_side(shares: Sequence[Share], work: Work, processes: int) -> Iterator[Event]:
+    """Train stacks, so many at a time, and tell what happens as it comes.
 
     A stack whose process dies, for want of memory say, goes on in halves from its last checkpoint; a single
     trial is tried once more, and has failed after that.
 
-    Args:
-        experiment: what the plan, or the tuning before it, is made of.
-        kept: by trial number, the checkpoint to go on from.
-        processes: how many at a time, each of which opens the data itself.
+    The processes are forks of this one, which have what it has, where that is possible. Others open the data
+    themselves, and know of plugins what is in files.
 
     Raises:
         ClsbenchError: as a process raised it.
     """
-    waiting = deque(shares(plan, catalogue, kept))
+    waiting = deque(shares)
     log.info("training %d stacks in %d processes", len(waiting), min(processes, len(waiting)))
-    recipe = _recipe(experiment, plan, catalogue, device, kept) | {"cores": max(1, cores() // processes)}
+    forked = can_fork() and all(_has_one_thread(share, work) for share in shares)
+    context = multiprocessing.get_context("fork") if forked else multiprocessing.get_context("spawn")
+    at_work = context.Value("i", 0, lock=False)
+    target = partial(_work, (lambda: work) if forked else partial(_remade, _recipe(work)), at_work)
     idle: list[_Worker] = []
     busy: dict[Connection, _Worker] = {}
     tried: set[int] = set()
     try:
         while waiting or busy:
+            at_work.value = min(processes, len(busy) + len(waiting))
             while waiting and len(busy) < processes:
-                worker = idle.pop() if idle else _Worker(recipe)
+                worker = idle.pop() if idle else _Worker(context, target)
                 worker.train(waiting.popleft())
                 busy[worker.channel] = worker
             for channel in wait(list(busy)):
@@ -94,13 +101,20 @@ def execute(
             worker.end()
 
 
+def _has_one_thread(share: Share, work: Work) -> bool:
+    """Whether its operations have one: where they have several, the numerical libraries do not survive a fork."""
+    trial = share.trials[0]
+    return threads_in_operations(trial, work.plan, work.data[trial.dataset.key], work.catalogue) == 1
+
+
 class _Worker:
     """A process that trains one stack at a time. `share` is what it would have to be given again."""
 
-    def __init__(self, recipe: Mapping[str, Any]) -> None:
-        self.channel, far_end = _processes.Pipe()
-        self._process = _processes.Process(target=_work, args=(far_end, recipe), daemon=True)
-        with _deaf_to_ctrl_c():
+    def __init__(self, context: ForkContext | SpawnContext, target: Callable[[Connection], None]) -> None:
+        self.channel, far_end = context.Pipe()
+        self._process = context.Process(target=target, args=(far_end,), daemon=True)
+        resource_tracker.ensure_running()  # or starting it, within, would let signals through
+        with starting_a_process():
             self._process.start()
         far_end.close()  # so that its death is heard
         self.share = Share(())
@@ -128,23 +142,12 @@ class _Worker:
         return f"its process was killed by {signal.Signals(-code).name}" if code and code < 0 else "its process ended"
 
 
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """What is started while it holds never hears of Ctrl-C, from its first line on; the parent answers it."""
-    resource_tracker.ensure_running()  # or starting it, within, would unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _after_death(worker: _Worker, waiting: deque[Share], tried: set[int]) -> Iterator[Event]:
     share, reason = worker.share, worker.end(patience=5.0)
     numbers = {trial.number for trial in share.trials}
     log.warning("trials %s: %s", sorted(numbers), reason)
     if len(numbers) > 1:
-        waiting.extend(share.halves())
+        waiting.extend(share.parts(2))
     elif tried.isdisjoint(numbers):
         tried |= numbers
         waiting.append(share)
@@ -153,35 +156,28 @@ def _after_death(worker: _Worker, waiting: deque[Share], tried: set[int]) -> Ite
         yield TrialFailed(trial.number, failed_record(trial, None, share.since), reason, "")
 
 
-def _recipe(
-    experiment: Experiment, plan: Plan, catalogue: Registry, device: torch.device, kept: Mapping[int, Checkpoint]
-) -> dict[str, Any]:
-    """What another process makes the same plan of."""
-    return {
-        "experiment": experiment.to_dict(),
-        "sees_test": plan.sees_test,
-        "chosen": {arm.name: dict(arm.tuned) for arm in plan.arms},
-        "plugins": list(catalogue.plugins),
-        "device": str(device),
-        "compiled": {trial: checkpoint.compiled for trial, checkpoint in kept.items()},
-    }
+def _work(make: Callable[[], Work], at_work: Any, channel: Connection) -> None:
+    """A worker's life: train what it is given, until its parent ends it or dies.
 
-
-def _work(channel: Connection, recipe: Mapping[str, Any]) -> None:
-    """A worker's life: train what it is given, until its parent ends it or dies."""
+    Args:
+        at_work: a shared number, how many workers train a stack right now.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which a parent that leaves in order sends
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
-        plan, catalogue, device = _remade(recipe)
-        data: dict[str, Splits] = {}
+        work = make()
+        plan, data = work.plan, dict(work.data)
         while True:
             numbers, since = pickle.loads(channel.recv_bytes())
             trials = tuple(plan.trials[number] for number in numbers)
             missing = [trial for trial in trials if trial.dataset.key not in data]
-            data |= load_data(missing, catalogue, device)
-            require_same_steps(recipe["compiled"], plan, data, catalogue)
+            data |= load_data(missing, work.catalogue, work.device)
+            require_same_steps(work.compiled, plan, data, work.catalogue)
             plan = replace(plan, problems={key: problem_of(splits) for key, splits in data.items()})
             with training():
-                for event in train_share(Share(trials, since), plan, data, catalogue, device, recipe["cores"]):
+                share = Share(trials, since)
+                for event in train_share(share, plan, data, work.catalogue, work.device, lambda: at_work.value):
                     channel.send_bytes(pickle.dumps(event))
             channel.send_bytes(pickle.dumps(None))
     except ClsbenchError as error:
@@ -190,7 +186,19 @@ def _work(channel: Connection, recipe: Mapping[str, Any]) -> None:
         pass  # the parent is gone
 
 
-def _remade(recipe: Mapping[str, Any]) -> tuple[Plan, Registry, torch.device]:
+def _recipe(work: Work) -> dict[str, Any]:
+    """What a process that is not a fork makes the same work of."""
+    return {
+        "experiment": work.experiment.to_dict(),
+        "sees_test": work.plan.sees_test,
+        "chosen": {arm.name: dict(arm.tuned) for arm in work.plan.arms},
+        "plugins": list(work.catalogue.plugins),
+        "device": str(work.device),
+        "compiled": dict(work.compiled),
+    }
+
+
+def _remade(recipe: Mapping[str, Any]) -> Work:
     import clsbench.data
     import clsbench.losses
     import clsbench.models  # noqa: F401 - the rooms register what they offer
@@ -199,11 +207,12 @@ def _remade(recipe: Mapping[str, Any]) -> tuple[Plan, Registry, torch.device]:
     load_installed_plugins()
     for path in recipe["plugins"]:
         load_plugin(Path(path))
-    each = plans(read_mapping(recipe["experiment"], catalogue))
+    experiment = read_mapping(recipe["experiment"], catalogue)
+    each = plans(experiment)
     plan = each[-1] if recipe["sees_test"] else each[0]
     if recipe["sees_test"] and len(each) > 1:
         plan = with_chosen(plan, recipe["chosen"])
-    return plan, catalogue, torch.device(recipe["device"])
+    return Work(experiment, plan, {}, catalogue, torch.device(recipe["device"]), recipe["compiled"])
 
 
 def _die_with_parent() -> None:

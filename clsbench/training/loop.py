@@ -47,15 +47,16 @@ class EpochResult:
 
     `rows[t]` holds trial t's measures, last finished step and status; None once the trial is over.
     `batches[t]` is the hash of the order in which it saw the training samples. `seconds` is the time that
-    the whole stack has trained here so far, evaluation left out (on a GPU, which is not waited for, but for the
-    running means of the training data). `snapshot()` copies what training can go on from, if it is asked for
-    before the next result.
+    the stack trained in this epoch, evaluation left out (on a GPU, which is not waited for, but for the running
+    means of the training data), and `compile_seconds` that of compiling its steps. `snapshot()` copies what
+    training can go on from, if it is asked for before the next result.
     """
 
     epoch: int
     rows: list[Row | None]
     batches: list[str]
     seconds: float
+    compile_seconds: float
     snapshot: Callable[[], Snapshot]
 
 
@@ -71,28 +72,26 @@ def train(
     nesterov: bool = False,
     batch_size: int,
     epochs: int,
-    compiled: CompiledSteps | None = None,
+    compiled: bool = False,
     precision: Precision = "float32",
     since: Snapshot | None = None,
-    company: Sequence[TrialSettings] | None = None,
 ) -> Iterator[EpochResult]:
     """Train every trial of a stack and yield what is known after each epoch, epoch 0 being before training.
 
     Data are pairs `x [N, ...]`, `y [N]` on the stack's device. A trial whose loss or gradient is not finite
     is frozen before that step, and one that cannot be measured on training or validation data after it; its
-    last row says `diverged`. Training ends early when all have; where they are a part of a larger stack, whose
-    trials are `company` and may go on, the epochs after that have no rows. `compiled` takes the place of steps,
-    whose last bits it does not have (see `compiled_steps`); `precision` is that of the layers in a step, while
-    all that is measured is so in float32. With `since` it goes on from there, and yields the epochs after.
+    last row says `diverged`. Training ends early when all have. `compiled` trains by compiled graphs, whose
+    last bits are not those of eager steps; `precision` is that of the layers in a step, while all that is
+    measured is so in float32. With `since` it goes on from there, and yields the epochs after.
 
     Raises:
         SnapshotMismatch: `since` is of another stack.
     """
     x, y = train_data
     seeds = [t.seed for t in trials]
-    steps = _steps(stack, trials, company or trials, loss, optimizer, nesterov, precision)
+    steps = _steps(stack, trials, loss, optimizer, nesterov, precision)
     unrolled = best_unrolling(len(y), batch_size) if compiled else 1
-    take = compiled.of(steps) if compiled else steps
+    take = CompiledSteps(steps) if compiled else steps
     ledger = _Ledger(len(trials), epochs)
 
     diagnosed = pull(loss, x.device)
@@ -111,19 +110,15 @@ def train(
         stack.train(False)
         first = measured(evaluate(stack, x, y, progress(loss), objective(loss)))
         steps.alive.mul_(_measurable(first))
-        yield EpochResult(0, ledger.rows(0, first, steps), [], 0.0, partial(Snapshot.of, steps, 0))
+        yield EpochResult(0, ledger.rows(0, first, steps), [], 0.0, 0.0, partial(Snapshot.of, steps, 0))
     else:
         since.restore(steps)
         ledger.go_on(steps)
 
-    seconds = 0.0
     for epoch in range(1 if since is None else since.epoch + 1, epochs + 1):
         if ledger.all_over:
-            if company is None:
-                return
-            hashes, snapshot = _hashes(_batch_order(seeds, epoch, len(y))), partial(Snapshot.of, steps, epoch)
-            yield EpochResult(epoch, [None] * len(trials), hashes, seconds, snapshot)
-            continue
+            return
+        compiled_before = take.seconds
         stack.train(True)
         steps.loss_sum.zero_()
         started = time.perf_counter()
@@ -137,37 +132,13 @@ def train(
             seen.add(logits, targets)
             measuring += time.perf_counter() - paused
         _synchronise(x.device)
-        seconds += time.perf_counter() - started - measuring
+        compiling = take.seconds - compiled_before
+        seconds = time.perf_counter() - started - measuring - compiling
         stack.train(False)
         after = measured({"train_loss": steps.loss_sum / len(y), **seen.means(len(y))})
         steps.alive.mul_(_measurable(after))
         rows, snapshot = ledger.rows(epoch, after, steps), partial(Snapshot.of, steps, epoch)
-        yield EpochResult(epoch, rows, _hashes(order), seconds, snapshot)
-
-
-def compiled_steps(
-    stack: Stack,
-    trials: Sequence[TrialSettings],
-    loss: Loss,
-    *,
-    train_data: Pair,
-    optimizer: str = "sgd",
-    nesterov: bool = False,
-    batch_size: int,
-    precision: Precision = "float32",
-    company: Sequence[TrialSettings] | None = None,
-) -> CompiledSteps:
-    """The steps that `train` takes with these arguments, compiled: for any stack of as many trials in that company.
-
-    They are tried on a copy of the first of this one's.
-    """
-    x, y = train_data
-    steps = _steps(stack.part(slice(len(trials))), trials, company or trials, loss, optimizer, nesterov, precision)
-    steps.stack.train(True)
-    order = sent(_batch_order([t.seed for t in trials], 1, len(y)), x.device)
-    block = next(blocks(order, batch_size, best_unrolling(len(y), batch_size)))
-    masks = [stack.dropout_masks([t.seed for t in trials], (1, i), block.shape[-1]) for i in range(len(block))]
-    return CompiledSteps(steps, _gathered(x, block), y[block], masks, steps.settings.lr)
+        yield EpochResult(epoch, rows, _hashes(order), seconds, compiling, snapshot)
 
 
 def _taken(
@@ -198,7 +169,6 @@ def _taken(
 def _steps(
     stack: Stack,
     trials: Sequence[TrialSettings],
-    company: Sequence[TrialSettings],
     loss: Loss,
     optimizer: str,
     nesterov: bool,
@@ -210,7 +180,7 @@ def _steps(
         loss=loss,
         update=catalogue.get("optimizer", optimizer).factory,
         state=initial_state(optimizer, weights),
-        settings=_settings(trials, company, nesterov, weights.device),
+        settings=_settings(trials, nesterov, weights.device),
         loss_weight=_column([t.loss_weight for t in trials], weights.device).squeeze(1),
         alive=weights.new_ones(len(trials), 1),
         taken=weights.new_zeros(len(trials), 1, dtype=torch.float64),
@@ -251,15 +221,12 @@ class _Ledger:
         return rows
 
 
-def _settings(
-    trials: Sequence[TrialSettings], company: Sequence[TrialSettings], nesterov: bool, device: torch.device
-) -> Settings:
-    """The trials' settings, without those that none of their company uses: all parts of a stack take the same steps."""
+def _settings(trials: Sequence[TrialSettings], nesterov: bool, device: torch.device) -> Settings:
+    """The trials' settings, without those that none of them uses."""
 
     def used(setting: Callable[[TrialSettings], float], unused: float) -> Tensor | None:
-        if all(setting(trial) == unused for trial in company):
-            return None
-        return _column([setting(trial) for trial in trials], device)
+        values = [setting(trial) for trial in trials]
+        return None if all(value == unused for value in values) else _column(values, device)
 
     return Settings(
         lr=_column([t.lr for t in trials], device),

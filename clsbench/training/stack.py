@@ -99,16 +99,6 @@ class Stack:
         for start in range(0, self.num_trials, size):
             yield slice(start, start + size)
 
-    def part(self, trials: slice) -> Stack:
-        """Some of the trials, whose layers take a trial axis, as a stack of their own: a copy but for the template."""
-        assert self.stacked, "modules that run alone are bound to this stack's weights"
-        other = copy.copy(self)
-        other.weights = self.weights[trials].clone()
-        other.buffers = {name: buffer[trials].clone() for name, buffer in self.buffers.items()}
-        other.num_trials = len(other.weights)
-        other._groups = {}
-        return other
-
     @property
     def parameters(self) -> dict[str, Tensor]:
         """The parameters by name, `[T, ...]` each, as views of `weights`."""

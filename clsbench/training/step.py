@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -49,6 +48,7 @@ class Steps:
     taken: Tensor
     loss_sum: Tensor
     precision: Precision = "float32"
+    seconds: ClassVar[float] = 0.0  # nothing is compiled
 
     def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
         """Take S steps, one after the other; return their logits `[S, T, B, K]`.
@@ -113,29 +113,34 @@ def has_compiler() -> bool:
 
 
 class CompiledSteps:
-    """Steps as one compiled graph, for stacks and batches of one shape; `seconds` is what compiling took.
+    """Steps as one compiled graph, for batches of one shape. Its first call compiles, which took `seconds`."""
 
-    Args:
-        steps: some of that shape to try it on, which are moved.
-        arguments: what they are called with.
-    """
+    def __init__(self, steps: Steps) -> None:
+        import torch._inductor.config
 
-    def __init__(self, steps: Steps, *arguments: object) -> None:
         # PyTorch warns there that it found no CUDA, which nobody asked for.
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         # Compiled graphs are kept by code object, few to each: a copy of its own has room for this one.
         call = FunctionType(Steps.__call__.__code__.replace(), Steps.__call__.__globals__)
-        # It is called with the same types and shapes every time: to look whether it is takes as long as a step.
+        # It is called with the same objects and shapes every time: to look whether it is takes as long as a step.
         options: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
         self._graph: Callable[..., Tensor] = torch.compile(call, fullgraph=True, dynamic=False, options=options)
-        started = time.perf_counter()
-        with torch._dynamo.config.patch(trace_autograd_ops=True):
-            self._graph(steps, *arguments)
-        self.seconds = time.perf_counter() - started
+        self._steps = steps
+        self.seconds = 0.0
 
-    def of(self, steps: Steps) -> Callable[..., Tensor]:
-        """The graph in place of a call of these steps."""
-        return partial(self._graph, steps)
+    def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
+        """As the steps' own call."""
+        if self.seconds:
+            return self._graph(self._steps, inputs, targets, masks, rate)
+        started = time.perf_counter()
+        # A fork of a process that compiled would wait for the threads by which it did so.
+        with (
+            torch._dynamo.config.patch(trace_autograd_ops=True),
+            torch._inductor.config.patch(compile_threads=1),
+        ):
+            logits = self._graph(self._steps, inputs, targets, masks, rate)
+        self.seconds = time.perf_counter() - started
+        return logits
 
 
 def blocks(order: Tensor, batch_size: int, unrolled: int) -> Iterator[Tensor]:

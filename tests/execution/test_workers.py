@@ -10,7 +10,9 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -19,10 +21,13 @@ import torch
 import clsbench
 from clsbench.config.plan import Plan, make_plan
 from clsbench.config.reader import read_mapping
-from clsbench.execution import workers
+from clsbench.config.schema import Experiment
+from clsbench.execution import local, workers
+from clsbench.execution.build import load_data
 from clsbench.execution.events import Checkpoint, EpochDone, Event, StackStarted, TrialFailed
-from clsbench.execution.stacks import Share
-from clsbench.execution.workers import processes_for
+from clsbench.execution.process import can_fork
+from clsbench.execution.stacks import Share, shares
+from clsbench.execution.workers import Work, side_by_side
 from clsbench.registry import catalogue
 from clsbench.training.snapshot import Snapshot
 
@@ -36,14 +41,25 @@ CONFIG: dict[str, Any] = {
 }
 
 
+FORKED = [pytest.param(True, marks=pytest.mark.skipif(not can_fork(), reason="forks on Linux, without a GPU")), False]
+
+
+@pytest.fixture(params=FORKED, ids=["forked", "spawned"])
+def forked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """On two cores, whose processes are forks of this one or start from nothing."""
+    monkeypatch.setattr(local, "cores", lambda: 2)
+    monkeypatch.setattr(workers, "can_fork", lambda: request.param)
+    return bool(request.param)
+
+
 def untimed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**record, "seconds": None} for record in records]
 
 
 @pytest.mark.slow
-def test_processes_change_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("forked")
+def test_processes_change_no_bit(tmp_path: Path) -> None:
     """Tuning and training in two processes choose and record what one does."""
-    monkeypatch.setattr(workers, "cores", lambda: 2)
     alone, spread = (clsbench.run(CONFIG, output=tmp_path, jobs=jobs) for jobs in (1, 2))
     assert untimed(alone.records) == untimed(spread.records)
     assert alone.summary["pairing"] == spread.summary["pairing"]
@@ -54,9 +70,9 @@ def test_processes_change_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
-def test_stack_of_a_killed_process_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("forked")
+def test_stack_of_a_killed_process_goes_on(tmp_path: Path) -> None:
     """The trials of a process that is killed are trained by others, and end as they would have."""
-    monkeypatch.setattr(workers, "cores", lambda: 2)
     # More records than a pipe holds: the process cannot be done before its first event is seen.
     config = {**CONFIG, "tune": None, "train": {**CONFIG["train"], "epochs": 150}}
     killed: list[int | None] = []
@@ -88,7 +104,7 @@ def test_process_that_dies_while_it_tells(monkeypatch: pytest.MonkeyPatch) -> No
     class Mortal(workers._Worker):
         """Tells what the next of its lives has, and dies in the midst of a message where that is not the end."""
 
-        def __init__(self, recipe: Any) -> None:
+        def __init__(self, context: Any, target: Any) -> None:
             self.channel, self.far_end = workers.multiprocessing.Pipe()
 
         def train(self, share: Share) -> None:
@@ -106,7 +122,8 @@ def test_process_that_dies_while_it_tells(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(workers, "_Worker", Mortal)
     experiment = read_mapping({**CONFIG, "tune": None, "loss": "bce", "train": {"epochs": 9, "seeds": 2}}, catalogue)
-    told = list(workers.execute(experiment, make_plan(experiment), catalogue, torch.device("cpu"), {}, 1))
+    work = work_of(experiment)
+    told = list(side_by_side(shares(work.plan, catalogue, {}), work, 1))
     assert [([0, 1], None), ([0], 3), ([1], 3), ([0], 3)] == given
     *epochs, failed = told
     assert [3, 5] == [event.epoch for event in epochs if isinstance(event, EpochDone)]
@@ -115,11 +132,15 @@ def test_process_that_dies_while_it_tells(monkeypatch: pytest.MonkeyPatch) -> No
     assert (6, 20, 5.0, "failed") == tuple(failed.record[key] for key in ("epoch", "step", "seconds", "status"))
 
 
+def work_of(experiment: Experiment, compiled: Mapping[int, bool] = MappingProxyType({})) -> Work:
+    plan, device = make_plan(experiment), torch.device("cpu")
+    return Work(experiment, plan, load_data(plan.trials, catalogue, device), catalogue, device, compiled)
+
+
 def test_other_steps_are_refused_in_a_process_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it trains, a process refuses a run of which something was kept that it would train otherwise."""
     monkeypatch.setattr(workers, "_die_with_parent", lambda: None)
     experiment = read_mapping({**CONFIG, "tune": None, "train": {"epochs": 1, "seeds": 1}}, catalogue)
-    plan, device = make_plan(experiment), torch.device("cpu")
     told: list[Any] = []
 
     class Channel:
@@ -133,34 +154,22 @@ def test_other_steps_are_refused_in_a_process_too(monkeypatch: pytest.MonkeyPatc
         def send_bytes(self, message: bytes) -> None:
             told.append(pickle.loads(message))
 
-    kept = Checkpoint((0,), Snapshot(1, {}), 1.0, True, compiled=True)
-    workers._work(cast(Any, Channel()), workers._recipe(experiment, plan, catalogue, device, {0: kept}))
+    recipe = workers._recipe(work_of(experiment, {0: True}))
+    workers._work(lambda: workers._remade(recipe), None, cast(Any, Channel()))
     assert ["the run cannot go on with eager steps: those of trial 0 were compiled"] == [
         str(each).partition(";")[0] for each in told
     ]
 
 
-@pytest.mark.parametrize(
-    ("jobs", "threads", "cores", "expected"),
-    [(1, [1], 8, 1), (4, [1], 8, 4), (16, [1], 8, 8), (4, [1, 4], 8, 2), (4, [8], 8, 1), (4, [16], 8, 1)],
-)
-def test_no_more_processes_than_cores_over_threads(
-    jobs: int, threads: list[int], cores: int, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As many as are asked for, while each has a core for each of its threads; one at least."""
-    monkeypatch.setattr(workers, "cores", lambda: cores)
-    assert expected == processes_for(jobs, threads)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
-def test_processes_die_with_their_parent(tmp_path: Path) -> None:
+def test_processes_die_with_their_parent(tmp_path: Path, forked: bool) -> None:
     """No orphan five seconds after the parent was killed."""
     script = f"""
         import clsbench
-        from clsbench.execution import workers
+        from clsbench.execution import local, workers
         if __name__ == "__main__":
-            workers.cores = lambda: 2
+            local.cores, workers.can_fork = lambda: 2, lambda: {forked}
             def tell(plan, event):
                 print(*(child.pid for child in workers.multiprocessing.active_children()), flush=True)
             config = {{**{CONFIG!r}, "tune": None}}
@@ -179,15 +188,15 @@ def test_processes_die_with_their_parent(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
-def test_ctrl_c_while_processes_start(tmp_path: Path) -> None:
+def test_ctrl_c_while_processes_start(tmp_path: Path, forked: bool) -> None:
     """Ctrl-C reaches all, and those that are still being imported leave no trace: 130 and one line."""
     script = f"""
         import clsbench
-        from clsbench.execution import workers
+        from clsbench.execution import local, workers
         from clsbench.runs.stopping import obey_signals
         if __name__ == "__main__":
             obey_signals()
-            workers.cores = lambda: 2
+            local.cores, workers.can_fork = lambda: 2, lambda: {forked}
             train = workers._Worker.train
             workers._Worker.train = lambda worker, share: print("started", flush=True) or train(worker, share)
             clsbench.run({ {**CONFIG, "tune": None}!r}, output={str(tmp_path)!r}, jobs=2)
@@ -211,3 +220,22 @@ def is_running(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+@pytest.mark.skipif(not can_fork(), reason="forks on Linux, without a GPU")
+def test_fork_of_a_process_that_used_all_threads_trains(tmp_path: Path) -> None:
+    """The numerical library's threads are not in a fork, which must not wait for them."""
+    script = f"""
+        import clsbench, torch
+        from clsbench.execution import local
+        local.cores = lambda: 2
+        torch.set_num_threads(2)
+        torch.randn(1000, 1000).exp().sum()
+        result = clsbench.run({ {**CONFIG, "tune": None}!r}, output={str(tmp_path)!r}, jobs=2)
+        assert "in 2 processes" in (result.directory / "run.log").read_text()
+        print(result.summary["status"])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True, timeout=120, check=True
+    )
+    assert "finished\n" == done.stdout

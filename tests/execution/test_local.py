@@ -1,0 +1,194 @@
+"""Several cores: which stacks are dealt out to how many processes, and that no bit hangs on it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import clsbench
+import clsbench.experiment
+from clsbench.errors import RunError
+from clsbench.execution import build, local, stacks, workers
+from clsbench.execution.build import threads_for
+from clsbench.execution.events import EpochDone
+from clsbench.execution.local import in_parts
+from clsbench.execution.process import can_fork
+from clsbench.execution.stacks import Share
+from clsbench.training.step import has_compiler
+
+needs_fork = pytest.mark.skipif(not can_fork(), reason="stacks are dealt out on Linux, where no GPU is driven")
+
+Config = dict[str, Any]
+Run = Callable[..., clsbench.Result]
+
+TRAIN = {"epochs": 4, "seeds": 5, "batch_size": 10, "device": "cpu", "threads": 1, "compile": "off"}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run(threads=..., loss=..., ...)`: a small run without its figures, on eight cores, in parts however small."""
+    monkeypatch.setattr(clsbench.experiment, "draw", lambda result, directory: [])
+    monkeypatch.setattr(local, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(local, "cores", lambda: 8)
+
+    def small(loss: Any = "cross_entropy", lr: Any = 0.1, **train: Any) -> clsbench.Result:
+        jobs, watch = train.pop("jobs", 1), train.pop("watch", lambda plan, event: None)
+        model = {"name": train.pop("model", "mlp"), "hidden": [7], "dropout": 0.2}
+        config = {"dataset": {"name": "moons", "samples": 70}, "model": model, "loss": loss}
+        config["optimizer"] = {"lr": lr, "momentum": train.pop("momentum", 0.0)}
+        config["train"] = {**TRAIN, **train}
+        return clsbench.run(config, output=tmp_path / "runs", jobs=jobs, watch=watch)
+
+    return small
+
+
+def untimed(result: clsbench.Result) -> list[Config]:
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in result.records]
+
+
+def log_of(result: clsbench.Result) -> str:
+    return (result.directory / "run.log").read_text("utf-8")
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=9), st.integers(1, 64), st.integers(0, 10**9))
+def test_parts_have_two_trials_and_enough_work(sizes: list[int], processes: int, multiplications: int) -> None:
+    """Every trial is dealt out once, in order; as many stacks as there are processes are left whole."""
+    whole = [Share(tuple((stack, number) for number in range(size))) for stack, size in enumerate(sizes)]  # type: ignore[misc]
+    dealt = in_parts(whole, processes, multiplications)
+    assert [trial for share in whole for trial in share.trials] == [trial for share in dealt for trial in share.trials]
+    for share in dealt:
+        assert share in whole or len(share.trials) >= 2
+        assert share in whole or (len(share.trials) + 1) * multiplications >= local.WORTH_A_PROCESS
+    even = len(sizes) - len(sizes) % processes
+    assert whole[:even] == dealt[:even]
+    assert len(dealt) - even <= processes
+
+
+@pytest.mark.parametrize(
+    ("number", "processes", "expected"),
+    [(1, 2, [50, 50]), (2, 2, [100, 100]), (3, 2, [100, 100, 50, 50]), (1, 4, [25] * 4), (3, 4, [100] * 3)],
+)
+def test_no_process_is_left_without_trials(number: int, processes: int, expected: list[int]) -> None:
+    whole = [Share(tuple(range(100)))] * number  # type: ignore[arg-type]
+    assert expected == [len(share.trials) for share in in_parts(whole, processes, local.WORTH_A_PROCESS)]
+
+
+def test_threads_hang_on_the_trial_and_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto`: one core for a light trial whose model stacks, all for a heavy one and for others; a number is obeyed."""
+    monkeypatch.setattr(build, "cores", lambda: 8)
+    monkeypatch.setattr(build, "can_fork", lambda: True)
+    asked = [("auto", True, False), ("auto", True, True), ("auto", False, False), (3, True, False), (3, False, True)]
+    assert [1, 8, 8, 3, 3] == [threads_for(value, stacked=stacked, heavy=heavy) for value, stacked, heavy in asked]
+    monkeypatch.setattr(build, "can_fork", lambda: False)
+    assert [1, 1, 8, 1, 3] == [threads_for(value, stacked=stacked, heavy=heavy) for value, stacked, heavy in asked]
+
+
+@needs_fork
+@pytest.mark.parametrize(
+    ("jobs", "threads", "cores", "expected"), [(1, 1, 8, 1), (1, 2, 8, 2), (2, 1, 8, 2), (2, 4, 8, 4), (4, 4, 3, 3)]
+)
+def test_as_many_processes_as_are_asked_for_and_have_a_core(
+    jobs: int, threads: int, cores: int, expected: int, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stack of twelve, whose operations have one thread, is trained by one process for each."""
+    monkeypatch.setattr(local, "cores", lambda: cores)
+    result = run(seeds=12, epochs=1, jobs=jobs, threads=threads)
+    assert (f"training {expected} stacks in {expected} processes" in log_of(result)) == (expected > 1)
+
+
+@needs_fork
+def test_parts_change_no_bit(run: Run) -> None:
+    """Ten trials in two parts record, save and pair what they do in one, those that diverge among them."""
+    rates = [0.1, 1e30, 0.3, 1e31, 0.2]
+    alone, spread = (run(lr=rates, seeds=2, loss=["cross_entropy", "mse_softmax"], threads=t) for t in (1, 4))
+    assert "training 4 stacks in 4 processes" in log_of(spread)
+    assert untimed(alone) == untimed(spread)
+    assert {"running", "finished", "diverged"} == {record["status"] for record in spread.records}
+    assert alone.summary["pairing"] == spread.summary["pairing"]
+    for trial in (0, 5, 19):
+        ours, theirs = (clsbench.load_model(each.directory, trial)[0].state_dict() for each in (alone, spread))
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@needs_fork
+@pytest.mark.skipif(not has_compiler(), reason="steps are compiled where there is a C++ compiler")
+def test_compiled_parts_change_no_bit(run: Run) -> None:
+    """This process has compiled before it is forked; parts with momentum and without; a warm start compiled too."""
+    how: Config = {"momentum": [0.0, 0.9], "seeds": 3, "compile": "on", "warm_start": {"epochs": 1, "lr": 0.1}}
+    alone, spread = (run(**how, threads=threads) for threads in (1, 2))
+    assert untimed(alone) == untimed(spread)
+    assert "training 2 stacks in 2 processes" in log_of(spread)
+    assert "again in halves" not in log_of(spread)
+    assert 2 == len({record["train_loss"] for record in spread.records if (record["epoch"], record["seed"]) == (4, 0)})
+
+
+@needs_fork
+@pytest.mark.parametrize("rates", [[0.1, 0.2, 0.3, 0.4], [1e30, 1e31, 0.3, 0.4], [0.3, 0.4, 1e30, 1e31]])
+def test_parts_go_on_from_a_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch, rates: list[float]) -> None:
+    """Stopped after its second epoch, a stack in parts ends as one that never stopped, whichever part is over."""
+    monkeypatch.setattr(stacks, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(stacks, "SPARING", 0.0)
+    whole = run(lr=rates, seeds=1)
+
+    def stop(plan: object, event: object) -> None:
+        if isinstance(event, EpochDone) and event.epoch == 2:
+            raise RunError("enough")
+
+    with pytest.raises(RunError, match="enough"):
+        run(lr=rates, seeds=1, threads=2, watch=stop)
+    left = max((whole.directory.parent).iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert left != whole.directory
+    assert untimed(whole) == untimed(clsbench.run(None, resume=left))
+
+
+@needs_fork
+def test_trial_that_leaves_in_another_process_fails_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`sys.exit` in a part that is trained elsewhere fails the trial that called it; the others end as alone."""
+    real = stacks.train
+
+    def train(stack: Any, settings: Any, *args: Any, **how: Any) -> Iterator[Any]:
+        for result in real(stack, settings, *args, **how):
+            if result.epoch == 2 and any(each.lr == 0.4 for each in settings):
+                sys.exit("enough")
+            yield result
+
+    monkeypatch.setattr(stacks, "train", train)
+    alone, spread = (run(lr=[0.1, 0.2, 0.3, 0.4], seeds=1, threads=threads) for threads in (1, 2))
+    assert untimed(alone) == untimed(spread)
+    assert [3] == [record["trial"] for record in spread.records if record["status"] == "failed"]
+    assert {"0": "SystemExit: enough"} == spread.arms["cross_entropy lr=0.4"]["failures"]
+
+
+@needs_fork
+def test_seconds_of_stacks_side_by_side_add_up_to_the_time_there_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two stacks that train at the same time have half of it each: together no more than went by."""
+    began: list[float] = []
+    real = workers.side_by_side
+
+    def timed(*arguments: Any) -> Iterator[Any]:
+        began.append(time.perf_counter())
+        yield from real(*arguments)
+        began.append(time.perf_counter())
+
+    monkeypatch.setattr(local, "side_by_side", timed)
+    result = run(seeds=4, epochs=60, threads=2)
+    ended = [record["seconds"] for record in result.records if record["status"] == "finished"]
+    assert 4 == len(ended)
+    assert 0 < sum(ended) <= began[1] - began[0]
+
+
+@needs_fork
+def test_process_that_cannot_be_forked_trains_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a fork has no autograd, say, stacks are trained one after the other, and the run says so."""
+    monkeypatch.setattr(build, "can_fork", lambda: False)
+    result = run(threads=2)
+    assert "processes" not in log_of(result)
+    assert [1] == result.summary["engine"]["threads"]
