@@ -96,8 +96,11 @@ def run(
         Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.", show_default=False)
     ] = None,
     jobs: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Train in N processes, or as many as there are cores for.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Train in N processes, or as many as there are cores for.", show_default=False
+        ),
+    ] = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,

@@ -74,7 +74,7 @@ def run(
     *,
     output: str | Path = "runs",
     resume: str | Path | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     watch: Watch = lambda plan, event: None,
 ) -> Result:
     """Train every trial of an experiment and keep the run under `output`.
@@ -84,7 +84,8 @@ def run(
         overrides: `KEY=VALUE` with dotted keys, as on the command line.
         output: where run directories go: `OUTPUT/NAME/TIME/`.
         resume: the directory of a run to go on with, instead of a new one. It ends as if it had never stopped.
-        jobs: train in so many processes, or in as many as there are cores for; no bit of a record hangs on it.
+        jobs: train in so many processes, or in as many as there are cores for; without it, in one for each core where
+            processes can be forked. No bit of a record hangs on it.
             What the calling script registers by itself, other processes do not know: put it into a plugin file.
         watch: told of every event as it happens.
 
@@ -114,7 +115,7 @@ def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
     return replace(result, summary=summary)
 
 
-def _start(experiment: Experiment, output: Path, jobs: int, watch: Watch) -> Result:
+def _start(experiment: Experiment, output: Path, jobs: int | None, watch: Watch) -> Result:
     story = _Story.of(experiment, jobs, watch)
     directory = RunDirectory.create(output, experiment)
     with directory.held(), directory.logged():
@@ -122,7 +123,7 @@ def _start(experiment: Experiment, output: Path, jobs: int, watch: Watch) -> Res
         return story.told(directory, exact=True)
 
 
-def _go_on(experiment: Experiment, directory: RunDirectory, jobs: int, watch: Watch) -> Result:
+def _go_on(experiment: Experiment, directory: RunDirectory, jobs: int | None, watch: Watch) -> Result:
     story = _Story.of(experiment, jobs, watch)
     now = story.environment()
     # Stopped before it was written, a run has not trained yet.
@@ -145,11 +146,11 @@ class _Story:
     plan: Plan
     data: Mapping[str, Splits]
     device: torch.device
-    jobs: int
+    jobs: int | None
     watch: Watch
 
     @classmethod
-    def of(cls, experiment: Experiment, jobs: int, watch: Watch) -> _Story:
+    def of(cls, experiment: Experiment, jobs: int | None, watch: Watch) -> _Story:
         from clsbench.execution.build import device_for, load_data, problem_of
 
         *tuning, plan = plans(experiment)

@@ -31,9 +31,15 @@ def state_bytes(
 
 
 def trials_that_fit(
-    model: ModelEntry, loss: LossEntry, optimizer: str, batch_size: int, problem: Problem, catalogue: Registry
+    model: ModelEntry,
+    loss: LossEntry,
+    optimizer: str,
+    batch_size: int,
+    problem: Problem,
+    catalogue: Registry,
+    beside: int = 1,
 ) -> int:
-    """The most trials of a stack: as many as `STACK_BYTES` hold, at least one, at most `MAX_STACK`.
+    """The most trials of one of `beside` stacks that `STACK_BYTES` hold together: at least one, at most `MAX_STACK`.
 
     A trial takes its state twice, for a step and a checkpoint each hold a copy; the activations of a batch and
     their gradients; the batches of a compiled graph; and the activations of what is measured at once. The data
@@ -44,7 +50,8 @@ def trials_that_fit(
         return MAX_STACK
     state = 2 * _copies(optimizer, catalogue) * size.parameters
     activations = (2 * batch_size + MEASURED) * size.activations
-    return min(MAX_STACK, max(1, STACK_BYTES // (NUMBER * (state + activations + BATCHES * batch_size * size.inputs))))
+    each = NUMBER * (state + activations + BATCHES * batch_size * size.inputs)
+    return min(MAX_STACK, max(1, STACK_BYTES // beside // each))
 
 
 def _copies(optimizer: str, catalogue: Registry) -> int:

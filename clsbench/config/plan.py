@@ -96,7 +96,7 @@ class Plan:
             together.setdefault(self._stack_key(trial), []).append(trial)
         pieces = []
         for trials in together.values():
-            size = self._largest_stack(trials[0], catalogue)
+            size = self.largest_stack(trials[0], catalogue)
             pieces += [trials[start : start + size] for start in range(0, len(trials), size)]
         return pieces
 
@@ -110,14 +110,15 @@ class Plan:
         size = size_of(trial.arm.model, trial.arm.loss, self._problem(trial, catalogue), catalogue)
         return 0 if size is None else size.parameters
 
-    def _largest_stack(self, trial: Trial, catalogue: Registry) -> int:
+    def largest_stack(self, trial: Trial, catalogue: Registry, beside: int = 1) -> int:
+        """How many trials like this a stack may have, where so many stacks share the memory."""
         arm, asked = trial.arm, self.experiment.train.stack
         if not catalogue.get("model", arm.model.name).facts["stacked"]:
             return 1
         if asked != "auto":
             return int(asked)
         problem, optimizer = self._problem(trial, catalogue), self.experiment.optimizer.name
-        return trials_that_fit(arm.model, arm.loss, optimizer, arm.batch_size, problem, catalogue)
+        return trials_that_fit(arm.model, arm.loss, optimizer, arm.batch_size, problem, catalogue, beside)
 
     def _problem(self, trial: Trial, catalogue: Registry) -> Problem:
         return self.problems.get(trial.dataset.key) or posed(trial.arm.dataset, catalogue)

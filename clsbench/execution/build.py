@@ -26,8 +26,6 @@ from clsbench.training.step import has_compiler
 
 # Steps of a trial from which compiling them is worth its time.
 COMPILED_STEPS = 10_000
-# Multiplications of an eager trial, forward alone, from which several cores are worth starting processes.
-HEAVY = 1_000_000_000
 
 
 def device_for(asked: str) -> torch.device:
@@ -172,8 +170,7 @@ def mode_of(trial: Trial, plan: Plan, splits: Splits, catalogue: Registry) -> tu
     asked, num_steps = plan.experiment.train, _num_steps(trial, plan, splits)
     stacked = catalogue.get("model", trial.arm.model.name).facts["stacked"]
     compiled = compiles(asked.compile, stacked=stacked, num_steps=num_steps)
-    heavy = compiled or num_steps * multiplications(trial, plan, catalogue) >= HEAVY
-    return compiled, threads_for(asked.threads, stacked=stacked, heavy=heavy)
+    return compiled, threads_for(asked.threads, stacked=stacked, compiled=compiled)
 
 
 def threads_in_operations(trial: Trial, plan: Plan, splits: Splits, catalogue: Registry) -> int:
@@ -236,13 +233,13 @@ def worth_compiling(asked: str, *, stacked: bool, num_steps: int) -> bool:
     return stacked and (asked == "on" or (asked == "auto" and num_steps >= COMPILED_STEPS))
 
 
-def threads_for(asked: str | int, *, stacked: bool, heavy: bool) -> int:
+def threads_for(asked: str | int, *, stacked: bool, compiled: bool) -> int:
     """The cores that train a trial: a function of the trial and the machine, never of the stack.
 
     Models that stack have one thread in every operation, and more cores through processes alone (see `local`): one,
     where this process cannot be forked. Others use all cores in each operation.
     """
-    everywhere = cores() if heavy or not stacked else 1
+    everywhere = cores() if compiled or not stacked else 1
     threads = everywhere if asked == "auto" else int(asked)
     return 1 if stacked and threads > 1 and not can_fork() else threads
 

@@ -9,8 +9,9 @@ import torch
 from clsbench.config.plan import Plan
 from clsbench.config.schema import Experiment
 from clsbench.data.splits import Splits
-from clsbench.execution.build import cores, mode_of, multiplications, require_same_steps, threads_in_operations
+from clsbench.execution.build import cores, multiplications, require_same_steps, threads_in_operations
 from clsbench.execution.events import Checkpoint, Event
+from clsbench.execution.process import can_fork
 from clsbench.execution.stacks import Share, shares, train_share
 from clsbench.execution.workers import Work, side_by_side
 from clsbench.registry import Registry
@@ -26,7 +27,7 @@ def execute(
     catalogue: Registry,
     device: torch.device,
     kept: Mapping[int, Checkpoint],
-    jobs: int = 1,
+    jobs: int | None = None,
 ) -> Generator[Event, None, None]:
     """Train every stack of the plan, and tell what happens; for the inside of `process.training`.
 
@@ -35,7 +36,7 @@ def execute(
     Args:
         experiment: what the plan, or the tuning before it, is made of.
         kept: by trial number, the checkpoint to go on from.
-        jobs: at least so many processes, where there are cores for them.
+        jobs: how many processes, where there are cores for them; without it, as many as `train.threads` asks for.
 
     Raises:
         RunError: this machine would train in other steps than those that are kept.
@@ -47,9 +48,10 @@ def execute(
     for share in shares(plan, catalogue, kept):
         by_processes.setdefault(_processes(share, work, jobs), []).append(share)
     for processes, group in by_processes.items():
-        dealt = in_parts(group, processes, multiplications(group[0].trials[0], plan, catalogue))
+        fitting = [part for share in group for part in _that_fit(share, work, processes)]
+        dealt = in_parts(fitting, processes, multiplications(group[0].trials[0], plan, catalogue))
         if processes == 1 or len(dealt) == 1:
-            for share in group:
+            for share in dealt:
                 yield from train_share(share, plan, data, catalogue, device)
         else:
             yield from side_by_side(dealt, work, processes)
@@ -71,13 +73,22 @@ def in_parts(whole: Sequence[Share], processes: int, multiplications: int) -> li
     return dealt
 
 
-def _processes(share: Share, work: Work, jobs: int) -> int:
-    """How many processes a stack may be trained beside others in: those asked for, or those that its cores are for.
+def _that_fit(share: Share, work: Work, processes: int) -> list[Share]:
+    """A stack in parts of which memory holds as many as there are processes."""
+    most = work.plan.largest_stack(share.trials[0], work.catalogue, processes)
+    return share.parts(-(-len(share.trials) // most))
+
+
+def _processes(share: Share, work: Work, jobs: int | None) -> int:
+    """How many processes a stack may be trained beside others in: those asked for, or one for each core.
 
     Two threads that wait for each other after every operation gain a third on a quiet machine, and cost ten times that
     beside any other work: models that stack have one, and a process for each core.
     """
-    known = share.trials[0], work.plan, work.data[share.trials[0].dataset.key], work.catalogue
-    _, threads = mode_of(*known)
-    each = threads_in_operations(*known)
-    return max(1, min(max(jobs, threads // each), cores() // each))
+    trial, asked = share.trials[0], work.plan.experiment.train.threads
+    each = threads_in_operations(trial, work.plan, work.data[trial.dataset.key], work.catalogue)
+    stacked = work.catalogue.get("model", trial.arm.model.name).facts["stacked"]
+    if jobs is None:
+        everywhere = cores() if asked == "auto" else int(asked)
+        jobs = everywhere if stacked and can_fork() else 1
+    return max(1, min(jobs, cores() // each))

@@ -110,19 +110,22 @@ def _has_one_thread(share: Share, work: Work) -> bool:
 class _Worker:
     """A process that trains one stack at a time. `share` is what it would have to be given again."""
 
-    def __init__(self, context: ForkContext | SpawnContext, target: Callable[[Connection], None]) -> None:
-        self.channel, far_end = context.Pipe()
-        self._process = context.Process(target=target, args=(far_end,), daemon=True)
+    def __init__(self, context: ForkContext | SpawnContext, target: Callable[[Connection, Connection], None]) -> None:
+        # Two pipes, for one both ways would be a socket, and a run without network makes none.
+        self.channel, events = context.Pipe(duplex=False)
+        orders, self._orders = context.Pipe(duplex=False)
+        self._process = context.Process(target=target, args=(orders, events), daemon=True)
         resource_tracker.ensure_running()  # or starting it, within, would let signals through
         with starting_a_process():
             self._process.start()
-        far_end.close()  # so that its death is heard
+        orders.close()
+        events.close()  # so that its death is heard
         self.share = Share(())
 
     def train(self, share: Share) -> None:
         self.share = share
         with suppress(OSError):  # it is dead, which is heard next
-            self.channel.send_bytes(pickle.dumps((tuple(trial.number for trial in share.trials), share.since)))
+            self._orders.send_bytes(pickle.dumps((tuple(trial.number for trial in share.trials), share.since)))
 
     def told(self) -> Event | ClsbenchError | None:
         """The next event, the error that ended it, or None when the stack is over."""
@@ -139,6 +142,7 @@ class _Worker:
         self._process.kill()
         self._process.join()
         self.channel.close()
+        self._orders.close()
         return f"its process was killed by {signal.Signals(-code).name}" if code and code < 0 else "its process ended"
 
 
@@ -156,7 +160,7 @@ def _after_death(worker: _Worker, waiting: deque[Share], tried: set[int]) -> Ite
         yield TrialFailed(trial.number, failed_record(trial, None, share.since), reason, "")
 
 
-def _work(make: Callable[[], Work], at_work: Any, channel: Connection) -> None:
+def _work(make: Callable[[], Work], at_work: Any, orders: Connection, events: Connection) -> None:
     """A worker's life: train what it is given, until its parent ends it or dies.
 
     Args:
@@ -169,7 +173,7 @@ def _work(make: Callable[[], Work], at_work: Any, channel: Connection) -> None:
         work = make()
         plan, data = work.plan, dict(work.data)
         while True:
-            numbers, since = pickle.loads(channel.recv_bytes())
+            numbers, since = pickle.loads(orders.recv_bytes())
             trials = tuple(plan.trials[number] for number in numbers)
             missing = [trial for trial in trials if trial.dataset.key not in data]
             data |= load_data(missing, work.catalogue, work.device)
@@ -178,10 +182,10 @@ def _work(make: Callable[[], Work], at_work: Any, channel: Connection) -> None:
             with training():
                 share = Share(trials, since)
                 for event in train_share(share, plan, data, work.catalogue, work.device, lambda: at_work.value):
-                    channel.send_bytes(pickle.dumps(event))
-            channel.send_bytes(pickle.dumps(None))
+                    events.send_bytes(pickle.dumps(event))
+            events.send_bytes(pickle.dumps(None))
     except ClsbenchError as error:
-        channel.send_bytes(pickle.dumps(error))
+        events.send_bytes(pickle.dumps(error))
     except (EOFError, ConnectionError):
         pass  # the parent is gone
 

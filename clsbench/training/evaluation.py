@@ -16,7 +16,8 @@ from clsbench.losses.contract import Loss
 from clsbench.training import metrics
 from clsbench.training.stack import Stack
 
-CHUNK = 500  # samples that are measured at once
+CHUNK = 1000  # samples that are measured at once, at most
+LOGITS = 5000  # of a trial, where that is no fewer than half a chunk's
 PIECE = 250  # and about as many go through the network at once on their way
 GROUP = 64  # trials measured together on a CPU: the activations of more leave its caches
 Measures = dict[str, Tensor]
@@ -95,7 +96,8 @@ class Totals:
 
     def add(self, logits: Tensor, targets: Tensor) -> None:
         """Take `logits [T, n, K]` and `targets [T, n]` or `[n]` in."""
-        while (room := CHUNK - self._num_waiting) <= targets.shape[-1]:
+        chunk = min(CHUNK, max(CHUNK // 2, LOGITS // logits.shape[-1]))
+        while (room := chunk - self._num_waiting) <= targets.shape[-1]:
             self._waiting.append((logits[:, :room], targets[..., :room]))
             self._settle()
             logits, targets = logits[:, room:], targets[..., room:]
@@ -150,5 +152,6 @@ def _joined(tensors: list[Tensor], dim: int) -> Tensor:
 def _logit_gradients(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
     with torch.enable_grad():
         leaf = logits.detach().requires_grad_()
-        (gradients,) = torch.autograd.grad(loss.of_samples(leaf, targets).sum(), leaf)
+        losses = loss.of_samples(leaf, targets)
+        (gradients,) = torch.autograd.grad(losses, leaf, losses.new_ones(()).expand_as(losses))
     return gradients

@@ -52,7 +52,7 @@ def ece(p: Tensor, right: Tensor) -> Tensor:
 
 def confidence_bins(confidence: Tensor) -> Tensor:
     """The bin of each confidence, from 0; a bin includes its upper end, and what is no number falls into the first."""
-    return (confidence * ECE_BINS).ceil().sub(1).clamp(0, ECE_BINS - 1).nan_to_num().long()
+    return (confidence * ECE_BINS).ceil_().nan_to_num_(0.0).long().clamp_(1, ECE_BINS).sub_(1)
 
 
 @metric("logit_grad_norm")

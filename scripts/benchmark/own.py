@@ -23,7 +23,8 @@ class Run:
     """What one run of clsbench took.
 
     `training` is the training time by the records' `seconds`, all trials together, and `compiling` what is
-    not in it; `wall` the seconds in `clsbench.run`; `memory` the process's peak in bytes. `evaluating` is the
+    not in it; `wall` the seconds in `clsbench.run`; `memory` the peak in bytes, of all
+    processes together where there are several (what they share counts in each). `evaluating` is the
     wall-clock time, per stack and epoch, that is not training: measuring and writing down.
     """
 
@@ -64,6 +65,7 @@ def moons(
 
 def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
     import clsbench
+    from clsbench.execution.build import cores
     from clsbench.execution.events import EpochDone
 
     stamps: list[tuple[int, float, float]] = []
@@ -85,6 +87,9 @@ def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
         if epoch >= min(2, config["train"]["epochs"])
     ]
     engine = result.summary["engine"]
+    processes = cores()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory += processes * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # that of the largest, if any
     unit = 1 if sys.platform == "darwin" else 1024
     return {
         "training": sum(r["seconds"] for r in last),
@@ -92,7 +97,7 @@ def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
         "wall": wall,
         "evaluating": mean(gaps),
         "accuracy": mean(r["test_accuracy"] for r in last),
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        "memory": memory * unit,
         "threads": max(engine["threads"]),
         "num_trials": len(last),
     }

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 import clsbench
 import clsbench.experiment
+from clsbench.config import memory
+from clsbench.config.plan import make_plan
 from clsbench.errors import RunError
 from clsbench.execution import build, local, stacks, workers
 from clsbench.execution.build import threads_for
@@ -22,6 +24,8 @@ from clsbench.execution.events import EpochDone
 from clsbench.execution.local import in_parts
 from clsbench.execution.process import can_fork
 from clsbench.execution.stacks import Share
+from clsbench.experiment import read
+from clsbench.registry import catalogue
 from clsbench.training.step import has_compiler
 
 needs_fork = pytest.mark.skipif(not can_fork(), reason="stacks are dealt out on Linux, where no GPU is driven")
@@ -29,6 +33,7 @@ needs_fork = pytest.mark.skipif(not can_fork(), reason="stacks are dealt out on 
 Config = dict[str, Any]
 Run = Callable[..., clsbench.Result]
 
+MODEL = {"name": "mlp", "hidden": [7], "dropout": 0.2}
 TRAIN = {"epochs": 4, "seeds": 5, "batch_size": 10, "device": "cpu", "threads": 1, "compile": "off"}
 
 
@@ -40,9 +45,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(local, "cores", lambda: 8)
 
     def small(loss: Any = "cross_entropy", lr: Any = 0.1, **train: Any) -> clsbench.Result:
-        jobs, watch = train.pop("jobs", 1), train.pop("watch", lambda plan, event: None)
-        model = {"name": train.pop("model", "mlp"), "hidden": [7], "dropout": 0.2}
-        config = {"dataset": {"name": "moons", "samples": 70}, "model": model, "loss": loss}
+        jobs, watch = train.pop("jobs", None), train.pop("watch", lambda plan, event: None)
+        config = {"dataset": {"name": "moons", "samples": 70}, "model": MODEL, "loss": loss}
         config["optimizer"] = {"lr": lr, "momentum": train.pop("momentum", 0.0)}
         config["train"] = {**TRAIN, **train}
         return clsbench.run(config, output=tmp_path / "runs", jobs=jobs, watch=watch)
@@ -82,26 +86,52 @@ def test_no_process_is_left_without_trials(number: int, processes: int, expected
 
 
 def test_threads_hang_on_the_trial_and_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`auto`: one core for a light trial whose model stacks, all for a heavy one and for others; a number is obeyed."""
+    """`auto`: one core for eager steps of a model that stacks, all for compiled ones and others; a number is obeyed."""
     monkeypatch.setattr(build, "cores", lambda: 8)
     monkeypatch.setattr(build, "can_fork", lambda: True)
-    asked = [("auto", True, False), ("auto", True, True), ("auto", False, False), (3, True, False), (3, False, True)]
-    assert [1, 8, 8, 3, 3] == [threads_for(value, stacked=stacked, heavy=heavy) for value, stacked, heavy in asked]
+    asked = [("auto", True, False), ("auto", True, True), ("auto", False, False), (3, True, False), (3, False, False)]
+    assert [1, 8, 8, 3, 3] == [
+        threads_for(value, stacked=stacked, compiled=compiled) for value, stacked, compiled in asked
+    ]
     monkeypatch.setattr(build, "can_fork", lambda: False)
-    assert [1, 1, 8, 1, 3] == [threads_for(value, stacked=stacked, heavy=heavy) for value, stacked, heavy in asked]
+    assert [1, 1, 8, 1, 3] == [
+        threads_for(value, stacked=stacked, compiled=compiled) for value, stacked, compiled in asked
+    ]
 
 
 @needs_fork
 @pytest.mark.parametrize(
-    ("jobs", "threads", "cores", "expected"), [(1, 1, 8, 1), (1, 2, 8, 2), (2, 1, 8, 2), (2, 4, 8, 4), (4, 4, 3, 3)]
+    ("jobs", "threads", "cores", "expected"),
+    [
+        (None, 1, 8, 1),
+        (None, 2, 8, 2),
+        (None, "auto", 8, 6),
+        (1, "auto", 8, 1),
+        (2, 1, 8, 2),
+        (4, 1, 3, 3),
+        (None, 4, 3, 3),
+    ],
 )
 def test_as_many_processes_as_are_asked_for_and_have_a_core(
-    jobs: int, threads: int, cores: int, expected: int, run: Run, monkeypatch: pytest.MonkeyPatch
+    jobs: int | None, threads: Any, cores: int, expected: int, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stack of twelve, whose operations have one thread, is trained by one process for each."""
     monkeypatch.setattr(local, "cores", lambda: cores)
     result = run(seeds=12, epochs=1, jobs=jobs, threads=threads)
     assert (f"training {expected} stacks in {expected} processes" in log_of(result)) == (expected > 1)
+
+
+@needs_fork
+def test_stacks_side_by_side_share_the_memory(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What two processes hold at once is what one may: each has half of the trials that fit, and all are trained."""
+    monkeypatch.setattr(memory, "STACK_BYTES", 8 * 30_000)
+    monkeypatch.setattr(local, "WORTH_A_PROCESS", 10**12)
+    plan = make_plan(read({"dataset": {"name": "moons", "samples": 70}, "model": MODEL, "loss": "cross_entropy"}))
+    together, each = (plan.largest_stack(plan.trials[0], catalogue, beside) for beside in (1, 2))
+    assert together // 2 == each > 1
+    result = run(seeds=together, epochs=1, threads=2)
+    assert f"training {-(-together // each)} stacks in 2 processes" in log_of(result)
+    assert together == len({record["trial"] for record in result.records})
 
 
 @needs_fork
@@ -188,7 +218,8 @@ def test_seconds_of_stacks_side_by_side_add_up_to_the_time_there_was(run: Run, m
 @needs_fork
 def test_process_that_cannot_be_forked_trains_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a fork has no autograd, say, stacks are trained one after the other, and the run says so."""
-    monkeypatch.setattr(build, "can_fork", lambda: False)
+    for module in (build, local):
+        monkeypatch.setattr(module, "can_fork", lambda: False)
     result = run(threads=2)
     assert "processes" not in log_of(result)
     assert [1] == result.summary["engine"]["threads"]
