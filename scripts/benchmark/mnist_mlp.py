@@ -65,4 +65,4 @@ def _official(data_dir: str, epochs: int) -> Iterator[Sequence[Tensor]]:
 def _clsbench(data_dir: str, epochs: int, seeds: int, threads: int | str) -> Outcome:
     model = {"name": "mlp", "hidden": [HIDDEN]}
     run = own.run(mnist.clsbench_config(data_dir, model, epochs=epochs, seeds=seeds, threads=threads))
-    return Outcome(run.training / run.num_trials / epochs, run.accuracy, {"threads": run.threads})
+    return Outcome(run.training / run.num_trials / epochs, run.accuracy)

@@ -25,7 +25,7 @@ class Run:
     `training` is the training time by the records' `seconds`, all trials together, and `compiling` what is
     not in it; `wall` the seconds in `clsbench.run`; `memory` the peak in bytes, of all
     processes together where there are several (what they share counts in each). `evaluating` is the
-    wall-clock time, per stack and epoch, that is not training: measuring and writing down.
+    wall-clock time, per stack and epoch, that is not training, where one process trains: measuring and writing down.
     """
 
     training: float
@@ -34,7 +34,6 @@ class Run:
     evaluating: float
     accuracy: float
     memory: int
-    threads: int
     num_trials: int
 
 
@@ -86,19 +85,16 @@ def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
         for (_, before, earlier), (epoch, at, trained) in pairwise(stamps)
         if epoch >= min(2, config["train"]["epochs"])
     ]
-    engine = result.summary["engine"]
-    processes = cores()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    memory += processes * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # that of the largest, if any
+    memory += cores() * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # that of the largest, if any
     unit = 1 if sys.platform == "darwin" else 1024
     return {
         "training": sum(r["seconds"] for r in last),
-        "compiling": engine["compile_seconds"],
+        "compiling": result.summary["engine"]["compile_seconds"],
         "wall": wall,
         "evaluating": mean(gaps),
         "accuracy": mean(r["test_accuracy"] for r in last),
         "memory": memory * unit,
-        "threads": max(engine["threads"]),
         "num_trials": len(last),
     }
 
