@@ -84,9 +84,9 @@ def run(
         overrides: `KEY=VALUE` with dotted keys, as on the command line.
         output: where run directories go: `OUTPUT/NAME/TIME/`.
         resume: the directory of a run to go on with, instead of a new one. It ends as if it had never stopped.
-        jobs: train in so many processes, or in as many as there are cores for; without it, in one for each core where
-            processes can be forked. No bit of a record hangs on it.
-            What the calling script registers by itself, other processes do not know: put it into a plugin file.
+        jobs: train in so many processes, or in as many as there are cores for; without it, dense models train in one
+            for each core of `train.threads`, where this process can be forked. No bit of a record hangs on it. Where
+            it cannot, other processes do not know what the calling script registers by itself: put it into a plugin.
         watch: told of every event as it happens.
 
     Raises:

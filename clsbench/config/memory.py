@@ -47,7 +47,7 @@ def trials_that_fit(
     """
     size = size_of(model, loss, problem, catalogue)
     if size is None:
-        return MAX_STACK
+        return max(1, MAX_STACK // beside)
     state = 2 * _copies(optimizer, catalogue) * size.parameters
     activations = (2 * batch_size + MEASURED) * size.activations
     each = NUMBER * (state + activations + BATCHES * batch_size * size.inputs)

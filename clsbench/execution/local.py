@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+import multiprocessing
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 import torch
 
@@ -48,8 +49,10 @@ def execute(
     for share in shares(plan, catalogue, kept):
         by_processes.setdefault(_processes(share, work, jobs), []).append(share)
     for processes, group in by_processes.items():
-        fitting = [part for share in group for part in _that_fit(share, work, processes)]
-        dealt = in_parts(fitting, processes, multiplications(group[0].trials[0], plan, catalogue))
+        dealt = group
+        if device.type == "cpu":
+            fitting = [part for share in group for part in _that_fit(share, work, processes)]
+            dealt = in_parts(fitting, processes, lambda share: multiplications(share.trials[0], plan, catalogue))
         if processes == 1 or len(dealt) == 1:
             for share in dealt:
                 yield from train_share(share, plan, data, catalogue, device)
@@ -57,19 +60,19 @@ def execute(
             yield from side_by_side(dealt, work, processes)
 
 
-def in_parts(whole: Sequence[Share], processes: int, multiplications: int) -> list[Share]:
-    """Shares of which no process is left without: the last ones in parts, where that is worth it.
+def in_parts(whole: Sequence[Share], processes: int, cost: Callable[[Share], int]) -> list[Share]:
+    """Shares for so many processes: the last ones, which would leave some idle, in parts where that is worth it.
 
     A part has two trials at least: one alone would take a copy of it along.
 
     Args:
-        multiplications: of a trial's step, forward alone.
+        cost: the multiplications of a trial's step, forward alone.
     """
     odd = len(whole) % processes
     dealt = list(whole[: len(whole) - odd])
     for share in whole[len(whole) - odd :]:
         trials = len(share.trials)
-        dealt += share.parts(min(processes // odd, trials // 2, trials * multiplications // WORTH_A_PROCESS))
+        dealt += share.at_once(min(processes // odd, trials // 2, trials * cost(share) // WORTH_A_PROCESS))
     return dealt
 
 
@@ -88,7 +91,11 @@ def _processes(share: Share, work: Work, jobs: int | None) -> int:
     trial, asked = share.trials[0], work.plan.experiment.train.threads
     each = threads_in_operations(trial, work.plan, work.data[trial.dataset.key], work.catalogue)
     stacked = work.catalogue.get("model", trial.arm.model.name).facts["stacked"]
+    if multiprocessing.current_process().daemon:  # which may have no children
+        return 1
     if jobs is None:
         everywhere = cores() if asked == "auto" else int(asked)
         jobs = everywhere if stacked and can_fork() else 1
+    if stacked and work.plan.experiment.train.stack == "auto":  # each holds two trials at least
+        jobs = min(jobs, work.plan.largest_stack(trial, work.catalogue) // 2)
     return max(1, min(jobs, cores() // each))

@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import torch
 # Names and values are those of glibc's malloc.h; arrays of up to 32 MiB, the most it allows, come from the heap.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT, FROM_THE_HEAP = 2**30, 2**25
+PATIENCE_SECONDS = 5.0  # with a fork that may hang
 SIGNALS = [getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM") if hasattr(signal, name)]
 
 
@@ -64,18 +66,26 @@ def can_fork() -> bool:
     if sys.platform != "linux" or torch.accelerator.is_available():
         return False
     _differentiate()
-    with starting_a_process():
-        child = os.fork()
-        if child == 0:
-            try:
-                _differentiate()
-                os._exit(0)
-            finally:
-                os._exit(1)
     try:
-        return os.waitpid(child, 0)[1] == 0
-    except ChildProcessError:  # nobody waits for children here
-        return False
+        with starting_a_process():
+            child = os.fork()
+            if child == 0:
+                try:
+                    _differentiate()
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return status == 0
+            time.sleep(0.001)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    except OSError:  # no more processes are allowed, or nobody waits for children here
+        pass
+    return False
 
 
 def _differentiate() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -43,10 +43,18 @@ EMPTY: Record = dict.fromkeys(FIELDS)
 
 @dataclass(frozen=True)
 class Share:
-    """Trials to train as one stack, from the start or from where a checkpoint left all of them."""
+    """Trials to train as one stack, from the start or from where a checkpoint left all of them.
+
+    Of a stack that trains in parts at the same time it is one of `parts_at_once`.
+    """
 
     trials: tuple[Trial, ...]
     since: Checkpoint | None = None
+    parts_at_once: int = 1
+
+    def at_once(self, number: int) -> list[Share]:
+        """Parts of like size that train at the same time, one at least."""
+        return [replace(part, parts_at_once=self.parts_at_once * max(number, 1)) for part in self.parts(number)]
 
     def parts(self, number: int) -> list[Share]:
         """So many shares of like size, one at least."""
@@ -55,7 +63,7 @@ class Share:
 
     def _part(self, places: Sequence[int]) -> Share:
         trials = tuple(self.trials[place] for place in places)
-        return Share(trials, None if self.since is None else self.since.part(places))
+        return replace(self, trials=trials, since=None if self.since is None else self.since.part(places))
 
 
 def shares(plan: Plan, catalogue: Registry, kept: Mapping[int, Checkpoint]) -> list[Share]:
@@ -83,7 +91,7 @@ def shares(plan: Plan, catalogue: Registry, kept: Mapping[int, Checkpoint]) -> l
 def _joined(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     numbers = tuple(number for each in checkpoints for number in each.trials)
     snapshot = Snapshot.joined([each.snapshot for each in checkpoints])
-    return replace(checkpoints[0], trials=numbers, snapshot=snapshot)
+    return replace(checkpoints[0], trials=numbers, snapshot=snapshot, seconds=max(each.seconds for each in checkpoints))
 
 
 def train_share(
@@ -92,19 +100,15 @@ def train_share(
     data: Mapping[str, Splits],
     catalogue: Registry,
     device: torch.device,
-    beside: Callable[[], int] = lambda: 1,
 ) -> Iterator[Event]:
     """Train a stack and tell what happens. One that raises is trained again in halves, to the trial that does.
 
     It sets threads and leaves them, and is for the inside of `process.training`.
-
-    Args:
-        beside: how many stacks train on this machine right now. An nth of the time is this one's.
     """
     last: dict[int, Record] = {}
     failure = None
     try:
-        for event in _train(share, plan, data[share.trials[0].dataset.key], catalogue, device, beside):
+        for event in _train(share, plan, data[share.trials[0].dataset.key], catalogue, device):
             if isinstance(event, EpochDone):
                 last |= {int(record["trial"] or 0): record for record in event.records}
             yield event
@@ -118,20 +122,13 @@ def train_share(
     if len(share.trials) > 1:
         log.warning("trials %s are trained again in halves: %s", [trial.number for trial in share.trials], failure[0])
         for half in share.parts(2):
-            yield from train_share(half, plan, data, catalogue, device, beside)
+            yield from train_share(half, plan, data, catalogue, device)
         return
     (trial,) = share.trials
     yield TrialFailed(trial.number, failed_record(trial, last.get(trial.number), share.since), *failure)
 
 
-def _train(
-    share: Share,
-    plan: Plan,
-    splits: Splits,
-    catalogue: Registry,
-    device: torch.device,
-    beside: Callable[[], int],
-) -> Iterator[Event]:
+def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device: torch.device) -> Iterator[Event]:
     trials, since, arm = share.trials, share.since, share.trials[0].arm
     compiled, threads = mode_of(trials[0], plan, splits, catalogue)
     # Before the first operation: a fork may have no others.
@@ -169,15 +166,15 @@ def _train(
         since=since.snapshot.rows(places) if since else None,
     )
     try:
-        yield from _told(results, share, compiled, beside)
+        yield from _told(results, share, compiled)
     except SnapshotMismatch as error:
         raise RunError(f"the checkpoint of trials {list(numbers)} is of others: {error}; start a new run") from error
 
 
-def _told(results: Iterator[EpochResult], share: Share, compiled: bool, beside: Callable[[], int]) -> Iterator[Event]:
+def _told(results: Iterator[EpochResult], share: Share, compiled: bool) -> Iterator[Event]:
     """A stack's epochs as events, with a checkpoint now and then and one at the end."""
     numbers = tuple(trial.number for trial in share.trials)
-    seconds = compile_seconds = 0.0  # of the machine's time
+    seconds = compile_seconds = 0.0
     before = share.since.seconds if share.since else 0.0
 
     def checkpoint(result: EpochResult, *, finished: bool) -> Checkpoint:
@@ -188,8 +185,9 @@ def _told(results: Iterator[EpochResult], share: Share, compiled: bool, beside: 
     for number, result in enumerate(results):
         if compiled and number == 1:  # they were compiled in the first epoch
             settled()
-        seconds += result.seconds / beside()
-        compile_seconds += result.compile_seconds / beside()
+        # The whole stack trains while this part does, which has its share of that time.
+        seconds += result.seconds / share.parts_at_once
+        compile_seconds += result.compile_seconds / share.parts_at_once
         records = _records(share.trials, result, before + seconds / len(numbers))
         taken = checkpoint(result, finished=False) if time.monotonic() >= due else None
         told = time.monotonic()

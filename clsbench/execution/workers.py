@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkContext, SpawnContext
 
 log = logging.getLogger("clsbench")
+
+PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
 
 @dataclass(frozen=True)
@@ -69,18 +73,22 @@ def side_by_side(shares: Sequence[Share], work: Work, processes: int) -> Iterato
     log.info("training %d stacks in %d processes", len(waiting), min(processes, len(waiting)))
     forked = can_fork() and all(_has_one_thread(share, work) for share in shares)
     context = multiprocessing.get_context("fork") if forked else multiprocessing.get_context("spawn")
-    at_work = context.Value("i", 0, lock=False)
-    target = partial(_work, (lambda: work) if forked else partial(_remade, _recipe(work)), at_work)
+    target = partial(_work, (lambda: work) if forked else partial(_remade, _recipe(work)))
     idle: list[_Worker] = []
     busy: dict[Connection, _Worker] = {}
     tried: set[int] = set()
     try:
         while waiting or busy:
-            at_work.value = min(processes, len(busy) + len(waiting))
             while waiting and len(busy) < processes:
-                worker = idle.pop() if idle else _Worker(context, target)
-                worker.train(waiting.popleft())
+                try:
+                    worker = idle.pop() if idle else _Worker(context, target)
+                except OSError:  # the system allows no more processes
+                    if not busy:
+                        raise
+                    processes = len(busy)
+                    break
                 busy[worker.channel] = worker
+                worker.train(waiting.popleft())
             for channel in wait(list(busy)):
                 assert isinstance(channel, Connection)
                 worker = busy[channel]
@@ -115,7 +123,8 @@ class _Worker:
         self.channel, events = context.Pipe(duplex=False)
         orders, self._orders = context.Pipe(duplex=False)
         self._process = context.Process(target=target, args=(orders, events), daemon=True)
-        resource_tracker.ensure_running()  # or starting it, within, would let signals through
+        if context.get_start_method() == "spawn":
+            resource_tracker.ensure_running()  # or starting it, within, would let signals through
         with starting_a_process():
             self._process.start()
         orders.close()
@@ -125,7 +134,9 @@ class _Worker:
     def train(self, share: Share) -> None:
         self.share = share
         with suppress(OSError):  # it is dead, which is heard next
-            self._orders.send_bytes(pickle.dumps((tuple(trial.number for trial in share.trials), share.since)))
+            self._orders.send_bytes(
+                pickle.dumps((tuple(trial.number for trial in share.trials), share.since, share.parts_at_once))
+            )
 
     def told(self) -> Event | ClsbenchError | None:
         """The next event, the error that ended it, or None when the stack is over."""
@@ -160,28 +171,26 @@ def _after_death(worker: _Worker, waiting: deque[Share], tried: set[int]) -> Ite
         yield TrialFailed(trial.number, failed_record(trial, None, share.since), reason, "")
 
 
-def _work(make: Callable[[], Work], at_work: Any, orders: Connection, events: Connection) -> None:
-    """A worker's life: train what it is given, until its parent ends it or dies.
-
-    Args:
-        at_work: a shared number, how many workers train a stack right now.
-    """
+def _work(make: Callable[[], Work], orders: Connection, events: Connection) -> None:
+    """A worker's life: train what it is given, until its parent ends it or dies."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which a parent that leaves in order sends
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    if sys.platform == "linux":  # at once, where the system can
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         work = make()
         plan, data = work.plan, dict(work.data)
         while True:
-            numbers, since = pickle.loads(orders.recv_bytes())
+            numbers, since, parts_at_once = pickle.loads(orders.recv_bytes())
             trials = tuple(plan.trials[number] for number in numbers)
             missing = [trial for trial in trials if trial.dataset.key not in data]
             data |= load_data(missing, work.catalogue, work.device)
             require_same_steps(work.compiled, plan, data, work.catalogue)
             plan = replace(plan, problems={key: problem_of(splits) for key, splits in data.items()})
             with training():
-                share = Share(trials, since)
-                for event in train_share(share, plan, data, work.catalogue, work.device, lambda: at_work.value):
+                share = Share(trials, since, parts_at_once)
+                for event in train_share(share, plan, data, work.catalogue, work.device):
                     events.send_bytes(pickle.dumps(event))
             events.send_bytes(pickle.dumps(None))
     except ClsbenchError as error:

@@ -113,7 +113,7 @@ def has_compiler() -> bool:
 
 
 class CompiledSteps:
-    """Steps as one compiled graph, for batches of one shape. Its first call compiles, which took `seconds`."""
+    """Steps as one compiled graph, for batches of one shape. Its first call compiles too, and took `seconds`."""
 
     def __init__(self, steps: Steps) -> None:
         import torch._inductor.config

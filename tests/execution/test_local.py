@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import clsbench.experiment
 from clsbench.config import memory
 from clsbench.config.plan import make_plan
 from clsbench.errors import RunError
-from clsbench.execution import build, local, stacks, workers
+from clsbench.execution import build, local, stacks
 from clsbench.execution.build import threads_for
 from clsbench.execution.events import EpochDone
 from clsbench.execution.local import in_parts
@@ -66,7 +67,7 @@ def log_of(result: clsbench.Result) -> str:
 def test_parts_have_two_trials_and_enough_work(sizes: list[int], processes: int, multiplications: int) -> None:
     """Every trial is dealt out once, in order; as many stacks as there are processes are left whole."""
     whole = [Share(tuple((stack, number) for number in range(size))) for stack, size in enumerate(sizes)]  # type: ignore[misc]
-    dealt = in_parts(whole, processes, multiplications)
+    dealt = in_parts(whole, processes, lambda share: multiplications)
     assert [trial for share in whole for trial in share.trials] == [trial for share in dealt for trial in share.trials]
     for share in dealt:
         assert share in whole or len(share.trials) >= 2
@@ -80,9 +81,11 @@ def test_parts_have_two_trials_and_enough_work(sizes: list[int], processes: int,
     ("number", "processes", "expected"),
     [(1, 2, [50, 50]), (2, 2, [100, 100]), (3, 2, [100, 100, 50, 50]), (1, 4, [25] * 4), (3, 4, [100] * 3)],
 )
-def test_no_process_is_left_without_trials(number: int, processes: int, expected: list[int]) -> None:
+def test_the_last_stacks_are_cut_where_processes_would_be_idle(
+    number: int, processes: int, expected: list[int]
+) -> None:
     whole = [Share(tuple(range(100)))] * number  # type: ignore[arg-type]
-    assert expected == [len(share.trials) for share in in_parts(whole, processes, local.WORTH_A_PROCESS)]
+    assert expected == [len(share.trials) for share in in_parts(whole, processes, lambda share: local.WORTH_A_PROCESS)]
 
 
 def test_threads_hang_on_the_trial_and_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,21 +201,34 @@ def test_trial_that_leaves_in_another_process_fails_alone(run: Run, monkeypatch:
 
 
 @needs_fork
-def test_seconds_of_stacks_side_by_side_add_up_to_the_time_there_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two stacks that train at the same time have half of it each: together no more than went by."""
-    began: list[float] = []
-    real = workers.side_by_side
+def test_seconds_of_a_stack_in_parts_are_those_that_it_trained(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of two parts takes a second an epoch for two trials: the stack trains a second for its four."""
+    real = stacks.train
 
-    def timed(*arguments: Any) -> Iterator[Any]:
-        began.append(time.perf_counter())
-        yield from real(*arguments)
-        began.append(time.perf_counter())
+    def train(*args: Any, **how: Any) -> Iterator[Any]:
+        for result in real(*args, **how):
+            yield replace(result, seconds=1.0 if result.epoch else 0.0)
 
-    monkeypatch.setattr(local, "side_by_side", timed)
-    result = run(seeds=4, epochs=60, threads=2)
-    ended = [record["seconds"] for record in result.records if record["status"] == "finished"]
-    assert 4 == len(ended)
-    assert 0 < sum(ended) <= began[1] - began[0]
+    monkeypatch.setattr(stacks, "train", train)
+    for threads in (1, 2):
+        result = run(seeds=4, epochs=3, threads=threads)
+        assert ("processes" in log_of(result)) == (threads > 1)
+        assert {(0, 0.0), (1, 0.25), (2, 0.5), (3, 0.75)} == {(r["epoch"], r["seconds"]) for r in result.records}
+        assert pytest.approx(3.0) == result.summary["seconds"]
+
+
+@needs_fork
+def test_process_that_may_have_no_children_trains_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a worker of `multiprocessing.Pool`."""
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+    assert "processes" not in log_of(run(threads=2, jobs=2))
+
+
+@needs_fork
+def test_no_process_where_memory_holds_a_single_trial(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of one trial would be trained twice each, and hold more than the budget."""
+    monkeypatch.setattr(memory, "STACK_BYTES", 1)
+    assert "processes" not in log_of(run(seeds=3, epochs=1, threads=2))
 
 
 @needs_fork

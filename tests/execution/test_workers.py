@@ -144,7 +144,7 @@ def test_other_steps_are_refused_in_a_process_too(monkeypatch: pytest.MonkeyPatc
     told: list[Any] = []
 
     class Channel:
-        given: ClassVar = [pickle.dumps(((1,), None))]
+        given: ClassVar = [pickle.dumps(((1,), None, 1))]
 
         def recv_bytes(self) -> bytes:
             if not self.given:
@@ -155,7 +155,7 @@ def test_other_steps_are_refused_in_a_process_too(monkeypatch: pytest.MonkeyPatc
             told.append(pickle.loads(message))
 
     recipe = workers._recipe(work_of(experiment, {0: True}))
-    workers._work(lambda: workers._remade(recipe), None, cast(Any, Channel()), cast(Any, Channel()))
+    workers._work(lambda: workers._remade(recipe), cast(Any, Channel()), cast(Any, Channel()))
     assert ["the run cannot go on with eager steps: those of trial 0 were compiled"] == [
         str(each).partition(";")[0] for each in told
     ]
