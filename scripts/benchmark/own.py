@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -23,9 +24,9 @@ class Run:
     """What one run of clsbench took.
 
     `training` is the training time by the records' `seconds`, all trials together, and `compiling` what is
-    not in it; `wall` the seconds in `clsbench.run`; `memory` the peak in bytes, of all
-    processes together where there are several (what they share counts in each). `evaluating` is the
-    wall-clock time, per stack and epoch, that is not training, where one process trains: measuring and writing down.
+    not in it; `wall` the seconds in `clsbench.run`; `processes` how many trained side by side; `memory` the peak in
+    bytes, of all of them together (what they share counts in each). `evaluating` is the wall-clock time, per stack and
+    epoch, that is not training, where one process trains: measuring and writing down.
     """
 
     training: float
@@ -34,6 +35,7 @@ class Run:
     evaluating: float
     accuracy: float
     memory: int
+    processes: int
     num_trials: int
 
 
@@ -64,7 +66,6 @@ def moons(
 
 def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
     import clsbench
-    from clsbench.execution.build import cores
     from clsbench.execution.events import EpochDone
 
     stamps: list[tuple[int, float, float]] = []
@@ -78,6 +79,8 @@ def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
         started = time.perf_counter()
         result = clsbench.run(config, output=folder, watch=note)
         wall = time.perf_counter() - started
+        log = (result.directory / "run.log").read_text("utf-8")
+    side_by_side = max(map(int, re.findall(r" in (\d+) processes$", log, re.MULTILINE)), default=1)
     last = [r for r in result.records if r["epoch"] == config["train"]["epochs"]]
     # A stack's first epoch holds the compiling of its steps; one epoch has no gap but its own.
     gaps = [
@@ -86,7 +89,8 @@ def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
         if epoch >= min(2, config["train"]["epochs"])
     ]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    memory += cores() * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # that of the largest, if any
+    if side_by_side > 1:
+        memory += side_by_side * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024
     return {
         "training": sum(r["seconds"] for r in last),
@@ -95,6 +99,7 @@ def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
         "evaluating": mean(gaps),
         "accuracy": mean(r["test_accuracy"] for r in last),
         "memory": memory * unit,
+        "processes": side_by_side,
         "num_trials": len(last),
     }
 
