@@ -20,10 +20,11 @@ def _cnn_size(shape: tuple[int, ...], num_outputs: int, *, channels: Sequence[in
     parameters = activations = 0
     for inputs, outputs in pairwise([depth, *channels]):
         parameters += (9 * inputs + 1) * outputs
-        activations += 2 * outputs * height * width
+        activations += outputs * height * width
         if min(height, width) >= 2:
             height, width = height // 2, width // 2
             activations += outputs * height * width
+        activations += outputs * height * width
     last = channels[-1] * height * width
     parameters += (last + 1) * hidden + (hidden + 1) * num_outputs
     return Size(parameters, prod(shape), activations + last + 2 * hidden + num_outputs)
@@ -39,17 +40,18 @@ def cnn(
 ) -> nn.Module:
     """A small convolutional network, for images.
 
-    Per entry of `channels` a 3x3 convolution, ReLU and 2x2 max-pooling (sides below two are not pooled);
-    then one hidden layer and an affine map to the logits.
+    Per entry of `channels` a 3x3 convolution, 2x2 max-pooling (sides below two are not pooled) and ReLU, which after
+    pooling is what it is before, on a quarter of the numbers; then one hidden layer and an affine map to the logits.
     """
     from torch import nn
 
     depth, height, width = shape
     modules: list[nn.Module] = []
     for inputs, outputs in pairwise([depth, *channels]):
-        modules += [nn.Conv2d(inputs, outputs, kernel_size=3, padding=1), nn.ReLU()]
+        modules.append(nn.Conv2d(inputs, outputs, kernel_size=3, padding=1))
         if min(height, width) >= 2:
             modules.append(nn.MaxPool2d(2))
             height, width = height // 2, width // 2
+        modules.append(nn.ReLU())
     modules += [nn.Flatten(), nn.Linear(channels[-1] * height * width, hidden), nn.ReLU()]
     return nn.Sequential(*modules, nn.Linear(hidden, num_outputs))

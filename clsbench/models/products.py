@@ -7,7 +7,6 @@ not hang on its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -30,6 +29,11 @@ def worthwhile(x: Tensor, weight: Tensor) -> bool:
     )
 
 
+def belongs_in(weight: Tensor, memory: Tensor) -> None:
+    """Say where the gradient of the next `affine` on this weight is to be written, both `[T, out, in]`."""
+    weight.gradient_memory = memory  # type: ignore[attr-defined]
+
+
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """`x [T, B, in]`, `weight [T, out, in]` and `bias [T, out]` to `x weight^T + bias [T, B, out]`, samples last."""
     result: Tensor = _Affine.apply(x, weight, bias)
@@ -40,6 +44,8 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
+        # Once: a weight that is used again has a second gradient, to be added.
+        ctx.memory = vars(weight).pop("gradient_memory", None)
         return _products(weight, x).add_(bias.unsqueeze(-1)).mT
 
     @staticmethod
@@ -48,10 +54,14 @@ class _Affine(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         by_output = gradients[0].mT
         of_x = _products(weight.mT, gradients[0]).mT if ctx.needs_input_grad[0] else None
-        return of_x, _products(by_output, x.mT), by_output.sum(-1)
+        return of_x, _products(by_output, x.mT, ctx.memory), by_output.sum(-1)
 
 
-def _products(a: Iterable[Tensor], b: Iterable[Tensor]) -> Tensor:
-    """`a [T, n, k]` and `b [T, m, k]` to `a b^T [T, n, m]`."""
+def _products(a: Tensor, b: Tensor, memory: Tensor | None = None) -> Tensor:
+    """`a [T, n, k]` and `b [T, m, k]` to `a b^T [T, n, m]`, in the memory where that is given."""
     linear = torch.ops.mkldnn._linear_pointwise
-    return torch.stack([linear(left, right, None, "none", [], "") for left, right in zip(a, b, strict=True)])
+    if memory is None:
+        memory = a.new_empty(len(a), a.shape[1], b.shape[1])
+    for left, right, product in zip(a, b, memory, strict=True):
+        product.copy_(linear(left, right, None, "none", [], ""))
+    return memory

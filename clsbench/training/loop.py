@@ -155,15 +155,16 @@ def _taken(
     The device is never waited for. Blocks of the shape of the first are for `take`, the rest is taken eagerly.
     """
     (x, y), stack, number, first = data, steps.stack, 0, None
-    for block in batches:
-        first = first or block.shape
-        count, _, size = block.shape
-        masks = [stack.dropout_masks(seeds, (epoch, number + i), size) for i in range(count)]
-        targets = y[block]
-        with stack.own_chance(seeds, (epoch, number)):
+    with stack.own_chance():
+        for block in batches:
+            first = first or block.shape
+            count, _, size = block.shape
+            masks = [stack.dropout_masks(seeds, (epoch, number + i), size) for i in range(count)]
+            targets = y[block]
+            stack.seeded(seeds, (epoch, number))
             logits = (take if block.shape == first else steps)(_gathered(x, block), targets, masks, rate)
-        number += count
-        yield logits.transpose(0, 1).flatten(1, 2), targets.transpose(0, 1).flatten(1, 2)
+            number += count
+            yield logits.transpose(0, 1).flatten(1, 2), targets.transpose(0, 1).flatten(1, 2)
 
 
 def _steps(

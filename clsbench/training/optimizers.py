@@ -65,8 +65,10 @@ def sgd(weights: Tensor, gradients: Tensor, state: State, settings: Settings) ->
     """Stochastic gradient descent, with momentum and Nesterov's variant; weight decay enters the gradient."""
     step = _decayed(_clipped(gradients, settings), weights, settings)
     if settings.momentum is not None:
+        import torch
+
         velocity = state["velocity"]
-        velocity.mul_(settings.momentum).add_(step)
+        torch.addcmul(step, velocity, settings.momentum, out=velocity)
         step = step.addcmul(velocity, settings.momentum) if settings.nesterov else velocity
     weights.addcmul_(step, settings.lr, value=-1)
 

@@ -4,8 +4,9 @@ Everything that a step moves lies in one tensor `weights [T, P]`, of which the p
 update is a handful of operations, whatever the number of layers or trials. Each parameter starts at a
 multiple of 64 numbers, so that a trial's memory is aligned alike wherever it stands in the stack.
 
-Modules whose layers take no trial axis run one after the other, and their own parameters are those views. On a
-CPU the kernels of their convolutions lie with the channels last, as images do: convolutions are faster so.
+A module whose layers take a trial axis has those views as its own parameters; where they take none, each trial's
+module has its part of them, and one runs after the other. On a CPU the kernels of convolutions lie with the channels
+last, as images do: convolutions are faster so. The gradients of a step come to lie as the weights do.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import MappingProxyType
 
 import torch
@@ -21,8 +22,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from clsbench.models.layers import Dropout
+from clsbench.models.products import belongs_in
 from clsbench.training.layout import ALL, PART
-from clsbench.training.randomness import generator_for
+from clsbench.training.randomness import generator_for, seed_for
 
 Named = Mapping[str, Tensor]
 
@@ -58,7 +60,15 @@ class Stack:
         still += [name for name, _ in self.template.named_buffers() if name not in masks]
         self.buffers = {name: _stacked(modules, name, device) for name in still}
         self._modules = [] if stacked else [module.to(device) for module in modules]
-        self._leaves = self._bound()
+        self._leaves = self._whole_stack() if stacked else self._bound()
+        self._gradients = torch.zeros_like(self.weights)
+        parts = self.views(self._gradients).values()
+        self._parts = list(parts) if stacked else [part[trial] for trial in range(self.num_trials) for part in parts]
+
+    def _whole_stack(self) -> list[Tensor]:
+        """The learning parameters of the module that trains all trials together."""
+        module = self._group(range(self.num_trials))
+        return [module.get_parameter(name) for name in self._shapes]
 
     def _bound(self) -> list[Tensor]:
         """The learning parameters of the modules that run alone, trial by trial, moved to where `weights` has them."""
@@ -87,7 +97,7 @@ class Stack:
         pieces: list[Tensor] = []
         for parameter, padding in zip(parameters, self._paddings, strict=True):
             by_memory = parameter.movedim(2, -1) if self._channels_last and parameter.dim() == 5 else parameter
-            pieces += [by_memory.reshape(len(parameter), -1), padding[: len(parameter)]]
+            pieces += [by_memory.reshape(len(parameter), -1), padding]
         return torch.cat(pieces, dim=1)
 
     def groups(self) -> Iterator[slice]:
@@ -106,52 +116,53 @@ class Stack:
 
     def train(self, mode: bool) -> None:
         """Whether batch statistics are used and moved, and dropout is applied."""
-        for module in self._modules or [self.template]:
+        for module in [self.template, *self._modules, *self._groups.values()]:
             module.train(mode)
         for leaf in self._leaves:
             leaf.requires_grad_()  # what learns was settled when the stack was made, whatever a module does here
 
-    def forward(
-        self,
-        x: Tensor,
-        parameters: Mapping[str, Tensor] | None = None,
-        masks: Mapping[str, Tensor] = MappingProxyType({}),
-    ) -> Tensor:
-        """`x [T, B, ...] -> logits [T, B, K]`, with other parameters than its own and with dropout masks."""
+    def forward(self, x: Tensor, masks: Named = MappingProxyType({})) -> Tensor:
+        """`x [T, B, ...] -> logits [T, B, K]`, with dropout masks."""
         if self.stacked:
-            return self._together({**(parameters or self.parameters), **self.buffers, **masks}, x)
-        state = {**(parameters or {}), **self.buffers, **masks}
-        return torch.stack([self._alone(trial, state, _laid_out(one)) for trial, one in enumerate(x.unbind(0))])
+            module = self._group(range(self.num_trials))
+            for name, mask in masks.items():
+                module.get_submodule(name.removesuffix(".mask")).mask = mask
+            logits: Tensor = module(x)
+            return logits
+        return torch.stack([self._alone(trial, _laid_out(one)) for trial, one in enumerate(x.unbind(0))])
 
     def tracked(self, x: Tensor, masks: Named) -> tuple[Tensor, Sequence[Tensor]]:
         """The logits of a step, and what to differentiate them by: see `gradients`."""
-        if not self.stacked:
-            return self.forward(x, masks=masks), self._leaves
-        parameters = self.views(self.weights.detach().requires_grad_())
-        return self.forward(x, parameters, masks), list(parameters.values())
-
-    def gradients(self, total: Tensor, leaves: Sequence[Tensor]) -> Sequence[Tensor]:
-        """The gradient of a number on every parameter, `[T, ...]` each."""
-        found = torch.autograd.grad(total, leaves, allow_unused=True, materialize_grads=True)
+        if torch.compiler.is_compiling():  # a graph is traced from a function of the weights
+            parameters = self.views(self.weights.detach().requires_grad_())
+            logits = functional_call(self.template, {**parameters, **self.buffers, **masks}, (x,))
+            return logits, list(parameters.values())
         if self.stacked:
-            return found
-        if self.num_trials == 1:
-            return [gradient.unsqueeze(0) for gradient in found]
-        return [torch.stack(found[place :: len(self._shapes)]) for place in range(len(self._shapes))]
+            for leaf, part in zip(self._leaves, self._parts, strict=True):
+                belongs_in(leaf, part)
+        return self.forward(x, masks), self._leaves
+
+    def gradients(self, total: Tensor, leaves: Sequence[Tensor]) -> Tensor:
+        """The gradient of a number on every weight, `[T, P]`: in memory that the next call writes over."""
+        found = torch.autograd.grad(total, leaves, allow_unused=True, materialize_grads=True)
+        if torch.compiler.is_compiling():
+            return self.joined(found)
+        for part, gradient in zip(self._parts, found, strict=True):
+            if part.data_ptr() != gradient.data_ptr():
+                part.copy_(gradient)
+        return self._gradients
 
     def predictor(self, trials: slice) -> Callable[[Tensor], Tensor]:
         """The function of some trials from samples that they share to their logits: `[B, ...] -> [T, B, K]`."""
         numbers = range(self.num_trials)[trials]
         if not self.stacked:
             # Each has a copy: a module may write into its input.
-            return lambda x: torch.stack([self._alone(t, self.buffers, _laid_out(x.clone())) for t in numbers])
+            return lambda x: torch.stack([self._alone(t, _laid_out(x.clone())) for t in numbers])
         module = self._group(numbers)
-        if module.training != self.template.training:
-            module.train(self.template.training)
         return lambda x: module(x.expand(len(numbers), *x.shape))
 
     def _group(self, numbers: range) -> nn.Module:
-        """A module that has some trials' parameters and buffers; `functional_call` gives them anew at each call."""
+        """A module that has some trials' parameters and buffers."""
         key = numbers.start, numbers.stop
         if key not in self._groups:
             self._groups[key] = module = copy.deepcopy(self.template)
@@ -161,13 +172,9 @@ class Stack:
                     tensor.data = state[name][numbers.start : numbers.stop]
         return self._groups[key]
 
-    def _together(self, state: Named, x: Tensor) -> Tensor:
-        logits: Tensor = functional_call(self.template, dict(state), (x,))
-        return logits
-
-    def _alone(self, trial: int, state: Named, x: Tensor) -> Tensor:
-        """The logits `[B, K]` of one trial's module, of whose tensors `state` takes the place of some."""
-        module, given = self._modules[trial], {name: tensor[trial] for name, tensor in state.items()}
+    def _alone(self, trial: int, x: Tensor) -> Tensor:
+        """The logits `[B, K]` of one trial's module, which has its buffers from the stack."""
+        module, given = self._modules[trial], {name: tensor[trial] for name, tensor in self.buffers.items()}
         logits: Tensor = functional_call(module, given, (x,)) if given else module(x)
         return logits
 
@@ -182,19 +189,22 @@ class Stack:
         }
 
     @contextmanager
-    def own_chance(self, seeds: Sequence[int], step: tuple[int, int]) -> Iterator[None]:
+    def own_chance(self) -> Iterator[None]:
+        """Around steps that are `seeded`: whatever they draw, the caller's own chance goes on as it would have."""
+        cuda = [self.weights.device] if self.weights.device.type == "cuda" else []
+        with nullcontext() if self.stacked else torch.random.fork_rng(devices=cuda):
+            yield
+
+    def seeded(self, seeds: Sequence[int], step: tuple[int, int]) -> None:
         """What a module of the user's draws by itself, in dropout say, hangs on (seed, step) alone too."""
         if self.stacked:
-            yield
             return
-        device, seed = self.weights.device, generator_for("dropout", *seeds, *step).initial_seed()
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            # Not `torch.manual_seed`: it notes a stack trace for a GPU that may come, which takes longer than a step.
-            torch.default_generator.manual_seed(seed)
-            if device.type == "cuda":
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(seed)
-            yield
+        seed = seed_for("dropout", *seeds, *step)
+        # Not `torch.manual_seed`: it notes a stack trace for a GPU that may come, which takes longer than a step.
+        torch.default_generator.manual_seed(seed)
+        if self.weights.device.type == "cuda":
+            with torch.cuda.device(self.weights.device):
+                torch.cuda.manual_seed(seed)
 
     def kept_buffers(self) -> dict[str, Tensor]:
         """A copy of the buffers, which a step in training moves (running statistics)."""

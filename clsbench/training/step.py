@@ -78,20 +78,19 @@ class Steps:
         self.taken.add_(self.alive)
         return logits.detach()
 
-    def _move(self, trials: slice, gradients: Sequence[Tensor], losses: Tensor, rate: Tensor) -> None:
+    def _move(self, trials: slice, gradients: Tensor, losses: Tensor, rate: Tensor) -> None:
         """Update the weights of some trials, and freeze those that are not finite."""
-        alive = rows(self.alive, trials)
-        joined = self.stack.joined([rows(gradient, trials) for gradient in gradients])
+        alive, gradients = rows(self.alive, trials), rows(gradients, trials)
         # The cheapest look at every gradient; one so large that the sum overflows counts as infinite.
-        alive.mul_((rows(losses, trials) + joined.sum(-1)).isfinite().unsqueeze(1))
+        alive.mul_((rows(losses, trials) + gradients.sum(-1)).isfinite().unsqueeze(1))
         # Where a trial lives, all of its gradients are finite. Either way is several times slower in the other mode.
         if torch.compiler.is_compiling():
-            joined = torch.where(alive > 0, joined, 0.0)
+            gradients = torch.where(alive > 0, gradients, 0.0)
         elif alive.device.type != "cpu" or not alive.all():
-            joined.nan_to_num_(0.0, 0.0, 0.0).mul_(alive)
+            gradients.nan_to_num_(0.0, 0.0, 0.0).mul_(alive)
         state = {name: rows(tensor, trials) for name, tensor in self.state.items()}
         settings = self.settings.of(trials, rows(rate, trials) * alive)
-        self.update(rows(self.stack.weights, trials), joined, state, settings)
+        self.update(rows(self.stack.weights, trials), gradients, state, settings)
 
     def _casting(self) -> AbstractContextManager[object]:
         """What the layers compute in; the weights, the loss and the update stay in float32."""

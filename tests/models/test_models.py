@@ -104,13 +104,19 @@ def test_linear_is_an_affine_map() -> None:
 
 
 def test_cnn_is_convolutions_and_pooling() -> None:
-    """The network is PyTorch's functions one after the other, with its weights."""
+    """The network is PyTorch's functions, with its weights: ReLU may as well come before the pooling, to the last bit.
+
+    The gradients as well, of images where many a window has no positive number.
+    """
     module, x = built("cnn", (1, 8, 8), 10, channels=[4, 6], hidden=5), torch.randn(3, 1, 8, 8)
     w1, b1, w2, b2, w3, b3, w4, b4 = module.parameters()
     f = nn.functional
     h = f.max_pool2d(f.conv2d(x, w1, b1, padding=1).relu(), 2)
     h = f.max_pool2d(f.conv2d(h, w2, b2, padding=1).relu(), 2)
-    assert_close(module(x), f.linear(f.linear(h.flatten(1), w3, b3).relu(), w4, b4))
+    ours, theirs = module(x), f.linear(f.linear(h.flatten(1), w3, b3).relu(), w4, b4)
+    assert torch.equal(ours, theirs)
+    gradients = [torch.autograd.grad(out.square().sum(), list(module.parameters())) for out in (ours, theirs)]
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
@@ -124,14 +130,12 @@ def test_stacked_perceptrons_are_pytorchs(activation: str, batch_norm: bool) -> 
     for size in (9, 4, 2):
         x = torch.randn(3, size, 1, 2, 2)
         stack.train(True)
-        parameters = {name: view.detach().requires_grad_() for name, view in stack.parameters.items()}
-        logits = stack.forward(x, parameters)
+        logits, leaves = stack.tracked(x, {})
         expected = torch.stack([r.train()(x[t]) for t, r in enumerate(references)])
         assert_close(logits, expected)
-        gradients = torch.autograd.grad(logits.square().sum(), list(parameters.values()))
-        joined = stack.views(stack.joined(gradients)).values()
+        gradients = stack.views(stack.gradients(logits.square().sum(), leaves)).values()
         for trial, reference in enumerate(references):
-            own = [gradient[trial] for gradient in joined]
+            own = [gradient[trial] for gradient in gradients]
             theirs = torch.autograd.grad(expected.square().sum(), list(reference.parameters()), retain_graph=True)
             assert_close(own, list(theirs), atol=1e-3, rtol=1e-3)  # normalising few samples cancels digits
     for trial, reference in enumerate(references):
@@ -173,15 +177,15 @@ def test_unstacked_modules_learn_from_their_own_samples(number: int) -> None:
         reference.load_state_dict(module.state_dict())
     stack, x = Stack(modules, stacked=False, device=CPU), torch.randn(number, 5, 3, 6, 6)
     logits, leaves = stack.tracked(x, {})
-    joined = stack.joined(stack.gradients(logits.square().sum(), leaves))
+    gradients = stack.gradients(logits.square().sum(), leaves)
     for trial, reference in enumerate(references):
         expected = torch.autograd.grad(reference(x[trial]).square().sum(), list(reference.parameters()))
-        for theirs, ours in zip(expected, stack.views(joined).values(), strict=True):
+        for theirs, ours in zip(expected, stack.views(gradients).values(), strict=True):
             assert_close(ours[trial], theirs)
-    stack.weights.sub_(joined)
+    stack.weights.sub_(gradients)
     for trial, reference in enumerate(references):
         with torch.no_grad():
-            for parameter, step in zip(reference.parameters(), stack.views(joined).values(), strict=True):
+            for parameter, step in zip(reference.parameters(), stack.views(gradients).values(), strict=True):
                 parameter.sub_(step[trial])
         assert_close(stack.forward(x)[trial], reference(x[trial]))
         state = stack.trial_state(trial)

@@ -9,7 +9,8 @@ from torch.nn.functional import linear
 from torch.testing import assert_close
 
 from clsbench.models.layers import Linear
-from clsbench.models.products import LARGE, affine, worthwhile
+from clsbench.models.products import LARGE, affine, belongs_in, worthwhile
+from clsbench.training.stack import Stack
 
 SHAPES = [(64, 784, 128), (33, 131, 129), (1, 200, 100), (250, 1000, 17)]
 
@@ -82,3 +83,40 @@ def test_layer_is_the_same_on_either_way(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("clsbench.models.layers.worthwhile", lambda x, weight: False)
     theirs = torch.func.functional_call(layer, state, (x,))
     assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@needs_onednn
+def test_a_gradient_is_written_where_it_belongs() -> None:
+    """It is the same gradient, in the memory that was given for it and lies apart trial by trial."""
+    x, weight, bias, of = problem(3, 64, 784, 128)
+    expected = with_gradients(x, weight, bias, of)[2]
+    memory = torch.zeros(3, 2, *weight.shape[1:])[:, 1]
+    leaf = weight.clone().requires_grad_()
+    belongs_in(leaf, memory)
+    (found,) = torch.autograd.grad(affine(x, leaf, bias), leaf, of)
+    assert torch.equal(found, expected)
+    assert torch.equal(memory, expected)
+
+
+@needs_onednn
+def test_a_layer_that_is_used_twice_has_both_gradients() -> None:
+    """The second does not write over the first, whose memory a stack gave."""
+
+    class Twice(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = Linear(160, 160)
+
+        def forward(self, x: Tensor) -> Tensor:
+            once: Tensor = self.layer(x)
+            result: Tensor = self.layer(once.tanh())
+            return result
+
+    modules, x = [Twice(), Twice()], torch.randn(2, 5, 160)
+    stack = Stack(modules, stacked=True, device=torch.device("cpu"))
+    for _ in range(2):
+        logits, leaves = stack.tracked(x, {})
+        weights = stack.views(stack.gradients(logits.square().sum(), leaves))
+        for trial, module in enumerate(modules):
+            theirs = torch.autograd.grad(module(x[trial]).square().sum(), list(module.parameters()))
+            assert_close([view[trial] for view in weights.values()], list(theirs), rtol=1e-4, atol=1e-4)
