@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import Any
 
@@ -55,7 +56,11 @@ class Comparison:
         return max((record["epoch"] for rows in self.records.values() for record in rows), default=0)
 
     def curve(self, arm: str, metric: str) -> Curve:
-        return curve(self.records[arm], arm, metric)
+        return _curve(self._by_epoch[arm], arm, metric)
+
+    @cached_property
+    def _by_epoch(self) -> dict[str, dict[int, list[Record]]]:
+        return {arm: _by_epoch(rows) for arm, rows in self.records.items()}
 
 
 def comparisons(records: Iterable[Record], summary: Mapping[str, Any]) -> list[Comparison]:
@@ -73,17 +78,27 @@ def comparisons(records: Iterable[Record], summary: Mapping[str, Any]) -> list[C
 
 def curve(records: Iterable[Record], arm: str, metric: str) -> Curve:
     """The curve of `metric` over the seeds of `arm`; without points where the arm has no such number."""
-    values: dict[int, list[float]] = defaultdict(list)
+    return _curve(_by_epoch(record for record in records if record["arm"] == arm), arm, metric)
+
+
+def _by_epoch(records: Iterable[Record]) -> dict[int, list[Record]]:
+    found: dict[int, list[Record]] = defaultdict(list)
     for record in records:
-        value = record.get(metric)
-        if record["arm"] == arm and value is not None and math.isfinite(value):
-            values[record["epoch"]].append(float(value))
-    epochs = tuple(sorted(values))
-    columns = [values[epoch] for epoch in epochs]
+        found[record["epoch"]].append(record)
+    return dict(sorted(found.items()))
+
+
+def _curve(rows: Mapping[int, Sequence[Record]], arm: str, metric: str) -> Curve:
+    values: dict[int, list[float]] = {}
+    for epoch, at_epoch in rows.items():
+        known = [float(v) for row in at_epoch if (v := row.get(metric)) is not None and math.isfinite(v)]
+        if known:
+            values[epoch] = known
+    columns = values.values()
     return Curve(
         arm=arm,
         metric=metric,
-        epochs=epochs,
+        epochs=tuple(values),
         mean=tuple(fmean(column) for column in columns),
         low=tuple(min(column) for column in columns),
         high=tuple(max(column) for column in columns),

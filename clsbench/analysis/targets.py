@@ -61,7 +61,7 @@ def _reached(records: Collection[Record], seeds: Sequence[int], target: float) -
     first: dict[int, int] = {}
     over = {record["seed"] for record in records if record["status"] in ("diverged", "failed")}
     for record in records:
-        value = None if record["seed"] in over else record[METRIC]
-        if value is not None and value >= target:
-            first[record["seed"]] = min(record["epoch"], first.get(record["seed"], record["epoch"]))
+        value, seed = record[METRIC], record["seed"]
+        if value is not None and value >= target and seed not in over:
+            first[seed] = min(record["epoch"], first.get(seed, record["epoch"]))
     return Reached(target, tuple(first.get(seed) for seed in seeds))

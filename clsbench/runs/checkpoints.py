@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MANIFEST = "manifest.json"
+HASH_LETTERS = 64  # of a SHA-256
 
 log = logging.getLogger("clsbench")
 
@@ -45,7 +46,7 @@ class _Entry(BaseModel):
 
 
 class _Content(BaseModel):
-    """What a file holds."""
+    """What a file holds. `batches` has, by trial number, the hashes of all epochs in one text, which is read at once."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -55,7 +56,7 @@ class _Content(BaseModel):
     finished: bool
     compiled: bool
     weights: dict[int, dict[str, str]]
-    batches: dict[int, list[str]]
+    batches: dict[int, str]
     tensors: dict[str, Any]
 
 
@@ -168,7 +169,7 @@ def _packed(checkpoint: Checkpoint, evidence: Evidence) -> bytes:
         finished=checkpoint.finished,
         compiled=checkpoint.compiled,
         weights={trial: dict(evidence.weights[trial]) for trial in checkpoint.trials},
-        batches={trial: evidence.batches[trial] for trial in checkpoint.trials},
+        batches={trial: "".join(evidence.batches[trial]) for trial in checkpoint.trials},
         tensors=dict(checkpoint.snapshot.tensors),
     )
     buffer = io.BytesIO()
@@ -194,7 +195,7 @@ def _unpacked(path: Path, content: bytes, entry: _Entry, places: Sequence[int]) 
     trials = [read.trials[place] for place in places]
     snapshot = Snapshot(read.epoch, read.tensors).rows(places)
     checkpoint = Checkpoint(tuple(trials), snapshot, read.seconds, read.finished, read.compiled)
-    evidence = Evidence({t: read.weights[t] for t in trials}, {t: read.batches[t] for t in trials})
+    evidence = Evidence({t: read.weights[t] for t in trials}, {t: _hashes(read.batches[t]) for t in trials})
     return Kept(checkpoint, evidence)
 
 
@@ -202,7 +203,12 @@ def _is_consistent(read: _Content, entry: _Entry) -> bool:
     """Whether a file says of itself what the manifest says of it, and has evidence of each trial."""
     named = (read.trials, read.finished) == (entry.trials, entry.finished)
     told = read.weights.keys() == read.batches.keys() == set(read.trials)
+    told = told and all(len(text) % HASH_LETTERS == 0 for text in read.batches.values())
     return named and told and f"-epoch-{read.epoch:05d}-" in entry.file and 0 <= read.seconds < math.inf
+
+
+def _hashes(text: str) -> list[str]:
+    return [text[start : start + HASH_LETTERS] for start in range(0, len(text), HASH_LETTERS)]
 
 
 def _in_short(error: Exception) -> str:

@@ -26,8 +26,8 @@ def checkpoint(epoch: int, *trials: int, finished: bool = False) -> Checkpoint:
 
 
 def evidence(*trials: int, epochs: int = 9) -> Evidence:
-    orders = [f"order {epoch}" for epoch in range(epochs)]
-    return Evidence({trial: {"w [1]": f"hash {trial}"} for trial in trials}, {trial: list(orders) for trial in trials})
+    batches = {trial: [f"{trial:032x}{epoch:032x}" for epoch in range(epochs)] for trial in trials}
+    return Evidence({trial: {"w [1]": f"hash {trial}"} for trial in trials}, batches)
 
 
 def kept(folder: Path) -> dict[int, int]:
@@ -38,6 +38,7 @@ def kept(folder: Path) -> dict[int, int]:
             epoch = each.checkpoint.snapshot.epoch
             assert 10.0 * trial + epoch == each.checkpoint.snapshot.tensors["taken"][place].item()
             assert {"w [1]": f"hash {trial}"} == each.evidence.weights[trial]
+            assert evidence(trial).batches[trial] == each.evidence.batches[trial]
             found[trial] = epoch
     return found
 
