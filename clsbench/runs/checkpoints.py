@@ -46,7 +46,7 @@ class _Entry(BaseModel):
 
 
 class _Content(BaseModel):
-    """What a file holds. `batches` has, by trial number, the hashes of all epochs in one text, which is read at once."""
+    """What a file holds. `batches` has, by trial number, the hashes of all epochs as one text: quickly read."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

@@ -50,7 +50,7 @@ def _shares(parts: Spread, wholes: list[float]) -> Spread:
 
 
 def _network() -> nn.Module:
-    """The network that clsbench's `cnn` is by default, as one writes it: clsbench pools before ReLU, to the same end."""
+    """clsbench's default `cnn` as one writes it; clsbench pools before ReLU, to the same end."""
     features: list[nn.Module] = []
     for inputs, outputs in ((1, 16), (16, 32)):
         features += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
