@@ -200,7 +200,7 @@ def model(
 
     `dimensions` is the number of axes one sample must have (3 for images), None for any.
     `stacked` says that every layer of the module takes parameters with a leading trial axis, so that
-    many trials run as one batched program; other modules are run trial by trial.
+    many trials run as one batched program, and moves its buffers in place; other modules are run trial by trial.
     `size(shape, num_outputs, **options)` tells how large a module is without making it; it bounds a stack.
     """
     if stacked and size is None:

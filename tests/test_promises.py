@@ -308,12 +308,20 @@ def test_same_config_gives_the_same_records(run: Run) -> None:
     assert curves(first) == curves(again) == curves(by_file)
 
 
-def test_global_randomness_does_not_matter(run: Run) -> None:
+@pytest.mark.parametrize(
+    ("dataset", "model"),
+    [
+        (MOONS, {**MLP, "dropout": 0.5}),
+        ({"name": "digits", "limit": 100}, {"name": "cnn", "channels": [2], "hidden": 4}),
+    ],
+    ids=["stacked", "one after the other"],
+)
+def test_global_randomness_does_not_matter(run: Run, dataset: Config, model: Config) -> None:
     """What the user has drawn before is no part of a run, nor does a run touch what comes next."""
-    first = run(model={**MLP, "dropout": 0.5})
+    first = run(model=model, dataset=dataset)
     torch.manual_seed(123)
     before = torch.get_rng_state()
-    again = run(model={**MLP, "dropout": 0.5})
+    again = run(model=model, dataset=dataset)
     assert torch.equal(before, torch.get_rng_state())
     assert curves(first) == curves(again)
 

@@ -56,10 +56,11 @@ class Comparison:
         return max((record["epoch"] for rows in self.records.values() for record in rows), default=0)
 
     def curve(self, arm: str, metric: str) -> Curve:
-        return _curve(self._by_epoch[arm], arm, metric)
+        """The curve of `metric` over the seeds of `arm`; without points where the arm has no such number."""
+        return _curve(self._rows[arm], arm, metric)
 
     @cached_property
-    def _by_epoch(self) -> dict[str, dict[int, list[Record]]]:
+    def _rows(self) -> dict[str, dict[int, list[Record]]]:
         return {arm: _by_epoch(rows) for arm, rows in self.records.items()}
 
 
@@ -74,11 +75,6 @@ def comparisons(records: Iterable[Record], summary: Mapping[str, Any]) -> list[C
         for names in (entry["arms"] for entry in summary["pairing"])
         if names
     ]
-
-
-def curve(records: Iterable[Record], arm: str, metric: str) -> Curve:
-    """The curve of `metric` over the seeds of `arm`; without points where the arm has no such number."""
-    return _curve(_by_epoch(record for record in records if record["arm"] == arm), arm, metric)
 
 
 def _by_epoch(records: Iterable[Record]) -> dict[int, list[Record]]:

@@ -12,7 +12,7 @@ from clsbench.data.splits import Splits
 from clsbench.execution.build import compiles
 from clsbench.losses.contract import build_loss
 from clsbench.training.loop import TrialSettings, train
-from clsbench.training.randomness import generator_for
+from clsbench.training.randomness import seed_for
 from clsbench.training.stack import Stack
 
 
@@ -49,4 +49,4 @@ def warm_start(stack: Stack, trials: Sequence[Trial], asked: TrainConfig, splits
 
 def _own_seed(seed: int) -> int:
     """What batches and dropout are drawn by: not the seed itself, whose draws are the training's."""
-    return generator_for("warm start", seed).initial_seed()
+    return seed_for("warm start", seed)

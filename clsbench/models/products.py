@@ -29,8 +29,8 @@ def worthwhile(x: Tensor, weight: Tensor) -> bool:
     )
 
 
-def belongs_in(weight: Tensor, memory: Tensor) -> None:
-    """Say where the gradient of the next `affine` on this weight is to be written, both `[T, out, in]`."""
+def gradient_goes_to(weight: Tensor, memory: Tensor) -> None:
+    """Have the gradient of the next `affine` on this weight written there, both `[T, out, in]`."""
     weight.gradient_memory = memory  # type: ignore[attr-defined]
 
 

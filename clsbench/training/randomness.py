@@ -16,7 +16,7 @@ def generator_for(purpose: Purpose, *keys: int) -> torch.Generator:
 
 
 def seed_for(purpose: Purpose, *keys: int) -> int:
-    """The seed of such a generator.
+    """The seed of `generator_for(purpose, *keys)`.
 
     Hashing keeps streams apart that counting would tie together: seed 1 at epoch 2, seed 2 at epoch 1.
     """

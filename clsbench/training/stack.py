@@ -14,7 +14,8 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from types import MappingProxyType
 
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from clsbench.models.layers import Dropout
-from clsbench.models.products import belongs_in
+from clsbench.models.products import gradient_goes_to
 from clsbench.training.layout import ALL, PART
 from clsbench.training.randomness import generator_for, seed_for
 
@@ -60,13 +61,10 @@ class Stack:
         still += [name for name, _ in self.template.named_buffers() if name not in masks]
         self.buffers = {name: _stacked(modules, name, device) for name in still}
         self._modules = [] if stacked else [module.to(device) for module in modules]
-        self._leaves = self._whole_stack() if stacked else self._bound()
-        self._gradients = torch.zeros_like(self.weights)
-        parts = self.views(self._gradients).values()
-        self._parts = list(parts) if stacked else [part[trial] for trial in range(self.num_trials) for part in parts]
+        self._leaves = self._bound_together() if stacked else self._bound()
 
-    def _whole_stack(self) -> list[Tensor]:
-        """The learning parameters of the module that trains all trials together."""
+    def _bound_together(self) -> list[Tensor]:
+        """The learning parameters of the module that trains all trials."""
         module = self._group(range(self.num_trials))
         return [module.get_parameter(name) for name in self._shapes]
 
@@ -80,6 +78,17 @@ class Stack:
                 parameter.data = view[trial]
                 found.append(parameter)
         return found
+
+    @cached_property
+    def _gradients(self) -> Tensor:
+        """A step's, `[T, P]`, as the weights lie; without eager steps a stack has no such memory."""
+        return torch.zeros_like(self.weights)
+
+    @cached_property
+    def _parts(self) -> list[Tensor]:
+        """Where the gradient of each leaf lies."""
+        parts = self.views(self._gradients).values()
+        return list(parts) if self.stacked else [part[trial] for trial in range(self.num_trials) for part in parts]
 
     def views(self, weights: Tensor) -> dict[str, Tensor]:
         """`weights [T, P]` as the parameters that lie in it, by name: `[T, ...]` each."""
@@ -124,22 +133,18 @@ class Stack:
     def forward(self, x: Tensor, masks: Named = MappingProxyType({})) -> Tensor:
         """`x [T, B, ...] -> logits [T, B, K]`, with dropout masks."""
         if self.stacked:
-            module = self._group(range(self.num_trials))
-            for name, mask in masks.items():
-                module.get_submodule(name.removesuffix(".mask")).mask = mask
-            logits: Tensor = module(x)
-            return logits
-        return torch.stack([self._alone(trial, _laid_out(one)) for trial, one in enumerate(x.unbind(0))])
+            return _called(self._group(range(self.num_trials)), masks, x)
+        state = {**self.buffers, **masks}
+        return torch.stack([self._alone(trial, state, _laid_out(one)) for trial, one in enumerate(x.unbind(0))])
 
     def tracked(self, x: Tensor, masks: Named) -> tuple[Tensor, Sequence[Tensor]]:
         """The logits of a step, and what to differentiate them by: see `gradients`."""
         if torch.compiler.is_compiling():  # a graph is traced from a function of the weights
             parameters = self.views(self.weights.detach().requires_grad_())
-            logits = functional_call(self.template, {**parameters, **self.buffers, **masks}, (x,))
-            return logits, list(parameters.values())
+            return _called(self.template, {**parameters, **self.buffers, **masks}, x), list(parameters.values())
         if self.stacked:
             for leaf, part in zip(self._leaves, self._parts, strict=True):
-                belongs_in(leaf, part)
+                gradient_goes_to(leaf, part)
         return self.forward(x, masks), self._leaves
 
     def gradients(self, total: Tensor, leaves: Sequence[Tensor]) -> Tensor:
@@ -147,9 +152,10 @@ class Stack:
         found = torch.autograd.grad(total, leaves, allow_unused=True, materialize_grads=True)
         if torch.compiler.is_compiling():
             return self.joined(found)
-        for part, gradient in zip(self._parts, found, strict=True):
-            if part.data_ptr() != gradient.data_ptr():
-                part.copy_(gradient)
+        pairs = zip(self._parts, found, strict=True)
+        elsewhere = [(part, gradient) for part, gradient in pairs if part.data_ptr() != gradient.data_ptr()]
+        if elsewhere:
+            torch._foreach_copy_([part for part, _ in elsewhere], [gradient for _, gradient in elsewhere])
         return self._gradients
 
     def predictor(self, trials: slice) -> Callable[[Tensor], Tensor]:
@@ -157,7 +163,7 @@ class Stack:
         numbers = range(self.num_trials)[trials]
         if not self.stacked:
             # Each has a copy: a module may write into its input.
-            return lambda x: torch.stack([self._alone(t, _laid_out(x.clone())) for t in numbers])
+            return lambda x: torch.stack([self._alone(t, self.buffers, _laid_out(x.clone())) for t in numbers])
         module = self._group(numbers)
         return lambda x: module(x.expand(len(numbers), *x.shape))
 
@@ -172,11 +178,9 @@ class Stack:
                     tensor.data = state[name][numbers.start : numbers.stop]
         return self._groups[key]
 
-    def _alone(self, trial: int, x: Tensor) -> Tensor:
-        """The logits `[B, K]` of one trial's module, which has its buffers from the stack."""
-        module, given = self._modules[trial], {name: tensor[trial] for name, tensor in self.buffers.items()}
-        logits: Tensor = functional_call(module, given, (x,)) if given else module(x)
-        return logits
+    def _alone(self, trial: int, state: Named, x: Tensor) -> Tensor:
+        """The logits `[B, K]` of one trial's module, of whose tensors `state` takes the place of some."""
+        return _called(self._modules[trial], {name: tensor[trial] for name, tensor in state.items()}, x)
 
     def dropout_masks(self, seeds: Sequence[int], step: tuple[int, int], batch_size: int) -> dict[str, Tensor]:
         """The masks of one step (epoch, number), which hang on it and the seed alone: `[T, B, F]` by buffer."""
@@ -188,15 +192,14 @@ class Stack:
             for name, layer in self._dropouts.items()
         }
 
-    @contextmanager
-    def own_chance(self) -> Iterator[None]:
-        """Around steps that are `seeded`: whatever they draw, the caller's own chance goes on as it would have."""
-        cuda = [self.weights.device] if self.weights.device.type == "cuda" else []
-        with nullcontext() if self.stacked else torch.random.fork_rng(devices=cuda):
-            yield
+    def own_chance(self) -> AbstractContextManager[None]:
+        """Around an epoch's steps, each `seeded`: whatever they draw, the caller's chance goes on as it would have."""
+        if self.stacked:
+            return nullcontext()
+        return torch.random.fork_rng(devices=[self.weights.device] if self.weights.device.type == "cuda" else [])
 
     def seeded(self, seeds: Sequence[int], step: tuple[int, int]) -> None:
-        """What a module of the user's draws by itself, in dropout say, hangs on (seed, step) alone too."""
+        """In `own_chance`: what a module of the user's draws by itself, in dropout say, hangs on (seed, step) alone."""
         if self.stacked:
             return
         seed = seed_for("dropout", *seeds, *step)
@@ -228,6 +231,12 @@ class Stack:
             f"{name} {list(tensor.shape)}": hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
             for name, tensor in parameters.items()
         }
+
+
+def _called(module: nn.Module, given: Named, x: Tensor) -> Tensor:
+    """What a module makes of `x`, with other tensors in the place of some of its own."""
+    logits: Tensor = functional_call(module, dict(given), (x,)) if given else module(x)
+    return logits
 
 
 def copied(tensor: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from clsbench.analysis.curves import (
     Curve,
     best_mean,
     comparisons,
-    curve,
     leading,
     ranked,
     seconds_per_trial,
@@ -19,6 +18,13 @@ from clsbench.analysis.curves import (
 
 def row(arm, seed, epoch, **metrics):
     return {"trial": seed, "arm": arm, "seed": seed, "epoch": epoch, **metrics}
+
+
+def curve(records, name, metric):
+    """The curve of an arm, among all arms that the records have."""
+    names = sorted({record["arm"] for record in records})
+    (found,) = comparisons(records, {"arms": [arm(each, 0.5) for each in names], "pairing": [{"arms": names}]})
+    return found.curve(name, metric)
 
 
 def line(*points):

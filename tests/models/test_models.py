@@ -226,9 +226,10 @@ def test_dropout_mask_keeps_the_mean(p: float) -> None:
     assert pytest.approx(p, abs=0.01) == (mask == 0).float().mean().item()
 
 
-def test_dropout_acts_in_training_alone() -> None:
-    """A stack applies its masks in training and none in evaluation."""
-    stack = Stack([built("mlp", (4,), 3, dropout=0.5)] * 2, stacked=True, device=CPU)
+@pytest.mark.parametrize("stacked", [True, False])
+def test_dropout_acts_in_training_alone(stacked: bool) -> None:
+    """A stack applies its masks in training, whether or not its layers take a trial axis, and none in evaluation."""
+    stack = Stack([built("mlp", (4,), 3, dropout=0.5) for _ in range(2)], stacked=stacked, device=CPU)
     x = torch.randn(2, 6, 4)
     masks = stack.dropout_masks([0, 1], step=(1, 0), batch_size=6)
     assert [(2, 6, 32)] * 2 == [tuple(mask.shape) for mask in masks.values()]

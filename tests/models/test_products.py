@@ -9,7 +9,7 @@ from torch.nn.functional import linear
 from torch.testing import assert_close
 
 from clsbench.models.layers import Linear
-from clsbench.models.products import LARGE, affine, belongs_in, worthwhile
+from clsbench.models.products import LARGE, affine, gradient_goes_to, worthwhile
 from clsbench.training.stack import Stack
 
 SHAPES = [(64, 784, 128), (33, 131, 129), (1, 200, 100), (250, 1000, 17)]
@@ -92,7 +92,7 @@ def test_a_gradient_is_written_where_it_belongs() -> None:
     expected = with_gradients(x, weight, bias, of)[2]
     memory = torch.zeros(3, 2, *weight.shape[1:])[:, 1]
     leaf = weight.clone().requires_grad_()
-    belongs_in(leaf, memory)
+    gradient_goes_to(leaf, memory)
     (found,) = torch.autograd.grad(affine(x, leaf, bias), leaf, of)
     assert torch.equal(found, expected)
     assert torch.equal(memory, expected)
@@ -120,3 +120,14 @@ def test_a_layer_that_is_used_twice_has_both_gradients() -> None:
         for trial, module in enumerate(modules):
             theirs = torch.autograd.grad(module(x[trial]).square().sum(), list(module.parameters()))
             assert_close([view[trial] for view in weights.values()], list(theirs), rtol=1e-4, atol=1e-4)
+
+
+@needs_onednn
+def test_a_stack_has_large_gradients_written_in_place() -> None:
+    """What a step finds of a large layer is the stack's own memory, and is not copied there."""
+    stack = Stack([Linear(160, 160), Linear(160, 160)], stacked=True, device=torch.device("cpu"))
+    logits, leaves = stack.tracked(torch.randn(2, 5, 160), {})
+    weight, bias = torch.autograd.grad(logits.square().sum(), leaves, retain_graph=True)
+    of_weight, of_bias = stack.views(stack.gradients(logits.square().sum(), leaves)).values()
+    assert weight.data_ptr() == of_weight.data_ptr()
+    assert bias.data_ptr() != of_bias.data_ptr()

@@ -153,8 +153,9 @@ def vouched(folder: Path, content: dict[str, Any]) -> None:
         {"trials": "0"},
         {"epoch": None},
         {"more": 1},
+        {"batches": {0: "a" * 64, 1: "a" * 63}},
     ],
-    ids=["payload", "payload-elsewhere", "sparse", "rows", "number", "trials", "epoch", "key"],
+    ids=["payload", "payload-elsewhere", "sparse", "rows", "number", "trials", "epoch", "key", "hash"],
 )
 def test_what_is_no_checkpoint_is_refused(saved: Path, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A payload is not run, a tensor of another kind not used, whatever the manifest says."""
