@@ -52,6 +52,6 @@ def cnn(
         if min(height, width) >= 2:
             modules.append(nn.MaxPool2d(2))
             height, width = height // 2, width // 2
-        modules.append(nn.ReLU())
-    modules += [nn.Flatten(), nn.Linear(channels[-1] * height * width, hidden), nn.ReLU()]
+        modules.append(nn.ReLU(inplace=True))
+    modules += [nn.Flatten(), nn.Linear(channels[-1] * height * width, hidden), nn.ReLU(inplace=True)]
     return nn.Sequential(*modules, nn.Linear(hidden, num_outputs))

@@ -70,7 +70,7 @@ class Steps:
             by_sample = self.loss(logits, targets)
             losses = by_sample.mean(-1) * self.loss_weight
             gradients = stack.gradients(losses.sum(), leaves)
-        self.loss_sum.add_(by_sample.detach().double().sum(-1))
+        self.loss_sum.add_(by_sample.detach().sum(-1, dtype=torch.float64))
         # A compiled graph passes over the weights once, whatever their number.
         for trials in [ALL] if torch.compiler.is_compiling() else stack.groups():
             self._move(trials, gradients, losses.detach(), rate)
