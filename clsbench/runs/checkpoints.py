@@ -203,8 +203,8 @@ def _is_consistent(read: _Content, entry: _Entry) -> bool:
     """Whether a file says of itself what the manifest says of it, and has evidence of each trial."""
     named = (read.trials, read.finished) == (entry.trials, entry.finished)
     told = read.weights.keys() == read.batches.keys() == set(read.trials)
-    told = told and all(len(text) % HASH_LETTERS == 0 for text in read.batches.values())
-    return named and told and f"-epoch-{read.epoch:05d}-" in entry.file and 0 <= read.seconds < math.inf
+    whole = all(len(text) % HASH_LETTERS == 0 for text in read.batches.values())
+    return named and told and whole and f"-epoch-{read.epoch:05d}-" in entry.file and 0 <= read.seconds < math.inf
 
 
 def _hashes(text: str) -> list[str]:

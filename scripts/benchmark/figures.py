@@ -105,7 +105,7 @@ def race(
     """Measure every contender `repeats` times, taking turns (A B C A B C), so that noise hits all alike.
 
     Raises:
-        RefusedError: their accuracies, each the median of its turns, differ by more than `tolerance`.
+        RefusedError: after the first turn, accuracies differ by more than `tolerance`.
     """
     outcomes: dict[str, list[Outcome]] = {name: [] for name in contenders}
     load = []
@@ -114,21 +114,20 @@ def race(
             outcomes[name].append(measure())
             print(f"  turn {turn} of {repeats}: {name} {_short(outcomes[name][-1].value)} {unit}", file=sys.stderr)
         load.append(round(os.getloadavg()[0], 2))
-    if tolerance is not None:
-        # A single short training may end at an unlucky step.
-        known = {name: [t.accuracy for t in turns if t.accuracy is not None] for name, turns in outcomes.items()}
-        agree({name: statistics.median(found) for name, found in known.items() if found}, tolerance)
+        if tolerance is not None:
+            agree({name: turns[-1].accuracy for name, turns in outcomes.items()}, tolerance)
     return Race(unit, {name: tuple(turns) for name, turns in outcomes.items()}, tuple(load))
 
 
-def agree(accuracies: Mapping[str, float], tolerance: float) -> None:
+def agree(accuracies: Mapping[str, float | None], tolerance: float) -> None:
     """Check that every accuracy lies within `tolerance` of the median one.
 
     Raises:
         RefusedError: naming the contenders that do not.
     """
-    middle = statistics.median(accuracies.values())
-    off = {name: accuracy for name, accuracy in accuracies.items() if not abs(accuracy - middle) <= tolerance}
+    known = {name: accuracy for name, accuracy in accuracies.items() if accuracy is not None}
+    middle = statistics.median(known.values())
+    off = {name: accuracy for name, accuracy in known.items() if not abs(accuracy - middle) <= tolerance}
     if off:
         told = ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in off.items())
         raise RefusedError(f"not the same work: accuracy {told}, but the median is {middle:.4f} +- {tolerance}")
