@@ -14,6 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from clsbench.models import loops
 from clsbench.models.products import affine, worthwhile
 
 # So few inputs or outputs are multiplied and summed in the loops around: a product of matrices costs more to call.
@@ -47,12 +48,14 @@ class Linear(nn.Linear):
     def _compiled(self, x: Tensor) -> Tensor:
         """Its sums become part of the loops that follow; samples lie last there too."""
         # Autocast knows products of matrices alone.
-        most = 0 if torch.is_autocast_enabled(x.device.type) else FEW
-        few_inputs, few_outputs = self.in_features <= most, self.out_features <= most
+        as_loops = not torch.is_autocast_enabled(x.device.type)
+        few_inputs, few_outputs = (as_loops and number <= FEW for number in (self.in_features, self.out_features))
         # Numbers that lie apart are read one by one: few inputs are copied once, and not each time they are read.
         samples = torch.stack(x.unbind(-1), -2) if few_inputs else x.mT
         if few_inputs or few_outputs:
             product = (self.weight.unsqueeze(-1) * samples.unsqueeze(-3)).sum(-2)
+        elif as_loops and x.device.type == "cpu":
+            product = loops.product(self.weight, samples)
         else:
             product = torch.bmm(self.weight, samples)
         return (product + self.bias.to(product.dtype).unsqueeze(-1)).mT
