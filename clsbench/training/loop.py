@@ -17,7 +17,7 @@ from clsbench.registry import catalogue
 from clsbench.training.evaluation import Measures, Totals, evaluate, objective, progress, pull, quality
 from clsbench.training.metrics import METRICS
 from clsbench.training.optimizers import Settings, initial_state
-from clsbench.training.randomness import generator_for
+from clsbench.training.randomness import seed_for
 from clsbench.training.snapshot import Snapshot
 from clsbench.training.stack import Stack, sent
 from clsbench.training.step import CompiledSteps, Precision, Steps, best_unrolling, blocks
@@ -154,17 +154,17 @@ def _taken(
 
     The device is never waited for. Blocks of the shape of the first are for `take`, the rest is taken eagerly.
     """
-    (x, y), stack, number, first = data, steps.stack, 0, None
+    stack, number, first = steps.stack, 0, None
     with stack.own_chance():
         for block in batches:
             first = first or block.shape
-            count, _, size = block.shape
+            _, count, size = block.shape
             masks = [stack.dropout_masks(seeds, (epoch, number + i), size) for i in range(count)]
-            targets = y[block]
+            inputs, targets = (_gathered(each, block) for each in data)
             stack.seeded(seeds, (epoch, number))
-            logits = (take if block.shape == first else steps)(_gathered(x, block), targets, masks, rate)
+            logits = (take if block.shape == first else steps)(inputs, targets, masks, rate)
             number += count
-            yield logits.transpose(0, 1).flatten(1, 2), targets.transpose(0, 1).flatten(1, 2)
+            yield logits.flatten(1, 2), targets.flatten(1, 2)
 
 
 def _steps(
@@ -247,18 +247,19 @@ def _column(values: Sequence[float], device: torch.device, dtype: torch.dtype = 
 def _batch_order(seeds: Sequence[int], epoch: int, num_samples: int) -> Tensor:
     """`[T, N]`: the order of one epoch, which hangs on (seed, epoch) and the number of samples alone."""
     order = torch.empty(len(seeds), num_samples, dtype=torch.int64)
+    generator = torch.Generator()  # to make one takes longer than to seed it
     for row, seed in zip(order, seeds, strict=True):
-        torch.randperm(num_samples, generator=generator_for("batches", seed, epoch), out=row)
+        torch.randperm(num_samples, generator=generator.manual_seed(seed_for("batches", seed, epoch)), out=row)
     return order
 
 
-def _gathered(x: Tensor, batch: Tensor) -> Tensor:
-    """`x [N, ...]` at `batch [T, B]`, as `[T, B, ...]`: one copy for all trials."""
-    return x.index_select(0, batch.reshape(-1)).view(*batch.shape, *x.shape[1:])
+def _gathered(data: Tensor, block: Tensor) -> Tensor:
+    """`data [N, ...]` at `block [T, S, B]`, as `[T, S, B, ...]`: one copy for all trials."""
+    return data.index_select(0, block.reshape(-1)).view(*block.shape, *data.shape[1:])
 
 
 def _hashes(order: Tensor) -> list[str]:
-    return [hashlib.sha256(row.tobytes()).hexdigest() for row in order.cpu().to(torch.int32).numpy()]
+    return [hashlib.sha256(row).hexdigest() for row in order.cpu().to(torch.int32).numpy()]
 
 
 def _finite(value: float) -> float | None:

@@ -51,14 +51,16 @@ class Steps:
     seconds: ClassVar[float] = 0.0  # nothing is compiled
 
     def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
-        """Take S steps, one after the other; return their logits `[S, T, B, K]`.
+        """Take S steps, one after the other; return their logits `[T, S, B, K]`.
 
         Args:
-            inputs, targets: the batches, `[S, T, B, ...]` and `[S, T, B]`.
+            inputs, targets: the batches, `[T, S, B, ...]` and `[T, S, B]`.
             masks: the dropout masks of each step.
             rate: the learning rates, `[T, 1]`.
         """
-        return torch.stack([self._one(*batch, rate) for batch in zip(inputs, targets, masks, strict=True)])
+        batches = zip(inputs.unbind(1), targets.unbind(1), masks, strict=True)
+        # Samples last in memory, as layers leave them and as they are measured.
+        return torch.stack([self._one(*batch, rate).mT for batch in batches], 2).movedim(1, -1)
 
     def _one(self, inputs: Tensor, targets: Tensor, masks: Masks, rate: Tensor) -> Tensor:
         """A trial whose loss or gradient is not finite is frozen before the step."""
@@ -143,16 +145,16 @@ class CompiledSteps:
 
 
 def blocks(order: Tensor, batch_size: int, unrolled: int) -> Iterator[Tensor]:
-    """`order [T, N]` as the batches of an epoch, `[S, T, B]` each: `unrolled` at a time, then one by one.
+    """`order [T, N]` as the batches of an epoch, `[T, S, B]` each: `unrolled` at a time, then one by one.
 
     The last batch may be smaller.
     """
-    batches = order.split(batch_size, dim=1)
-    whole = order.shape[1] // batch_size // unrolled * unrolled
-    for start in range(0, whole, unrolled):
-        yield torch.stack(batches[start : start + unrolled])
-    for batch in batches[whole:]:
-        yield batch.unsqueeze(0)
+    num_samples, size = order.shape[1], unrolled * batch_size
+    whole = num_samples // size * size
+    for start in range(0, whole, size):
+        yield order[:, start : start + size].view(-1, unrolled, batch_size)
+    for start in range(whole, num_samples, batch_size):
+        yield order[:, start : start + batch_size].unsqueeze(1)
 
 
 def best_unrolling(num_samples: int, batch_size: int) -> int:
