@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
+
 from clsbench.errors import RunError
 from clsbench.runs.stopping import write_in_hand
 
@@ -78,8 +80,6 @@ def as_json(value: Any) -> str:
     return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def as_json_line(value: Any) -> str:
-    return _on_a_line.encode(value) + "\n"
-
-
-_on_a_line = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
+def as_json_line(value: Any) -> bytes:
+    """On one line, where there are many; a number that is none is null."""
+    return to_json(value, inf_nan_mode="null") + b"\n"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import from_json
 
 from clsbench.errors import RunError
 from clsbench.execution.events import FIELDS
@@ -83,11 +84,11 @@ class RecordFile:
             RunError: they cannot be written, or one differs from what is recorded already.
         """
         new = [record for record in records if not self._is_known(record)]
-        lines = "".join(as_json_line(record) for record in new)
+        lines = b"".join(as_json_line(record) for record in new)
         if not lines:
             return
         try:
-            with write_in_hand(), open(self.path, "a", encoding="utf-8") as file:
+            with write_in_hand(), open(self.path, "ab") as file:
                 file.write(lines)
         except OSError as error:
             raise unwritable(self.path, error) from error
@@ -193,17 +194,10 @@ def parsed(name: str, text: str, keys: Iterable[str]) -> dict[str, Any]:
         RunError: it is none; `name` says what is damaged.
     """
     try:
-        value = _strict.decode(text)
+        value = from_json(text, allow_inf_nan=False)
         missing = [key for key in keys if key not in value]
         if not isinstance(value, dict) or missing:
             raise ValueError(f"{missing[0]!r} is missing" if missing else "it is no mapping")
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise RunError(f"{name} is damaged: {error}; restore it, or run again") from error
     return value
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no JSON")
-
-
-_strict = json.JSONDecoder(parse_constant=_no_number)
