@@ -23,7 +23,7 @@ from clsbench.experiment import Result, read
 from clsbench.registry import catalogue
 from clsbench.runs.evidence import Evidence
 from clsbench.training.evaluation import GROUP
-from clsbench.training.step import best_unrolling, has_compiler
+from clsbench.training.step import best_unrolling, has_compiler, size_of_graphs
 
 Config = dict[str, Any]
 Run = Callable[..., Result]
@@ -475,6 +475,25 @@ def test_compiled_trials_do_not_know_each_other(run: Run, dataset: Config, losse
     assert "compiled" == together.summary["engine"]["mode"]
     assert_part(run(loss=losses[0], seeds=[7], **same), together)
     assert_part(run(loss=losses[-1], seeds=[0, 4], **same), together)
+
+
+@needs_compiler
+def test_a_graph_trains_part_after_part(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials of a stack that several calls of a graph train record what they record in a stack of one call."""
+    monkeypatch.setattr("clsbench.training.step.GRAPH", 2)
+    model = {**MLP, "batch_norm": True, "dropout": 0.2}
+    same = {"model": model, "loss": "cross_entropy", "compile": "on", "batch_size": 67, "optimizer": {"momentum": 0.9}}
+    many = run(seeds=12, **same)
+    for seeds in ([0, 1], [7], [11, 4]):
+        assert_part(run(seeds=seeds, **same), many)
+
+
+@pytest.mark.parametrize(
+    ("num_trials", "size"), [(2, 2), (128, 128), (200, 100), (250, 125), (256, 128), (1000, 125), (131, 131)]
+)
+def test_the_graphs_of_a_stack_have_one_size(num_trials: int, size: int) -> None:
+    """One for all of a small stack; for a large one equal parts of 64 to 128 trials, where there are such."""
+    assert size == size_of_graphs(num_trials)
 
 
 @needs_compiler

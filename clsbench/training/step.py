@@ -8,7 +8,7 @@ import sysconfig
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar, Literal
@@ -28,6 +28,8 @@ Precision = Literal["float32", "bfloat16"]
 UNROLLED = range(1, 9)
 # What a step that is left over, and so taken eagerly, costs in calls of a graph.
 EAGER_STEP = 4
+# Trials that a graph trains on a CPU: what a step of more touches leaves the caches.
+GRAPH = 128
 
 
 @dataclass
@@ -61,6 +63,19 @@ class Steps:
         batches = zip(inputs.unbind(1), targets.unbind(1), masks, strict=True)
         # Samples last in memory, as layers leave them and as they are measured.
         return torch.stack([self._one(*batch, rate).mT for batch in batches], 2).movedim(1, -1)
+
+    def part(self, trials: slice) -> Steps:
+        """The steps of some trials: what they move is moved here."""
+        return replace(
+            self,
+            stack=self.stack.part(trials),
+            state={name: tensor[trials] for name, tensor in self.state.items()},
+            settings=self.settings.of(trials, self.settings.lr[trials]),
+            loss_weight=self.loss_weight[trials],
+            alive=self.alive[trials],
+            taken=self.taken[trials],
+            loss_sum=self.loss_sum[trials],
+        )
 
     def _one(self, inputs: Tensor, targets: Tensor, masks: Masks, rate: Tensor) -> Tensor:
         """A trial whose loss or gradient is not finite is frozen before the step."""
@@ -114,7 +129,10 @@ def has_compiler() -> bool:
 
 
 class CompiledSteps:
-    """Steps as one compiled graph, for batches of one shape. Its first call compiles too, and took `seconds`."""
+    """Steps as one compiled graph, for batches of one shape. Its first call compiles too, and took `seconds`.
+
+    Of a large stack it trains one part after the other, all of one size.
+    """
 
     def __init__(self, steps: Steps) -> None:
         import torch._inductor.config
@@ -126,20 +144,30 @@ class CompiledSteps:
         # It is called with the same objects and shapes every time: to look whether it is takes as long as a step.
         options: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
         self._graph: Callable[..., Tensor] = torch.compile(call, fullgraph=True, dynamic=False, options=options)
-        self._steps = steps
+        whole = steps.stack.num_trials
+        size = size_of_graphs(whole) if steps.stack.weights.device.type == "cpu" else whole
+        slices = [slice(start, start + size) for start in range(0, whole, size)]
+        self._parts = [(ALL, steps)] if size == whole else [(trials, steps.part(trials)) for trials in slices]
         self.seconds = 0.0
 
     def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
         """As the steps' own call."""
+        logits = []
+        for trials, steps in self._parts:
+            own = masks if trials == ALL else [{name: mask[trials] for name, mask in step.items()} for step in masks]
+            logits.append(self._take(steps, rows(inputs, trials), rows(targets, trials), own, rows(rate, trials)))
+        return logits[0] if len(logits) == 1 else torch.cat([each.movedim(-1, 1) for each in logits]).movedim(1, -1)
+
+    def _take(self, steps: Steps, *batches: Any) -> Tensor:
         if self.seconds:
-            return self._graph(self._steps, inputs, targets, masks, rate)
+            return self._graph(steps, *batches)
         started = time.perf_counter()
         # A fork of a process that compiled would wait for the threads by which it did so.
         with (
             torch._dynamo.config.patch(trace_autograd_ops=True),
             torch._inductor.config.patch(compile_threads=1),
         ):
-            logits = self._graph(self._steps, inputs, targets, masks, rate)
+            logits = self._graph(steps, *batches)
         self.seconds = time.perf_counter() - started
         return logits
 
@@ -155,6 +183,15 @@ def blocks(order: Tensor, batch_size: int, unrolled: int) -> Iterator[Tensor]:
         yield order[:, start : start + size].view(-1, unrolled, batch_size)
     for start in range(whole, num_samples, batch_size):
         yield order[:, start : start + batch_size].unsqueeze(1)
+
+
+def size_of_graphs(num_trials: int) -> int:
+    """How many trials a graph trains, so that graphs of one size train all and their memory stays in the caches.
+
+    Where no size of half as many as that or more divides the number, one graph trains all.
+    """
+    numbers = range(-(-num_trials // GRAPH), 2 * num_trials // GRAPH + 1)
+    return num_trials // next((number for number in numbers if num_trials % number == 0), 1)
 
 
 def best_unrolling(num_samples: int, batch_size: int) -> int:
