@@ -41,7 +41,8 @@ class RecordFile:
         Raises:
             RunError: the file cannot be read, or a line of it is damaged.
         """
-        return [self._parsed(number, line) for number, line in enumerate(self._lines(), start=1)]
+        lines = text_of(self.path).removesuffix("\n").split("\n")
+        return [self._parsed(number, line) for number, line in enumerate(lines, start=1)]
 
     def reopen(self) -> int:
         """Get ready to go on where another process stopped; return how many trained epochs of trials are kept.
@@ -59,7 +60,8 @@ class RecordFile:
         rows = [self._parsed(number, line) for number, line in enumerate(lines, start=1) if whole]
         kept = [row for row in rows if row["status"] != "failed"]
         if torn or len(kept) < len(rows):
-            self._write(line for line, row in zip(lines, rows, strict=False) if row["status"] != "failed")
+            kept_lines = [line for line, row in zip(lines, rows, strict=False) if row["status"] != "failed"]
+            write_atomically(self.path, "".join(f"{line}\n" for line in kept_lines).encode())
         self._expect(kept)
         return sum(row["epoch"] > 0 for row in kept)
 
@@ -112,18 +114,14 @@ class RecordFile:
 
     def order(self) -> list[dict[str, Any]]:
         """Rewrite by epoch, then trial, and return the records in that order."""
-        lines, rows = self._lines(), self._rows
+        lines, rows = _bytes_of(self.path).splitlines(keepends=True), self._rows
         if len(rows) != len(lines):
-            rows = [self._parsed(number, line) for number, line in enumerate(lines, start=1)]
-        places = sorted(range(len(rows)), key=lambda place: (rows[place]["epoch"], rows[place]["trial"]))
-        self._write(lines[place] for place in places)
+            rows = self.read()
+        trials = 1 + max((row["trial"] for row in rows), default=0)
+        keys = [row["epoch"] * trials + row["trial"] for row in rows]
+        places = sorted(range(len(rows)), key=keys.__getitem__)
+        write_atomically(self.path, b"".join([lines[place] for place in places]))
         return [rows[place] for place in places]
-
-    def _lines(self) -> list[str]:
-        return text_of(self.path).removesuffix("\n").split("\n")
-
-    def _write(self, lines: Iterable[str]) -> None:
-        write_atomically(self.path, "".join(f"{line}\n" for line in lines).encode())
 
     def _expect(self, rows: Sequence[dict[str, Any]]) -> None:
         self._rows = list(rows)
