@@ -23,7 +23,7 @@ from clsbench.experiment import Result, read
 from clsbench.registry import catalogue
 from clsbench.runs.evidence import Evidence
 from clsbench.training.evaluation import GROUP
-from clsbench.training.step import best_unrolling, has_compiler, size_of_graphs
+from clsbench.training.step import best_unrolling, has_compiler, trials_at_once
 
 Config = dict[str, Any]
 Run = Callable[..., Result]
@@ -479,28 +479,41 @@ def test_compiled_trials_do_not_know_each_other(run: Run, dataset: Config, losse
 
 @needs_compiler
 def test_a_graph_trains_part_after_part(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trials of a stack that several calls of a graph train record what they record in a stack of one call."""
-    monkeypatch.setattr("clsbench.training.step.GRAPH", 2)
-    model = {**MLP, "batch_norm": True, "dropout": 0.2}
-    same = {"model": model, "loss": "cross_entropy", "compile": "on", "batch_size": 67, "optimizer": {"momentum": 0.9}}
-    many = run(seeds=12, **same)
-    for seeds in ([0, 1], [7], [11, 4]):
-        assert_part(run(seeds=seeds, **same), many)
+    """Trials of a stack of which each call of a graph trains two record what they record in a call for all.
+
+    Those of a part have other settings than those of the next, and some of them diverge.
+    """
+    model = {"name": "mlp", "hidden": [32, 13], "batch_norm": True, "dropout": 0.2}
+    settings = {"momentum": 0.9, "lr": [0.01, 1e30, 0.1]}
+    same: Config = {"model": model, "loss": "cross_entropy", "compile": "on", "batch_size": 67, "optimizer": settings}
+    at_once = run(seeds=4, **same)
+    assert {"finished", "diverged"} == {record["status"] for record in at_once.records if record["status"] != "running"}
+    monkeypatch.setattr("clsbench.training.step.TRIALS_AT_ONCE", 2)
+    assert_part(run(seeds=4, **same), at_once)
+
+
+@needs_compiler
+def test_a_large_compiled_stack_changes_no_bit(run: Run) -> None:
+    """Of 260 trials some record what they record as two."""
+    same: Config = {"loss": "cross_entropy", "compile": "on", "batch_size": 67, "epochs": 1}
+    assert_part(run(seeds=[200, 7], **same), run(seeds=260, **same))
 
 
 @pytest.mark.parametrize(
-    ("num_trials", "size"), [(2, 2), (128, 128), (200, 100), (250, 125), (256, 128), (1000, 125), (131, 131)]
+    ("num_trials", "size"),
+    [(1, 1), (2, 2), (128, 128), (129, 129), (131, 131), (195, 65), (200, 100), (250, 125), (258, 86), (1000, 125)],
 )
-def test_the_graphs_of_a_stack_have_one_size(num_trials: int, size: int) -> None:
-    """One for all of a small stack; for a large one equal parts of 64 to 128 trials, where there are such."""
-    assert size == size_of_graphs(num_trials)
+def test_the_parts_of_a_stack_have_one_size(num_trials: int, size: int) -> None:
+    """A small stack is one; a large one falls into equal parts of 64 to 128 trials, where there are such."""
+    assert size == trials_at_once(num_trials)
 
 
 @needs_compiler
 def test_compiled_steps_go_where_eager_ones_go(run: Run) -> None:
     """Compiled and eager training differ by rounding alone; a trial that diverges is frozen in both."""
     same = {"optimizer": {"name": "adam", "lr": [0.01, 1e30]}, "threads": 1, "batch_size": 67}
-    for model in (MLP, {**MLP, "batch_norm": True, "dropout": 0.2}):
+    deep = {**MLP, "hidden": [32, 13]}
+    for model in (deep, {**deep, "batch_norm": True, "dropout": 0.2}):
         eager, compiled = (run(model=model, compile=mode, **same) for mode in ("off", "on"))
         assert len(eager.records) == len(compiled.records)
         for ours, theirs in zip(eager.records, compiled.records, strict=True):

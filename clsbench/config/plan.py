@@ -89,15 +89,17 @@ class Plan:
     def stacks(self, catalogue: Registry) -> list[list[Trial]]:
         """The trials that can be one tensor program, in pieces of at most `train.stack`, or of what fits into memory.
 
-        Models whose layers take no trial axis run one trial at a time.
+        The pieces are of like size: small ones cost more by trial, and the last to end keeps others waiting. Models
+        whose layers take no trial axis run one trial at a time.
         """
         together: dict[str, list[Trial]] = {}
         for trial in self.trials:
             together.setdefault(self._stack_key(trial), []).append(trial)
         pieces = []
         for trials in together.values():
-            size = self.largest_stack(trials[0], catalogue)
-            pieces += [trials[start : start + size] for start in range(0, len(trials), size)]
+            number = -(-len(trials) // self.largest_stack(trials[0], catalogue))
+            ends = [-(-len(trials) * piece // number) for piece in range(number + 1)]
+            pieces += [trials[start:end] for start, end in itertools.pairwise(ends)]
         return pieces
 
     def state_bytes(self, arm: Arm, catalogue: Registry) -> int | None:

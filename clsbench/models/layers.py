@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from clsbench.models import loops
 from clsbench.models.products import affine, worthwhile
 
-# So few inputs or outputs are multiplied and summed in the loops around: a product of matrices costs more to call.
+# So few inputs or outputs are multiplied and summed in the loops around a compiled layer, and are no product to those.
 FEW = 4
 
 

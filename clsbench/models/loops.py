@@ -1,4 +1,4 @@
-"""Products of matrices as loops of a compiled graph: on a CPU, half the time of a BLAS or less.
+"""Products of matrices as loops of a compiled graph, which on a CPU take less time than a BLAS: for small ones half.
 
 A BLAS copies both factors into an order of its own first, which takes as long as a small product itself.
 """
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# How many rows of a product a loop makes at once, the best number first: it loads the right factor once for all.
+# How many rows of a product a loop makes at once, the best number first: it loads the right factor once for them all.
 ROWS = (4, 5, 6, 7, 3, 2)
 
 

@@ -114,13 +114,12 @@ class RecordFile:
 
     def order(self) -> list[dict[str, Any]]:
         """Rewrite by epoch, then trial, and return the records in that order."""
-        lines, rows = _bytes_of(self.path).splitlines(keepends=True), self._rows
+        lines, rows = _bytes_of(self.path).removesuffix(b"\n").split(b"\n"), self._rows
         if len(rows) != len(lines):
             rows = self.read()
-        trials = 1 + max((row["trial"] for row in rows), default=0)
-        keys = [row["epoch"] * trials + row["trial"] for row in rows]
+        keys = [(row["epoch"], row["trial"]) for row in rows]
         places = sorted(range(len(rows)), key=keys.__getitem__)
-        write_atomically(self.path, b"".join([lines[place] for place in places]))
+        write_atomically(self.path, b"\n".join([*(lines[place] for place in places), b""]))
         return [rows[place] for place in places]
 
     def _expect(self, rows: Sequence[dict[str, Any]]) -> None:

@@ -160,7 +160,8 @@ def _taken(
             first = first or block.shape
             _, count, size = block.shape
             masks = [stack.dropout_masks(seeds, (epoch, number + i), size) for i in range(count)]
-            inputs, targets = (_gathered(each, block) for each in data)
+            flat = block.flatten()
+            inputs, targets = (each.index_select(0, flat).unflatten(0, block.shape) for each in data)
             stack.seeded(seeds, (epoch, number))
             logits = (take if block.shape == first else steps)(inputs, targets, masks, rate)
             number += count
@@ -251,11 +252,6 @@ def _batch_order(seeds: Sequence[int], epoch: int, num_samples: int) -> Tensor:
     for row, seed in zip(order, seeds, strict=True):
         torch.randperm(num_samples, generator=generator.manual_seed(seed_for("batches", seed, epoch)), out=row)
     return order
-
-
-def _gathered(data: Tensor, block: Tensor) -> Tensor:
-    """`data [N, ...]` at `block [T, S, B]`, as `[T, S, B, ...]`: one copy for all trials."""
-    return data.index_select(0, block.reshape(-1)).view(*block.shape, *data.shape[1:])
 
 
 def _hashes(order: Tensor) -> list[str]:

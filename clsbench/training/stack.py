@@ -123,15 +123,13 @@ class Stack:
         """The parameters by name, `[T, ...]` each, as views of `weights`."""
         return self.views(self.weights)
 
-    def part(self, trials: slice) -> Stack:
-        """Some trials of a stack that is one program, in the same memory: what moves there moves here."""
-        part = copy.copy(self)
-        part.weights, part.num_trials = self.weights[trials], len(self.weights[trials])
-        part.buffers = {name: buffer[trials] for name, buffer in self.buffers.items()}
-        part._paddings = [padding[trials] for padding in self._paddings]
-        part._groups = {}
-        part._leaves = part._bound_together()
-        return part
+    def of(self, trials: slice) -> Stack:
+        """Some of the trials, in the same memory, for compiled steps alone: eager ones need modules of their own."""
+        some = copy.copy(self)
+        some.weights, some.num_trials = self.weights[trials], len(self.weights[trials])
+        some.buffers = {name: buffer[trials] for name, buffer in self.buffers.items()}
+        some._paddings = [padding[trials] for padding in self._paddings]
+        return some
 
     def train(self, mode: bool) -> None:
         """Whether batch statistics are used and moved, and dropout is applied."""

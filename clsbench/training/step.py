@@ -28,8 +28,8 @@ Precision = Literal["float32", "bfloat16"]
 UNROLLED = range(1, 9)
 # What a step that is left over, and so taken eagerly, costs in calls of a graph.
 EAGER_STEP = 4
-# Trials that a graph trains on a CPU: what a step of more touches leaves the caches.
-GRAPH = 128
+# Trials that a graph trains on a CPU at once, at most: what a step of more small networks touches leaves the caches.
+TRIALS_AT_ONCE = 128
 
 
 @dataclass
@@ -64,11 +64,11 @@ class Steps:
         # Samples last in memory, as layers leave them and as they are measured.
         return torch.stack([self._one(*batch, rate).mT for batch in batches], 2).movedim(1, -1)
 
-    def part(self, trials: slice) -> Steps:
-        """The steps of some trials: what they move is moved here."""
+    def of(self, trials: slice) -> Steps:
+        """The steps of some trials, to be compiled: what they move is moved here."""
         return replace(
             self,
-            stack=self.stack.part(trials),
+            stack=self.stack.of(trials),
             state={name: tensor[trials] for name, tensor in self.state.items()},
             settings=self.settings.of(trials, self.settings.lr[trials]),
             loss_weight=self.loss_weight[trials],
@@ -145,16 +145,18 @@ class CompiledSteps:
         options: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
         self._graph: Callable[..., Tensor] = torch.compile(call, fullgraph=True, dynamic=False, options=options)
         whole = steps.stack.num_trials
-        size = size_of_graphs(whole) if steps.stack.weights.device.type == "cpu" else whole
-        slices = [slice(start, start + size) for start in range(0, whole, size)]
-        self._parts = [(ALL, steps)] if size == whole else [(trials, steps.part(trials)) for trials in slices]
+        size = trials_at_once(whole) if steps.stack.weights.device.type == "cpu" else whole
+        self._parts = [(ALL, steps)]
+        if size < whole:
+            parts = [slice(start, start + size) for start in range(0, whole, size)]
+            self._parts = [(trials, steps.of(trials)) for trials in parts]
         self.seconds = 0.0
 
     def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
         """As the steps' own call."""
         logits = []
         for trials, steps in self._parts:
-            own = masks if trials == ALL else [{name: mask[trials] for name, mask in step.items()} for step in masks]
+            own = [{name: rows(mask, trials) for name, mask in step.items()} for step in masks]
             logits.append(self._take(steps, rows(inputs, trials), rows(targets, trials), own, rows(rate, trials)))
         return logits[0] if len(logits) == 1 else torch.cat([each.movedim(-1, 1) for each in logits]).movedim(1, -1)
 
@@ -185,13 +187,13 @@ def blocks(order: Tensor, batch_size: int, unrolled: int) -> Iterator[Tensor]:
         yield order[:, start : start + batch_size].unsqueeze(1)
 
 
-def size_of_graphs(num_trials: int) -> int:
-    """How many trials a graph trains, so that graphs of one size train all and their memory stays in the caches.
+def trials_at_once(num_trials: int) -> int:
+    """The size of equal parts of a stack, `TRIALS_AT_ONCE` at most and half of that at least.
 
-    Where no size of half as many as that or more divides the number, one graph trains all.
+    It is the number itself where there are no such parts.
     """
-    numbers = range(-(-num_trials // GRAPH), 2 * num_trials // GRAPH + 1)
-    return num_trials // next((number for number in numbers if num_trials % number == 0), 1)
+    numbers_of_parts = range(-(-num_trials // TRIALS_AT_ONCE), 2 * num_trials // TRIALS_AT_ONCE + 1)
+    return num_trials // next((number for number in numbers_of_parts if num_trials % number == 0), 1)
 
 
 def best_unrolling(num_samples: int, batch_size: int) -> int:

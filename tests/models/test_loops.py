@@ -1,14 +1,28 @@
 """Products as loops, against PyTorch's own."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
+import torch._dynamo.config
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from clsbench.models.loops import product
+from clsbench.training.layout import PART
 from clsbench.training.step import has_compiler
 
 SIZES = st.integers(1, 40)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As operations of models that stack have."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @given(trials=st.integers(1, 4), rows=SIZES, inner=SIZES, columns=SIZES, seed=st.integers(0, 99))
@@ -27,12 +41,32 @@ def test_product_and_its_gradients_are_those_of_matrices(
 
 
 @pytest.mark.skipif(not has_compiler(), reason="loops are compiled where there is a C++ compiler")
-def test_a_compiled_product_hangs_on_its_own_matrices() -> None:
-    """Beside one other pair, and at another place among four, a product has the same bits."""
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(("rows", "inner", "columns"), [(32, 32, 32), (10, 13, 21), (13, 784, 5)])
+def test_a_compiled_product_hangs_on_its_own_matrices(rows: int, inner: int, columns: int) -> None:
+    """Beside one other pair, and at another place among four, a product and its gradients have the same bits.
+
+    As in a stack, the left factors lie in rows of a multiple of 64 numbers, and the right ones transposed. One pair
+    alone may have other bits: a lone trial trains beside its copy.
+    """
+    torch.compiler.reset()  # it compiles a function for so many shapes, and no further ones
     chance = torch.Generator().manual_seed(0)
-    left, right = torch.randn(5, 10, 13, generator=chance), torch.randn(5, 13, 21, generator=chance)
-    compiled = torch.compile(product, dynamic=False)
-    together = compiled(left, right)
-    torch.testing.assert_close(together, left @ right)
-    assert together[3:].equal(compiled(left[3:], right[3:]))
-    assert together[[1, 0, 4, 2]].equal(compiled(left[[1, 0, 4, 2]], right[[1, 0, 4, 2]]))
+    weights = torch.randn(5, -(-rows * inner // PART) * PART, generator=chance)
+    samples = torch.randn(5, columns, inner, generator=chance)
+
+    @torch.compile(dynamic=False)
+    def compiled(weights: Tensor, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        left = weights[:, : rows * inner].view(-1, rows, inner).detach().requires_grad_()
+        right = samples.mT.detach().requires_grad_()
+        result = product(left, right)
+        return result.detach(), *torch.autograd.grad(result.square().sum(), (left, right))
+
+    with torch._dynamo.config.patch(trace_autograd_ops=True):
+        together = compiled(weights, samples)
+        some = compiled(weights[3:], samples[3:])
+        places = [1, 0, 4, 2]
+        others = compiled(weights[places], samples[places])
+    torch.testing.assert_close(together[0], weights[:, : rows * inner].view(-1, rows, inner) @ samples.mT)
+    for whole, part, moved in zip(together, some, others, strict=True):
+        assert whole[3:].equal(part)
+        assert whole[places].equal(moved)

@@ -20,7 +20,7 @@ from clsbench.experiment import Result
 from clsbench.registry import catalogue
 from clsbench.runs import files
 from clsbench.runs.directory import RunDirectory, newest
-from clsbench.runs.files import write_atomically
+from clsbench.runs.files import as_json_line, write_atomically
 
 RECORD = (
     *("trial", "arm", "loss", "dataset", "model", "lr", "seed", "epoch", "step", "train_loss", "train_accuracy"),
@@ -355,8 +355,11 @@ def test_every_save_of_a_run_is_on_disk_before_it_has_its_name(tmp_path: Path, m
 
 
 def test_json_is_strict(tmp_path: Path) -> None:
-    """NaN is a bug, never text."""
-    for value in (float("nan"), float("inf")):
+    """NaN is a bug, never text; as part of a name it is a name."""
+    for value in (float("nan"), float("inf"), -float("inf")):
         with pytest.raises(ValueError, match="Out of range float"):
             RunDirectory(tmp_path).write_json("a.json", {"a": value})
+        with pytest.raises(ValueError, match="line 1 column"):
+            as_json_line({"arm": "NaN", "nll": value})
     assert [] == os.listdir(tmp_path)
+    assert {"arm": "-Infinity NaN", "nll": 0.5} == json.loads(as_json_line({"arm": "-Infinity NaN", "nll": 0.5}))
