@@ -112,9 +112,11 @@ def test_everything_that_is_trained_goes_on(often: None, tmp_path: Path, change:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not has_compiler(), reason="no compiler here")
-def test_compiled_run_goes_on(often: None, tmp_path: Path) -> None:
-    """A compiled run, too, ends with the bits of one that was not cut."""
-    config = {**TINY, "loss": "cross_entropy", "train": {**TRAIN, "compile": "on"}}
+@pytest.mark.parametrize("at_once", [4, 2])
+def test_compiled_run_goes_on(often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """A compiled run, too, ends with the bits of one that was not cut, also where it trains part after part."""
+    monkeypatch.setattr("clsbench.training.step.TRIALS_AT_ONCE", at_once)
+    config = {**TINY, "loss": "cross_entropy", "train": {**TRAIN, "seeds": 4, "compile": "on"}}
     whole = clsbench.run(config, output=tmp_path / "whole")
     assert_same_end(whole, clsbench.run(resume=cut(config, tmp_path / "cut", 3)))
 
