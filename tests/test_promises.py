@@ -23,7 +23,7 @@ from clsbench.experiment import Result, read
 from clsbench.registry import catalogue
 from clsbench.runs.evidence import Evidence
 from clsbench.training.evaluation import GROUP
-from clsbench.training.step import best_unrolling, has_compiler, trials_at_once
+from clsbench.training.step import Steps, best_unrolling, has_compiler, trials_at_once
 
 Config = dict[str, Any]
 Run = Callable[..., Result]
@@ -485,11 +485,16 @@ def test_a_graph_trains_part_after_part(run: Run, monkeypatch: pytest.MonkeyPatc
     """
     model = {"name": "mlp", "hidden": [32, 13], "batch_norm": True, "dropout": 0.2}
     settings = {"momentum": 0.9, "lr": [0.01, 1e30, 0.1]}
-    same: Config = {"model": model, "loss": "cross_entropy", "compile": "on", "batch_size": 67, "optimizer": settings}
+    same: Config = {"model": model, "loss": "cross_entropy", "optimizer": settings}
+    same |= {"compile": "on", "threads": 1, "batch_size": 67}
     at_once = run(seeds=4, **same)
     assert {"finished", "diverged"} == {record["status"] for record in at_once.records if record["status"] != "running"}
     monkeypatch.setattr("clsbench.training.step.TRIALS_AT_ONCE", 2)
+    parts: list[slice] = []
+    of = Steps.of
+    monkeypatch.setattr(Steps, "of", lambda steps, trials: parts.append(trials) or of(steps, trials))
     assert_part(run(seeds=4, **same), at_once)
+    assert [slice(start, start + 2) for start in range(0, 12, 2)] == parts
 
 
 @needs_compiler

@@ -98,8 +98,7 @@ class Plan:
         pieces = []
         for trials in together.values():
             number = -(-len(trials) // self.largest_stack(trials[0], catalogue))
-            ends = [-(-len(trials) * piece // number) for piece in range(number + 1)]
-            pieces += [trials[start:end] for start, end in itertools.pairwise(ends)]
+            pieces += [trials[part] for part in even_parts(len(trials), number)]
         return pieces
 
     def state_bytes(self, arm: Arm, catalogue: Registry) -> int | None:
@@ -130,6 +129,12 @@ class Plan:
         shape: list[Any] = [trial.dataset.key, arm.model.name, arm.model.options, arm.batch_size]
         shape += [arm.loss.name, arm.loss.options]
         return json.dumps(shape, sort_keys=True)
+
+
+def even_parts(total: int, number: int) -> list[slice]:
+    """So many numbers from 0 in parts whose lengths differ by one at most."""
+    ends = [total * part // number for part in range(number + 1)]
+    return [slice(start, end) for start, end in itertools.pairwise(ends)]
 
 
 def make_plan(experiment: Experiment) -> Plan:

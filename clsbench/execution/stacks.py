@@ -7,11 +7,10 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 
-from clsbench.config.plan import Plan, Trial
+from clsbench.config.plan import Plan, Trial, even_parts
 from clsbench.data.splits import Splits
 from clsbench.errors import ClsbenchError, RunError
 from clsbench.execution.build import (
@@ -58,8 +57,8 @@ class Share:
 
     def parts(self, number: int) -> list[Share]:
         """So many shares of like size, one at least."""
-        ends = [len(self.trials) * part // max(number, 1) for part in range(max(number, 1) + 1)]
-        return [self._part(range(start, end)) for start, end in pairwise(ends)]
+        places = range(len(self.trials))
+        return [self._part(places[part]) for part in even_parts(len(places), max(number, 1))]
 
     def _part(self, places: Sequence[int]) -> Share:
         trials = tuple(self.trials[place] for place in places)

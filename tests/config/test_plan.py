@@ -148,7 +148,7 @@ def test_splits_by_seed_share_no_stack_across_seeds() -> None:
 
 def test_stack_is_cut_in_pieces() -> None:
     """`train.stack` bounds the pieces, which are of like size; without it the engine's own bound does."""
-    assert [[0, 1, 2], [3, 4], [5, 6]] == stacks(loss="bce", train={"seeds": 7, "stack": 3})
+    assert [[0, 1], [2, 3], [4, 5, 6]] == stacks(loss="bce", train={"seeds": 7, "stack": 3})
     assert [150, 150] == [len(stack) for stack in stacks(loss="bce", train={"seeds": 300})]
     assert [MAX_STACK] == [len(stack) for stack in stacks(loss="bce", train={"seeds": MAX_STACK})]
 
