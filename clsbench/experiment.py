@@ -155,7 +155,9 @@ class _Story:
 
         *tuning, plan = plans(experiment)
         device = device_for(experiment.train.device)
-        data = load_data([trial for each in (*tuning, plan) for trial in each.trials], catalogue, device)
+        data: dict[str, Splits] = {}
+        for each in (*tuning, plan):
+            data |= load_data(each.trials, catalogue, device, each.spared)
         problems = {key: problem_of(splits) for key, splits in data.items()}
         *tuning, plan = (replace(each, problems=problems) for each in (*tuning, plan))
         return cls(tuning[0] if tuning else None, plan, data, device, jobs, watch)
@@ -178,7 +180,7 @@ class _Story:
         if self.tuning is not None:
             tried = self._train(self.tuning, keepers[TUNING], kept[TUNING])
             pairing(keepers[TUNING].evidence, self.tuning)
-            tuned = tuning_summary(plan, self.tuning, tried)
+            tuned = tuning_summary(plan, self.tuning, tried, self.data)
             plan = with_chosen(plan, {arm["name"]: arm["chosen"] for arm in tuned["arms"]})
         records = self._train(plan, keepers[METRICS], kept[METRICS])
         result = Result(records, self._summary(plan, keepers, tuned, records, directory), directory.path)

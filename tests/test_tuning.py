@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,9 +14,11 @@ import pytest
 import torch
 
 import clsbench
+import clsbench.execution.local
 import clsbench.experiment
 from clsbench.config.plan import make_plan, tuning_plan
 from clsbench.data.raw import RawData
+from clsbench.errors import DataError
 from clsbench.experiment import Result
 from clsbench.registry import Problem
 
@@ -128,6 +131,83 @@ def test_test_labels_choose_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -
     assert honest.summary["tuning"]["arms"] == permuted.summary["tuning"]["arms"]
     assert [as_text(r) for r in tried(honest)] == [as_text(r) for r in tried(permuted)]
     assert [as_text(r, *tests) for r in honest.records] == [as_text(r, *tests) for r in permuted.records]
+
+
+PER_SEED = {"split_seed": "per_seed", "normalize": "none"}
+
+
+@dataclass
+class Seen:
+    """Digests of the samples that tuning trained or validated on, and of those tested, with how many they are."""
+
+    tuned: set[bytes] = field(default_factory=set)
+    tested: set[bytes] = field(default_factory=set)
+    tests: list[int] = field(default_factory=list)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
+    """What goes into training, whoever asks for it: of every trial, the samples of its splits."""
+    found, execute = Seen(), clsbench.execution.local.execute
+
+    def watched(experiment: Any, plan: Any, data: Any, *rest: Any) -> Any:
+        for splits in {trial.dataset.key: data[trial.dataset.key] for trial in plan.trials}.values():
+            if plan.sees_test:
+                found.tests.append(len(splits.test))
+                found.tested |= {row.numpy().tobytes() for row in splits.test.x}
+            else:
+                found.tuned |= {row.numpy().tobytes() for part in (splits.train, splits.val) for row in part.x}
+        return execute(experiment, plan, data, *rest)
+
+    monkeypatch.setattr(clsbench.execution.local, "execute", watched)
+    return found
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        {"name": "iris"},
+        {"name": "digits", "limit": 600},
+        {"name": "moons", "samples": 200, "noise": 0.0},  # the same points at every seed
+        {"name": "csv", "path": "table.csv"},
+        {"name": "moons", "samples": 200},
+        {"name": "moons", "samples": 200, "split_seed": 3},
+    ],
+    ids=lambda dataset: "-".join(map(str, dataset.values())),
+)
+def test_no_sample_that_is_tested_took_part_in_tuning(
+    dataset: dict[str, Any], run: Run, seen: Seen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted by their features: of all that the seeds test, tuning trained and validated on nothing."""
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{n},{n % 7},{'ab'[n % 2]}" for n in range(150)]
+    Path("table.csv").write_text("\n".join(["x,y,kind", *lines]))
+    result = run({"grid": {"lr": [0.1, 1.0]}, "seeds": 2}, dataset={**PER_SEED, **dataset}, epochs=1, seeds=3)
+    assert 0 == len(seen.tuned & seen.tested)
+    assert [] != seen.tests
+    (sizes,) = result.summary["tuning"]["data"].values()
+    assert 0 < len(seen.tuned)
+    assert 0 < sizes["val"] < sizes["train"]
+
+
+def test_what_some_seed_tests_is_held_out_of_tuning(run: Run, seen: Seen) -> None:
+    """What remains is split as training and validation are; of generated data, new at each seed, all of it remains."""
+    tune = {"grid": {"lr": [0.1, 1.0]}, "seeds": 2}
+    fixed = run(tune, dataset={"name": "breast_cancer", **PER_SEED}, epochs=1, seeds=3)
+    assert 3 * [114] == seen.tests
+    left = 569 - len(seen.tested)
+    val = round(left * 0.2 / 0.8)
+    assert {"train": left - val, "val": val, "held_out": len(seen.tested)} == fixed.summary["tuning"]["data"][
+        "breast_cancer"
+    ]
+    generated = run(tune, dataset={**MOONS, **PER_SEED}, epochs=1, seeds=3)
+    assert {"train": 180, "val": 60, "held_out": 0} == generated.summary["tuning"]["data"]["moons"]
+
+
+def test_tuning_on_data_that_the_seeds_use_up_is_refused(run: Run) -> None:
+    """Where the seeds together test nearly every sample, nothing honest is left to tune on."""
+    with pytest.raises(DataError, match=r"dataset iris: tuning leaves out what the 30 seeds test.*use fewer seeds"):
+        run({"grid": {"lr": [0.1, 1.0]}}, dataset={"name": "iris", **PER_SEED}, epochs=1, seeds=30)
 
 
 @pytest.mark.parametrize(("dataset", "classes"), [(MOONS, 2), ({"name": "blobs", "samples": 300, "classes": 4}, 4)])

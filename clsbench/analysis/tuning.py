@@ -1,31 +1,47 @@
-"""Which setting of the grid is best, by validation data alone. Pure: records in, `summary.json`'s `tuning` out."""
+"""Which setting of the grid is best, by validation data alone. Pure: records in, `summary.json`'s `tuning` out.
+
+Test data choose nothing: tuning's trials never train or validate on a sample that the experiment tests. With a number
+as `split_seed` they share its split. With `per_seed` every seed of the experiment has a test set of its own, and one
+setting serves all seeds, so what any of them tests is held out of all of tuning, which splits what remains into
+training and validation. Generated data are drawn anew at tuning's seeds, and lose nothing by that.
+"""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 from clsbench.analysis.verdicts import direction
 from clsbench.config.plan import Arm, Plan
 
+if TYPE_CHECKING:
+    from clsbench.data.splits import Splits
+
 Record = Mapping[str, Any]
 Row = dict[str, Any]
 
+SHARE, SECOND = "val_accuracy", "val_nll"
+MOST_SAMPLES = 10_000_000  # up to here a double tells any two shares of samples apart
 
-def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record]) -> dict[str, Any]:
+
+def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Mapping[str, Splits]) -> dict[str, Any]:
     """What tuning found and what it cost, as `summary.json` has it.
 
     Args:
         plan: the experiment's own, whose arms are tuned.
         tuning: the plan of every arm at every setting of the grid.
         records: those of `tuning`.
+        data: what its trials learned from, by the keys of their datasets.
 
     Returns:
-        `{protocol, metric, seeds, grid, trials, seconds, arms: [{name, chosen, at_edge, sensitivity: [{settings,
-        mean, std, n, values, diverged}]}]}`: the arms in the plan's order, the settings in grid order, `values` by
-        tuning seed, null where diverged; a trial that failed counts as diverged.
+        `{protocol, metric, seeds, grid, data: {LABEL: {train, val, held_out}}, trials, seconds, arms: [{name, chosen,
+        at_edge, sensitivity: [{settings, mean, std, n, values, diverged, val_nll}]}]}`: the arms in the plan's order,
+        the settings in grid order, `values` by tuning seed, null where diverged; a trial that failed counts as
+        diverged. `val_nll` is a mean, null where a seed has none. `data` counts samples at the first tuning seed,
+        `held_out` those that the experiment tests at some seed.
     """
     tune = plan.experiment.tune
     assert tune is not None
@@ -50,6 +66,7 @@ def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record]) -> dict[
         "metric": tune.metric,
         "seeds": list(tune.seed_range),
         "grid": {key: list(values) for key, values in tune.grid.axes.items()},
+        "data": _sizes(tuning, data),
         "trials": len(tuning.trials),
         "seconds": round(math.fsum(record["seconds"] for record in last.values()), 6),
         "arms": [
@@ -67,26 +84,49 @@ def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record]) -> dict[
 def choose(arms: Sequence[Sequence[Mapping[str, Any]]], metric: str) -> int:
     """The place in the grid of the best setting for one arm, or of the best one for several that share it.
 
-    The fewest diverged seeds go first, so that a setting at which any seed of any arm diverged loses to any at which
-    none did; then the mean over arms of their mean over seeds, which `metric`'s direction says how to compare; of
-    equal settings the first in grid order.
+    In order:
+
+    1. The fewest diverged seeds, over all arms: a setting at which a seed diverged loses to any at which none did.
+    2. The best mean over arms of their mean of `metric` over seeds. It is computed in fractions, an accuracy being the
+       share of samples that it stands for, so that neither rounding nor the order of seeds and arms decides.
+    3. The least mean over arms of their validation NLL, where all that are still equal have one.
+    4. The first in grid order.
 
     Why the mean of the metric and not of its ranks: all arms are measured by one ruler, so their values add up, and
     ranks would let an arm that no setting moves weigh as much as one that some setting saves.
 
     Args:
-        arms: each arm's rows, one a setting, in grid order, with their `mean` (None where no seed has a number) and
-            `diverged`.
-        metric: what they are the means of.
+        arms: each arm's rows, one a setting, in grid order, with their `values` by seed (None where a seed has no
+            number), `diverged`, and `val_nll` if known.
+        metric: what the values are of.
     """
+    places = range(len(arms[0]))
+    best = _least(places, [sum(rows[place]["diverged"] for rows in arms) for place in places])
     sign = -1 if direction(metric) == "higher" else 1
+    means = [_mean(_mean(_exact(rows[place], metric)) for rows in arms) for place in best]
+    best = _least(best, [math.inf if mean is None else sign * mean for mean in means])
+    nlls = [[rows[place].get(SECOND) for rows in arms] for place in best]
+    known = [[Fraction(nll) for nll in by_arm if nll is not None] for by_arm in nlls]
+    if all(len(numbers) == len(arms) for numbers in known):
+        best = _least(best, [sum(numbers, Fraction()) for numbers in known])
+    return best[0]
 
-    def cost(place: int) -> tuple[int, float]:
-        rows = [rows[place] for rows in arms]
-        means = [row["mean"] for row in rows if row["mean"] is not None]
-        return sum(row["diverged"] for row in rows), sign * statistics.fmean(means) if means else math.inf
 
-    return min(range(len(arms[0])), key=cost)
+def _least(places: Sequence[int], costs: Sequence[Fraction | float]) -> list[int]:
+    """The places whose cost is least, in order."""
+    least = min(costs)
+    return [place for place, cost in zip(places, costs, strict=True) if cost == least]
+
+
+def _exact(row: Mapping[str, Any], metric: str) -> Iterator[Fraction]:
+    """A row's values as what they stand for: of accuracy, the nearest share of a countable number of samples."""
+    numbers = (Fraction(value) for value in row["values"] if value is not None)
+    return (number.limit_denominator(MOST_SAMPLES) for number in numbers) if metric == SHARE else numbers
+
+
+def _mean(values: Iterable[Fraction | None]) -> Fraction | None:
+    known = [value for value in values if value is not None]
+    return sum(known, Fraction()) / len(known) if known else None
 
 
 def at_edge(chosen: Mapping[str, Any], axes: Mapping[str, Sequence[Any]]) -> list[str]:
@@ -115,14 +155,29 @@ def _key(arm: Arm, settings: Mapping[str, Any]) -> tuple[Any, ...]:
     return (arm.comparison, arm.loss.key, *{**arm.settings, **settings}.values())
 
 
+def _sizes(tuning: Plan, data: Mapping[str, Splits]) -> dict[str, dict[str, int]]:
+    first = tuning.trials[0].seed
+    found = {trial.dataset.title: data[trial.dataset.key] for trial in tuning.trials if trial.seed == first}
+    return {
+        title: {
+            "train": len(splits.train),
+            "val": 0 if splits.val is None else len(splits.val),
+            "held_out": splits.held_out,
+        }
+        for title, splits in found.items()
+    }
+
+
 def _over_seeds(rows: Sequence[Record], metric: str) -> Row:
     lost = [row["status"] in ("diverged", "failed") for row in rows]
     values = [None if gone else row[metric] for row, gone in zip(rows, lost, strict=True)]
     known = [value for value in values if value is not None]
+    nlls = [row[SECOND] for row, gone in zip(rows, lost, strict=True) if not gone]
     return {
         "mean": statistics.fmean(known) if known else None,
         "std": statistics.stdev(known) if len(known) > 1 else None,
         "n": len(known),
         "values": values,
         "diverged": sum(lost),
+        "val_nll": statistics.mean(nlls) if nlls and None not in nlls else None,
     }

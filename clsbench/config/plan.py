@@ -68,7 +68,8 @@ class Trial:
 class Plan:
     """All that an experiment asks for, in order. `sees_test` is false of tuning, which test data must not touch.
 
-    `problems` holds what opening the datasets showed, by their keys.
+    `problems` holds what opening the datasets showed, by their keys. `spared` are seeds whose test samples no
+    `per_seed` split of this plan may hold: in tuning, the seeds of the experiment.
     """
 
     experiment: Experiment
@@ -76,6 +77,7 @@ class Plan:
     trials: tuple[Trial, ...]
     sees_test: bool = True
     problems: Mapping[str, Problem] = field(default_factory=dict)
+    spared: tuple[int, ...] = ()
 
     @property
     def num_trial_epochs(self) -> int:
@@ -154,7 +156,7 @@ def make_plan(experiment: Experiment) -> Plan:
 def tuning_plan(experiment: Experiment) -> Plan | None:
     """Every arm at every setting of the grid, on tuning's own seeds; None where nothing is tuned."""
     grid = _grid_experiment(experiment)
-    return None if grid is None else replace(make_plan(grid), sees_test=False)
+    return None if grid is None else replace(make_plan(grid), sees_test=False, spared=experiment.train.seed_list)
 
 
 def plans(experiment: Experiment) -> list[Plan]:

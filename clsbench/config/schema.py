@@ -203,7 +203,10 @@ def _not_empty(grid: Grid) -> Grid:
 
 
 class TuneConfig(Frozen):
-    """Every arm tries the whole grid on seeds of tuning's own, and is then trained afresh at the setting chosen."""
+    """Every arm tries the whole grid on seeds of tuning's own, and is then trained afresh at the setting chosen.
+
+    What some seed of the experiment tests takes no part: of data split `per_seed`, tuning has what remains.
+    """
 
     grid: Annotated[Grid, AfterValidator(_not_empty)] = Field(
         Grid(lr=(0.01, 0.1, 1.0)), description="settings to try: lists of values, or log(1e-3, 1, 7)"

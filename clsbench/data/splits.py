@@ -6,7 +6,9 @@ the split as it was and another validation share the test set.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -38,7 +40,10 @@ class Tensors:
 
 @dataclass(frozen=True)
 class Splits:
-    """Training, validation and test data; `val` is None where nothing was set apart for it."""
+    """Training, validation and test data; `val` is None where nothing was set apart for it.
+
+    `held_out` counts the samples that were left out because they are tested elsewhere.
+    """
 
     train: Tensors
     val: Tensors | None
@@ -46,6 +51,7 @@ class Splits:
     shape: tuple[int, ...]
     num_classes: int
     class_names: tuple[str, ...]
+    held_out: int = 0
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -69,6 +75,7 @@ def split(
     normalize: Normalize = "standard",
     label_noise: float = 0.0,
     limit: int | None = None,
+    tested: Collection[bytes] = frozenset(),
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Splits:
@@ -84,17 +91,20 @@ def split(
             split to [0, 1]; constant features become 0.
         label_noise: share of the training labels replaced by another class, each equally likely.
         limit: the most samples to keep, before splitting.
+        tested: digests, from `tested_samples`, of samples to hold out. Where some are found and the dataset has no
+            test set of its own, they become the test set, and the others are split into training and validation in
+            the proportion that the fractions give these two.
 
     Raises:
         DataError: a split would be empty, or a class has too few members to be in each.
     """
-    own_test = raw.test_labels is not None
-    if own_test != (test_fraction is None):
-        hint = "leave test_fraction out" if own_test else "give a test_fraction"
-        raise DataError(f"the dataset {'brings its own' if own_test else 'has no'} test set; {hint}")
-
-    chosen = _limited(raw.labels, limit, split_seed)
-    train, val, test = _stratified(raw, chosen, val_fraction, test_fraction or 0.0, split_seed)
+    _check_test_fraction(raw, test_fraction)
+    whole = raw
+    if tested:
+        raw = _without(raw, tested)
+        if raw.test_labels is not whole.test_labels and test_fraction is not None:
+            val_fraction, test_fraction = val_fraction / (1 - test_fraction), None
+    train, val, test = _rows(raw, val_fraction, test_fraction, split_seed, limit)
     x_train = raw.features[train]
     shift, scale = _normalisation(x_train, normalize, raw.full_scale)
 
@@ -113,7 +123,57 @@ def split(
         shape=tuple(raw.features.shape[1:]),
         num_classes=raw.num_classes,
         class_names=raw.class_names,
+        held_out=len(whole.labels) - len(raw.labels),
     )
+
+
+def tested_samples(
+    raw: RawData, *, val_fraction: float, test_fraction: float | None, split_seed: int, limit: int | None
+) -> set[bytes]:
+    """Digests of the samples that `split` would test, by their features: a sample is known wherever it turns up.
+
+    Raises:
+        DataError: as `split`.
+    """
+    _check_test_fraction(raw, test_fraction)
+    if raw.test_features is not None:
+        return set(_digests(raw.test_features))
+    _, _, test = _rows(raw, val_fraction, test_fraction, split_seed, limit)
+    return set(_digests(raw.features[test]))
+
+
+def _check_test_fraction(raw: RawData, test_fraction: float | None) -> None:
+    own_test = raw.test_labels is not None
+    if own_test != (test_fraction is None):
+        hint = "leave test_fraction out" if own_test else "give a test_fraction"
+        raise DataError(f"the dataset {'brings its own' if own_test else 'has no'} test set; {hint}")
+
+
+def _without(raw: RawData, tested: Collection[bytes]) -> RawData:
+    """The dataset without the samples that are tested; without a test set of its own, these are its test set."""
+    held_out = np.array([digest in tested for digest in _digests(raw.features)])
+    if not held_out.any():
+        return raw
+    kept = ~held_out
+    gone = (np.bincount(raw.labels) > 0) & (np.bincount(raw.labels[kept], minlength=raw.labels.max() + 1) == 0)
+    if gone.any():
+        raise DataError(f"no sample of class {raw.class_names[int(gone.argmax())]!r} is left")
+    rest = replace(raw, features=raw.features[kept], labels=raw.labels[kept])
+    if raw.test_labels is not None:
+        return rest
+    return replace(rest, test_features=raw.features[held_out], test_labels=raw.labels[held_out])
+
+
+def _digests(features: Array) -> list[bytes]:
+    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in features]
+
+
+def _rows(
+    raw: RawData, val_fraction: float, test_fraction: float | None, split_seed: int, limit: int | None
+) -> tuple[Ints, Ints, Ints]:
+    """Rows for training, validation and test."""
+    chosen = _limited(raw.labels, limit, split_seed)
+    return _stratified(raw, chosen, val_fraction, test_fraction or 0.0, split_seed)
 
 
 def _limited(labels: Ints, limit: int | None, seed: int) -> Ints:

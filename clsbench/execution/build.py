@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 
 from clsbench.config.plan import Arm, Plan, Trial
 from clsbench.config.reader import misfit
 from clsbench.config.schema import DatasetEntry
-from clsbench.data.raw import as_raw
-from clsbench.data.splits import Splits, split
+from clsbench.data.raw import RawData, as_raw
+from clsbench.data.splits import Splits, split, tested_samples
 from clsbench.errors import ConfigError, DataError, RunError
 from clsbench.execution.process import can_fork
 from clsbench.losses.contract import Loss, build_loss
@@ -44,19 +46,29 @@ def device_for(asked: str) -> torch.device:
     return device
 
 
-def load_data(trials: Iterable[Trial], catalogue: Registry, device: torch.device) -> dict[str, Splits]:
+def load_data(
+    trials: Iterable[Trial], catalogue: Registry, device: torch.device, spared: Sequence[int] = ()
+) -> dict[str, Splits]:
     """Every dataset of the trials by its entry's key, split and on the device, once each.
 
+    Args:
+        spared: seeds at which others test. A dataset that is split `per_seed` is given without every sample that one
+            of them tests; generated data, which are new at every seed, lose nothing by that.
+
     Raises:
-        DataError: a dataset is missing or damaged.
+        DataError: a dataset is missing or damaged, or nothing is left of it.
         ConfigError: a model or a loss does not fit what opening a dataset showed.
     """
     loaded: dict[str, Splits] = {}
+    tested: dict[str, set[bytes]] = {}
     for trial in trials:
-        entry = trial.dataset
+        entry, whole = trial.dataset, trial.arm.dataset
         key = entry.key
         if key not in loaded:
-            loaded[key] = _load(entry, catalogue, device)
+            if whole.key not in tested:
+                seeds = spared if whole.split_seed == "per_seed" else ()
+                tested[whole.key] = _tested(whole, seeds, catalogue)
+            loaded[key] = _load(entry, catalogue, device, tested[whole.key], len(spared))
         problem = problem_of(loaded[key])
         for part in (trial.arm.model, trial.arm.loss):
             if (reason := misfit(entry.name, problem, part, catalogue)) is not None:
@@ -69,21 +81,60 @@ def problem_of(splits: Splits) -> Problem:
     return Problem(splits.shape, splits.num_classes)
 
 
-def _load(entry: DatasetEntry, catalogue: Registry, device: torch.device) -> Splits:
-    factory = catalogue.get("dataset", entry.name).factory
+def _load(
+    entry: DatasetEntry, catalogue: Registry, device: torch.device, tested: Collection[bytes], num_testing: int
+) -> Splits:
+    with _told_of(entry):
+        raw = _opened(entry, catalogue)
+        try:
+            return split(
+                raw,
+                **_drawing(entry, raw),
+                normalize=entry.normalize,
+                label_noise=entry.label_noise,
+                tested=tested,
+                device=device,
+            )
+        except DataError as error:
+            if not tested:
+                raise
+            raise DataError(
+                f"tuning leaves out what the {num_testing} seeds test, and too little remains: {error}; "
+                "use fewer seeds, a smaller test_fraction, or a number as split_seed"
+            ) from error
+
+
+def _tested(entry: DatasetEntry, seeds: Iterable[int], catalogue: Registry) -> set[bytes]:
+    """Digests of all samples that some of the seeds test."""
+    found: set[bytes] = set()
+    for seed in seeds:
+        drawn = entry.model_copy(update={"split_seed": seed})
+        with _told_of(entry):
+            raw = _opened(drawn, catalogue)
+            found |= tested_samples(raw, **_drawing(drawn, raw))
+    return found
+
+
+def _opened(entry: DatasetEntry, catalogue: Registry) -> RawData:
+    return as_raw(catalogue.get("dataset", entry.name).factory(entry.split_seed, **entry.options))
+
+
+def _drawing(entry: DatasetEntry, raw: RawData) -> dict[str, Any]:
+    """What decides which sample goes into which split, as `split` takes it."""
     assert isinstance(entry.split_seed, int), "a trial's dataset has its seed"
+    return {
+        "val_fraction": entry.val_fraction,
+        "test_fraction": None if raw.test_labels is not None else entry.test_fraction,
+        "split_seed": entry.split_seed,
+        "limit": entry.limit,
+    }
+
+
+@contextmanager
+def _told_of(entry: DatasetEntry) -> Iterator[None]:
+    """Errors within name the dataset."""
     try:
-        raw = as_raw(factory(entry.split_seed, **entry.options))
-        return split(
-            raw,
-            val_fraction=entry.val_fraction,
-            test_fraction=None if raw.test_labels is not None else entry.test_fraction,
-            split_seed=entry.split_seed,
-            normalize=entry.normalize,
-            label_noise=entry.label_noise,
-            limit=entry.limit,
-            device=device,
-        )
+        yield
     except DataError as error:
         raise DataError(f"dataset {entry.title}: {error}") from error
     except (MemoryError, OSError, RuntimeError) as error:

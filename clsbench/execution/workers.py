@@ -185,7 +185,7 @@ def _work(make: Callable[[], Work], orders: Connection, events: Connection) -> N
             numbers, since, parts_at_once = pickle.loads(orders.recv_bytes())
             trials = tuple(plan.trials[number] for number in numbers)
             missing = [trial for trial in trials if trial.dataset.key not in data]
-            data |= load_data(missing, work.catalogue, work.device)
+            data |= load_data(missing, work.catalogue, work.device, plan.spared)
             require_same_steps(work.compiled, plan, data, work.catalogue)
             plan = replace(plan, problems={key: problem_of(splits) for key, splits in data.items()})
             with training():

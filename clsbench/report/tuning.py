@@ -32,7 +32,8 @@ def tuned(page: Page, tuning: Mapping[str, Any] | None) -> Iterator[RenderableTy
         if len(values) > 1 and not page.look.narrow:
             yield from _by_key(page, tuning, key)
     yield from _chosen(page, tuning)
-    for sentence in [*_beyond_saving(page, tuning), *_diverged(page, tuning), *_at_edge(page, tuning), _cost(tuning)]:
+    findings = [*_beyond_saving(page, tuning), *_diverged(page, tuning), *_at_edge(page, tuning)]
+    for sentence in [*findings, _cost(page, tuning), *_held_out(page, tuning)]:
         yield _paragraph(sentence)
     yield Text()
 
@@ -163,11 +164,27 @@ def _at_edge(page: Page, tuning: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _cost(tuning: Mapping[str, Any]) -> str:
+def _cost(page: Page, tuning: Mapping[str, Any]) -> str:
     seeds = tuning["seeds"]
     settings = len(tuning["arms"][0]["sensitivity"])
     return (
         f"Tuning cost {count(tuning['trials'], 'trial')} ({count(len(tuning['arms']), 'arm')} x "
         f"{count(settings, 'setting')} x {count(len(seeds), 'seed')}, from {seeds[0]}) and "
-        f"{duration(tuning['seconds'])} of training; test data took no part."
+        f"{duration(tuning['seconds'])} of training{'; test data took no part' if _blind(page, tuning) else ''}."
     )
+
+
+def _blind(page: Page, tuning: Mapping[str, Any]) -> bool:
+    """Whether no sample that is tested took part in tuning."""
+    # An older run, which held nothing out, may have tuned on what it tested at another seed.
+    return "data" in tuning or all(arm.get("split_seed") != "per_seed" for arm in page.comparison.arms)
+
+
+def _held_out(page: Page, tuning: Mapping[str, Any]) -> Iterator[str]:
+    """What was left to tune on, where every seed tests other samples of one set."""
+    data = tuning.get("data", {}).get(page.comparison.dataset)
+    if data and data["held_out"]:
+        yield (
+            f"Every seed has a test set of its own: {count(data['held_out'], 'sample')} that some seed tests were held "
+            f"out, and tuning trained on {data['train']:,} and validated on {data['val']:,}."
+        )

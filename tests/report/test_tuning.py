@@ -124,7 +124,21 @@ def test_protocol_and_cost_are_said(protocol: str, words: str) -> None:
     """What was asked, how many trials that took and how long."""
     text = squeezed(shown(usual(protocol=protocol)))
     assert f"Tuned by validation accuracy: {words}" in text
-    assert "Tuning cost 24 trials (2 arms x 4 settings x 3 seeds, from 10000) and 1:15 of training" in text
+    cost = "Tuning cost 24 trials (2 arms x 4 settings x 3 seeds, from 10000) and 1:15 of training"
+    assert f"{cost}; test data took no part." in text
+
+
+def test_test_data_are_said_to_take_no_part_only_where_they_did_not() -> None:
+    """An older run that split anew at every seed is not told to be blind; a newer one says what it held out."""
+    summary = usual()
+    arms = [{**arm, "split_seed": "per_seed"} for arm in summary["arms"]]
+    older = squeezed(shown({**summary, "arms": arms}))
+    assert "1:15 of training." in older
+    assert "took no part" not in older
+    data = {"moons": {"train": 37, "val": 12, "held_out": 101}}
+    newer = squeezed(shown({**summary, "arms": arms, "tuning": {**summary["tuning"], "data": data}}))
+    assert "test data took no part." in newer
+    assert "101 samples that some seed tests were held out, and tuning trained on 37 and validated on 12." in newer
 
 
 def test_diverged_seeds_stand_in_the_table() -> None:
