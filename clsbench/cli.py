@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import csv
+import itertools
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -111,25 +112,32 @@ def run(
 ) -> None:
     """Train every trial; show progress, then curves, tables, verdicts."""
     from clsbench.report.expectations import failures, unmet
-    from clsbench.report.junit import clear, failures_to, write_junit
+    from clsbench.report.junit import as_junit, errors_to, suite_name
+    from clsbench.report.outputs import JUNIT, Output
 
-    if junit is not None:
-        clear(junit)
-    _load_plugins(plugin)
-    from clsbench import experiment
-    from clsbench.config.plan import plans
-    from clsbench.report.progress import Progress, watcher
+    inputs = [Path(config)] if config is not None else []
+    output_file = None if junit is None else Output("--junit", junit, JUNIT, [*inputs, *(plugin or ())])
+    with errors_to(output_file, "clsbench"):
+        _load_plugins(plugin)
+        from clsbench import experiment
+        from clsbench.config.plan import plans
+        from clsbench.report.progress import Progress, watcher
 
-    if resume is not None and config is not None and "=" in config and not Path(config).exists():
-        overrides, config = [config, *(overrides or ())], None
-    asked = experiment.read(config, overrides or (), resume)
-    total = sum(plan.num_trial_epochs for plan in plans(asked))
-    with failures_to(junit, asked.name), Progress(console_on(sys.stderr), total, quiet=quiet) as progress:
+        if resume is not None and config is not None and "=" in config and not os.path.exists(config):
+            overrides, config = [config, *(overrides or ())], None
+        asked = experiment.read(config, overrides or (), resume)
+        total = sum(plan.num_trial_epochs for plan in plans(asked))
+    with (
+        errors_to(output_file, suite_name(asked.name)),
+        Progress(console_on(sys.stderr), total, quiet=quiet) as progress,
+    ):
         result = experiment.run(asked, output=output, resume=resume, jobs=jobs, watch=watcher(progress))
-    if junit is not None:
-        write_junit(junit, result.summary)
-    with suppress(ReaderLeft), stdout_told():  # the exit code tells of expectations, whoever still reads
-        _show([result], as_json)
+    try:
+        if output_file is not None:
+            output_file.write(as_junit(result.summary))
+    finally:
+        with suppress(ReaderLeft), stdout_told():  # the exit code tells of expectations, whoever still reads
+            _show([result], as_json)
     if failed := failures(result.summary):
         raise TrialError(f"{'; '.join(failed)}; the trace is in {result.directory / 'run.log'}")
     if missed := unmet(result.summary):
@@ -167,20 +175,24 @@ def report(
 ) -> None:
     """Show runs again: curves, tables, files."""
     from clsbench import experiment
+    from clsbench.report.outputs import RECORDS, Output, require_replaceable_figures
+    from clsbench.report.records_table import as_csv
     from clsbench.report.text import printable
     from clsbench.result import load
     from clsbench.runs.directory import newest
 
     results = [load(path) for path in runs or [newest(Path("runs")).path]]
+    table_file = None if table is None else Output("--csv", table, RECORDS)
+    folders = [] if png is None else _folders_for(png, results)
+    for folder in folders:
+        require_replaceable_figures(folder)
     written: list[Path] = []
-    if png is not None:
-        for result in results:
-            folder = png if len(results) == 1 else png / result.directory.parent.name / result.directory.name
-            _make(folder)
-            written += experiment.draw(result, folder)
-    if table is not None:
-        _write_csv(table, results)
-        written.append(table)
+    for result, folder in zip(results, folders, strict=False):  # no folders without --png
+        _make(folder)
+        written += experiment.draw(result, folder)
+    if table_file is not None:
+        table_file.write(as_csv((str(result.directory), result.records) for result in results))
+        written.append(table_file.path)
     _show(results, as_json)
     for path in written:
         print(f"wrote {printable(str(path), sys.stderr.encoding)}", file=sys.stderr)
@@ -336,9 +348,23 @@ def _show(results: list[Result], as_json: bool) -> None:
 
 
 def _kept(directory: Path) -> list[Path]:
-    figures = ("curves.png", "curves.svg", "tuning.png", "tuning.svg", "reliability.png", "reliability.svg")
-    names = ("summary.json", "metrics.jsonl", "tuning.jsonl", *figures, "config.yaml")
+    from clsbench.report.outputs import FIGURE_NAMES
+
+    names = ("summary.json", "metrics.jsonl", "tuning.jsonl", *FIGURE_NAMES, "config.yaml")
     return [directory / name for name in names if (directory / name).exists()]
+
+
+def _folders_for(png: Path, results: list[Result]) -> list[Path]:
+    """A folder for the figures of each run: `png` itself for a single one, else one that no other run has."""
+    if len(results) == 1:
+        return [png]
+    folders: list[Path] = []
+    for result in results:
+        run = result.directory.resolve()
+        wanted = png / run.parent.name / run.name
+        names = (wanted if number == 1 else wanted.with_name(f"{run.name}-{number}") for number in itertools.count(1))
+        folders.append(next(folder for folder in names if folder not in folders))
+    return folders
 
 
 def _make(folder: Path) -> None:
@@ -346,18 +372,6 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(f"{folder} cannot be made: {error.strerror}; give another DIR", error) from error
-
-
-def _write_csv(path: Path, results: list[Result]) -> None:
-    try:
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            columns = dict.fromkeys(key for result in results for record in result.records for key in record)
-            writer = csv.DictWriter(file, ["run", *columns])
-            writer.writeheader()
-            for result in results:
-                writer.writerows({"run": str(result.directory), **record} for record in result.records)
-    except OSError as error:
-        raise _unwritable(f"{path} cannot be written: {error.strerror}; give another FILE", error) from error
 
 
 def _unwritable(what: str, error: OSError) -> ClsbenchError:

@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from clsbench.errors import ConfigError, TrialError
+from clsbench.errors import ConfigError, RunError, TrialError
 from clsbench.report.expectations import failures, shortfall
+from clsbench.report.outputs import Output
 from clsbench.report.text import printable
-from clsbench.runs.files import write_atomically
 
 
-def clear(path: Path) -> None:
-    """Remove the file of an earlier run, before anything can fail: it must not speak for this one.
-
-    Raises:
-        ConfigError: no file can go there.
-    """
-    if not path.parent.is_dir():
-        raise ConfigError(f"--junit: {path.parent} is no folder; make it, or give another FILE")
-    try:
-        if path.exists() and not path.is_file():  # a device must not be removed, nor replaced by a file
-            raise ConfigError(f"--junit: {path} is no file; give another FILE")
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--junit: {path} cannot be written: {error.strerror}; give another FILE") from None
+def suite_name(experiment: str) -> str:
+    return f"clsbench.{experiment}"
 
 
-def write_junit(path: Path, summary: Mapping[str, Any]) -> None:
-    """Write what came of a run.
-
-    Raises:
-        RunError: the file cannot be written.
-    """
-    suite = _suite(summary["name"])
+def as_junit(summary: Mapping[str, Any]) -> bytes:
+    """The outcome of a run."""
+    suite = _suite(suite_name(summary["name"]))
     run = _case(suite, "run", seconds=summary["seconds"])
     if failed := failures(summary):
         _add(run, "error", type=TrialError.__name__, message="; ".join(failed))
@@ -45,24 +29,28 @@ def write_junit(path: Path, summary: Mapping[str, Any]) -> None:
         case = _case(suite, row["text"])
         if not row["met"]:
             _add(case, "failure", type="ExpectationError", message=shortfall(row, summary))
-    _write(path, suite)
+    return _document(suite)
 
 
 @contextmanager
-def failures_to(path: Path | None, name: str) -> Iterator[None]:
-    """While it holds, what ends the run is written where a path is given."""
+def errors_to(output: Output | None, suite: str) -> Iterator[None]:
+    """While it holds, what ends the command is written to the output, where there is one. The error goes on."""
     try:
         yield
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        if path is not None:
-            suite = _suite(name)
-            _add(_case(suite, "run"), "error", type=type(error).__name__, message=str(error))
-            _write(path, suite)
+        if output is not None:
+            root = _suite(suite)
+            mistakes = error.mistakes if isinstance(error, ConfigError) else [str(error)]
+            _add(_case(root, "run"), "error", type=type(error).__name__, message="; ".join(mistakes))
+            try:
+                output.write(_document(root))
+            except RunError as unwritable:  # the error itself is what the user has to know first
+                print(f"warning: {printable(str(unwritable), sys.stderr.encoding)}", file=sys.stderr)
         raise
 
 
 def _suite(name: str) -> ElementTree.Element:
-    return ElementTree.Element("testsuite", name=printable(f"clsbench.{name}"))
+    return ElementTree.Element("testsuite", name=printable(name))
 
 
 def _case(suite: ElementTree.Element, name: str, seconds: float = 0.0) -> ElementTree.Element:
@@ -74,11 +62,12 @@ def _add(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTre
     return ElementTree.SubElement(parent, tag, {key: printable(value) for key, value in attributes.items()})
 
 
-def _write(path: Path, suite: ElementTree.Element) -> None:
+def _document(suite: ElementTree.Element) -> bytes:
     counted = {"tests": "testcase", "failures": "testcase/failure", "errors": "testcase/error"}
     suite.attrib |= {key: str(len(suite.findall(found))) for key, found in counted.items()}
     suite.set("time", f"{sum(float(case.attrib['time']) for case in suite):.3f}")
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)
-    write_atomically(path, ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + os.linesep.encode())
+    document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document + os.linesep.encode()

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clsbench.text import printable as printable  # what the report shows goes through it
+
 METRIC_NAMES = {
     "val_accuracy": "validation accuracy",
     "val_nll": "validation NLL",
@@ -25,15 +27,6 @@ PROTOCOLS = {
     "per_arm": "each loss at its own best setting",
     "shared": "one setting for all losses of a comparison, the best by their mean",
 }
-
-
-def printable(text: str, encoding: str = "utf-8") -> str:
-    r"""`text` with whatever acts on a terminal (control and bidirectional codes, line breaks) shown as `\x1b`.
-
-    Characters that `encoding` lacks are shown the same way, so that writing the result cannot fail.
-    """
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def metric_name(metric: str) -> str:

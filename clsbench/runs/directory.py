@@ -25,6 +25,16 @@ from clsbench.runs.resume import COMPARED, is_comparable
 from clsbench.runs.stopping import kept_in
 
 METRICS, TUNING = "metrics", "tuning"  # the phases of a run, each with its file of records
+FIGURES = ("curves", "tuning", "reliability")
+KEPT = {
+    "config.yaml",
+    "environment.json",
+    "metrics.jsonl",
+    "tuning.jsonl",
+    "summary.json",
+    "run.log",
+    "report.html",
+} | {f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")}
 SUMMARY_KEYS = ("name", "status", "device", "arms", "verdicts", "expectations", "pairing", "seconds")
 
 
@@ -176,6 +186,13 @@ class RunDirectory:
 
     def _json(self, name: str, keys: Iterable[str]) -> dict[str, Any]:
         return parsed(str(self.path / name), text_of(self.path / name), keys)
+
+
+def is_kept_by_run(path: Path) -> bool:
+    """Whether a path is one of a run's own files, there or not: nobody but the run writes it."""
+    run = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    marks = [os.path.lexists(run / name) for name in ("config.yaml", "metrics.jsonl", "checkpoints")]
+    return sum(marks) > 1 and (path.parent != run or path.name in KEPT)
 
 
 def newest(output: Path) -> RunDirectory:

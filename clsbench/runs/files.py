@@ -22,7 +22,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         RunError: it could not be written; `path` is as it was.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    beside = _beside(path)
     try:
         with write_in_hand():
             _write(beside, path, content)
@@ -43,6 +43,21 @@ def _write(beside: Path, path: Path, content: bytes) -> None:
         with suppress(OSError):
             os.unlink(beside)
         raise
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+
+
+def probe(path: Path) -> None:
+    """Find out whether `write_atomically` can write there, as far as that is known beforehand; `path` is not touched.
+
+    Raises:
+        OSError: it cannot.
+    """
+    beside = _beside(path)
+    os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    os.unlink(beside)
 
 
 def remove_half_written(folder: Path) -> None:

@@ -1,0 +1,31 @@
+"""Text made safe for where it goes: a terminal that obeys control codes, a file that has to be valid UTF-8.
+
+Paths, exceptions and names of classes may hold control codes and unpaired surrogates (bytes of a file's name that
+are not UTF-8). What they become is decided here, once for each place.
+"""
+
+from __future__ import annotations
+
+UTF8 = "backslashreplace"  # the error handler of every text file that clsbench writes
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    r"""`text` with whatever acts on a terminal (control and bidirectional codes, line breaks) shown as `\x1b`.
+
+    Characters that `encoding` lacks are shown the same way, so that writing the result cannot fail.
+    """
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def in_utf8(text: str) -> bytes:
+    r"""`text` as a file holds it: an unpaired surrogate is written as `\udcff`, all else as it is."""
+    return text.encode("utf-8", UTF8)
+
+
+def in_json(text: str) -> bytes:
+    r"""The same for text that is JSON: a string that reads back as `\udcff`, not as the surrogate itself."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "".join(rf"\\u{ord(char):04x}" if "\ud800" <= char <= "\udfff" else char for char in text).encode()
