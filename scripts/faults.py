@@ -19,6 +19,7 @@ PARTS = {
     "resume": "a run with every loss, ended after each epoch in turn",
     "checkpoint": "300 cuts and 400 flipped bits of checkpoints: all noticed",
     "io": "every write, fsync and rename fails in turn: never in silence",
+    "crash": "2,000 states in which a power failure could leave a run: no kept epoch lost",
     "sigterm": "50 SIGTERM at random moments: 143 within 5 s, nothing lost",
     "cost": "what all this costs a run of moons: under 5% of its time",
 }

@@ -65,8 +65,9 @@ SAMPLES = """
 import json, sys
 from clsbench.runs.checkpoints import Checkpoints
 from clsbench.runs.records import RecordFile
-from faulting import checkpoint, io, kill, resume, runs, sigterm
+from faulting import checkpoint, crash, io, kill, resume, runs, sigterm
 from faulting.children import replaced
+from faulting.recording import RecordingDisk
 
 config = runs.small(losses=2, epochs=2)
 for part in (kill, io, sigterm):
@@ -79,12 +80,16 @@ figures = {
     "checkpoint": checkpoint.measure(70),
     "io": io.measure(4),
     "sigterm": sigterm.measure(2),
+    "crash": crash.measure(30),
 }
 with replaced(Checkpoints, "_verified", lambda self, entry: (self.folder / entry.file).read_bytes()):
     figures["unverified"] = checkpoint.measure(7)
 keep = RecordFile.keep
 with replaced(RecordFile, "keep", lambda self, records: keep(self, [r for r in records if r["epoch"]])):
     figures["forgetful"] = resume.measure(1)
+noted = RecordingDisk.after
+with replaced(RecordingDisk, "after", lambda self, call: call.kind == "fsync" or noted(self, call)):
+    figures["unforced"] = crash.measure(8)
 json.dump({name: [figure.reached, list(figure.failures)] for name, figure in figures.items()}, sys.stdout)
 """
 
@@ -99,7 +104,7 @@ def samples() -> dict[str, tuple[bool, list[str]]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["kill", "resume", "checkpoint", "io", "sigterm"])
+@pytest.mark.parametrize("part", ["kill", "resume", "checkpoint", "io", "sigterm", "crash"])
 def test_sample_of_each_harm_does_none(part: str, samples: dict[str, tuple[bool, list[str]]]) -> None:
     """A run that is hit loses no finished epoch, and goes on to the same end."""
     reached, failures = samples[part]
@@ -107,9 +112,9 @@ def test_sample_of_each_harm_does_none(part: str, samples: dict[str, tuple[bool,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sabotage", ["unverified", "forgetful"])
+@pytest.mark.parametrize("sabotage", ["unverified", "forgetful", "unforced"])
 def test_harm_that_is_done_is_noticed(sabotage: str, samples: dict[str, tuple[bool, list[str]]]) -> None:
-    """Where checkpoints are not verified, or records not written, the figures are missed."""
+    """Where checkpoints are not verified, records not written, or no fsync forces a thing, the figures are missed."""
     reached, failures = samples[sabotage]
     assert not reached
     assert failures

@@ -56,12 +56,13 @@ class RunDirectory:
         home = output / experiment.name
         try:
             _require_runs_only(home)
+            new = [folder for folder in (output, *output.parents) if not folder.exists()]
             (hidden / "checkpoints").mkdir(parents=True)
             write_atomically(hidden / "config.yaml", as_yaml(experiment.to_dict()).encode())
             (hidden / f"{METRICS}.jsonl").touch()
             home.mkdir(exist_ok=True)
             path = _renamed(hidden, home / time.strftime("%Y%m%d-%H%M%S"))
-            for folder in (home, output):
+            for folder in (home, output, *(folder.parent for folder in new)):
                 sync_folder(folder)
         except RunError:
             shutil.rmtree(hidden, ignore_errors=True)

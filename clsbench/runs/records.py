@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from clsbench.errors import RunError
 from clsbench.execution.events import FIELDS
-from clsbench.runs.files import as_json_line, unwritable, write_atomically
+from clsbench.runs.files import as_json_line, sync_folder, unwritable, write_atomically
 from clsbench.runs.stopping import write_in_hand
 
 Row = Mapping[str, Any]
@@ -34,6 +34,7 @@ class RecordFile:
         self._rows: list[dict[str, Any]] = []  # the file's, as far as they were read or written here
         self._known: dict[tuple[int, int], Row] = {}  # what may come again
         self._newest: dict[int, Row] = {}  # of each trial, whatever came again since
+        self._name_is_durable = False
 
     def read(self) -> list[dict[str, Any]]:
         """Every record, in the order of the file.
@@ -105,10 +106,13 @@ class RecordFile:
         self.keep([record])
 
     def sync(self) -> None:
-        """Force to disk what was added."""
+        """Force to disk what was added, and once the file's name in its folder, which is another fsync."""
         try:
             with open(self.path, "rb") as file:
                 os.fsync(file.fileno())
+            if not self._name_is_durable:
+                sync_folder(self.path.parent)
+                self._name_is_durable = True
         except OSError as error:
             raise unwritable(self.path, error) from error
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 import clsbench
+import clsbench.cli  # as every child needs it
 from clsbench import experiment
 from clsbench.config.plan import Plan
 from clsbench.execution import stacks
@@ -23,6 +24,7 @@ from faulting.children import exit_code, forked, replaced
 
 Config = Mapping[str, Any]
 Finished = set[tuple[int, int]]  # trial and epoch
+TIMES = ("seconds", "compile_seconds", "wall_seconds", "directory")  # of a summary; its place goes with them
 
 _SMALL = {
     "dataset": {"name": "moons", "samples": 120},
@@ -103,7 +105,6 @@ class Started:
         return (self.folder / "stderr").read_text("utf-8")
 
     def _run(self, config: Config, telling: int, before: Callable[[], object] | None) -> None:
-        from clsbench.cli import app
         from clsbench.runs.stopping import obey_signals
 
         for stream, name in ((1, "stdout"), (2, "stderr")):
@@ -128,7 +129,7 @@ class Started:
         with replaced(experiment, "run", lambda *args, watch, **kwargs: told_to(*args, **kwargs)):
             arguments = ["--resume", str(resume)] if resume else [_written(config, self.folder)]
             arguments += [] if self.drawn else ["--json"]
-            app(["run", "-q", "--output", str(self.folder / "runs"), *arguments])
+            clsbench.cli.app(["run", "-q", "--output", str(self.folder / "runs"), *arguments])
 
 
 def _written(config: Config, folder: Path) -> str:
@@ -167,12 +168,16 @@ def outcome(folder: Path) -> dict[str, Any]:
     path = run_in(folder)
     assert path is not None
     result = clsbench.load(path)
-    records = [{key: value for key, value in record.items() if key != "seconds"} for record in result.records]
-    arms = [{key: value for key, value in arm.items() if key != "seconds"} for arm in result.summary["arms"]]
-    summary = {key: value for key, value in result.summary.items() if key not in ("seconds", "engine")} | {"arms": arms}
+    records, summary = _untimed(list(result.records)), _untimed(dict(result.summary))
     states = RunDirectory(path).checkpoints(METRICS).model_states()
     weights = {n: {name: _bytes(tensor) for name, tensor in state.items()} for n, state in states.items()}
     return {"records": records, "summary": summary, "weights": weights}
+
+
+def _untimed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _untimed(each) for key, each in value.items() if key not in TIMES}
+    return [_untimed(each) for each in value] if isinstance(value, list) else value
 
 
 def _bytes(tensor: torch.Tensor) -> bytes:
