@@ -98,6 +98,7 @@ def run(
     if resume is None:
         return _start(asked, Path(output), jobs, watch)
     directory = RunDirectory(Path(resume))
+    directory.require_own()
     require_same_trials(experiment_of(directory), asked)  # a run that is refused is not touched, its lock neither
     with directory.held():
         if directory.is_complete():

@@ -21,12 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from clsbench.errors import RunError
 from clsbench.execution.events import Checkpoint
 from clsbench.runs.evidence import Evidence
-from clsbench.runs.files import as_json, write_atomically
+from clsbench.runs.files import as_json, opened, write_atomically
+from clsbench.runs.names import MANIFEST, WEIGHTS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MANIFEST = "manifest.json"
 HASH_LETTERS = 64  # of a SHA-256
 
 log = logging.getLogger("clsbench")
@@ -38,7 +38,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     # It is read, and removed, in this folder alone.
-    file: str = Field(pattern=r"^[a-z]+-\d+-epoch-\d+-[0-9a-f]{8}\.pt$")
+    file: str = Field(pattern=rf"^{WEIGHTS}$")
     sha256: str
     phase: str
     trials: list[int]
@@ -125,7 +125,8 @@ class Checkpoints:
     def _entries(self) -> list[_Entry]:
         path = self.folder / MANIFEST
         try:
-            return TypeAdapter(list[_Entry]).validate_json(path.read_bytes())
+            with opened(path, "rb") as file:
+                return TypeAdapter(list[_Entry]).validate_json(file.read())
         except FileNotFoundError:
             return []
         except (OSError, ValidationError) as error:
@@ -134,16 +135,18 @@ class Checkpoints:
             return []
 
     def _list(self, entries: Sequence[_Entry]) -> None:
-        """Make these files count, and remove all others."""
+        """Make these files count, and remove those that did until now."""
+        before = {entry.file for entry in self._entries()}
         write_atomically(self.folder / MANIFEST, as_json([entry.model_dump() for entry in entries]).encode())
-        for path in set(self.folder.glob("*.pt")) - {self.folder / entry.file for entry in entries}:
-            with suppress(OSError):  # it is in nobody's way
-                path.unlink()
+        for name in before - {entry.file for entry in entries}:
+            with suppress(OSError):  # it takes space alone
+                (self.folder / name).unlink()
 
     def _verified(self, entry: _Entry) -> bytes | None:
         path = self.folder / entry.file
         try:
-            content = path.read_bytes()
+            with opened(path, "rb") as file:
+                content: bytes = file.read()
         except OSError as error:
             log.warning("checkpoint %s cannot be read (%s): the one before it is used", path, error.strerror)
             return None

@@ -16,25 +16,24 @@ from clsbench.config.dump import as_yaml
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, RunError
 from clsbench.runs.checkpoints import Checkpoints
-from clsbench.runs.files import as_json, is_no_place, remove_half_written, sync_folder, unwritable, write_atomically
+from clsbench.runs.files import (
+    as_json,
+    is_no_place,
+    remove_half_written,
+    require_own_files,
+    sync_folder,
+    unwritable,
+    write_atomically,
+)
 from clsbench.runs.keeper import Keeper
 from clsbench.runs.lock import sole_writer
 from clsbench.runs.log import RunLog
+from clsbench.runs.names import CHECKPOINTS, is_own
 from clsbench.runs.records import RecordFile, parsed, text_of
 from clsbench.runs.resume import COMPARED, is_comparable
 from clsbench.runs.stopping import kept_in
 
 METRICS, TUNING = "metrics", "tuning"  # the phases of a run, each with its file of records
-FIGURES = ("curves", "tuning", "reliability")
-KEPT = {
-    "config.yaml",
-    "environment.json",
-    "metrics.jsonl",
-    "tuning.jsonl",
-    "summary.json",
-    "run.log",
-    "report.html",
-} | {f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")}
 SUMMARY_KEYS = ("name", "status", "device", "arms", "verdicts", "expectations", "pairing", "seconds")
 
 
@@ -57,7 +56,7 @@ class RunDirectory:
         try:
             _require_runs_only(home)
             new = [folder for folder in (output, *output.parents) if not folder.exists()]
-            (hidden / "checkpoints").mkdir(parents=True)
+            (hidden / CHECKPOINTS).mkdir(parents=True)
             write_atomically(hidden / "config.yaml", as_yaml(experiment.to_dict()).encode())
             (hidden / f"{METRICS}.jsonl").touch()
             home.mkdir(exist_ok=True)
@@ -82,12 +81,23 @@ class RunDirectory:
         Raises:
             RunError: another one does, or this is no run's directory.
         """
-        if not (self.path / "checkpoints").is_dir():
-            raise RunError(f"{self.path} is no run: it has no checkpoints; give the directory of one")
-        with sole_writer(self.path / "checkpoints"), kept_in(self.path):
-            for folder in (self.path, self.path / "checkpoints"):
-                remove_half_written(folder)
+        self.require_own()
+        with sole_writer(self.path / CHECKPOINTS), kept_in(self.path):
+            remove_half_written(self.path)
             yield
+
+    def require_own(self) -> None:
+        """Refuse a directory in which links or the like lie in the place of a run's files; nothing is touched.
+
+        Raises:
+            RunError: naming the first; or this is no run's directory.
+        """
+        try:
+            require_own_files(self.path)
+        except OSError as error:
+            raise RunError(
+                f"{self.path} is no run: its checkpoints cannot be read ({error.strerror}); give the directory of one"
+            ) from error
 
     def write_json(self, name: str, value: Any) -> None:
         write_atomically(self.path / name, as_json(value).encode())
@@ -176,7 +186,7 @@ class RunDirectory:
         return self._records(phase).read()
 
     def checkpoints(self, phase: str) -> Checkpoints:
-        return Checkpoints(self.path / "checkpoints", phase)
+        return Checkpoints(self.path / CHECKPOINTS, phase)
 
     def keeper(self, phase: str, *, exact: bool) -> Keeper:
         """Who writes down a phase; `exact` as `RecordFile` has it."""
@@ -191,9 +201,9 @@ class RunDirectory:
 
 def is_kept_by_run(path: Path) -> bool:
     """Whether a path is one of a run's own files, there or not: nobody but the run writes it."""
-    run = path.parent.parent if path.parent.name == "checkpoints" else path.parent
-    marks = [os.path.lexists(run / name) for name in ("config.yaml", "metrics.jsonl", "checkpoints")]
-    return sum(marks) > 1 and (path.parent != run or path.name in KEPT)
+    run = path.parent.parent if path.parent.name == CHECKPOINTS else path.parent
+    marks = [os.path.lexists(run / name) for name in ("config.yaml", "metrics.jsonl", CHECKPOINTS)]
+    return sum(marks) > 1 and (path.parent != run or is_own(path.name))
 
 
 def newest(output: Path) -> RunDirectory:

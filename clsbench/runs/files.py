@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever reads half of one."""
+"""A run's files: written so that nobody ever reads half of one, and opened without following links."""
 
 from __future__ import annotations
 
@@ -6,14 +6,120 @@ import errno
 import json
 import os
 import secrets
+import stat
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pydantic_core import from_json, to_json
 
 from clsbench.errors import RunError
+from clsbench.runs.names import CHECKPOINTS, is_growing, is_half_written, is_own
 from clsbench.runs.stopping import write_in_hand
+
+# Absent from Windows, which has no such links in ordinary folders; there `lstat` looks first.
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its other end
+
+
+def opened(path: Path, mode: str, *, sole: bool = False, encoding: str | None = None) -> IO[Any]:
+    """Open a file of a run, which must be a regular file at the end of no link.
+
+    The run's directory itself may be reached through links, the folder `checkpoints` in it may not.
+
+    Args:
+        sole: refuse a file that has a second name, for what is written in place changes there too.
+
+    Raises:
+        RunError: something else lies in its place.
+        OSError: it cannot be opened.
+    """
+    return open(path, mode, encoding=encoding, opener=partial(_beneath, sole=sole))
+
+
+def _beneath(name: str | Path, flags: int, *, sole: bool) -> int:
+    path = Path(name)
+    try:
+        # Not emptied before it is known to be the run's.
+        handle = _opened_beneath(path, flags & ~os.O_TRUNC)
+    except OSError:
+        require_own(path)
+        raise
+    try:
+        _require_regular(path, os.fstat(handle), sole)
+        if flags & os.O_TRUNC:
+            os.ftruncate(handle, 0)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _opened_beneath(path: Path, flags: int) -> int:
+    if os.open not in os.supports_dir_fd:
+        require_own(path)
+        return os.open(path, flags, 0o666)
+    folder = os.open(path.parent, os.O_RDONLY | FOLDER | (NO_LINK if path.parent.name == CHECKPOINTS else 0))
+    try:
+        return os.open(path.name, flags | NO_LINK | AT_ONCE, 0o666, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def require_own(path: Path, *, sole: bool = False) -> None:
+    """Refuse what lies in the place of a run's file and is something else; nothing may lie there.
+
+    Raises:
+        RunError: it is a link, a folder or the like, or, with `sole`, has a second name.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if path.parent.name == CHECKPOINTS:
+            require_folder(path.parent)
+        _require_regular(path, path.lstat(), sole)
+
+
+def require_folder(path: Path) -> None:
+    """Refuse what lies in the place of a run's folder and is something else.
+
+    Raises:
+        RunError: it is a link or a file.
+        FileNotFoundError: nothing lies there.
+    """
+    mode = path.lstat().st_mode
+    if not stat.S_ISDIR(mode):
+        raise RunError(f"{path} is {_kind(mode)} where a run has a folder; put the run's own there, or start a new run")
+
+
+def _require_regular(path: Path, found: os.stat_result, sole: bool) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = _kind(found.st_mode)
+        raise RunError(f"{path} is {kind} where a run has a file; put the run's own there, or start a new run")
+    if sole and found.st_nlink > 1:
+        raise RunError(
+            f"{path} has {found.st_nlink} names (hard links), and writing it would change all of them; "
+            "replace it by a copy of its own"
+        )
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_ISLNK: "a symbolic link", stat.S_ISDIR: "a folder", stat.S_ISREG: "a file", stat.S_ISFIFO: "a FIFO"}
+    return next((kind for is_kind, kind in kinds.items() if is_kind(mode)), "a device or a socket")
+
+
+def require_own_files(run: Path) -> None:
+    """Look at all that has the name of a run's own file, in its directory and in `checkpoints`.
+
+    Raises:
+        RunError: one is a link, a folder or the like, or is written in place and has a second name.
+        FileNotFoundError: there is no folder `checkpoints`.
+    """
+    require_folder(run / CHECKPOINTS)
+    for prefix, folder in (("", run), (f"{CHECKPOINTS}/", run / CHECKPOINTS)):
+        for path in folder.iterdir():
+            if is_own(name := prefix + path.name):
+                require_own(path, sole=is_growing(name))
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -34,7 +140,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def _write(beside: Path, path: Path, content: bytes) -> None:
     try:
         # Not `tempfile`: its files are closed to everybody else, whatever the umask says.
-        with open(beside, "xb") as file:
+        with opened(beside, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -60,11 +166,13 @@ def probe(path: Path) -> None:
     os.unlink(beside)
 
 
-def remove_half_written(folder: Path) -> None:
-    """Remove what a process that was killed in `write_atomically` left in a folder; no other may be writing there."""
-    for beside in folder.glob(".*." + "[0-9a-f]" * 16):
-        with suppress(OSError):
-            beside.unlink()
+def remove_half_written(run: Path) -> None:
+    """Remove what a process that was killed in `write_atomically` left of a run's files; no other may be writing."""
+    for prefix, folder in (("", run), (f"{CHECKPOINTS}/", run / CHECKPOINTS)):
+        for beside in folder.glob(".*"):
+            if is_half_written(prefix + beside.name):
+                with suppress(OSError):
+                    beside.unlink()
 
 
 def sync_folder(folder: Path) -> None:

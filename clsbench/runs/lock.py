@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from clsbench.errors import RunError
-from clsbench.runs.files import unwritable
+from clsbench.runs.files import opened, unwritable
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+def require_free(folder: Path) -> None:
+    """Refuse a run that another process writes, and touch nothing; where the system cannot tell, nothing is refused.
+
+    Raises:
+        RunError: its lock, which lies in `folder`, is held.
+    """
+    if fcntl is None:
+        return
+    with suppress(FileNotFoundError), opened(folder / "lock", "rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _held(folder) from None
+        except OSError:  # a file system without locks
+            return
 
 
 @contextmanager
@@ -22,14 +44,16 @@ def sole_writer(folder: Path) -> Iterator[None]:
     """
     lock, holder = FileLock(folder / "lock"), folder / "pid"
     try:
+        opened(folder / "lock", "ab", sole=True).close()  # by its path, the library would follow a link
         lock.acquire(timeout=0)
     except Timeout:
-        raise RunError(f"{folder.parent} is being written by {_named(holder)}; wait for it, or stop it") from None
+        raise _held(folder) from None
     except OSError as error:
         raise unwritable(folder / "lock", error) from error
     try:
         try:
-            holder.write_text(f"{os.getpid()}\n", encoding="ascii")
+            with opened(holder, "w", sole=True, encoding="ascii") as file:
+                file.write(f"{os.getpid()}\n")
         except OSError as error:
             raise unwritable(holder, error) from error
         yield
@@ -37,8 +61,13 @@ def sole_writer(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def _held(folder: Path) -> RunError:
+    return RunError(f"{folder.parent} is being written by {_named(folder / 'pid')}; wait for it, or stop it")
+
+
 def _named(holder: Path) -> str:
     try:
-        return f"process {int(holder.read_text(encoding='ascii'))}"
-    except (OSError, ValueError):
+        with opened(holder, "r", encoding="ascii") as file:
+            return f"process {int(file.read(32))}"
+    except (OSError, ValueError, RunError):
         return "another process"

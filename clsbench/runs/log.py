@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 
-from clsbench.runs.files import unwritable
+from clsbench.runs.files import opened, unwritable
 
 
 class RunLog(logging.FileHandler):
@@ -20,6 +21,10 @@ class RunLog(logging.FileHandler):
     def __init__(self, path: Path) -> None:
         super().__init__(path, encoding="utf-8")
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def _open(self) -> TextIOWrapper:
+        """What the standard library calls to open the file; here it follows no link."""
+        return opened(Path(self.baseFilename), "a", sole=True, encoding="utf-8")  # type: ignore[return-value]
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that `logging` calls
         error = sys.exc_info()[1]

@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from clsbench.errors import RunError
 from clsbench.execution.events import FIELDS
-from clsbench.runs.files import as_json_line, sync_folder, unwritable, write_atomically
+from clsbench.runs.files import as_json_line, opened, sync_folder, unwritable, write_atomically
 from clsbench.runs.stopping import write_in_hand
 
 Row = Mapping[str, Any]
@@ -91,7 +91,7 @@ class RecordFile:
         if not lines:
             return
         try:
-            with write_in_hand(), open(self.path, "ab") as file:
+            with write_in_hand(), opened(self.path, "ab", sole=True) as file:
                 file.write(lines)
         except OSError as error:
             raise unwritable(self.path, error) from error
@@ -108,7 +108,7 @@ class RecordFile:
     def sync(self) -> None:
         """Force to disk what was added, and once the file's name in its folder, which is another fsync."""
         try:
-            with open(self.path, "rb") as file:
+            with opened(self.path, "rb") as file:
                 os.fsync(file.fileno())
             if not self._name_is_durable:
                 sync_folder(self.path.parent)
@@ -183,7 +183,8 @@ def _decoded(path: Path, content: bytes) -> str:
 
 def _bytes_of(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with opened(path, "rb") as file:
+            return bytes(file.read())
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}; is {path.parent} a finished run?") from error
 

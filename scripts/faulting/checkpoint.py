@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from clsbench.errors import RunError
-from clsbench.runs.checkpoints import MANIFEST, Kept
+from clsbench.runs.checkpoints import Kept
 from clsbench.runs.directory import METRICS, RunDirectory
+from clsbench.runs.names import MANIFEST
 from faulting.figures import Figure
 from faulting.resume import ends_after
 from faulting.runs import Started, checkpoints_each_epoch, goes_on, run_in, small, uninterrupted, warm

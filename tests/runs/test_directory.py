@@ -278,8 +278,8 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     class Full:
-        def __init__(self, *_: Any) -> None:
-            self.file = open(*_)  # noqa: SIM115 - closed by the `with` of the caller
+        def __init__(self, *_: Any, **how: Any) -> None:
+            self.file = open(*_, **how)  # noqa: SIM115 - closed by the `with` of the caller
 
         def __enter__(self) -> Any:
             return self
