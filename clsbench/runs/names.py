@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+FIGURES = ("curves", "tuning", "reliability")
 CHECKPOINTS = "checkpoints"  # the one folder in a run
 MANIFEST = "manifest.json"
 WEIGHTS = r"[a-z]+-\d+-epoch-\d+-[0-9a-f]{8}\.pt"  # a checkpoint; the last part is the start of its SHA-256
@@ -11,8 +12,8 @@ WEIGHTS = r"[a-z]+-\d+-epoch-\d+-[0-9a-f]{8}\.pt"  # a checkpoint; the last part
 # Written in place, so that another name for the same file would be written too.
 _GROWING = re.compile(r"run\.log|(metrics|tuning)\.jsonl|checkpoints/(lock|pid|(metrics|tuning)\.sums)")
 _REPLACED = re.compile(
-    r"config\.yaml|environment\.json|summary\.json|report\.html|replay\.npz|(curves|tuning|reliability)\.(png|svg)"
-    rf"|checkpoints/(manifest\.json|{WEIGHTS})"
+    r"config\.yaml|environment\.json|summary\.json|report\.html|replay\.npz"
+    rf"|({'|'.join(FIGURES)})\.(png|svg)|checkpoints/(manifest\.json|{WEIGHTS})"
 )
 _HALF_WRITTEN = re.compile(r"((?:.*/)?)\.(.+)\.[0-9a-f]{16}")
 
