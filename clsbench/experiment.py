@@ -13,14 +13,14 @@ import clsbench.data
 import clsbench.losses
 import clsbench.models
 import clsbench.training  # noqa: F401 - the rooms register what they offer
-from clsbench.analysis.cross import cross_summary
+from clsbench.analysis.cross import cross_summaries
 from clsbench.analysis.expectations import evaluate
 from clsbench.analysis.pairing import pairing
-from clsbench.analysis.summary import arm_summary
+from clsbench.analysis.summary import arm_summary, last_records
 from clsbench.analysis.targets import with_times_to_target
 from clsbench.analysis.tuning import tuning_summary
-from clsbench.analysis.verdicts import verdicts
-from clsbench.config.expectations import parse
+from clsbench.analysis.verdicts import judged_too, judgement
+from clsbench.config.expectations import pairs_of, parse
 from clsbench.config.plan import Plan, plans, with_chosen
 from clsbench.config.reader import read_file, read_mapping
 from clsbench.config.schema import Experiment
@@ -107,10 +107,11 @@ def run(
 
 
 def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
-    """A complete run, held against expectations that may be others than it was trained with."""
+    """A complete run, judged by expectations that may be others than it was trained with."""
     result = load(directory.path)
-    found = [evaluate(parse(text), result.records, result.summary) for text in expect]
-    summary = {**result.summary, "expectations": found}
+    expectations = [parse(text) for text in expect]
+    summary = {**result.summary, **judged_too(result.summary, pairs_of(expectations))}
+    summary["expectations"] = evaluate(expectations, result.records, summary)
     if summary != result.summary:
         directory.write_json("summary.json", summary)
     return replace(result, summary=summary)
@@ -224,14 +225,14 @@ class _Story:
         reasons: dict[str, dict[int, str]] = {}
         for number, reason in keeper.failures.items():
             reasons.setdefault(plan.trials[number].arm.name, {})[plan.trials[number].seed] = reason
-        crossed = self._crossed(plan, records, directory)
+        crossed, last = cross_summaries(plan, self._crossed(plan, records, directory)), last_records(records)
         arms = [
-            arm_summary(arm, seeds, records, reasons.get(arm.name, {})) | cross_summary(arm, plan, crossed)
+            arm_summary(arm, seeds, last.get(arm.name, {}), reasons.get(arm.name, {})) | crossed[arm.name]
             for arm in plan.arms
         ]
+        expectations = [parse(text) for text in plan.experiment.expect]
         judged: dict[str, Any] = {"arms": arms, "pairing": pairing(keeper.evidence, plan)}
-        judged["verdicts"] = verdicts(judged)
-        expectations = [evaluate(parse(text), records, judged) for text in plan.experiment.expect]
+        judged |= judgement(judged, pairs_of(expectations))
         return {
             "name": plan.experiment.name,
             "status": "failed" if any(each.failures for each in keepers.values()) else "finished",
@@ -239,8 +240,9 @@ class _Story:
             "engine": {**self._engine(), "compile_seconds": round(keeper.compile_seconds, 3)},
             "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
             "arms": with_times_to_target(judged, records),
+            "pairs": judged["pairs"],
             "verdicts": judged["verdicts"],
-            "expectations": expectations,
+            "expectations": evaluate(expectations, records, judged),
             "pairing": judged["pairing"],
             "tuning": tuned,
             "seconds": round(sum(each.seconds for each in keepers.values()), 6),

@@ -13,20 +13,27 @@ if TYPE_CHECKING:
     from clsbench.execution.cross import CrossEvaluation
 
 
-def cross_summary(arm: Arm, plan: Plan, found: Mapping[int, CrossEvaluation]) -> dict[str, Any]:
+def cross_summaries(plan: Plan, found: Mapping[int, CrossEvaluation]) -> dict[str, dict[str, Any]]:
+    """What `cross_summary` says of each arm of the plan, by its name."""
+    trials: dict[str, list[CrossEvaluation | None]] = {}
+    for trial in plan.trials:
+        trials.setdefault(trial.arm.name, []).append(found.get(trial.number))
+    return {arm.name: cross_summary(arm, plan, trials[arm.name]) for arm in plan.arms}
+
+
+def cross_summary(arm: Arm, plan: Plan, trials: Sequence[CrossEvaluation | None]) -> dict[str, Any]:
     """`cross` and `reliability` of one arm of `summary.json`.
 
     `cross` is `{accuracy, nll, likelihood, brier, ece, margin, losses: {label: ...}}`, each as the arm's `metrics`
     are; `likelihood` is exp(-nll), the geometric mean of what the samples' targets were given. `reliability` pools
     the samples of all seeds: by bin of confidence, `count`, and the means `confidence` and `accuracy`, null where the
-    bin is empty; it is null itself where the loss gives no probabilities.
+    bin is empty; it is null itself where the loss gives no probabilities. `losses` are those of `judging`.
 
     Args:
-        found: by trial; a trial that is not in it, for it did not finish, has no values.
+        trials: the arm's, seed by seed; None for one that did not finish, which has no values.
     """
-    from clsbench.execution.cross import RULER  # with torch, which whoever reads a config does without
+    from clsbench.execution.cross import RULER, judging  # with torch, which whoever reads a config does without
 
-    trials = [found.get(trial.number) for trial in plan.trials if trial.arm.name == arm.name]
     measures: list[Mapping[str, float | None]] = [trial.measures if trial else {} for trial in trials]
     losses: list[Mapping[str, float | None]] = [trial.losses if trial else {} for trial in trials]
     cross: dict[str, Any] = {}
@@ -35,7 +42,7 @@ def cross_summary(arm: Arm, plan: Plan, found: Mapping[int, CrossEvaluation]) ->
         cross[name] = over_seeds(values)
         if name == "nll":
             cross["likelihood"] = over_seeds([None if nll is None else math.exp(-nll) for nll in values])
-    labels = [entry.title for entry in plan.experiment.loss]
+    labels = [entry.title for entry in judging(plan, arm)]
     cross["losses"] = {label: over_seeds([by_loss.get(label) for by_loss in losses]) for label in labels}
     return {"cross": cross, "reliability": _pooled([trial.bins for trial in trials if trial and trial.bins])}
 

@@ -51,7 +51,7 @@ class Comparison:
     def num_seeds(self) -> int:
         return max(len(arm["seeds"]) for arm in self.arms)
 
-    @property
+    @cached_property
     def last_epoch(self) -> int:
         return max((record["epoch"] for rows in self.records.values() for record in rows), default=0)
 
@@ -126,8 +126,9 @@ def ranked(arms: Iterable[Arm], metric: str = "test_accuracy") -> list[Arm]:
 
 def leading(arms: Sequence[Arm], limit: int) -> list[Arm]:
     """The `limit` arms that end highest in test accuracy, in their own order: more lines than that hide one another."""
-    best = ranked(arms)
-    kept = {arm["name"] for arm in [*best, *(arm for arm in arms if arm not in best)][:limit]}
+    best = [arm["name"] for arm in ranked(arms)]
+    known = set(best)
+    kept = {*best[:limit], *[arm["name"] for arm in arms if arm["name"] not in known][: max(0, limit - len(best))]}
     return [arm for arm in arms if arm["name"] in kept]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
 from typing import Any
@@ -25,8 +25,10 @@ COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def evaluate(expectation: Expectation, records: Sequence[Record], summary: Mapping[str, Any]) -> dict[str, Any]:
-    """One entry of the summary's `expectations`: `{text, met, left, right, slack}`.
+def evaluate(
+    expectations: Sequence[Expectation], records: Iterable[Record], summary: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The `expectations` of a summary, each `{text, met, left, right, slack}`.
 
     `left` and `right` are means over the seeds that have a number, null where none has. It is not met where a seed
     of an arm that it names diverged or has no number, unless it asks for `diverged` of that arm. Numbers are compared
@@ -35,12 +37,36 @@ def evaluate(expectation: Expectation, records: Sequence[Record], summary: Mappi
     expectation; null where it cannot be said: for one seed, values that do not vary, verdicts, counts and `==`.
 
     Args:
-        expectation: what `parse` returned, its names checked.
+        expectations: what `parse` returned, their names checked.
         records: those of the run.
         summary: its `arms` and its `verdicts`.
     """
-    left = _reading(expectation.left, records, summary)
-    right = _reading(expectation.right, records, summary)
+    if not expectations:
+        return []
+    run = _Run.of(records, summary)
+    return [_evaluated(expectation, run) for expectation in expectations]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run to look things up in: arms and records by the arm's name, verdicts by pair and metric."""
+
+    arms: Mapping[str, Mapping[str, Any]]
+    records: Mapping[str, Sequence[Record]]
+    verdicts: Mapping[tuple[frozenset[str], str], Row]
+
+    @classmethod
+    def of(cls, records: Iterable[Record], summary: Mapping[str, Any]) -> _Run:
+        by_arm: dict[str, list[Record]] = {}
+        for record in records:
+            by_arm.setdefault(record["arm"], []).append(record)
+        arms = {arm["name"]: arm for arm in summary["arms"]}
+        rows = summary["verdicts"]
+        return cls(arms, by_arm, {(frozenset((row["a"], row["b"])), row["metric"]): row for row in rows})
+
+
+def _evaluated(expectation: Expectation, run: _Run) -> dict[str, Any]:
+    left, right = _reading(expectation.left, run), _reading(expectation.right, run)
     whole = left.whole and right.whole
     return {
         "text": expectation.text,
@@ -60,17 +86,18 @@ class _Reading:
     whole: bool = True
 
 
-def _reading(side: Side, records: Sequence[Record], summary: Mapping[str, Any]) -> _Reading:
+def _reading(side: Side, run: _Run) -> _Reading:
     if isinstance(side, float | str):
         return _Reading(side)
-    arms = {arm["name"]: arm for arm in summary["arms"]}
     if isinstance(side, VerdictOn):
-        word = _verdict_word(side, summary["verdicts"])
-        return _Reading(word, whole=word is not None and not any(_lost(arms[name]) for name in (side.a, side.b)))
+        row = run.verdicts.get((frozenset((side.a, side.b)), side.metric))
+        word = None if row is None else str(seen_from(row, side.a)["verdict"])
+        return _Reading(word, whole=word is not None and not any(_lost(run.arms[name]) for name in (side.a, side.b)))
+    arm = run.arms[side.arm]
     if side.metric == DIVERGED:
-        return _Reading(arms[side.arm]["diverged"])
-    by_seed = _by_seed(side, records)
-    whole = not _lost(arms[side.arm]) and by_seed.keys() == set(arms[side.arm]["seeds"])
+        return _Reading(arm["diverged"])
+    by_seed = _by_seed(side, run.records.get(side.arm, ()))
+    whole = not _lost(arm) and by_seed.keys() == set(arm["seeds"])
     return _Reading(mean(by_seed.values()) if by_seed else None, by_seed, whole)
 
 
@@ -82,24 +109,16 @@ def _lost(arm: Mapping[str, Any]) -> int:
 def _by_seed(side: Measure, records: Sequence[Record]) -> dict[int, float]:
     columns: dict[int, dict[int, float]] = {}
     for record in records:
-        if record["arm"] == side.arm:
-            column = columns.setdefault(record["epoch"], {})
-            value = record.get(side.metric)
-            if value is not None and math.isfinite(value):
-                column[record["seed"]] = float(value)
+        column = columns.setdefault(record["epoch"], {})
+        value = record.get(side.metric)
+        if value is not None and math.isfinite(value):
+            column[record["seed"]] = float(value)
     if side.epoch != "best":
         return columns.get(max(columns, default=0) if side.epoch is None else side.epoch, {})
     most = max(map(len, columns.values()), default=0)
     full = [column for column in columns.values() if column and len(column) == most]
     best = max if direction(side.metric) == "higher" else min
     return best(full, key=lambda column: mean(column.values()), default={})
-
-
-def _verdict_word(side: VerdictOn, rows: Sequence[Row]) -> str | None:
-    for row in rows:
-        if row["metric"] == side.metric and {row["a"], row["b"]} == {side.a, side.b}:
-            return str(seen_from(row, side.a)["verdict"])
-    return None
 
 
 def _slack(sign: str, left: _Reading, right: _Reading) -> float | None:

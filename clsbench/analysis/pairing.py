@@ -1,4 +1,4 @@
-"""Were the arms of each comparison paired? Promise 1, held against what the trials really started from and saw."""
+"""Were the arms of each comparison paired? Promise 1, checked on what the trials really started from and saw."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from clsbench.config.plan import Arm, Plan
+from clsbench.config.plan import Arm, Plan, Trial
 from clsbench.errors import ClsbenchError
 from clsbench.runs.evidence import Evidence
 
@@ -24,15 +24,17 @@ def pairing(evidence: Evidence, plan: Plan) -> list[dict[str, Any]]:
     Raises:
         PromiseBroken: two arms started or saw differently.
     """
-    return [_verified(evidence, arms, plan) for arms in plan.comparisons]
-
-
-def _verified(evidence: Evidence, arms: Sequence[Arm], plan: Plan) -> dict[str, Any]:
-    names = {arm.name for arm in arms}
-    by_seed: dict[int, list[int]] = {}
+    trials: dict[int, list[Trial]] = {}
     for trial in plan.trials:
-        if trial.arm.name in names and trial.number in evidence.weights:
-            by_seed.setdefault(trial.seed, []).append(trial.number)
+        if trial.number in evidence.weights:
+            trials.setdefault(trial.arm.comparison, []).append(trial)
+    return [_verified(evidence, arms, trials.get(arms[0].comparison, ())) for arms in plan.comparisons]
+
+
+def _verified(evidence: Evidence, arms: Sequence[Arm], started_trials: Sequence[Trial]) -> dict[str, Any]:
+    by_seed: dict[int, list[int]] = {}
+    for trial in started_trials:
+        by_seed.setdefault(trial.seed, []).append(trial.number)
     weights, batches = hashlib.sha256(), hashlib.sha256()
     shares_weights = False
     for seed, trials in by_seed.items():

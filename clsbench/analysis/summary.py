@@ -12,14 +12,21 @@ from clsbench.training.metrics import METRICS
 Record = Mapping[str, Any]
 
 
+def last_records(records: Iterable[Record]) -> dict[str, dict[int, Record]]:
+    """By arm and seed, the last record of each trial."""
+    last: dict[str, dict[int, Record]] = {}
+    for record in records:
+        last.setdefault(record["arm"], {})[record["seed"]] = record
+    return last
+
+
 def arm_summary(
-    arm: Arm, seeds: Sequence[int], records: Iterable[Record], failures: Mapping[int, str]
+    arm: Arm, seeds: Sequence[int], last: Mapping[int, Record], failures: Mapping[int, str]
 ) -> dict[str, Any]:
-    """One arm of `summary.json`, from the last record of each of its trials.
+    """One arm of `summary.json`, from the last record of each of its trials, by seed.
 
     `failures` says by seed why one failed: it has no metrics, however far it came.
     """
-    last = {record["seed"]: record for record in records if record["arm"] == arm.name}
     rows = [last.get(seed, {}) for seed in seeds]
     measured = [{} if seed in failures else row for seed, row in zip(seeds, rows, strict=True)]
     return {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import clsbench.training.metrics  # noqa: F401 - registers the metrics, whose directions are asked for here
@@ -12,26 +13,73 @@ from clsbench.config.verdicts import BETTER, NO_DIFFERENCE, TOLERANCES, TOO_FEW_
 from clsbench.registry import Better, catalogue
 
 Row = dict[str, Any]
+Pair = tuple[str, str]
+
+MOST_PAIRS = 500  # of a run, that are all judged; the number of pairs grows with the square of that of the arms
 
 _ROUNDING = 1e-12  # 0.91 - 0.9 is within 0.01
 
 
-def verdicts(summary: Mapping[str, Any]) -> list[Row]:
-    """The `verdicts` of a summary: every pair of arms of each comparison, by every metric of `TOLERANCES`.
+def verdicts(summary: Mapping[str, Any], asked: Collection[Pair] = ()) -> list[Row]:
+    """The `verdicts` of a summary: the pairs of `judged_pairs`, by every metric of `TOLERANCES`.
 
     A row is `{a, b, metric, difference, low, high, n, p, p_holm, verdict}`, a before b as in the summary's `arms`;
     `difference` is the mean of a - b over the seeds at which both have a number, and the word says what a is. A metric
     that one of them has nowhere, for its loss cannot have it or all its seeds diverged, gives no row.
 
+    Holm's correction is over all rows: whoever looks through a whole run for a difference should find one by chance in
+    at most one run of twenty.
+
     Args:
-        summary: its `arms` and `pairing`, as `summary.json` has them. Holm's correction is over all their rows: whoever
-            looks through a whole run for a difference should find one by chance in at most one run of twenty.
+        summary: its `arms` and `pairing`, as `summary.json` has them.
+        asked: pairs to judge in any case.
     """
-    rows = [row for comparison in summary["pairing"] for row in _rows(summary["arms"], comparison["arms"])]
+    arms = {arm["name"]: arm for arm in summary["arms"]}
+    rows = [row for a, b in judged_pairs(summary, asked) for row in _rows(arms[a], arms[b])]
     for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = p_holm
         row["verdict"] = verdict(_paired(row), p_holm, row["metric"])
     return rows
+
+
+def judged_pairs(summary: Mapping[str, Any], asked: Collection[Pair] = ()) -> list[Pair]:
+    """The pairs of arms of one comparison that are judged: all of them, where a run has at most `MOST_PAIRS`.
+
+    Beyond that each arm is judged against the first of its comparison, which the order of the config chooses and no
+    result, and the pairs that are asked for are judged too.
+
+    Returns:
+        Each pair once, a before b as in the summary's `arms`, comparison by comparison.
+    """
+    place = {arm["name"]: number for number, arm in enumerate(summary["arms"])}
+    compared = [sorted(entry["arms"], key=place.__getitem__) for entry in summary["pairing"]]
+    if num_pairs(summary) <= MOST_PAIRS:
+        return [pair for names in compared for pair in itertools.combinations(names, 2)]
+    comparison_of = {name: number for number, names in enumerate(compared) for name in names}
+    found: list[dict[Pair, None]] = [dict.fromkeys((names[0], other) for other in names[1:]) for names in compared]
+    for a, b in asked:
+        if comparison_of[a] == comparison_of[b]:
+            found[comparison_of[a]][(a, b) if place[a] < place[b] else (b, a)] = None
+    return [pair for pairs in found for pair in sorted(pairs, key=lambda pair: (place[pair[0]], place[pair[1]]))]
+
+
+def judgement(summary: Mapping[str, Any], asked: Collection[Pair] = ()) -> dict[str, Any]:
+    """`verdicts` and `pairs` of a summary; `pairs` is `{judged, all}`: so many pairs of arms were judged of so many."""
+    judged = len(judged_pairs(summary, asked))
+    return {"verdicts": verdicts(summary, asked), "pairs": {"judged": judged, "all": num_pairs(summary)}}
+
+
+def judged_too(summary: Mapping[str, Any], asked: Collection[Pair]) -> dict[str, Any]:
+    """What of a whole summary changes where further pairs are asked for; nothing where they are judged already."""
+    judged = {frozenset((row["a"], row["b"])) for row in summary["verdicts"]}
+    if num_pairs(summary) <= MOST_PAIRS or all(frozenset(pair) in judged for pair in asked):
+        return {}
+    return judgement(summary, asked)
+
+
+def num_pairs(summary: Mapping[str, Any]) -> int:
+    """How many pairs of arms a run's comparisons have."""
+    return sum(math.comb(len(entry["arms"]), 2) for entry in summary["pairing"])
 
 
 def verdict(paired: PairedDifference, p_holm: float | None, metric: str) -> str:
@@ -71,14 +119,12 @@ def direction(metric: str) -> Better | None:
     return catalogue.measures().get(metric)
 
 
-def _rows(arms: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[Row]:
-    members = [arm for arm in arms if arm["name"] in names]
-    for a, b in itertools.combinations(members, 2):
-        for metric in TOLERANCES:
-            ours, theirs = _by_seed(a, metric), _by_seed(b, metric)
-            paired = paired_difference(list(ours.values()), [theirs.get(seed) for seed in ours])
-            if paired is not None:
-                yield {"a": a["name"], "b": b["name"], "metric": metric, **vars(paired)}
+def _rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Row]:
+    for metric in TOLERANCES:
+        ours, theirs = _by_seed(a, metric), _by_seed(b, metric)
+        paired = paired_difference(list(ours.values()), [theirs.get(seed) for seed in ours])
+        if paired is not None:
+            yield {"a": a["name"], "b": b["name"], "metric": metric, **vars(paired)}
 
 
 def _by_seed(arm: Mapping[str, Any], metric: str) -> dict[int, float | None]:

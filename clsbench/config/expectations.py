@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -86,6 +86,12 @@ def parse(text: str) -> Expectation:
     if kinds == {float}:
         raise sign.mistake("two numbers say nothing of a run", "one side must be ARM.METRIC")
     return Expectation(text, left, sign.text, right)
+
+
+def pairs_of(expectations: Iterable[Expectation]) -> set[tuple[str, str]]:
+    """The pairs of arms whose verdicts are expected."""
+    sides = [side for expectation in expectations for side in (expectation.left, expectation.right)]
+    return {(side.a, side.b) for side in sides if isinstance(side, VerdictOn)}
 
 
 def check_names(

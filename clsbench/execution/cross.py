@@ -1,4 +1,4 @@
-"""Cross-evaluation: the networks that one loss trained, measured by every loss of the experiment."""
+"""Cross-evaluation: the networks that one loss trained, measured by every loss of the experiment, or by its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clsbench.config.plan import Plan, Trial
+from clsbench.config.plan import Arm, Plan, Trial
+from clsbench.config.schema import LossEntry
 from clsbench.data.splits import Splits
 from clsbench.execution.build import give_weights, in_company, loss_of, mode_of, module_of
 from clsbench.losses.contract import Loss, build_loss, margins
@@ -24,20 +25,27 @@ log = logging.getLogger("clsbench")
 State = Mapping[str, Tensor]
 RULER = ("accuracy", "nll", "brier", "ece", "margin")
 BINS = ("count", "confidence", "correct")
+MOST_LOSSES = 20  # that all measure each other's networks: the cost grows with the square of their number
 
 
 @dataclass(frozen=True)
 class CrossEvaluation:
-    """What a trained network is worth on test data, in everybody's eyes; None for what it cannot have.
+    """What a trained network is worth on test data, by every measure; None for what it cannot have.
 
-    `measures` holds the means over samples of `RULER`, `losses` those of every loss of the experiment by its
-    label, unweighted. `bins` holds, for each of the bins of the calibration error, how many samples fall into
+    `measures` holds the means over samples of `RULER`, `losses` those of the losses of `judging` by their
+    labels, unweighted. `bins` holds, for each of the bins of the calibration error, how many samples fall into
     it, the sum of their confidence, and how many of them are right.
     """
 
     measures: Mapping[str, float | None]
     losses: Mapping[str, float | None]
     bins: Mapping[str, list[float]] | None
+
+
+def judging(plan: Plan, arm: Arm) -> Sequence[LossEntry]:
+    """The losses that measure an arm's networks: all of the experiment, or with many of them its own alone."""
+    losses = plan.experiment.loss
+    return losses if len(losses) <= MOST_LOSSES else (arm.loss,)
 
 
 def cross_evaluations(
@@ -86,11 +94,16 @@ def _measured(
     places = in_company(len(trials), stacked=stacked, device=device)
     stack = Stack([modules[place] for place in places], stacked=stacked, device=device)
     stack.train(False)
-    losses = {entry.title: build_loss(entry.name, splits.num_classes, entry.options) for entry in plan.experiment.loss}
+    losses = {e.title: build_loss(e.name, splits.num_classes, e.options) for e in judging(plan, arm)}
     test = splits.test
     means = evaluate(stack, test.x, test.y, quality(own, ""), _margin(own), _reliability(own), _judged(own, losses))
     values = {name: tensor.tolist() for name, tensor in means.items()}
-    return {trial.number: _of_trial(values, place, losses, len(test)) for place, trial in enumerate(trials)}
+    found = {}
+    for place, trial in enumerate(trials):
+        # The trials of a stack have one loss, which may have several labels.
+        names = dict(zip((entry.title for entry in judging(plan, trial.arm)), losses, strict=True))
+        found[trial.number] = _of_trial(values, place, names, len(test))
+    return found
 
 
 def _margin(own: Loss) -> Sums:
@@ -102,7 +115,7 @@ def _margin(own: Loss) -> Sums:
 
 
 def _judged(own: Loss, losses: Mapping[str, Loss]) -> Sums:
-    """Every loss that takes as many outputs as the network has; one of the user's that raises is left out."""
+    """Each of the losses that takes as many outputs as the network has; one of the user's that raises is left out."""
     fitting = {label: loss for label, loss in losses.items() if loss.num_outputs == own.num_outputs}
 
     def sums(logits: Tensor, targets: Tensor) -> Measures:
@@ -135,8 +148,10 @@ def _reliability(own: Loss) -> Sums:
 
 
 def _of_trial(
-    values: Mapping[str, Sequence[float]], place: int, losses: Mapping[str, Loss], num_samples: int
+    values: Mapping[str, Sequence[float]], place: int, names: Mapping[str, str], num_samples: int
 ) -> CrossEvaluation:
+    """A trial's measures; `names` says by label under which name a loss was measured."""
+
     def number(name: str) -> float | None:
         value = values[name][place] if name in values else None
         return value if value is not None and math.isfinite(value) else None
@@ -146,6 +161,6 @@ def _of_trial(
         bins = {n: [values[f"bin {i} {n}"][place] * num_samples for i in range(ECE_BINS)] for n in BINS}
     return CrossEvaluation(
         measures={name: number(f"_{name}") for name in RULER},
-        losses={label: number(f"loss {label}") for label in losses},
+        losses={label: number(f"loss {name}") for label, name in names.items()},
         bins=bins,
     )

@@ -25,12 +25,15 @@ WIDEST_LABEL = 16
 
 def cross_columns(page: Page) -> Iterator[Column]:
     """A column for each measure and then for each loss; none for a run that kept nothing of the kind."""
-    arms = page.comparison.arms
+    arms = page.arms
     if not all("cross" in arm for arm in arms):
         return
     for name, title in RULER.items():
         yield Column(title, [_mean(arm["cross"][name]) for arm in arms])
-    for label in arms[0]["cross"]["losses"]:
+    # Beyond some number of losses each measures its own networks alone, which makes no column.
+    for label in (
+        label for label in arms[0]["cross"]["losses"] if all(label in arm["cross"]["losses"] for arm in arms)
+    ):
         yield Column(f"loss\n{_folded(page.look.words(label))}", [_mean(_of_loss(arm, label)) for arm in arms])
 
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from rich.text import Text
 
-from clsbench.analysis.curves import Comparison
+from clsbench.analysis.curves import Arm, Comparison, leading
 from clsbench.report.text import printable
 
 STYLES = ("cyan", "yellow", "magenta", "green", "red", "blue", "bright_cyan", "bright_yellow")
 LETTERS = "ABCDEFGH"
+MOST_ROWS = 30  # of a table: more arms fill screens, and the summary has them all
 NARROW = 40  # below it neither a plot nor a table can be read: lines of text remain
 
 
@@ -44,6 +46,11 @@ class Page:
     comparison: Comparison
     look: Look
     letters: Mapping[str, str]
+
+    @cached_property
+    def arms(self) -> list[Arm]:
+        """The arms that have a row in tables: with many of them those that have the highest final test accuracy."""
+        return leading(self.comparison.arms, MOST_ROWS)
 
     def style(self, name: str) -> str:
         return STYLES[LETTERS.index(self.letters[name])] if name in self.letters else ""

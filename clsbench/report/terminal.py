@@ -120,15 +120,17 @@ def _heading(page: Page, summary: Mapping[str, Any], place: str) -> Iterator[Tex
 def _arms(page: Page) -> Iterator[RenderableType]:
     """The legend: each arm with its letter and its setting."""
     words = page.look.words
-    arms = page.comparison.arms
+    arms, in_all = page.arms, len(page.comparison.arms)
     if page.look.narrow:
         for arm in arms:
             yield _paragraph(f"{page.name(arm['name'])}: {words(setting_of(arm))}")
     else:
         settings = [Text(words(setting_of(arm)), "dim") for arm in arms]
         yield legend([page.row(arm["name"]) for arm in arms], settings, page.look.width)
-    if len(arms) > len(page.letters):
-        yield _paragraph(f"Drawn are {len(page.letters)} of {len(arms)} arms: those that end highest in test accuracy.")
+    if in_all > len(page.letters):
+        yield _paragraph(f"Drawn are {len(page.letters)} of {in_all} arms: those that end highest in test accuracy.")
+    if in_all > len(arms):
+        yield _paragraph(f"The tables have the first {len(arms)} by that; summary.json has {in_all - len(arms)} more.")
     yield Text()
 
 
@@ -180,7 +182,7 @@ def _measured(page: Page, metrics: Sequence[str], title: str) -> Iterator[Render
     columns = [
         Column(
             metric_name(metric).replace("validation", "val"),
-            [mean_and_deviation(arm["metrics"].get(metric), page.look.plus_minus) for arm in page.comparison.arms],
+            [mean_and_deviation(arm["metrics"].get(metric), page.look.plus_minus) for arm in page.arms],
         )
         for metric in metrics
     ]
@@ -190,13 +192,13 @@ def _measured(page: Page, metrics: Sequence[str], title: str) -> Iterator[Render
 def _course(page: Page) -> Iterator[RenderableType]:
     """How each arm got there: how soon, at what cost, how many trials were lost on the way."""
     comparison = page.comparison
-    names = [arm["name"] for arm in comparison.arms]
+    names = [arm["name"] for arm in page.arms]
     reached = times_to_target(comparison)
     seconds = [seconds_per_trial(comparison.records[name]) for name in names]
     columns = [
         Column("epochs to 95%\nof the best", [_told_time(reached.get(name), comparison) for name in names]),
-        Column("diverged\nseeds", [f"{arm['diverged']} of {len(arm['seeds'])}" for arm in comparison.arms]),
-        *_failed(comparison.arms),
+        Column("diverged\nseeds", [f"{arm['diverged']} of {len(arm['seeds'])}" for arm in page.arms]),
+        *_failed(page.arms),
         Column("time of\na trial", ["-" if second is None else duration(second) for second in seconds]),
     ]
     target = ""
@@ -223,7 +225,7 @@ def _told_time(reached: Reached | None, comparison: Comparison) -> str:
 
 
 def _columns(page: Page, title: str, columns: Sequence[Column]) -> Iterator[RenderableType]:
-    names = [arm["name"] for arm in page.comparison.arms]
+    names = [arm["name"] for arm in page.arms]
     yield _paragraph(title, "bold")
     if page.look.narrow:
         for row, name in enumerate(names):

@@ -49,9 +49,9 @@ def _paragraph(text: str, style: str = "") -> Text:
 
 
 def _tried(page: Page, tuning: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The arms of the page as tuning has them."""
+    """The arms of the page's tables as tuning has them."""
     found = {arm["name"]: arm for arm in tuning["arms"]}
-    return {arm["name"]: found[arm["name"]] for arm in page.comparison.arms if arm["name"] in found}
+    return {arm["name"]: found[arm["name"]] for arm in page.arms if arm["name"] in found}
 
 
 def _chosen_row(arm: Mapping[str, Any]) -> Row:

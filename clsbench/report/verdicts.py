@@ -23,6 +23,7 @@ def verdict_table(page: Page, summary: Mapping[str, Any]) -> Iterator[Renderable
     """Every pair of arms by every metric that is judged; with many arms the pairs of the best one."""
     rows = _shown(page, summary)
     if not rows:
+        yield from map(_paragraph, _unjudged(summary))
         return
     yield _paragraph("Verdicts: differences paired by seed, mean [95% interval]", "bold")
     columns = _columns(page, rows)
@@ -42,6 +43,7 @@ def verdict_table(page: Page, summary: Mapping[str, Any]) -> Iterator[Renderable
     in_all = len(_of_comparison(page, summary))
     if len(rows) < in_all:
         yield _paragraph(f"These are of the best arm; summary.json holds all {in_all} verdicts.")
+    yield from map(_paragraph, _unjudged(summary))
     yield Text()
 
 
@@ -61,11 +63,31 @@ def conclusions(page: Page, summary: Mapping[str, Any]) -> Iterator[str]:
     if still_open := [row for row in rows if row["verdict"] == TOO_FEW_SEEDS and not _is_constant(row)]:
         others = listed(_open(page, still_open, summary))
         sentences.append(f"the seeds are too few to tell {page.name(best)} {others}")
-    if constant := [f"{page.letters[row['b']]} in {metric_name(row['metric'])}" for row in rows if _is_constant(row)]:
+    if constant := [f"{_called(page, row['b'])} in {metric_name(row['metric'])}" for row in rows if _is_constant(row)]:
         sentences.append(f"the difference from {listed(constant)} is the same at every seed, which leaves no p-value")
     yield f"{ground}, {sentences[0]}."
     for sentence in sentences[1:]:
         yield f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _is_bounded(summary: Mapping[str, Any]) -> bool:
+    """Whether there were too many pairs of arms to judge them all."""
+    pairs = summary.get("pairs")
+    return bool(pairs and pairs["judged"] < pairs["all"])
+
+
+def _called(page: Page, arm: str) -> str:
+    """The letter of an arm, or its name where it has none."""
+    return page.letters.get(arm) or page.look.words(arm)
+
+
+def _unjudged(summary: Mapping[str, Any]) -> Iterator[str]:
+    if _is_bounded(summary):
+        pairs = summary["pairs"]
+        yield (
+            f"Of {pairs['all']:,} pairs of arms {pairs['judged']:,} were judged: each arm against the first of its "
+            "comparison, and the pairs whose verdict is expected (expect: verdict(A, B, METRIC))."
+        )
 
 
 def _paragraph(text: str, style: str = "") -> Text:
@@ -77,8 +99,10 @@ def _shown(page: Page, summary: Mapping[str, Any]) -> list[Row]:
     if len(page.comparison.arms) <= MOST_ARMS or not rows:
         return rows
     best = ranked(page.comparison.arms)[0]["name"]
-    lettered = (row for row in rows if best in (row["a"], row["b"]) and {row["a"], row["b"]} <= set(page.letters))
-    return [seen_from(row, best) for row in lettered]
+    shown = set(page.letters)
+    if _is_bounded(summary):
+        shown.add(page.comparison.arms[0]["name"])  # which all are judged against
+    return [seen_from(row, best) for row in rows if best in (row["a"], row["b"]) and {row["a"], row["b"]} <= shown]
 
 
 def _of_comparison(page: Page, summary: Mapping[str, Any]) -> list[Row]:
@@ -104,11 +128,11 @@ def _p(p: float | None) -> str:
 
 def _word(page: Page, row: Row) -> str:
     word: str = row["verdict"]
-    return f"{page.letters[row['a']]} {word}" if word in (BETTER, WORSE) else word
+    return f"{_called(page, row['a'])} {word}" if word in (BETTER, WORSE) else word
 
 
 def _pair(page: Page, row: Row) -> str:
-    return f"{page.letters[row['a']]} - {page.letters[row['b']]}"
+    return f"{_called(page, row['a'])} - {_called(page, row['b'])}"
 
 
 def _is_constant(row: Row) -> bool:
@@ -129,7 +153,7 @@ def _decided(page: Page, rows: Sequence[Row]) -> str:
     for metric in TOLERANCES:
         for word in RELATIONS:
             found = [row for row in rows if row["metric"] == metric and row["verdict"] == word]
-            if others := tuple(page.letters[row["b"]] for row in found if not _is_constant(row)):
+            if others := tuple(_called(page, row["b"]) for row in found if not _is_constant(row)):
                 metrics.setdefault((word, others), []).append(metric_name(metric))
     return "; ".join(
         f"{RELATIONS[word]} {listed(others)} in {listed(names)}" for (word, others), names in metrics.items()
@@ -145,5 +169,5 @@ def _open(page: Page, rows: Sequence[Row], summary: Mapping[str, Any]) -> list[s
         numbers = listed(["?" if number is None else f"{number:,}" for number in needed])
         settled = f" (about {numbers} seeds would settle it)" if any(needed) else ""
         if found:
-            told.append(f"from {listed([page.letters[row['b']] for row in found])} in {metric_name(metric)}{settled}")
+            told.append(f"from {listed([_called(page, row['b']) for row in found])} in {metric_name(metric)}{settled}")
     return told

@@ -25,7 +25,7 @@ def evaluated(text, rows=(), arms=None, verdicts=()):
     """Evaluate over arms of three seeds, or of those given as `{name: (seeds, diverged)}`."""
     arms = arms or dict.fromkeys("ab", (3, 0))
     listed = [{"name": name, "seeds": list(range(n)), "diverged": lost} for name, (n, lost) in arms.items()]
-    result = evaluate(parse(text), rows, {"arms": listed, "verdicts": verdicts})
+    (result,) = evaluate([parse(text)], rows, {"arms": listed, "verdicts": verdicts})
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert ["text", "met", "left", "right", "slack"] == list(result)
     assert text == result["text"]

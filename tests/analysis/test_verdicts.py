@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clsbench.analysis.statistics import PairedDifference, holm, paired_difference
-from clsbench.analysis.verdicts import direction, seeds_needed, verdict, verdicts
+from clsbench.analysis.verdicts import MOST_PAIRS, direction, judged_pairs, judgement, seeds_needed, verdict, verdicts
 from clsbench.config.verdicts import TOLERANCES, VERDICTS
 
 KEYS = ["a", "b", "metric", "difference", "low", "high", "n", "p", "p_holm", "verdict"]
@@ -176,3 +176,40 @@ def test_no_number_of_seeds_is_promised_for_a_constant_difference():
 def test_direction_is_the_metrics_own(metric, better):
     """Which way is better comes from the metric's definition; a diagnostic and a cost have no best epoch."""
     assert better == direction(metric)
+
+
+def many(number, rng=None):
+    """A summary of so many arms; with `rng` their values are at random."""
+    scores = [[0.1 * n, 0.2] if rng is None else rng.random(2).tolist() for n in range(number)]
+    return summary(*(arm(f"l{n}", test_accuracy=values) for n, values in enumerate(scores)))
+
+
+@pytest.mark.parametrize(("arms", "judged"), [(2, 1), (32, 496), (33, 32), (300, 299)])
+def test_all_pairs_are_judged_up_to_a_limit_and_beyond_it_each_against_the_first(arms, judged):
+    """496 of 496 pairs, but 32 of 528; what was judged of how many is said."""
+    found = judgement(many(arms))
+    assert {"judged": judged, "all": arms * (arms - 1) // 2} == found["pairs"]
+    pairs = list(dict.fromkeys((row["a"], row["b"]) for row in found["verdicts"]))
+    assert judged == len(pairs)
+    assert (judged > arms) == any(a != "l0" for a, _ in pairs)
+    assert sorted(pairs, key=lambda pair: (int(pair[0][1:]), int(pair[1][1:]))) == pairs
+
+
+def test_no_result_chooses_the_reference():
+    """The pairs are the same whatever the arms came to, in every comparison of a run that has too many in all."""
+    names = [[f"l{n}" for n in range(start, start + 30)] for start in (0, 30)]
+    two = {"arms": many(60)["arms"], "pairing": [{"arms": part[::-1]} for part in names]}
+    other = {**two, "arms": many(60, np.random.default_rng(0))["arms"]}
+    assert MOST_PAIRS < 2 * 435
+    assert [(part[0], b) for part in names for b in part[1:]] == judged_pairs(two) == judged_pairs(other)
+
+
+def test_pairs_that_are_asked_for_are_judged_too_and_count_in_the_family():
+    """Each once, in the summary's order, however it is asked for; Holm's correction is over what is judged."""
+    arms = many(40, np.random.default_rng(0))
+    usual, asked = judgement(arms), judgement(arms, {("l7", "l3"), ("l3", "l7"), ("l0", "l1"), ("l39", "l38")})
+    assert 2 == asked["pairs"]["judged"] - usual["pairs"]["judged"]
+    rows = asked["verdicts"]
+    assert {("l3", "l7"), ("l38", "l39")} == {(row["a"], row["b"]) for row in rows if row["a"] != "l0"}
+    assert holm([row["p"] for row in rows]) == [row["p_holm"] for row in rows]
+    assert verdicts(many(5)) == verdicts(many(5), {("l3", "l1")})
