@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 UsageProblem: Any = typer.BadParameter.__bases__[0].__bases__[0]
 
 
+ARGUMENTS = "clsbench.arguments"  # of this command: those of a host program that calls the app are not ours to keep
+
+
 class Interrupted(ClsbenchError):
     """Ctrl-C, where Python and not `runs.stopping` was told of it."""
 
@@ -39,9 +42,11 @@ class _Group(TyperGroup):
         prepare_streams()
         sys.exit(_exit_code(lambda: super(_Group, self).main(*args, **{**kwargs, "standalone_mode": False})))
 
-    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
         with stdout_told():
-            return super().make_context(*args, **kwargs)
+            context = super().make_context(info_name, list(args), *more, **extra)
+        context.meta[ARGUMENTS] = tuple(args)
+        return context
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -88,6 +93,7 @@ def _main(
 
 @app.command()
 def run(
+    context: typer.Context,
     config: Annotated[
         str | None, typer.Argument(help="The experiment, a YAML file; to resume, it may be left out.")
     ] = None,
@@ -131,7 +137,14 @@ def run(
         errors_to(output_file, suite_name(asked.name)),
         Progress(console_on(sys.stderr), total, quiet=quiet) as progress,
     ):
-        result = experiment.run(asked, output=output, resume=resume, jobs=jobs, watch=watcher(progress))
+        result = experiment.run(
+            asked,
+            output=output,
+            resume=resume,
+            jobs=jobs,
+            watch=watcher(progress),
+            command_line=context.meta[ARGUMENTS],
+        )
     try:
         if output_file is not None:
             output_file.write(as_junit(result.summary))

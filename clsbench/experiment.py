@@ -76,6 +76,7 @@ def run(
     resume: str | Path | None = None,
     jobs: int | None = None,
     watch: Watch = lambda plan, event: None,
+    command_line: Sequence[str] | None = None,
 ) -> Result:
     """Train every trial of an experiment and keep the run under `output`.
 
@@ -88,6 +89,7 @@ def run(
             for each core of `train.threads`, where this process can be forked. No bit of a record hangs on it. Where
             it cannot, other processes do not know what the calling script registers by itself: put it into a plugin.
         watch: told of every event as it happens.
+        command_line: clsbench's own arguments, where its command was called; kept in `environment.json`.
 
     Raises:
         ConfigError: the experiment has mistakes, or asks for a device that is not there.
@@ -96,14 +98,14 @@ def run(
     """
     asked = read(config, overrides, resume)
     if resume is None:
-        return _start(asked, Path(output), jobs, watch)
+        return _start(asked, Path(output), jobs, watch, command_line)
     directory = RunDirectory(Path(resume))
     directory.require_own()
     require_same_trials(experiment_of(directory), asked)  # a run that is refused is not touched, its lock neither
     with directory.held():
         if directory.is_complete():
             return _judged(directory, asked.expect)
-        return _go_on(asked, directory, jobs, watch)
+        return _go_on(asked, directory, jobs, watch, command_line)
 
 
 def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
@@ -117,17 +119,21 @@ def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
     return replace(result, summary=summary)
 
 
-def _start(experiment: Experiment, output: Path, jobs: int | None, watch: Watch) -> Result:
+def _start(
+    experiment: Experiment, output: Path, jobs: int | None, watch: Watch, command_line: Sequence[str] | None
+) -> Result:
     story = _Story.of(experiment, jobs, watch)
     directory = RunDirectory.create(output, experiment)
     with directory.held(), directory.logged():
-        directory.write_json("environment.json", story.environment())
+        directory.write_json("environment.json", story.environment(command_line))
         return story.told(directory, exact=True)
 
 
-def _go_on(experiment: Experiment, directory: RunDirectory, jobs: int | None, watch: Watch) -> Result:
+def _go_on(
+    experiment: Experiment, directory: RunDirectory, jobs: int | None, watch: Watch, command_line: Sequence[str] | None
+) -> Result:
     story = _Story.of(experiment, jobs, watch)
-    now = story.environment()
+    now = story.environment(command_line)
     # Stopped before it was written, a run has not trained yet.
     before = directory.environment() if directory.has_environment() else now
     changes = changes_since(before, now)
@@ -272,7 +278,7 @@ class _Story:
             "threads": sorted({threads for _, threads in modes}),
         }
 
-    def environment(self) -> dict[str, Any]:
+    def environment(self, command_line: Sequence[str] | None) -> dict[str, Any]:
         from clsbench.runs.environment import environment
 
         asked, engine = self.plan.experiment.train, self._engine()
@@ -288,7 +294,7 @@ class _Story:
             for trial in self.plan.trials
             if trial.seed == asked.seed_list[0]  # another seed's split has the same sizes
         }
-        return {**environment(self.device, engine["threads"], auto), "datasets": datasets}
+        return {**environment(self.device, engine["threads"], auto, command_line), "datasets": datasets}
 
 
 def draw(result: Result, directory: Path) -> list[Path]:

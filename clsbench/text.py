@@ -6,7 +6,10 @@ are not UTF-8). What they become is decided here, once for each place.
 
 from __future__ import annotations
 
+import re
+
 UTF8 = "backslashreplace"  # the error handler of every text file that clsbench writes
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:
@@ -23,9 +26,6 @@ def in_utf8(text: str) -> bytes:
     return text.encode("utf-8", UTF8)
 
 
-def in_json(text: str) -> bytes:
-    r"""The same for text that is JSON: a string that reads back as `\udcff`, not as the surrogate itself."""
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError:
-        return "".join(rf"\\u{ord(char):04x}" if "\ud800" <= char <= "\udfff" else char for char in text).encode()
+def in_json(text: str) -> str:
+    r"""Text that is JSON, with the same done to its strings: they read back as `\udcff`, not as the surrogate."""
+    return _SURROGATE.sub(lambda found: rf"\\u{ord(found[0]):04x}", text)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
-import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
 PACKAGES = ("clsbench", "torch", "torchvision", "numpy", "scikit-learn")
 
 
-def environment(device: Any, threads: list[int], auto: dict[str, Any]) -> dict[str, Any]:
-    """Versions, machine, device, command line and git revision; `auto` says what every `auto` became."""
+def environment(
+    device: Any, threads: list[int], auto: dict[str, Any], command_line: Sequence[str] | None
+) -> dict[str, Any]:
+    """Versions, machine, device, command line and git revision; `auto` says what every `auto` became.
+
+    `command_line` is None where another program runs clsbench: what that was started with is its own affair.
+    """
     import torch
 
     model = torch.cuda.get_device_name(device) if device.type == "cuda" else None
@@ -22,7 +28,7 @@ def environment(device: Any, threads: list[int], auto: dict[str, Any]) -> dict[s
         "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
         "device": {"name": str(device), "kind": device.type, "model": model, "threads": threads},
         "auto": auto,
-        "command_line": sys.argv,
+        "command_line": None if command_line is None else list(command_line),
         "git_revision": _git_revision(),
     }
 
@@ -44,9 +50,13 @@ def _processor() -> str:
 
 
 def _git_revision() -> str | None:
+    """The commit of the working directory; None outside a repository, and in one that has none yet."""
+    # A repository is other people's data: nothing that its configuration names is started.
+    harmless = ("-c", "core.fsmonitor=", "-c", f"core.hooksPath={os.devnull}")
+    command = ["git", *harmless, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"]
     try:
-        command = ["git", "rev-parse", "HEAD"]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+        answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return answer.stdout.strip() or None
+    revision = re.fullmatch(rb"([0-9a-f]{40,64})\s*", answer.stdout)
+    return revision[1].decode() if revision and answer.returncode == 0 else None

@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from clsbench.errors import RunError
 from clsbench.runs.names import CHECKPOINTS, is_growing, is_half_written, is_own
 from clsbench.runs.stopping import write_in_hand
+from clsbench.text import in_json
 
 # Absent from Windows, which has no such links in ordinary folders; there `lstat` looks first.
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -24,7 +25,9 @@ FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its other end
 
 
-def opened(path: Path, mode: str, *, sole: bool = False, encoding: str | None = None) -> IO[Any]:
+def opened(
+    path: Path, mode: str, *, sole: bool = False, encoding: str | None = None, errors: str | None = None
+) -> IO[Any]:
     """Open a file of a run, which must be a regular file at the end of no link.
 
     The run's directory itself may be reached through links, the folder `checkpoints` in it may not.
@@ -36,7 +39,7 @@ def opened(path: Path, mode: str, *, sole: bool = False, encoding: str | None = 
         RunError: something else lies in its place.
         OSError: it cannot be opened.
     """
-    return open(path, mode, encoding=encoding, opener=partial(_beneath, sole=sole))
+    return open(path, mode, encoding=encoding, errors=errors, opener=partial(_beneath, sole=sole))
 
 
 def _beneath(name: str | Path, flags: int, *, sole: bool) -> int:
@@ -200,12 +203,15 @@ def is_no_place(error: OSError) -> bool:
 
 def as_json(value: Any) -> str:
     """Strict JSON: NaN and infinities are a bug, never text."""
-    return json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return in_json(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)) + "\n"
 
 
 def as_json_line(value: Any) -> bytes:
     """The same on one line, of which there are many: six times as fast."""
-    line = to_json(value, inf_nan_mode="constants")
+    try:
+        line = to_json(value, inf_nan_mode="constants")
+    except PydanticSerializationError:  # a name that is not UTF-8
+        line = in_json(json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))).encode()
     if b"NaN" in line or b"Infinity" in line:  # a number, or part of a name
         from_json(line, allow_inf_nan=False)
     return line + b"\n"

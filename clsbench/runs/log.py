@@ -9,6 +9,7 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from clsbench.runs.files import opened, unwritable
+from clsbench.text import UTF8
 
 
 class RunLog(logging.FileHandler):
@@ -24,7 +25,7 @@ class RunLog(logging.FileHandler):
 
     def _open(self) -> TextIOWrapper:
         """What the standard library calls to open the file; here it follows no link."""
-        return opened(Path(self.baseFilename), "a", sole=True, encoding="utf-8")  # type: ignore[return-value]
+        return opened(Path(self.baseFilename), "a", sole=True, encoding="utf-8", errors=UTF8)  # type: ignore[return-value]
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that `logging` calls
         error = sys.exc_info()[1]

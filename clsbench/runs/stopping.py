@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from clsbench.text import printable
+
 PATIENCE_SECONDS = 4.0  # with a write that does not end
 SIGNALS = [getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM") if hasattr(signal, name)]
 SHOW_CURSOR = b"\x1b[?25h\r\n"  # progress hides it
@@ -67,10 +69,11 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 
 def _leave(number: int) -> None:
-    kept = f"; the finished epochs are kept, go on with it by clsbench run --resume {_run}" if _run else ""
+    go_on = f"go on with it by clsbench run --resume {printable(str(_run))}"  # a path may hold escape codes
+    kept = f"; the finished epochs are kept, {go_on}" if _run else ""
     try:
         cursor = SHOW_CURSOR if sys.stderr is not None and sys.stderr.isatty() else b""
-        os.write(2, cursor + f"error: stopped by {signal.Signals(number).name}{kept}\n".encode(errors="replace"))
+        os.write(2, cursor + f"error: stopped by {signal.Signals(number).name}{kept}\n".encode())
     except (OSError, ValueError):
         pass  # nobody reads it; the code tells
     os._exit(128 + number)
