@@ -163,12 +163,11 @@ def check(config: Config, overrides: Overrides = None, plugin: Plugins = None) -
     _load_plugins(plugin)
     from clsbench import experiment
     from clsbench.config.plan import make_plan
-    from clsbench.registry import catalogue
     from clsbench.report.listing import show_plan
 
     plan = make_plan(experiment.read(config, overrides or ()))
     with whole_page() as console:
-        show_plan(console, plan, catalogue)
+        show_plan(console, plan)
 
 
 @app.command()
@@ -248,7 +247,7 @@ def list_(
             for component in components:
                 show_component(console, component)
         else:
-            show_kinds(console, kinds, catalogue)
+            show_kinds(console, kinds)
 
 
 @app.command()
@@ -262,11 +261,10 @@ def explain(
         raise ConfigError(f"--target: must be a class number from 0 to {len(values) - 1}, got {target}")
     import clsbench.losses  # noqa: F401 - registers the losses
     from clsbench.analysis.explanation import explain as explained
-    from clsbench.registry import catalogue
     from clsbench.report.listing import show_explanation
 
     with whole_page() as console:
-        show_explanation(console, explained(values, target, catalogue))
+        show_explanation(console, explained(values, target))
 
 
 @app.command()

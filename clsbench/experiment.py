@@ -26,7 +26,6 @@ from clsbench.config.reader import read_file, read_mapping
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError
 from clsbench.execution.events import Event, RunResumed, Warned
-from clsbench.registry import catalogue
 from clsbench.result import Result, experiment_of, load, states_of
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
 from clsbench.runs.keeper import Keeper
@@ -62,10 +61,10 @@ def read(
     if isinstance(overrides, str):
         raise ConfigError(f"overrides are a list of KEY=VALUE, got the text {overrides!r}; put it into a list")
     if isinstance(config, str | Path):
-        return read_file(Path(config), overrides, catalogue)
+        return read_file(Path(config), overrides)
     if overrides:
         raise ConfigError("overrides go with a file; change the mapping itself")
-    return config if isinstance(config, Experiment) else read_mapping(config, catalogue)
+    return config if isinstance(config, Experiment) else read_mapping(config)
 
 
 def run(
@@ -165,7 +164,7 @@ class _Story:
         device = device_for(experiment.train.device)
         data: dict[str, Splits] = {}
         for each in (*tuning, plan):
-            data |= load_data(each.trials, catalogue, device, each.spared)
+            data |= load_data(each.trials, device, each.spared)
         problems = {key: problem_of(splits) for key, splits in data.items()}
         *tuning, plan = (replace(each, problems=problems) for each in (*tuning, plan))
         return cls(tuning[0] if tuning else None, plan, data, device, jobs, watch)
@@ -200,7 +199,7 @@ class _Story:
     def _warn(self) -> None:
         from clsbench.execution.build import lacks_compiler
 
-        if any(lacks_compiler(each, self.data, catalogue) for each in (self.tuning, self.plan) if each):
+        if any(lacks_compiler(each, self.data) for each in (self.tuning, self.plan) if each):
             text = (
                 "long trainings are several times faster compiled, which takes a C++ compiler, Python's headers and a "
                 "PyTorch that traces gradients: one of them is missing here; install it, or set train.compile=off to "
@@ -212,7 +211,7 @@ class _Story:
     def _train(self, plan: Plan, keeper: Keeper, kept: Mapping[int, Checkpoint]) -> list[dict[str, Any]]:
         from clsbench.execution.local import execute
 
-        events = execute(self.plan.experiment, plan, self.data, catalogue, self.device, kept, self.jobs)
+        events = execute(self.plan.experiment, plan, self.data, self.device, kept, self.jobs)
         with closing(events):
             for event in events:
                 keeper.keep(event)
@@ -262,14 +261,14 @@ class _Story:
         ended = {record["trial"] for record in records if record["status"] == "finished"}
         trials = [trial for trial in plan.trials if trial.number in ended]
         state_of = states_of(directory)
-        return cross_evaluations(plan, state_of, trials, self.data, catalogue, self.device)
+        return cross_evaluations(plan, state_of, trials, self.data, self.device)
 
     def _engine(self) -> dict[str, Any]:
         """How the plan is trained, which hangs on the plan, the data and the machine alone."""
         from clsbench.execution.build import mode_of
 
-        stacks = self.plan.stacks(catalogue)
-        modes = [mode_of(trials[0], self.plan, self.data[trials[0].dataset.key], catalogue) for trials in stacks]
+        stacks = self.plan.stacks()
+        modes = [mode_of(trials[0], self.plan, self.data[trials[0].dataset.key]) for trials in stacks]
         names = {"compiled" if compiled else "eager" for compiled, _ in modes}
         return {
             "mode": "mixed" if len(names) > 1 else names.pop(),
@@ -286,7 +285,7 @@ class _Story:
             "device": str(self.device),
             "threads": engine["threads"],
             "compile": engine["mode"],
-            "stack": sorted({len(trials) for trials in self.plan.stacks(catalogue)}),
+            "stack": sorted({len(trials) for trials in self.plan.stacks()}),
         }
         auto = {key: value for key, value in became.items() if getattr(asked, key) == "auto"}
         datasets = {

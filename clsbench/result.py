@@ -11,7 +11,6 @@ from clsbench.config.plan import make_plan
 from clsbench.config.reader import read_text
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, RunError
-from clsbench.registry import catalogue
 from clsbench.runs.directory import METRICS, RunDirectory
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor
     arm, seed = trials[trial].arm, trials[trial].seed
     problem = directory.environment()["datasets"][arm.dataset.title]
     loss = loss_of(arm, problem["num_classes"])
-    module = module_of(arm, seed, tuple(problem["shape"]), loss.num_outputs, catalogue).eval()
+    module = module_of(arm, seed, tuple(problem["shape"]), loss.num_outputs).eval()
     give_weights(module, states_of(directory)(trial), trial)
 
     def predict(samples: Tensor) -> Tensor:
@@ -96,7 +95,7 @@ def experiment_of(directory: RunDirectory, overrides: Sequence[str] = ()) -> Exp
     """
     text, name = directory.config_text(), str(directory.path / "config.yaml")
     try:
-        kept = read_text(text, name, (), catalogue)
+        kept = read_text(text, name, ())
     except ConfigError as error:
         raise RunError(f"{error}; the run's config is damaged, or needs its plugin") from error
-    return read_text(text, name, overrides, catalogue) if overrides else kept
+    return read_text(text, name, overrides) if overrides else kept

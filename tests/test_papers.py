@@ -18,7 +18,6 @@ from clsbench.execution.build import load_data
 from clsbench.experiment import read
 from clsbench.losses.contract import build_loss
 from clsbench.models.dense import linear
-from clsbench.registry import catalogue
 from clsbench.training.loop import TrialSettings, train
 from clsbench.training.stack import Stack
 
@@ -82,7 +81,7 @@ def test_training_cost_after_one_epoch_is_raschkas(tmp_path: Path, mnist_dir: Pa
     overrides = ["train.epochs=1", "train.seeds=1", "expect=[]", "train.device=cpu", f"dataset.data_dir={mnist_dir}"]
     config = PAPERS / "raschka_stat453.yaml"
     result = clsbench.run(config, overrides, output=tmp_path)
-    splits: Splits = load_data(make_plan(read(config, overrides)).trials, catalogue, torch.device("cpu")).popitem()[1]
+    splits: Splits = load_data(make_plan(read(config, overrides)).trials, torch.device("cpu")).popitem()[1]
     for trial, (name, options, published) in enumerate(
         [("mse_sigmoid", {"outputs": None, "reduction": "mean"}, 0.0881), ("cross_entropy", {}, 0.4979)]
     ):

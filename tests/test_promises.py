@@ -437,7 +437,7 @@ def test_loaded_model_predicts_as_recorded(run: Run, dataset: Config, model: Con
     """Every trial's weights are kept: on the test split its predictions have the last record's accuracy."""
     result = run(dataset, model, [loss, "cross_entropy"], seeds=[4, 0])
     plan = make_plan(read(result.directory / "config.yaml"))
-    (splits,) = load_data(plan.trials, catalogue, torch.device("cpu")).values()
+    (splits,) = load_data(plan.trials, torch.device("cpu")).values()
     for trial in plan.trials:
         module, predict = clsbench.load_model(result.directory, trial.number)
         last = [record for record in result.records if record["trial"] == trial.number][-1]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from clsbench.losses.contract import Loss, build_loss
-from clsbench.registry import Registry
+from clsbench.registry import catalogue
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Explanation:
     losses: tuple[LossAtPoint, ...]
 
 
-def explain(logits: Sequence[float], target: int, catalogue: Registry) -> Explanation:
+def explain(logits: Sequence[float], target: int) -> Explanation:
     """Compare the losses at `logits` (one per class, at least two) for class number `target`."""
     z = torch.tensor([list(logits)], dtype=torch.float64)
     built = [

@@ -26,7 +26,7 @@ from clsbench.config.plan import Plan
 from clsbench.config.verdicts import TOLERANCES, VERDICTS
 from clsbench.config.wording import Mistake
 from clsbench.config.yaml_text import Path, shown
-from clsbench.registry import Better, Registry, suggestion
+from clsbench.registry import Better, catalogue, suggestion
 
 DIVERGED = "diverged"
 OPERATORS = ("<", "<=", ">", ">=", "==", "!=")
@@ -135,7 +135,7 @@ def read_expectations(value: Any, mistakes: list[Mistake]) -> dict[Path, Expecta
     return found
 
 
-def name_mistakes(found: Mapping[Path, Expectation], plan: Plan, catalogue: Registry) -> Iterator[Mistake]:
+def name_mistakes(found: Mapping[Path, Expectation], plan: Plan) -> Iterator[Mistake]:
     """What expectations name that the run of `plan` will not have."""
     comparisons = [[arm.name for arm in arms] for arms in plan.comparisons]
     metrics = {**catalogue.measures(), "seconds": None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clsbench.config.schema import DatasetEntry, LossEntry, ModelEntry
-from clsbench.registry import Problem, Registry, Size
+from clsbench.registry import Problem, Size, catalogue
 
 STACK_BYTES = 2 << 30
 # More trials gain no speed: what a step of theirs touches leaves the caches.
@@ -16,18 +16,16 @@ BATCHES = 8
 MEASURED = 375
 
 
-def posed(entry: DatasetEntry, catalogue: Registry) -> Problem:
+def posed(entry: DatasetEntry) -> Problem:
     """The problem that a dataset poses, as far as it is known before it is opened."""
     problem: Problem = catalogue.get("dataset", entry.name).facts["poses"](**entry.options)
     return problem
 
 
-def state_bytes(
-    model: ModelEntry, loss: LossEntry, optimizer: str, problem: Problem, catalogue: Registry
-) -> int | None:
+def state_bytes(model: ModelEntry, loss: LossEntry, optimizer: str, problem: Problem) -> int | None:
     """A trial's weights, gradients and optimizer state; None where only opening the data or the model can tell."""
-    size = size_of(model, loss, problem, catalogue)
-    return None if size is None else NUMBER * size.parameters * _copies(optimizer, catalogue)
+    size = size_of(model, loss, problem)
+    return None if size is None else NUMBER * size.parameters * _copies(optimizer)
 
 
 def trials_that_fit(
@@ -36,7 +34,6 @@ def trials_that_fit(
     optimizer: str,
     batch_size: int,
     problem: Problem,
-    catalogue: Registry,
     beside: int = 1,
 ) -> int:
     """The most trials of one of `beside` stacks that `STACK_BYTES` hold together: at least one, at most `MAX_STACK`.
@@ -45,21 +42,21 @@ def trials_that_fit(
     their gradients; the batches of a compiled graph; and the activations of what is measured at once. The data
     are shared, and the order of an epoch comes on top, 8 bytes for each sample and trial.
     """
-    size = size_of(model, loss, problem, catalogue)
+    size = size_of(model, loss, problem)
     if size is None:
         return max(1, MAX_STACK // beside)
-    state = 2 * _copies(optimizer, catalogue) * size.parameters
+    state = 2 * _copies(optimizer) * size.parameters
     activations = (2 * batch_size + MEASURED) * size.activations
     each = NUMBER * (state + activations + BATCHES * batch_size * size.inputs)
     return min(MAX_STACK, max(1, STACK_BYTES // beside // each))
 
 
-def _copies(optimizer: str, catalogue: Registry) -> int:
+def _copies(optimizer: str) -> int:
     """How many numbers stand for a weight: itself, its gradient, and what the optimizer keeps of it."""
     return 2 + len(catalogue.get("optimizer", optimizer).facts["state"])
 
 
-def size_of(model: ModelEntry, loss: LossEntry, problem: Problem, catalogue: Registry) -> Size | None:
+def size_of(model: ModelEntry, loss: LossEntry, problem: Problem) -> Size | None:
     """How large a model is under a loss; None where only opening the data or the model can tell."""
     measure = catalogue.get("model", model.name).facts["size"]
     if measure is None or problem.shape is None or problem.num_classes is None:

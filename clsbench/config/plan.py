@@ -14,7 +14,7 @@ from clsbench.config.memory import posed, size_of, state_bytes, trials_that_fit
 from clsbench.config.schema import DatasetEntry, Experiment, LossEntry, ModelEntry, OptimizerConfig
 from clsbench.config.tuning import swept
 from clsbench.errors import ConfigError
-from clsbench.registry import Problem, Registry
+from clsbench.registry import Problem, catalogue
 
 MAX_TRIALS = 100_000
 
@@ -88,7 +88,7 @@ class Plan:
         """The arms with the same dataset, model and batch size, together."""
         return [list(group) for _, group in itertools.groupby(self.arms, key=lambda arm: arm.comparison)]
 
-    def stacks(self, catalogue: Registry) -> list[list[Trial]]:
+    def stacks(self) -> list[list[Trial]]:
         """The trials that can be one tensor program, in pieces of at most `train.stack`, or of what fits into memory.
 
         The pieces are of like size: small ones cost more by trial, and the last to end keeps others waiting. Models
@@ -99,32 +99,32 @@ class Plan:
             together.setdefault(self._stack_key(trial), []).append(trial)
         pieces = []
         for trials in together.values():
-            number = -(-len(trials) // self.largest_stack(trials[0], catalogue))
+            number = -(-len(trials) // self.largest_stack(trials[0]))
             pieces += [trials[part] for part in even_parts(len(trials), number)]
         return pieces
 
-    def state_bytes(self, arm: Arm, catalogue: Registry) -> int | None:
+    def state_bytes(self, arm: Arm) -> int | None:
         """What a trial of the arm keeps of its weights; None where only opening the data or the model can tell."""
-        problem = posed(arm.dataset, catalogue)
-        return state_bytes(arm.model, arm.loss, self.experiment.optimizer.name, problem, catalogue)
+        problem = posed(arm.dataset)
+        return state_bytes(arm.model, arm.loss, self.experiment.optimizer.name, problem)
 
-    def num_parameters(self, trial: Trial, catalogue: Registry) -> int:
+    def num_parameters(self, trial: Trial) -> int:
         """The weights of a trial's model; 0 where only the model itself can tell."""
-        size = size_of(trial.arm.model, trial.arm.loss, self._problem(trial, catalogue), catalogue)
+        size = size_of(trial.arm.model, trial.arm.loss, self._problem(trial))
         return 0 if size is None else size.parameters
 
-    def largest_stack(self, trial: Trial, catalogue: Registry, beside: int = 1) -> int:
+    def largest_stack(self, trial: Trial, beside: int = 1) -> int:
         """How many trials like this a stack may have, where so many stacks share the memory."""
         arm, asked = trial.arm, self.experiment.train.stack
         if not catalogue.get("model", arm.model.name).facts["stacked"]:
             return 1
         if asked != "auto":
             return int(asked)
-        problem, optimizer = self._problem(trial, catalogue), self.experiment.optimizer.name
-        return trials_that_fit(arm.model, arm.loss, optimizer, arm.batch_size, problem, catalogue, beside)
+        problem, optimizer = self._problem(trial), self.experiment.optimizer.name
+        return trials_that_fit(arm.model, arm.loss, optimizer, arm.batch_size, problem, beside)
 
-    def _problem(self, trial: Trial, catalogue: Registry) -> Problem:
-        return self.problems.get(trial.dataset.key) or posed(trial.arm.dataset, catalogue)
+    def _problem(self, trial: Trial) -> Problem:
+        return self.problems.get(trial.dataset.key) or posed(trial.arm.dataset)
 
     def _stack_key(self, trial: Trial) -> str:
         arm = trial.arm

@@ -26,7 +26,7 @@ from clsbench.config.warm_start import warm_start_mistakes
 from clsbench.config.wording import UNKNOWN_KEY, Mistake, mistakes_of
 from clsbench.config.yaml_text import Document, Path, Position, parse, shown
 from clsbench.errors import ConfigError
-from clsbench.registry import Kind, Problem, Registry, UnknownName, nearest, suggestion
+from clsbench.registry import Kind, Problem, UnknownName, catalogue, nearest, suggestion
 
 # Keys whose values include `on` and `off`.
 WORDS: frozenset[Path] = frozenset({("train", "compile")})
@@ -34,16 +34,16 @@ WORDS: frozenset[Path] = frozenset({("train", "compile")})
 ENTRY_KINDS: tuple[Kind, ...] = ("dataset", "model", "loss")
 
 
-def read_file(path: FilePath, overrides: Sequence[str], catalogue: Registry) -> Experiment:
+def read_file(path: FilePath, overrides: Sequence[str]) -> Experiment:
     """The experiment of a file, with `KEY=VALUE` overrides applied.
 
     Raises:
         ConfigError: with every mistake of the file and the overrides, in the order of their places.
     """
-    return read_text(_text_of(path), str(path), overrides, catalogue)
+    return read_text(_text_of(path), str(path), overrides)
 
 
-def read_text(text: str, source: str, overrides: Sequence[str], catalogue: Registry) -> Experiment:
+def read_text(text: str, source: str, overrides: Sequence[str]) -> Experiment:
     """As `read_file`, of a text that `source` names in messages."""
     document = parse(text, source, words=WORDS)
     if not document.mistakes and not isinstance(document.value, dict):
@@ -54,7 +54,7 @@ def read_text(text: str, source: str, overrides: Sequence[str], catalogue: Regis
         document.value = {}
     for number, override in enumerate(overrides, start=1):
         _apply(document, override, number)
-    experiment, mistakes = build(document.value, catalogue)
+    experiment, mistakes = build(document.value)
     known = {path for _, path, _ in document.mistakes}
     located = document.mistakes + [
         (_position(document, path, text, source), path, text)
@@ -67,19 +67,19 @@ def read_text(text: str, source: str, overrides: Sequence[str], catalogue: Regis
     return experiment
 
 
-def read_mapping(tree: Mapping[str, Any], catalogue: Registry) -> Experiment:
+def read_mapping(tree: Mapping[str, Any]) -> Experiment:
     """The experiment of plain data, as YAML would give it.
 
     Raises:
         ConfigError: with every mistake; the place is the key alone.
     """
-    experiment, mistakes = build(tree, catalogue)
+    experiment, mistakes = build(tree)
     if experiment is None:
         raise ConfigError(*(_under(path, text) for path, text in mistakes))
     return experiment
 
 
-def build(tree: Mapping[str, Any], catalogue: Registry) -> tuple[Experiment | None, list[Mistake]]:
+def build(tree: Mapping[str, Any]) -> tuple[Experiment | None, list[Mistake]]:
     """Validate plain data section by section; the experiment is None where there are mistakes."""
     mistakes: list[Mistake] = []
     for key in tree:
@@ -89,14 +89,14 @@ def build(tree: Mapping[str, Any], catalogue: Registry) -> tuple[Experiment | No
             mistakes.append(((key,), f"{UNKNOWN_KEY}; {suggestion(key, Experiment.model_fields)}"))
     found: dict[Kind, dict[Path, Entry]] = {}
     for kind in ENTRY_KINDS:
-        found[kind] = _entries(kind, tree.get(kind, DEFAULT_ENTRIES[kind]), catalogue, mistakes)
-    mistakes += _misfits(found["dataset"].values(), found["model"] | found["loss"], catalogue)
+        found[kind] = _entries(kind, tree.get(kind, DEFAULT_ENTRIES[kind]), mistakes)
+    mistakes += _misfits(found["dataset"].values(), found["model"] | found["loss"])
     parts: dict[str, Any] = {kind: tuple(entries.values()) for kind, entries in found.items()}
     mistakes += match_mistakes(found["loss"])
     tune = parts["tune"] = read_tune(tree.get("tune"), mistakes)
-    optimizer = parts["optimizer"] = _optimizer(tree.get("optimizer", {}), tune, catalogue, mistakes)
+    optimizer = parts["optimizer"] = _optimizer(tree.get("optimizer", {}), tune, mistakes)
     if tune is not None:
-        mistakes += tune_mistakes(tune, optimizer, found, catalogue)
+        mistakes += tune_mistakes(tune, optimizer, found)
     unread: list[Mistake] = []
     expected = read_expectations(tree.get("expect", ()), unread)
     parts["expect"] = tuple(expectation.text for expectation in expected.values())
@@ -108,29 +108,29 @@ def build(tree: Mapping[str, Any], catalogue: Registry) -> tuple[Experiment | No
     if (overlap := seed_mistake(experiment)) is not None:
         mistakes.append(overlap)
     if experiment.train.warm_start is not None:
-        mistakes += warm_start_mistakes(experiment.dataset, found["loss"], catalogue)
+        mistakes += warm_start_mistakes(experiment.dataset, found["loss"])
     if not mistakes and (reason := plan_mistake(experiment)) is not None:
         mistakes.append(((), reason))
     if not mistakes and expected:
-        mistakes += name_mistakes(expected, make_plan(experiment), catalogue)
+        mistakes += name_mistakes(expected, make_plan(experiment))
     mistakes += unread
     return (None if mistakes else experiment), mistakes
 
 
-def _entries(kind: Kind, value: Any, catalogue: Registry, mistakes: list[Mistake]) -> dict[Path, Entry]:
+def _entries(kind: Kind, value: Any, mistakes: list[Mistake]) -> dict[Path, Entry]:
     entries: dict[Path, Entry] = {}
     items = value if isinstance(value, list | tuple) else [value]
     if not items:
         mistakes.append(((kind,), f"an empty list; give at least one {kind}"))
     for index, item in enumerate(items):
         path: Path = (kind, index) if isinstance(value, list | tuple) else (kind,)
-        entry = _entry(kind, item, path, catalogue, mistakes)
+        entry = _entry(kind, item, path, mistakes)
         if entry is not None:
             entries[path] = entry
     return entries
 
 
-def _entry(kind: Kind, item: Any, path: Path, catalogue: Registry, mistakes: list[Mistake]) -> Entry | None:
+def _entry(kind: Kind, item: Any, path: Path, mistakes: list[Mistake]) -> Entry | None:
     if isinstance(item, Entry):
         return item
     named = {"name": item} if isinstance(item, str) else item
@@ -171,20 +171,20 @@ def _with_fractions(entry: DatasetEntry, problem: Problem, path: Path, mistakes:
     return entry
 
 
-def _optimizer(value: Any, tune: TuneConfig | None, catalogue: Registry, mistakes: list[Mistake]) -> OptimizerConfig:
+def _optimizer(value: Any, tune: TuneConfig | None, mistakes: list[Mistake]) -> OptimizerConfig:
     try:
         optimizer = OptimizerConfig.model_validate(value)
     except ValidationError as error:
         mistakes.extend((("optimizer", *where), text) for where, text in mistakes_of(error, OptimizerConfig))
         return OptimizerConfig()
     trained = swept(optimizer, tune) if tune else optimizer
-    for path, text in _optimizer_mistakes(trained, catalogue):
+    for path, text in _optimizer_mistakes(trained):
         tuned = tune is not None and path[-1] in tune.grid.axes
         mistakes.append((("tune", "grid", path[-1]) if tuned else path, text))
     return optimizer
 
 
-def _optimizer_mistakes(optimizer: OptimizerConfig, catalogue: Registry) -> Iterable[Mistake]:
+def _optimizer_mistakes(optimizer: OptimizerConfig) -> Iterable[Mistake]:
     try:
         catalogue.get("optimizer", optimizer.name)
     except UnknownName as error:
@@ -197,17 +197,17 @@ def _optimizer_mistakes(optimizer: OptimizerConfig, catalogue: Registry) -> Iter
         yield ("optimizer", "nesterov"), "needs sgd with a momentum above 0"
 
 
-def _misfits(datasets: Iterable[Entry], served: Mapping[Path, Entry], catalogue: Registry) -> Iterable[Mistake]:
+def _misfits(datasets: Iterable[Entry], served: Mapping[Path, Entry]) -> Iterable[Mistake]:
     """Models and losses that do not fit a dataset, as far as is known before data is opened."""
     for dataset in datasets:
         problem = catalogue.get("dataset", dataset.name).facts["poses"](**dataset.options)
         for path, entry in served.items():
-            reason = misfit(dataset.name, problem, entry, catalogue)
+            reason = misfit(dataset.name, problem, entry)
             if reason is not None:
                 yield path, reason
 
 
-def misfit(dataset: str, problem: Problem, entry: Entry, catalogue: Registry) -> str | None:
+def misfit(dataset: str, problem: Problem, entry: Entry) -> str | None:
     """Why a model or a loss cannot serve the problem that a dataset poses; None where it can."""
     if isinstance(entry, ModelEntry) and problem.shape is not None:
         dimensions = catalogue.get("model", entry.name).facts["dimensions"]

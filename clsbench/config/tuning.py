@@ -18,7 +18,7 @@ from clsbench.config.schema import (
 )
 from clsbench.config.wording import Mistake, mistakes_of
 from clsbench.config.yaml_text import Path
-from clsbench.registry import Kind, Registry
+from clsbench.registry import Kind, catalogue
 
 
 def read_tune(value: Any, mistakes: list[Mistake]) -> TuneConfig | None:
@@ -40,7 +40,7 @@ def swept(optimizer: OptimizerConfig, tune: TuneConfig) -> OptimizerConfig:
 
 
 def tune_mistakes(
-    tune: TuneConfig, optimizer: OptimizerConfig, found: Mapping[Kind, Mapping[Path, Entry]], catalogue: Registry
+    tune: TuneConfig, optimizer: OptimizerConfig, found: Mapping[Kind, Mapping[Path, Entry]]
 ) -> Iterable[Mistake]:
     """Settings that are tuned and given too, and what tuning lacks to judge by."""
     for key in tune.grid.axes:

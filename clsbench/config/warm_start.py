@@ -7,14 +7,12 @@ from collections.abc import Iterable, Mapping
 from clsbench.config.schema import Entry
 from clsbench.config.wording import Mistake
 from clsbench.config.yaml_text import Path
-from clsbench.registry import Component, Registry
+from clsbench.registry import Component, catalogue
 
 SEVERAL = (2, 3)  # numbers of classes to ask of, where opening the data must tell how many there are
 
 
-def warm_start_mistakes(
-    datasets: Iterable[Entry], losses: Mapping[Path, Entry], catalogue: Registry
-) -> Iterable[Mistake]:
+def warm_start_mistakes(datasets: Iterable[Entry], losses: Mapping[Path, Entry]) -> Iterable[Mistake]:
     """Losses without one output for each class: cross-entropy, which trains the warm start, does not know such.
 
     A network of theirs would have to start from other hidden layers than the other arms.

@@ -20,7 +20,7 @@ from clsbench.errors import ConfigError, DataError, RunError
 from clsbench.execution.process import can_fork
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
-from clsbench.registry import Problem, Registry
+from clsbench.registry import Problem, catalogue
 from clsbench.training.loop import TrialSettings
 from clsbench.training.optimizers import rate_factor
 from clsbench.training.randomness import generator_for
@@ -46,9 +46,7 @@ def device_for(asked: str) -> torch.device:
     return device
 
 
-def load_data(
-    trials: Iterable[Trial], catalogue: Registry, device: torch.device, spared: Sequence[int] = ()
-) -> dict[str, Splits]:
+def load_data(trials: Iterable[Trial], device: torch.device, spared: Sequence[int] = ()) -> dict[str, Splits]:
     """Every dataset of the trials by its entry's key, split and on the device, once each.
 
     Args:
@@ -67,11 +65,11 @@ def load_data(
         if key not in loaded:
             if whole.key not in tested:
                 seeds = spared if whole.split_seed == "per_seed" else ()
-                tested[whole.key] = _tested(whole, seeds, catalogue)
-            loaded[key] = _load(entry, catalogue, device, tested[whole.key], len(spared))
+                tested[whole.key] = _tested(whole, seeds)
+            loaded[key] = _load(entry, device, tested[whole.key], len(spared))
         problem = problem_of(loaded[key])
         for part in (trial.arm.model, trial.arm.loss):
-            if (reason := misfit(entry.name, problem, part, catalogue)) is not None:
+            if (reason := misfit(entry.name, problem, part)) is not None:
                 raise ConfigError(reason)
     return loaded
 
@@ -81,11 +79,9 @@ def problem_of(splits: Splits) -> Problem:
     return Problem(splits.shape, splits.num_classes)
 
 
-def _load(
-    entry: DatasetEntry, catalogue: Registry, device: torch.device, tested: Collection[bytes], num_testing: int
-) -> Splits:
+def _load(entry: DatasetEntry, device: torch.device, tested: Collection[bytes], num_testing: int) -> Splits:
     with _told_of(entry):
-        raw = _opened(entry, catalogue)
+        raw = _opened(entry)
         try:
             return split(
                 raw,
@@ -104,18 +100,18 @@ def _load(
             ) from error
 
 
-def _tested(entry: DatasetEntry, seeds: Iterable[int], catalogue: Registry) -> set[bytes]:
+def _tested(entry: DatasetEntry, seeds: Iterable[int]) -> set[bytes]:
     """Digests of all samples that some of the seeds test."""
     found: set[bytes] = set()
     for seed in seeds:
         drawn = entry.model_copy(update={"split_seed": seed})
         with _told_of(entry):
-            raw = _opened(drawn, catalogue)
+            raw = _opened(drawn)
             found |= tested_samples(raw, **_drawing(drawn, raw))
     return found
 
 
-def _opened(entry: DatasetEntry, catalogue: Registry) -> RawData:
+def _opened(entry: DatasetEntry) -> RawData:
     return as_raw(catalogue.get("dataset", entry.name).factory(entry.split_seed, **entry.options))
 
 
@@ -160,7 +156,7 @@ def loss_of(arm: Arm, num_classes: int) -> Loss:
     return build_loss(arm.loss.name, num_classes, arm.loss.options)
 
 
-def module_of(arm: Arm, seed: int, shape: tuple[int, ...], num_outputs: int, catalogue: Registry) -> torch.nn.Module:
+def module_of(arm: Arm, seed: int, shape: tuple[int, ...], num_outputs: int) -> torch.nn.Module:
     """The model of an arm with the initial weights of a seed."""
     factory = catalogue.get("model", arm.model.name).factory
     return initial_module(
@@ -216,7 +212,7 @@ def settings_of(trial: Trial, plan: Plan, loss_weight: float) -> TrialSettings:
     )
 
 
-def mode_of(trial: Trial, plan: Plan, splits: Splits, catalogue: Registry) -> tuple[bool, int]:
+def mode_of(trial: Trial, plan: Plan, splits: Splits) -> tuple[bool, int]:
     """Whether a trial's steps are compiled, and the cores that train it, alone or with the others of its stack."""
     asked, num_steps = plan.experiment.train, _num_steps(trial, plan, splits)
     stacked = catalogue.get("model", trial.arm.model.name).facts["stacked"]
@@ -224,20 +220,18 @@ def mode_of(trial: Trial, plan: Plan, splits: Splits, catalogue: Registry) -> tu
     return compiled, threads_for(asked.threads, stacked=stacked, compiled=compiled)
 
 
-def threads_in_operations(trial: Trial, plan: Plan, splits: Splits, catalogue: Registry) -> int:
+def threads_in_operations(trial: Trial, plan: Plan, splits: Splits) -> int:
     """The threads that each operation on a trial has: one where its model stacks."""
     stacked = catalogue.get("model", trial.arm.model.name).facts["stacked"]
-    return 1 if stacked else mode_of(trial, plan, splits, catalogue)[1]
+    return 1 if stacked else mode_of(trial, plan, splits)[1]
 
 
-def multiplications(trial: Trial, plan: Plan, catalogue: Registry) -> int:
+def multiplications(trial: Trial, plan: Plan) -> int:
     """Those of a trial's step, forward alone: a weight meets every sample once. 0 where the weights are not known."""
-    return trial.arm.batch_size * plan.num_parameters(trial, catalogue)
+    return trial.arm.batch_size * plan.num_parameters(trial)
 
 
-def require_same_steps(
-    compiled: Mapping[int, bool], plan: Plan, data: Mapping[str, Splits], catalogue: Registry
-) -> None:
+def require_same_steps(compiled: Mapping[int, bool], plan: Plan, data: Mapping[str, Splits]) -> None:
     """Refuse to go on with compiled steps after eager ones, or the other way: their last bits differ.
 
     Args:
@@ -249,7 +243,7 @@ def require_same_steps(
     """
     for number, before in compiled.items():
         trial = plan.trials[number]
-        if trial.dataset.key in data and mode_of(trial, plan, data[trial.dataset.key], catalogue)[0] != before:
+        if trial.dataset.key in data and mode_of(trial, plan, data[trial.dataset.key])[0] != before:
             was, is_now, a = ("compiled", "eager", "a") if before else ("eager", "compiled", "no")
             raise RunError(
                 f"the run cannot go on with {is_now} steps: those of trial {number} were {was}; "
@@ -257,7 +251,7 @@ def require_same_steps(
             )
 
 
-def lacks_compiler(plan: Plan, data: Mapping[str, Splits], catalogue: Registry) -> bool:
+def lacks_compiler(plan: Plan, data: Mapping[str, Splits]) -> bool:
     """Whether steps that would be compiled are not, for this machine cannot."""
     worth = (
         worth_compiling(
@@ -265,7 +259,7 @@ def lacks_compiler(plan: Plan, data: Mapping[str, Splits], catalogue: Registry) 
             stacked=catalogue.get("model", trials[0].arm.model.name).facts["stacked"],
             num_steps=_num_steps(trials[0], plan, data[trials[0].dataset.key]),
         )
-        for trials in plan.stacks(catalogue)
+        for trials in plan.stacks()
     )
     return any(worth) and not has_compiler()
 

@@ -15,7 +15,7 @@ from clsbench.config.schema import LossEntry
 from clsbench.data.splits import Splits
 from clsbench.execution.build import give_weights, in_company, loss_of, mode_of, module_of
 from clsbench.losses.contract import Loss, build_loss, margins
-from clsbench.registry import Registry
+from clsbench.registry import catalogue
 from clsbench.training.evaluation import Measures, Sums, evaluate, quality
 from clsbench.training.metrics import ECE_BINS, confidence_bins
 from clsbench.training.stack import Stack
@@ -53,7 +53,6 @@ def cross_evaluations(
     state_of: Callable[[int], State],
     trials: Sequence[Trial],
     data: Mapping[str, Splits],
-    catalogue: Registry,
     device: torch.device,
 ) -> dict[int, CrossEvaluation]:
     """Measure trained networks on test data, by trial number, in the stacks that they were trained in.
@@ -66,10 +65,10 @@ def cross_evaluations(
     """
     wanted = {trial.number for trial in trials}
     found: dict[int, CrossEvaluation] = {}
-    for stack in plan.stacks(catalogue):
+    for stack in plan.stacks():
         members = [trial for trial in stack if trial.number in wanted]
         if members:
-            found |= _measured(members, plan, state_of, data[members[0].dataset.key], catalogue, device)
+            found |= _measured(members, plan, state_of, data[members[0].dataset.key], device)
     return found
 
 
@@ -78,17 +77,16 @@ def _measured(
     plan: Plan,
     state_of: Callable[[int], State],
     splits: Splits,
-    catalogue: Registry,
     device: torch.device,
 ) -> dict[int, CrossEvaluation]:
     arm = trials[0].arm
     own = loss_of(arm, splits.num_classes)
     stacked = catalogue.get("model", arm.model.name).facts["stacked"]
-    _, num_threads = mode_of(trials[0], plan, splits, catalogue)
+    _, num_threads = mode_of(trials[0], plan, splits)
     torch.set_num_threads(1 if stacked else num_threads)
     modules = []
     for trial in trials:
-        module = module_of(trial.arm, trial.seed, splits.shape, own.num_outputs, catalogue)
+        module = module_of(trial.arm, trial.seed, splits.shape, own.num_outputs)
         give_weights(module, state_of(trial.number), trial.number)
         modules.append(module)
     places = in_company(len(trials), stacked=stacked, device=device)

@@ -15,7 +15,7 @@ from clsbench.execution.events import Checkpoint, Event
 from clsbench.execution.process import can_fork
 from clsbench.execution.stacks import Share, shares, train_share
 from clsbench.execution.workers import Work, side_by_side
-from clsbench.registry import Registry
+from clsbench.registry import catalogue
 
 # Multiplications of a step of some trials, forward alone, from which its calls are a small part of it.
 WORTH_A_PROCESS = 2_000_000
@@ -25,7 +25,6 @@ def execute(
     experiment: Experiment,
     plan: Plan,
     data: Mapping[str, Splits],
-    catalogue: Registry,
     device: torch.device,
     kept: Mapping[int, Checkpoint],
     jobs: int | None = None,
@@ -43,19 +42,19 @@ def execute(
         RunError: this machine would train in other steps than those that are kept.
     """
     compiled = {trial: checkpoint.compiled for trial, checkpoint in kept.items()}
-    require_same_steps(compiled, plan, data, catalogue)
-    work = Work(experiment, plan, data, catalogue, device, compiled)
+    require_same_steps(compiled, plan, data)
+    work = Work(experiment, plan, data, device, compiled)
     by_processes: dict[int, list[Share]] = {}
-    for share in shares(plan, catalogue, kept):
+    for share in shares(plan, kept):
         by_processes.setdefault(_processes(share, work, jobs), []).append(share)
     for processes, group in by_processes.items():
         dealt = group
         if device.type == "cpu":
             fitting = [part for share in group for part in _that_fit(share, work, processes)]
-            dealt = in_parts(fitting, processes, lambda share: multiplications(share.trials[0], plan, catalogue))
+            dealt = in_parts(fitting, processes, lambda share: multiplications(share.trials[0], plan))
         if processes == 1 or len(dealt) == 1:
             for share in dealt:
-                yield from train_share(share, plan, data, catalogue, device)
+                yield from train_share(share, plan, data, device)
         else:
             yield from side_by_side(dealt, work, processes)
 
@@ -78,7 +77,7 @@ def in_parts(whole: Sequence[Share], processes: int, cost: Callable[[Share], int
 
 def _that_fit(share: Share, work: Work, processes: int) -> list[Share]:
     """A stack in parts of which memory holds as many as there are processes."""
-    most = work.plan.largest_stack(share.trials[0], work.catalogue, processes)
+    most = work.plan.largest_stack(share.trials[0], processes)
     return share.parts(-(-len(share.trials) // most))
 
 
@@ -89,13 +88,13 @@ def _processes(share: Share, work: Work, jobs: int | None) -> int:
     beside any other work: models that stack have one, and a process for each core.
     """
     trial, asked = share.trials[0], work.plan.experiment.train.threads
-    each = threads_in_operations(trial, work.plan, work.data[trial.dataset.key], work.catalogue)
-    stacked = work.catalogue.get("model", trial.arm.model.name).facts["stacked"]
+    each = threads_in_operations(trial, work.plan, work.data[trial.dataset.key])
+    stacked = catalogue.get("model", trial.arm.model.name).facts["stacked"]
     if multiprocessing.current_process().daemon:  # which may have no children
         return 1
     if jobs is None:
         everywhere = cores() if asked == "auto" else int(asked)
         jobs = everywhere if stacked and can_fork() else 1
     if stacked and work.plan.experiment.train.stack == "auto":  # each holds two trials at least
-        jobs = min(jobs, work.plan.largest_stack(trial, work.catalogue) // 2)
+        jobs = min(jobs, work.plan.largest_stack(trial) // 2)
     return max(1, min(jobs, cores() // each))

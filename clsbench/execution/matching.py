@@ -12,14 +12,11 @@ from clsbench.config.schema import LossEntry
 from clsbench.data.splits import Splits
 from clsbench.execution.build import loss_of, module_of
 from clsbench.losses.contract import Loss
-from clsbench.registry import Registry
 from clsbench.training.evaluation import evaluate, pull
 from clsbench.training.stack import Stack
 
 
-def loss_weights(
-    stack: Stack, loss: Loss, trials: Sequence[Trial], first: LossEntry, splits: Splits, catalogue: Registry
-) -> list[float]:
+def loss_weights(stack: Stack, loss: Loss, trials: Sequence[Trial], first: LossEntry, splits: Splits) -> list[float]:
     """What each trial of a stack, about to be trained by `loss`, multiplies it by.
 
     A matched trial's weight is r / g: g the mean norm of its own loss's gradient on the logits at epoch 0, and
@@ -31,7 +28,7 @@ def loss_weights(
     reference = loss_of(replace(trials[0].arm, loss=first), splits.num_classes)
     # With as many outputs the first loss's model starts from these very weights.
     same = reference.num_outputs == loss.num_outputs
-    other = stack if same else _fresh(stack, reference.num_outputs, trials, splits, catalogue)
+    other = stack if same else _fresh(stack, reference.num_outputs, trials, splits)
     own, wanted = _pulls(stack, loss, splits), _pulls(other, reference, splits)
     matched = (wanted * float(first.weight) / own).tolist()
     return [
@@ -40,9 +37,9 @@ def loss_weights(
     ]
 
 
-def _fresh(stack: Stack, num_outputs: int, trials: Sequence[Trial], splits: Splits, catalogue: Registry) -> Stack:
+def _fresh(stack: Stack, num_outputs: int, trials: Sequence[Trial], splits: Splits) -> Stack:
     """The trials' models with another number of outputs; whole, so that a weight is the same in any company."""
-    modules = [module_of(trial.arm, trial.seed, splits.shape, num_outputs, catalogue) for trial in trials]
+    modules = [module_of(trial.arm, trial.seed, splits.shape, num_outputs) for trial in trials]
     return Stack(modules, stacked=stack.stacked, device=stack.weights.device)
 
 

@@ -27,7 +27,7 @@ from clsbench.execution.events import FIELDS, Checkpoint, EpochDone, Event, Reco
 from clsbench.execution.matching import loss_weights
 from clsbench.execution.process import settled, thawed
 from clsbench.execution.warm_start import warm_start
-from clsbench.registry import Registry
+from clsbench.registry import catalogue
 from clsbench.training.loop import EpochResult, train
 from clsbench.training.snapshot import Snapshot, SnapshotMismatch
 from clsbench.training.stack import Stack
@@ -65,14 +65,14 @@ class Share:
         return replace(self, trials=trials, since=None if self.since is None else self.since.part(places))
 
 
-def shares(plan: Plan, catalogue: Registry, kept: Mapping[int, Checkpoint]) -> list[Share]:
+def shares(plan: Plan, kept: Mapping[int, Checkpoint]) -> list[Share]:
     """The plan's stacks, without the trials that are finished; those that were left at different epochs part.
 
     Args:
         kept: by trial number, the checkpoint of that trial alone.
     """
     found = []
-    for stack in plan.stacks(catalogue):
+    for stack in plan.stacks():
         by_epoch: dict[int | None, list[Trial]] = {}
         for trial in stack:
             checkpoint = kept.get(trial.number)
@@ -97,7 +97,6 @@ def train_share(
     share: Share,
     plan: Plan,
     data: Mapping[str, Splits],
-    catalogue: Registry,
     device: torch.device,
 ) -> Iterator[Event]:
     """Train a stack and tell what happens. One that raises is trained again in halves, to the trial that does.
@@ -107,7 +106,7 @@ def train_share(
     last: dict[int, Record] = {}
     failure = None
     try:
-        for event in _train(share, plan, data[share.trials[0].dataset.key], catalogue, device):
+        for event in _train(share, plan, data[share.trials[0].dataset.key], device):
             if isinstance(event, EpochDone):
                 last |= {int(record["trial"] or 0): record for record in event.records}
             yield event
@@ -121,17 +120,17 @@ def train_share(
     if len(share.trials) > 1:
         log.warning("trials %s are trained again in halves: %s", [trial.number for trial in share.trials], failure[0])
         for half in share.parts(2):
-            yield from train_share(half, plan, data, catalogue, device)
+            yield from train_share(half, plan, data, device)
         return
     (trial,) = share.trials
     yield TrialFailed(trial.number, failed_record(trial, last.get(trial.number), share.since), *failure)
 
 
-def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device: torch.device) -> Iterator[Event]:
+def _train(share: Share, plan: Plan, splits: Splits, device: torch.device) -> Iterator[Event]:
     trials, since, arm = share.trials, share.since, share.trials[0].arm
-    compiled, threads = mode_of(trials[0], plan, splits, catalogue)
+    compiled, threads = mode_of(trials[0], plan, splits)
     # Before the first operation: a fork may have no others.
-    torch.set_num_threads(threads_in_operations(trials[0], plan, splits, catalogue))
+    torch.set_num_threads(threads_in_operations(trials[0], plan, splits))
     if compiled:
         thawed()  # of the stack before
     numbers = tuple(trial.number for trial in trials)
@@ -139,14 +138,14 @@ def _train(share: Share, plan: Plan, splits: Splits, catalogue: Registry, device
     stacked = catalogue.get("model", arm.model.name).facts["stacked"]
     places = in_company(len(trials), stacked=stacked, device=device)
     members = [trials[place] for place in places]
-    modules = [module_of(t.arm, t.seed, splits.shape, loss.num_outputs, catalogue) for t in members]
+    modules = [module_of(t.arm, t.seed, splits.shape, loss.num_outputs) for t in members]
     stack = Stack(modules, stacked=stacked, device=device)
     if since is None:
         warm_start(stack, members, plan.experiment.train, splits)
     weights = {} if since else {number: stack.fingerprints(i) for i, number in enumerate(numbers)}
     yield StackStarted(numbers, since.snapshot.epoch if since else 0, threads, compiled, weights)
     if since is None:
-        scales = loss_weights(stack, loss, members, plan.experiment.loss[0], splits, catalogue)
+        scales = loss_weights(stack, loss, members, plan.experiment.loss[0], splits)
     else:
         scales = [1.0] * len(members)  # the snapshot has its own
     results = train(

@@ -31,7 +31,7 @@ from clsbench.execution.build import load_data, problem_of, require_same_steps, 
 from clsbench.execution.events import EpochDone, Event, TrialFailed
 from clsbench.execution.process import can_fork, starting_a_process, training
 from clsbench.execution.stacks import Share, failed_record, train_share
-from clsbench.registry import Registry, load_installed_plugins, load_plugin
+from clsbench.registry import catalogue, load_installed_plugins, load_plugin
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext, SpawnContext
@@ -52,7 +52,6 @@ class Work:
     experiment: Experiment
     plan: Plan
     data: Mapping[str, Splits]
-    catalogue: Registry
     device: torch.device
     compiled: Mapping[int, bool]
 
@@ -112,7 +111,7 @@ def side_by_side(shares: Sequence[Share], work: Work, processes: int) -> Iterato
 def _has_one_thread(share: Share, work: Work) -> bool:
     """Whether its operations have one: where they have several, the numerical libraries do not survive a fork."""
     trial = share.trials[0]
-    return threads_in_operations(trial, work.plan, work.data[trial.dataset.key], work.catalogue) == 1
+    return threads_in_operations(trial, work.plan, work.data[trial.dataset.key]) == 1
 
 
 class _Worker:
@@ -185,12 +184,12 @@ def _work(make: Callable[[], Work], orders: Connection, events: Connection) -> N
             numbers, since, parts_at_once = pickle.loads(orders.recv_bytes())
             trials = tuple(plan.trials[number] for number in numbers)
             missing = [trial for trial in trials if trial.dataset.key not in data]
-            data |= load_data(missing, work.catalogue, work.device, plan.spared)
-            require_same_steps(work.compiled, plan, data, work.catalogue)
+            data |= load_data(missing, work.device, plan.spared)
+            require_same_steps(work.compiled, plan, data)
             plan = replace(plan, problems={key: problem_of(splits) for key, splits in data.items()})
             with training():
                 share = Share(trials, since, parts_at_once)
-                for event in train_share(share, plan, data, work.catalogue, work.device):
+                for event in train_share(share, plan, data, work.device):
                     events.send_bytes(pickle.dumps(event))
             events.send_bytes(pickle.dumps(None))
     except ClsbenchError as error:
@@ -205,7 +204,7 @@ def _recipe(work: Work) -> dict[str, Any]:
         "experiment": work.experiment.to_dict(),
         "sees_test": work.plan.sees_test,
         "chosen": {arm.name: dict(arm.tuned) for arm in work.plan.arms},
-        "plugins": list(work.catalogue.plugins),
+        "plugins": list(catalogue.plugins),
         "device": str(work.device),
         "compiled": dict(work.compiled),
     }
@@ -215,17 +214,16 @@ def _remade(recipe: Mapping[str, Any]) -> Work:
     import clsbench.data
     import clsbench.losses
     import clsbench.models  # noqa: F401 - the rooms register what they offer
-    from clsbench.registry import catalogue
 
     load_installed_plugins()
     for path in recipe["plugins"]:
         load_plugin(Path(path))
-    experiment = read_mapping(recipe["experiment"], catalogue)
+    experiment = read_mapping(recipe["experiment"])
     each = plans(experiment)
     plan = each[-1] if recipe["sees_test"] else each[0]
     if recipe["sees_test"] and len(each) > 1:
         plan = with_chosen(plan, recipe["chosen"])
-    return Work(experiment, plan, {}, catalogue, torch.device(recipe["device"]), recipe["compiled"])
+    return Work(experiment, plan, {}, torch.device(recipe["device"]), recipe["compiled"])
 
 
 def _die_with_parent() -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clsbench.registry import KINDS, Component, Kind, Option, Registry
+from clsbench.registry import KINDS, Component, Kind, Option, catalogue
 from clsbench.report.text import PROTOCOLS, count, in_bytes, printable, warm_start_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clsbench.config.plan import Plan
 
 
-def show_kinds(console: Console, kinds: Sequence[Kind], catalogue: Registry) -> None:
+def show_kinds(console: Console, kinds: Sequence[Kind]) -> None:
     """Every component of the kinds, a line each."""
     for kind in kinds:
         _print(console, plural(kind), bold=True)
@@ -72,10 +72,10 @@ def allowed(option: Option) -> str:
     return _in_words(option.annotation)
 
 
-def show_plan(console: Console, plan: Plan, catalogue: Registry) -> None:
+def show_plan(console: Console, plan: Plan) -> None:
     """What a run would train."""
-    train, stacks = plan.experiment.train, count(len(plan.stacks(catalogue)), "stack")
-    if any(plan.state_bytes(arm, catalogue) is None for arm in plan.arms):
+    train, stacks = plan.experiment.train, count(len(plan.stacks()), "stack")
+    if any(plan.state_bytes(arm) is None for arm in plan.arms):
         stacks += " or more"
     _print(
         console,
@@ -99,7 +99,7 @@ def show_plan(console: Console, plan: Plan, catalogue: Registry) -> None:
         ground = (
             f"dataset {first.dataset.title}, model {first.model.title} (init {init}), batch size {first.batch_size}"
         )
-        sizes = [plan.state_bytes(arm, catalogue) for arm in together]
+        sizes = [plan.state_bytes(arm) for arm in together]
         kept = "known when it is trained" if None in sizes else in_bytes(max(filter(None, sizes)))
         _print(console, f"\n{ground}")
         _print(console, f"weights, gradients and optimizer state of a trial: {kept}")

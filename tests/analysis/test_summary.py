@@ -5,12 +5,11 @@ from __future__ import annotations
 from clsbench.analysis.summary import arm_summary, last_records
 from clsbench.config.plan import make_plan
 from clsbench.config.reader import read_mapping
-from clsbench.registry import catalogue
 
 
 def test_failed_seed_has_no_metrics_however_far_it_came() -> None:
     """Whatever its last record says: what was measured half way is no result."""
-    (arm,) = make_plan(read_mapping({"dataset": "moons", "model": "linear", "loss": "bce"}, catalogue)).arms
+    (arm,) = make_plan(read_mapping({"dataset": "moons", "model": "linear", "loss": "bce"})).arms
     rows = [
         {"arm": arm.name, "seed": seed, "epoch": 3, "test_accuracy": 0.5 + seed, "seconds": 2.0, "status": "running"}
         for seed in (0, 1)

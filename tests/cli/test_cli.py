@@ -371,7 +371,7 @@ def test_python_takes_path_dict_and_experiment(here: Path) -> None:
         clsbench.run("tiny.yaml", ["loss=bce"]),
         clsbench.run(here / "tiny.yaml", ["loss=bce"], output=here / "other"),
         clsbench.run(tree),
-        clsbench.run(read_mapping(tree, catalogue)),
+        clsbench.run(read_mapping(tree)),
     ]
     rows = [[{k: v for k, v in row.items() if k != "seconds"} for row in result.records] for result in results]
     assert [rows[0]] * 4 == rows

@@ -12,13 +12,13 @@ from clsbench.config.memory import BATCHES, MAX_STACK, MEASURED, STACK_BYTES
 from clsbench.config.plan import MAX_TRIALS, Plan, make_plan
 from clsbench.config.reader import read_mapping
 from clsbench.errors import ConfigError
-from clsbench.registry import Problem, catalogue, model
+from clsbench.registry import Problem, model
 from clsbench.training.evaluation import pieces
 from clsbench.training.step import UNROLLED
 
 
 def plan(**tree: Any) -> Plan:
-    return make_plan(read_mapping(tree, catalogue))
+    return make_plan(read_mapping(tree))
 
 
 def names(**tree: Any) -> list[str]:
@@ -102,7 +102,7 @@ def test_setting_names_reduction_weight_and_rate() -> None:
 def test_arms_of_one_name_are_refused(tree: dict[str, Any]) -> None:
     """Two arms that could not be told apart are a mistake of the config, and labels are the way out."""
     with pytest.raises(ConfigError, match=r"2 arms are called '.*'; give their entries distinct labels"):
-        read_mapping(tree, catalogue)
+        read_mapping(tree)
     labelled = {"loss": ["focal", {"name": "focal", "gamma": 1, "label": "soft"}]}
     assert ["focal", "soft"] == names(**labelled)
 
@@ -118,7 +118,7 @@ def test_grid_of_a_million_trials_is_refused_with_the_limit() -> None:
 
 
 def stacks(**tree: Any) -> list[list[int]]:
-    return [[trial.number for trial in stack] for stack in plan(**tree).stacks(catalogue)]
+    return [[trial.number for trial in stack] for stack in plan(**tree).stacks()]
 
 
 def test_stack_holds_one_loss_with_all_that_may_differ_by_trial() -> None:
@@ -141,7 +141,7 @@ def test_splits_by_seed_share_no_stack_across_seeds() -> None:
     """A stack has one set of data: with `per_seed` the arms at one seed are together, the seeds apart."""
     per_seed = {"name": "moons", "split_seed": "per_seed"}
     made = plan(dataset=per_seed, loss="bce", optimizer={"lr": [0.1, 1.0]}, train={"seeds": [7, 3]})
-    assert [[0, 2], [1, 3]] == [[trial.number for trial in stack] for stack in made.stacks(catalogue)]
+    assert [[0, 2], [1, 3]] == [[trial.number for trial in stack] for stack in made.stacks()]
     assert [7, 3, 7, 3] == [trial.dataset.split_seed for trial in made.trials]
     assert {"per_seed"} == {trial.arm.dataset.split_seed for trial in made.trials}
 
@@ -173,8 +173,8 @@ def test_data_that_must_be_opened_bound_the_stack_then() -> None:
     """A table's columns are counted once it is opened; the trials are the same, in smaller pieces."""
     made = plan(dataset={"name": "csv", "path": "a.csv"}, model="mlp", loss="bce", train={"seeds": MAX_STACK})
     key = made.trials[0].dataset.key
-    opened = replace(made, problems={key: Problem((2**20,), 2)}).stacks(catalogue)
-    assert max(map(len, opened)) < MAX_STACK == len(made.stacks(catalogue)[0])
+    opened = replace(made, problems={key: Problem((2**20,), 2)}).stacks()
+    assert max(map(len, opened)) < MAX_STACK == len(made.stacks()[0])
 
 
 def test_state_of_a_trial_is_counted_without_making_it() -> None:
@@ -182,9 +182,9 @@ def test_state_of_a_trial_is_counted_without_making_it() -> None:
     mlp = {"name": "mlp", "hidden": [32, 32]}
     for optimizer, copies in (("sgd", 3), ("adam", 4)):
         made = plan(dataset="moons", model=mlp, loss="cross_entropy", optimizer={"name": optimizer})
-        assert 4 * copies * (3 * 32 + 33 * 32 + 33 * 2) == made.state_bytes(made.arms[0], catalogue)
+        assert 4 * copies * (3 * 32 + 33 * 32 + 33 * 2) == made.state_bytes(made.arms[0])
     made = plan(dataset={"name": "csv", "path": "a.csv"}, model=mlp, loss="bce")
-    assert made.state_bytes(made.arms[0], catalogue) is None
+    assert made.state_bytes(made.arms[0]) is None
 
 
 def test_budget_knows_the_engine() -> None:

@@ -16,7 +16,6 @@ from clsbench.config.dump import as_yaml
 from clsbench.config.reader import read_file, read_mapping, read_text
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError
-from clsbench.registry import catalogue
 
 DEFAULTS = {
     "name": "moons",
@@ -73,7 +72,7 @@ DEFAULTS = {
 
 
 def read(text: str, *overrides: str) -> Experiment:
-    return read_text(text, "f", overrides, catalogue)
+    return read_text(text, "f", overrides)
 
 
 def mistakes(text: str, *overrides: str) -> list[str]:
@@ -86,7 +85,7 @@ def mistakes(text: str, *overrides: str) -> list[str]:
 
 def test_defaults_are_those_of_the_contract() -> None:
     """An experiment that says nothing is the contract's, key by key and in its order."""
-    assert repr(DEFAULTS) == repr(read_mapping({}, catalogue).to_dict())
+    assert repr(DEFAULTS) == repr(read_mapping({}).to_dict())
 
 
 def test_every_mistaken_expectation_is_told_in_place() -> None:
@@ -125,7 +124,7 @@ def test_expectations_survive_the_round_trip() -> None:
     """A config writes its expectations back as they were, quotes and all."""
     texts = ["'mse \"x\" lr=0.1'.test_accuracy@best >= 0.5", "verdict(bce, 'mse \"x\" lr=0.1', test_nll) != worse"]
     losses = [{"name": "mse_softmax", "label": 'mse "x" lr=0.1'}, "bce"]
-    experiment = read_mapping({"loss": losses, "expect": texts}, catalogue)
+    experiment = read_mapping({"loss": losses, "expect": texts})
     assert texts == experiment.to_dict()["expect"]
     assert experiment == read(as_yaml(experiment.to_dict()))
 
@@ -318,7 +317,7 @@ def test_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     """A UTF-8 BOM is no part of the first key."""
     path = tmp_path / "a.yaml"
     path.write_bytes("\ufeffname: bom\n".encode())
-    assert "bom" == read_file(path, (), catalogue).name
+    assert "bom" == read_file(path, ()).name
 
 
 def test_file_that_is_no_utf8_is_refused_in_place(tmp_path: Path) -> None:
@@ -326,31 +325,31 @@ def test_file_that_is_no_utf8_is_refused_in_place(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_bytes("name: a\nloss: {name: focal, label: é".encode() + b"\xe9}\n")
     with pytest.raises(ConfigError, match=r"a\.yaml:2:29: not UTF-8 text; save it as UTF-8"):
-        read_file(path, (), catalogue)
+        read_file(path, ())
 
 
 def test_missing_file_gets_the_nearest_name(tmp_path: Path) -> None:
     """A misspelt file is answered with the one beside it, a lost one with how to get one."""
     with pytest.raises(ConfigError, match="no such file; `clsbench init` writes one to start from"):
-        read_file(tmp_path / "moons.yaml", (), catalogue)
+        read_file(tmp_path / "moons.yaml", ())
     (tmp_path / "moons.yaml").touch()
     with pytest.raises(ConfigError, match=r"mons\.yaml: no such file; did you mean '.*/moons\.yaml'\?"):
-        read_file(tmp_path / "mons.yaml", (), catalogue)
+        read_file(tmp_path / "mons.yaml", ())
 
 
 def test_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A directory, a name with NUL and a file without permission are refused, each with the reason."""
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
-        read_file(tmp_path, (), catalogue)
+        read_file(tmp_path, ())
     with pytest.raises(ConfigError, match="cannot be read: embedded null byte"):
-        read_file(tmp_path / "a\0b", (), catalogue)
+        read_file(tmp_path / "a\0b", ())
 
     def denied(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", denied)
     with pytest.raises(ConfigError, match="cannot be read: Permission denied; give a YAML file"):
-        read_file(tmp_path / "a.yaml", (), catalogue)
+        read_file(tmp_path / "a.yaml", ())
 
 
 @pytest.mark.parametrize(
@@ -369,13 +368,13 @@ def test_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.Mo
 def test_mapping_of_no_yaml_is_refused_like_any(tree: dict[Any, Any]) -> None:
     """What Python can say and YAML cannot is a mistake, never another exception."""
     with pytest.raises(ConfigError):
-        read_mapping(tree, catalogue)
+        read_mapping(tree)
 
 
 def test_path_is_where_the_mistake_is_in_a_mapping() -> None:
     """Without a file the key alone says where."""
     with pytest.raises(ConfigError, match=r"^optimizer\.lr: must be a number above 0, got 0$"):
-        read_mapping({"optimizer": {"lr": 0}}, catalogue)
+        read_mapping({"optimizer": {"lr": 0}})
 
 
 labels = st.one_of(
@@ -425,7 +424,7 @@ def experiments(draw: st.DrawFn) -> dict[str, Any]:
 def test_experiment_reads_back_from_its_own_yaml(tree: dict[str, Any]) -> None:
     """`to_dict` as YAML gives the same experiment, whatever its labels."""
     try:
-        experiment = read_mapping(tree, catalogue)
+        experiment = read_mapping(tree)
     except ConfigError as error:
         assert "arms are called" in str(error)  # noqa: PT017 - the only mistake that the strategy can make
         return
@@ -487,7 +486,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
 def test_mutated_experiment_is_read_or_refused(tree: dict[str, Any]) -> None:
     """Plain data with wrong parts gives an experiment or a ConfigError, as a dict and as YAML."""
     for reads in (
-        lambda: read_mapping(tree, catalogue),
+        lambda: read_mapping(tree),
         lambda: read(yaml.safe_dump(tree, allow_unicode=False)),
     ):
         try:
@@ -495,7 +494,7 @@ def test_mutated_experiment_is_read_or_refused(tree: dict[str, Any]) -> None:
         except ConfigError as error:
             assert all(mistake and "\n" not in mistake for mistake in error.mistakes)  # noqa: PT017
         else:
-            assert experiment == read_mapping(experiment.to_dict(), catalogue)
+            assert experiment == read_mapping(experiment.to_dict())
 
 
 WORDS = [
@@ -546,4 +545,4 @@ def test_random_text_is_read_or_refused(text: str, override: str) -> None:
     except ConfigError as error:
         assert all(mistake.startswith(("f:", "command line:")) for mistake in error.mistakes)  # noqa: PT017
     else:
-        assert experiment == read_mapping(experiment.to_dict(), catalogue)
+        assert experiment == read_mapping(experiment.to_dict())

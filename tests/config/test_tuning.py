@@ -15,12 +15,11 @@ from clsbench.config.plan import MAX_TRIALS, OPTIMIZER_KEYS, SCHEDULE_KEYS, make
 from clsbench.config.reader import read_mapping, read_text
 from clsbench.config.schema import Experiment, Grid, TuneConfig
 from clsbench.errors import ConfigError
-from clsbench.registry import catalogue
 from clsbench.training.metrics import METRICS
 
 
 def read(text: str) -> Experiment:
-    return read_text(text, "f", (), catalogue)
+    return read_text(text, "f", ())
 
 
 def mistakes(text: str) -> list[str]:
@@ -142,7 +141,7 @@ def test_nesterov_takes_the_momentum_that_is_tuned() -> None:
 def test_tuning_plan_is_every_arm_at_every_setting() -> None:
     """Arms times grid times tuning's seeds; the experiment's own plan does not grow."""
     tune = {"grid": {"lr": [1, 2, 3]}, "seeds": 4}
-    experiment = read_mapping({"loss": ["bce", "hinge"], "train": {"batch_size": [8, 16]}, "tune": tune}, catalogue)
+    experiment = read_mapping({"loss": ["bce", "hinge"], "train": {"batch_size": [8, 16]}, "tune": tune})
     tuning = tuning_plan(experiment)
     assert tuning is not None
     assert 4 * 3 == len(tuning.arms)

@@ -19,7 +19,6 @@ from clsbench.config.plan import make_plan
 from clsbench.data.splits import Splits
 from clsbench.execution.build import load_data
 from clsbench.experiment import Result, read
-from clsbench.registry import catalogue
 from clsbench.report.reliability_figure import draw, is_drawn
 from clsbench.report.terminal import show_run
 
@@ -47,7 +46,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def splits_of(config: dict[str, Any]) -> Splits:
     trials = make_plan(read(config)).trials
-    (splits,) = load_data(trials, catalogue, torch.device("cpu")).values()
+    (splits,) = load_data(trials, torch.device("cpu")).values()
     return splits
 
 

@@ -26,7 +26,6 @@ from clsbench.execution.local import in_parts
 from clsbench.execution.process import can_fork
 from clsbench.execution.stacks import Share
 from clsbench.experiment import read
-from clsbench.registry import catalogue
 from clsbench.training.step import has_compiler
 
 needs_fork = pytest.mark.skipif(not can_fork(), reason="stacks are dealt out on Linux, where no GPU is driven")
@@ -130,7 +129,7 @@ def test_stacks_side_by_side_share_the_memory(run: Run, monkeypatch: pytest.Monk
     monkeypatch.setattr(memory, "STACK_BYTES", 8 * 30_000)
     monkeypatch.setattr(local, "WORTH_A_PROCESS", 10**12)
     plan = make_plan(read({"dataset": {"name": "moons", "samples": 70}, "model": MODEL, "loss": "cross_entropy"}))
-    together, each = (plan.largest_stack(plan.trials[0], catalogue, beside) for beside in (1, 2))
+    together, each = (plan.largest_stack(plan.trials[0], beside) for beside in (1, 2))
     assert together // 2 == each > 1
     result = run(seeds=together, epochs=1, threads=2)
     assert f"training {-(-together // each)} stacks in 2 processes" in log_of(result)

@@ -28,7 +28,6 @@ from clsbench.execution.events import Checkpoint, EpochDone, Event, StackStarted
 from clsbench.execution.process import can_fork
 from clsbench.execution.stacks import Share, shares
 from clsbench.execution.workers import Work, side_by_side
-from clsbench.registry import catalogue
 from clsbench.training.snapshot import Snapshot
 
 CONFIG: dict[str, Any] = {
@@ -121,9 +120,9 @@ def test_process_that_dies_while_it_tells(monkeypatch: pytest.MonkeyPatch) -> No
             return "its process was killed by SIGKILL"
 
     monkeypatch.setattr(workers, "_Worker", Mortal)
-    experiment = read_mapping({**CONFIG, "tune": None, "loss": "bce", "train": {"epochs": 9, "seeds": 2}}, catalogue)
+    experiment = read_mapping({**CONFIG, "tune": None, "loss": "bce", "train": {"epochs": 9, "seeds": 2}})
     work = work_of(experiment)
-    told = list(side_by_side(shares(work.plan, catalogue, {}), work, 1))
+    told = list(side_by_side(shares(work.plan, {}), work, 1))
     assert [([0, 1], None), ([0], 3), ([1], 3), ([0], 3)] == given
     *epochs, failed = told
     assert [3, 5] == [event.epoch for event in epochs if isinstance(event, EpochDone)]
@@ -134,13 +133,13 @@ def test_process_that_dies_while_it_tells(monkeypatch: pytest.MonkeyPatch) -> No
 
 def work_of(experiment: Experiment, compiled: Mapping[int, bool] = MappingProxyType({})) -> Work:
     plan, device = make_plan(experiment), torch.device("cpu")
-    return Work(experiment, plan, load_data(plan.trials, catalogue, device), catalogue, device, compiled)
+    return Work(experiment, plan, load_data(plan.trials, device), device, compiled)
 
 
 def test_other_steps_are_refused_in_a_process_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it trains, a process refuses a run of which something was kept that it would train otherwise."""
     monkeypatch.setattr(workers, "_die_with_parent", lambda: None)
-    experiment = read_mapping({**CONFIG, "tune": None, "train": {"epochs": 1, "seeds": 1}}, catalogue)
+    experiment = read_mapping({**CONFIG, "tune": None, "train": {"epochs": 1, "seeds": 1}})
     told: list[Any] = []
 
     class Channel:

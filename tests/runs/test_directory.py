@@ -17,7 +17,6 @@ from clsbench.config.reader import read_file, read_mapping
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, RunError
 from clsbench.experiment import Result
-from clsbench.registry import catalogue
 from clsbench.runs import files
 from clsbench.runs.directory import RunDirectory, newest
 from clsbench.runs.files import as_json_line, write_atomically
@@ -48,7 +47,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
 
 @pytest.fixture
 def experiment() -> Experiment:
-    return read_mapping(TREE, catalogue)
+    return read_mapping(TREE)
 
 
 def strict(text: str) -> Any:
@@ -72,7 +71,7 @@ def test_directory_holds_what_the_contract_says(result: Result) -> None:
 
 def test_config_is_the_whole_experiment(result: Result, experiment: Experiment) -> None:
     """The config kept reads back as the experiment that ran, defaults filled in, nasty labels included."""
-    assert experiment == read_file(result.directory / "config.yaml", (), catalogue)
+    assert experiment == read_file(result.directory / "config.yaml", ())
 
 
 def test_records_have_the_fields_of_the_contract_in_order(result: Result) -> None:
