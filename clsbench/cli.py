@@ -351,11 +351,13 @@ def _show(results: list[Result], as_json: bool) -> None:
         summaries = [result.summary for result in results]
         write_json(summaries[0] if len(summaries) == 1 else summaries)
         return
-    from clsbench.report.terminal import show_run
+    from clsbench.report.compose import run_document
+    from clsbench.report.renderers.terminal import show
 
     with whole_page() as console:
         for result in results:
-            show_run(console, result.records, result.summary, [str(path) for path in _kept(result.directory)])
+            files = [str(path) for path in _kept(result.directory)]
+            show(run_document(result.records, result.summary, files), console)
 
 
 def _kept(directory: Path) -> list[Path]:

@@ -298,11 +298,8 @@ class _Story:
 
 def draw(result: Result, directory: Path) -> list[Path]:
     """Write the figures of a run into a directory, each as PNG and SVG: its curves, what tuning found, reliability."""
-    from clsbench.report import figures, reliability_figure, tuning_figure
+    from clsbench.report.compose import figure_documents
+    from clsbench.report.renderers import figures
 
-    paths = figures.save(figures.draw(result.records, result.summary), directory)
-    if result.summary.get("tuning"):
-        paths += figures.save(tuning_figure.draw(result.summary), directory, "tuning")
-    if reliability_figure.is_drawn(result.summary):
-        paths += figures.save(reliability_figure.draw(result.summary), directory, "reliability")
-    return paths
+    documents = figure_documents(result.records, result.summary)
+    return [path for name, shown in documents.items() for path in figures.save(figures.draw(shown), directory, name)]

@@ -1,6 +1,6 @@
 """Text that can be shown as it is: a user's words made harmless, numbers at one precision."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from clsbench.text import printable as printable  # what the report shows goes through it
@@ -33,7 +33,7 @@ def metric_name(metric: str) -> str:
     return METRIC_NAMES.get(metric, metric.replace("_", " "))
 
 
-def _precision(value: float) -> str:
+def precision(value: float) -> str:
     size = abs(value)
     if 0 < size < 5e-4 or size >= 1e4:
         return ".1e"
@@ -42,42 +42,13 @@ def _precision(value: float) -> str:
 
 def number(value: float | None) -> str:
     """Three decimals, or a power of ten where those would say nothing; `-` for no number."""
-    return "-" if value is None else format(value, _precision(value))
+    return "-" if value is None else format(value, precision(value))
 
 
 def in_bytes(size: int) -> str:
     """`14.6 kB`: three digits, in units of a thousand."""
     power = min(3, (len(str(size)) - 1) // 3)
     return f"{size / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB')[power]}"
-
-
-def mean_and_deviation(metric: Mapping[str, Any] | None, plus_minus: str) -> str:
-    """`0.953 ± 0.010`, the deviation at the precision of the mean; no deviation where there is one seed."""
-    if metric is None or metric["mean"] is None:
-        return "-"
-    mean, deviation = metric["mean"], metric["std"]
-    return number(mean) if deviation is None else f"{number(mean)} {plus_minus} {deviation:{_precision(mean)}}"
-
-
-def mean_and_range(metric: Mapping[str, Any] | None) -> str:
-    """`0.953 [0.941, 0.960]`: the mean, and the minimum and maximum over seeds."""
-    values = [value for value in metric["values"] if value is not None] if metric else []
-    if metric is None or metric["mean"] is None or not values:
-        return "-"
-    return f"{number(metric['mean'])} [{number(min(values))}, {number(max(values))}]"
-
-
-def with_interval(difference: float, low: float | None, high: float | None) -> str:
-    """`+0.622 [+0.589, +0.655]`, all at one precision; the difference alone where there is no interval."""
-    if low is None or high is None:
-        return f"{difference:+{_precision(difference)}}"
-    precision = _precision(max(map(abs, (difference, low, high))))
-    return f"{difference:+{precision}} [{low:+{precision}}, {high:+{precision}}]"
-
-
-def listed(words: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def setting_of(arm: Mapping[str, Any]) -> str:

@@ -19,8 +19,9 @@ from clsbench.config.plan import make_plan
 from clsbench.data.splits import Splits
 from clsbench.execution.build import load_data
 from clsbench.experiment import Result, read
-from clsbench.report.reliability_figure import draw, is_drawn
-from clsbench.report.terminal import show_run
+from clsbench.report.compose import figure_documents, run_document
+from clsbench.report.renderers import figures
+from clsbench.report.renderers.terminal import show
 
 Run = Callable[..., Result]
 
@@ -155,7 +156,7 @@ def test_table_fits_the_terminal(run: Run, width: int, tmp_path: Path) -> None:
     ]
     result = run([*losses, "mse_class_index"])
     with (tmp_path / "page").open("w+", encoding="utf-8") as page:
-        show_run(Console(file=page, width=width), result.records, result.summary, [])
+        show(run_document(result.records, result.summary), Console(file=page, width=width))
         page.seek(0)
         lines = page.read().splitlines()
     assert any("Trained with the row's loss" in line for line in lines)
@@ -166,7 +167,7 @@ def test_table_fits_the_terminal(run: Run, width: int, tmp_path: Path) -> None:
 def test_reliability_is_drawn_where_there_are_probabilities(run: Run) -> None:
     """A panel for each arm with its points and bars; one without probabilities says so; without any, no figure."""
     summary = run(["cross_entropy", "mse_logits"]).summary
-    figure = draw(summary)
+    figure = figures.draw(figure_documents([], summary)["reliability"])
     panels = [axes for axes in figure.axes if axes.get_visible()]
     error = summary["arms"][0]["metrics"]["test_ece"]["mean"]
     assert [f"cross_entropy\nECE {error:.3f}", "mse_logits"] == [axes.get_title() for axes in panels]
@@ -176,7 +177,7 @@ def test_reliability_is_drawn_where_there_are_probabilities(run: Run) -> None:
     assert [pytest.approx(pair) for pair in filled] == [tuple(pair) for pair in points.get_offsets().tolist()]
     assert 15 == len(panels[0].patches)
     assert "no probabilities" in [text.get_text() for text in panels[1].texts]
-    assert not is_drawn(run("hinge").summary)
+    assert "reliability" not in figure_documents([], run("hinge").summary)
 
 
 def test_run_and_report_write_the_figure(tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ from rich.console import Console
 import clsbench
 import clsbench.experiment
 from clsbench.experiment import Result
-from clsbench.report.page import MOST_ROWS
-from clsbench.report.terminal import show_run
+from clsbench.report.compose import run_document
+from clsbench.report.document import Section, Table
+from clsbench.report.renderers.terminal import show
+from clsbench.report.sections.arms import MAX_ROWS
 
 NUM_LOSSES = 34  # 561 pairs
 EXPECTED = ["verdict(l5, l9, test_nll) != better", "l3.test_accuracy >= 0"]
@@ -41,7 +43,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
 
 def shown(result: Result) -> str:
     file = io.StringIO()
-    show_run(Console(file=file, width=200), result.records, result.summary, [])
+    show(run_document(result.records, result.summary), Console(file=file, width=200))
     return " ".join(file.getvalue().split())
 
 
@@ -79,10 +81,16 @@ def test_other_verdicts_can_be_asked_of_a_finished_run(result: Result) -> None:
 
 
 def test_tables_are_bounded_and_say_so(result: Result) -> None:
-    """The terminal shows the arms that come first, and how many more there are."""
-    text = shown(result)
-    assert f"The tables have the first {MOST_ROWS} by that; summary.json has {NUM_LOSSES - MOST_ROWS} more." in text
-    file = io.StringIO()
-    show_run(Console(file=file, width=200), result.records, result.summary, [])
-    rows = [line for line in file.getvalue().splitlines() if " l33 " in line]
-    assert len(rows) < 12
+    """The terminal shows the arms that come first, and under each table how many more there are."""
+    text, more = shown(result), NUM_LOSSES - MAX_ROWS
+    assert f"The tables have the first {MAX_ROWS} by that; summary.json has {more} more." in text
+    (comparison, *_) = run_document(result.records, result.summary).sections
+    tables = [
+        block
+        for section in comparison.blocks
+        if isinstance(section, Section) and section.name != "verdicts"
+        for block in section.blocks
+        if isinstance(block, Table)
+    ]
+    assert {(MAX_ROWS, more)} == {(len(table.rows), table.omitted) for table in tables}
+    assert len(tables) == text.count(f"and {more} more")

@@ -7,7 +7,9 @@ import matplotlib as mpl
 import pytest
 
 from clsbench.errors import RunError
-from clsbench.report.figures import draw, save
+from clsbench.report.compose import figure_documents
+from clsbench.report.renderers import figures
+from clsbench.report.renderers.figures import save
 
 METRICS = ("train_nll", "test_accuracy", "test_nll", "stuck_share")
 
@@ -35,6 +37,10 @@ def run_of(arms, pairing=None, seeds=2, epochs=5, no_nll=(), scale=1.0, stuck=0.
             }
         )
     return records, {"name": "moons", "arms": entries, "pairing": [{"arms": g} for g in pairing or [list(arms)]]}
+
+
+def draw(records, summary):
+    return figures.draw(figure_documents(records, summary)["curves"])
 
 
 def panels(figure):

@@ -9,7 +9,10 @@ from rich.console import Console
 
 from clsbench.analysis.verdicts import verdicts
 from clsbench.report import progress
-from clsbench.report.terminal import Progress, printable, show_run
+from clsbench.report.compose import run_document
+from clsbench.report.progress import Progress
+from clsbench.report.renderers.terminal import show
+from clsbench.report.text import printable
 
 EPOCHS = 4
 METRICS = {
@@ -82,7 +85,7 @@ def arm_of(name, dataset, seeds, values):
 def shown(records, summary, width=80, encoding="utf-8", files=(), **options):
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, newline="")
-    show_run(Console(file=file, width=width, **options), records, summary, files)
+    show(run_document(records, summary, files), Console(file=file, width=width, **options))
     file.flush()
     return raw.getvalue().decode(encoding)
 

@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from clsbench.analysis.tuning import at_edge, choose
-from clsbench.report import figures, tuning_figure
-from clsbench.report.terminal import show_run
+from clsbench.report.compose import figure_documents, run_document
+from clsbench.report.renderers import figures
+from clsbench.report.renderers.terminal import show
 
 RATES = [0.01, 0.1, 1.0, 10.0]
 CURVES = {"good": [0.7, 0.9, 0.95, 0.9], "bad": [0.2, 0.3, 0.4, 0.5]}
@@ -84,7 +85,7 @@ def usual(**tuning: Any) -> dict[str, Any]:
 def shown(summary: dict[str, Any], width: int = 80, encoding: str = "utf-8") -> str:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, newline="")
-    show_run(Console(file=file, width=width), [], summary, [])
+    show(run_document([], summary), Console(file=file, width=width))
     file.flush()
     return raw.getvalue().decode(encoding)
 
@@ -184,7 +185,7 @@ def test_untuned_run_says_nothing_of_tuning() -> None:
 
 def test_figure_is_written_as_png_and_svg(tmp_path: Path) -> None:
     """Every arm is a line over the rates, on a log axis labelled in plain numbers."""
-    paths = figures.save(tuning_figure.draw(usual()), tmp_path, "tuning")
+    paths = figures.save(figures.draw(figure_documents([], usual())["tuning"]), tmp_path, "tuning")
     assert ["tuning.png", "tuning.svg"] == [path.name for path in paths]
     text = paths[1].read_text(encoding="utf-8")
     for part in ("validation accuracy", ">lr<", "good (lr=1)", ">0.01<", ">10<", "over 3 tuning seeds"):

@@ -8,8 +8,11 @@ from rich.console import Console
 
 from clsbench.analysis.curves import Comparison
 from clsbench.analysis.verdicts import verdicts
-from clsbench.report.page import LETTERS, Look, Page
-from clsbench.report.verdicts import conclusions, verdict_table
+from clsbench.report.document import Document
+from clsbench.report.renderers.look import Look
+from clsbench.report.renderers.terminal import show
+from clsbench.report.sections import verdicts as section
+from clsbench.report.sections.arms import references
 
 SPREAD = (-0.002, 0.001, 0.0, 0.0005, 0.0005)
 
@@ -24,7 +27,7 @@ def page_of(accuracies, others=None, look=None, **arm_facts):
         entry["metrics"] = {key: {"mean": mean_of(column), "values": column} for key, column in metrics.items()}
         arms.append(entry)
     summary = {"arms": arms, "pairing": [{"arms": list(accuracies)}]}
-    page = Page(Comparison(tuple(arms), {}), look or Look(80, "utf-8"), dict(zip(accuracies, LETTERS, strict=False)))
+    page = (Comparison(tuple(arms), {}), look or Look(80, "utf-8"))
     return page, {**summary, "verdicts": verdicts(summary)}
 
 
@@ -38,11 +41,13 @@ def around(middle, spread=SPREAD):
 
 
 def table(page, summary):
-    file = io.StringIO()
-    console = Console(file=file, width=page.look.width)
-    for part in verdict_table(page, summary):
-        console.print(part, markup=False, highlight=False)
-    return file.getvalue()
+    comparison, look = page
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=look.encoding, newline="")
+    found = section.verdicts(comparison, references(comparison), summary)
+    show(Document("", (found,) if found else ()), Console(file=file, width=look.width))
+    file.flush()
+    return raw.getvalue().decode(look.encoding)
 
 
 def rows_with(text, *parts):
@@ -51,7 +56,8 @@ def rows_with(text, *parts):
 
 
 def sentences(page, summary):
-    return list(conclusions(page, summary))
+    comparison, look = page
+    return [look.line(text) for text in section.conclusions(comparison, references(comparison), summary)]
 
 
 def test_a_row_has_difference_interval_p_and_verdict():

@@ -21,7 +21,7 @@ SCRIPT = """
 import json, os, signal, sys, tempfile, time
 from pathlib import Path
 from clsbench import experiment
-from clsbench.report import terminal
+from clsbench.report.renderers import terminal
 from clsbench.runs import stopping
 from clsbench.runs.directory import RunDirectory
 from clsbench.training import loop
@@ -57,7 +57,7 @@ MOMENTS = {
     "a batch, by Ctrl-C": at(Steps, "__call__", INT),
     "the figures": at(experiment, "draw", TERM, nth=1),
     "the summary": at(RunDirectory, "write_json", TERM, nth=2),
-    "the report": at(terminal, "show_run", TERM, nth=1),
+    "the report": at(terminal, "show", TERM, nth=1),
 }
 config = small(losses=1, epochs=3)
 warm(config)

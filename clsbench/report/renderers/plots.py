@@ -4,6 +4,8 @@ Why not uniplot: its braille lines differ by colour alone, and its ASCII lines h
 Here each line carries its arm's letter, so colour only helps.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +13,8 @@ from itertools import pairwise
 
 from rich.text import Text
 
-from clsbench.analysis.curves import spans_decades
+from clsbench.report.document import Curves, Scale, Series
+from clsbench.report.renderers.look import Look, letter_of, style_of
 
 # Dots of a braille cell by (column, row), as bits over U+2800.
 BRAILLE = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
@@ -19,18 +22,8 @@ LETTER_SPACING = 12
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line to draw, told from the others by `letter`; `style` is rich's."""
-
-    letter: str
-    style: str
-    xs: Sequence[float]
-    ys: Sequence[float]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """An axis with its limits and ticks, all as powers of ten if `log`."""
+class Ticks:
+    """The limits and ticks of an axis, all as powers of ten if `log`."""
 
     low: float
     high: float
@@ -48,9 +41,9 @@ class Axis:
         return f"{10**tick:g}" if self.log else f"{tick:.{self.decimals}f}"
 
 
-def axis(values: Sequence[float], num_ticks: int, whole: bool = False) -> Axis:
-    """An axis over `values` with about `num_ticks` ticks at 1, 2 or 5 times a power of ten; `whole` numbers only."""
-    log = not whole and spans_decades(values)
+def ticks(values: Sequence[float], num_ticks: int, scale: Scale) -> Ticks:
+    """An axis over `values` with about `num_ticks` ticks at 1, 2 or 5 times a power of ten."""
+    log, whole = scale == "log", scale == "integer"
     low, high = (math.log10(limit) if log else float(limit) for limit in (min(values), max(values)))
     if low == high:
         margin = 1.0 if whole else abs(low) / 10 or 1.0
@@ -61,14 +54,22 @@ def axis(values: Sequence[float], num_ticks: int, whole: bool = False) -> Axis:
     power = 10.0 ** math.floor(math.log10(spacing))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= spacing * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    ticks = tuple(index * step for index in range(first, last + 1))
-    return Axis(low, high, ticks, max(0, -math.floor(math.log10(step))), log)
+    found = tuple(index * step for index in range(first, last + 1))
+    return Ticks(low, high, found, max(0, -math.floor(math.log10(step))), log)
 
 
-def draw_lines(lines: Sequence[Line], *, width: int, height: int, ascii_only: bool, whole: bool = True) -> Text:
-    """The plot, `width` characters wide and `height` + 2 high; every line needs a point. Are all x `whole` numbers?"""
-    y_axis = axis([y for line in lines for y in line.ys], max(2, height // 2))
-    x_axis = axis([x for line in lines for x in line.xs], max(3, width // 14), whole=whole)
+def draw_curves(curves: Curves, look: Look, *, width: int, height: int) -> Iterator[Text]:
+    """The plot, `width` characters wide and `height` + 2 high; nothing where no series makes a line."""
+    # One epoch is a point of a curve; a lone setting shows no dependence.
+    least = 1 if curves.x.scale == "integer" else 2
+    lines = [line for line in curves.series if len(line.x) >= least]
+    if lines:
+        y_axis = ticks([y for line in lines for y in line.y], max(2, height // 2), curves.y.scale)
+        x_axis = ticks([x for line in lines for x in line.x], max(3, width // 14), curves.x.scale)
+        yield _plot(lines, x_axis, y_axis, width, height, look.ascii_only)
+
+
+def _plot(lines: Sequence[Series], x_axis: Ticks, y_axis: Ticks, width: int, height: int, ascii_only: bool) -> Text:
     gutter = max(len(y_axis.label(tick)) for tick in y_axis.ticks) + 2
     columns = max(width - gutter, 2)
     cells = _cells(lines, x_axis, y_axis, columns, height, (1, 1) if ascii_only else (2, 4))
@@ -89,7 +90,7 @@ def draw_lines(lines: Sequence[Line], *, width: int, height: int, ascii_only: bo
 
 
 def _cells(
-    lines: Sequence[Line], x_axis: Axis, y_axis: Axis, columns: int, height: int, dots: tuple[int, int]
+    lines: Sequence[Series], x_axis: Ticks, y_axis: Ticks, columns: int, height: int, dots: tuple[int, int]
 ) -> dict[tuple[int, int], dict[int, int]]:
     """For every (column, row) touched: the index of each line in it, and which dots it sets there."""
     across, down = dots
@@ -100,7 +101,7 @@ def _cells(
                 round(x_axis.fraction(x) * (columns * across - 1)),
                 round((1 - y_axis.fraction(y)) * (height * down - 1)),
             )
-            for x, y in zip(line.xs, line.ys, strict=True)
+            for x, y in zip(line.x, line.y, strict=True)
         ]
         for x, y in _trace(points):
             cell = cells.setdefault((x // across, y // down), {})
@@ -117,7 +118,7 @@ def _trace(points: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 def _letters(
-    lines: Sequence[Line], cells: dict[tuple[int, int], dict[int, int]], columns: int
+    lines: Sequence[Series], cells: dict[tuple[int, int], dict[int, int]], columns: int
 ) -> dict[tuple[int, int], int]:
     """Where each line shows its letter: at its end, and at columns staggered so that lines that coincide all show."""
     letters: dict[tuple[int, int], int] = {}
@@ -132,23 +133,25 @@ def _letters(
 
 
 def _character(
-    lines: Sequence[Line], cell: dict[int, int], letter: int | None, column: int, ascii_only: bool
+    lines: Sequence[Series], cell: dict[int, int], lettered: int | None, column: int, ascii_only: bool
 ) -> tuple[str, str]:
-    if letter is not None:
-        return lines[letter].letter, f"bold {lines[letter].style}"
+    """What is at a place, with its style; `lettered` is the line whose letter is there."""
+    if lettered is not None:
+        arm = lines[lettered].arm
+        return letter_of(arm), f"bold {style_of(arm)}"
     if not cell:
         return " ", ""
     # Lines that share a cell take turns along the columns, so that neither covers the other.
-    shown = sorted(cell)[column % len(cell)]
+    arm = lines[sorted(cell)[column % len(cell)]].arm
     if ascii_only:
-        return lines[shown].letter, lines[shown].style
+        return letter_of(arm), style_of(arm)
     dots = 0
     for bits in cell.values():
         dots |= bits
-    return chr(0x2800 + dots), lines[shown].style
+    return chr(0x2800 + dots), style_of(arm)
 
 
-def _foot(x_axis: Axis, gutter: int, columns: int, ascii_only: bool) -> str:
+def _foot(x_axis: Ticks, gutter: int, columns: int, ascii_only: bool) -> str:
     """The line under the plot and its numbers, each under its notch unless it would touch the one before."""
     rule = ["-" if ascii_only else "─"] * columns
     numbers = [" "] * (gutter + columns)

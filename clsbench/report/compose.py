@@ -1,0 +1,143 @@
+"""The documents that a run is shown as: what is on the terminal, and what each figure draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from clsbench.analysis.curves import STUCK_FROM, Comparison, Record, comparisons
+from clsbench.report.document import Block, Document, Paragraph, Section
+from clsbench.report.sections import run, verdicts
+from clsbench.report.sections.arms import MAX_DRAWN, Refs, arms, references, settings
+from clsbench.report.sections.course import course
+from clsbench.report.sections.cross import cross
+from clsbench.report.sections.curves import by_epoch, curves
+from clsbench.report.sections.metrics import gradients, test, training, validation
+from clsbench.report.sections.outcome import outcome, stuck
+from clsbench.report.sections.reliability import reliability
+from clsbench.report.sections.tuning import sensitivity, tuning
+from clsbench.report.text import count, warm_start_of
+
+PLOTTED = ("test_accuracy", "test_nll", "train_nll")
+MAX_COMPARISONS = 8  # of a figure
+
+Summary = Mapping[str, Any]
+
+
+def run_document(records: Iterable[Record], summary: Summary, files: Sequence[str] = ()) -> Document:
+    """All that is said of a run: a section for each comparison, then expectations, time and `files`."""
+    compared = comparisons(records, summary)
+    sections = [_comparison(each, summary, place, len(compared)) for place, each in enumerate(compared, start=1)]
+    of_run = filter(None, (run.expectations(summary), run.kept(summary, files)))
+    return Document(summary["name"], (*sections, *of_run))
+
+
+def figure_documents(records: Iterable[Record], summary: Summary) -> dict[str, Document]:
+    """What the figures of a run draw, by file name: its curves, and if it has them, tuning and reliability."""
+    compared = comparisons(records, summary)
+    figures = {"curves": _curves_figure(compared, summary)}
+    if summary.get("tuning"):
+        figures["tuning"] = _tuning_figure(compared, summary)
+    if any(arm.get("reliability") for arm in summary["arms"]):
+        figures["reliability"] = _reliability_figure(compared, summary)
+    return figures
+
+
+def _comparison(comparison: Comparison, summary: Summary, place: int, in_all: int) -> Section:
+    title = summary["name"] + (f" ({place} of {in_all})" if in_all > 1 else "")
+    if summary["status"] != "finished":
+        title += f" - {summary['status']}"
+    refs = references(comparison)
+    sections = filter(None, _sections(comparison, refs, summary))
+    return Section("comparison", (title,), (*_conditions(comparison, summary), *sections))
+
+
+def _conditions(comparison: Comparison, summary: Summary) -> Iterator[Paragraph]:
+    """What all arms of a comparison share."""
+    seeds, epochs = count(comparison.num_seeds, "seed"), count(comparison.last_epoch, "epoch")
+    where = f"dataset {comparison.dataset}, model {comparison.model}"
+    yield Paragraph((f"{where}, {seeds}, {epochs}, on {summary['device']}",))
+    if summary.get("warm_start"):
+        yield Paragraph((f"every trial starts from {warm_start_of(summary['warm_start'])}",))
+
+
+def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[Section | None]:
+    yield arms(comparison, refs)
+    for metric in PLOTTED:
+        yield curves(comparison, refs, metric)
+    yield test(comparison, refs)
+    yield cross(comparison, refs)
+    yield validation(comparison, refs)
+    yield training(comparison, refs)
+    yield gradients(comparison, refs)
+    yield course(comparison, refs)
+    yield tuning(comparison, refs, summary.get("tuning"))
+    yield verdicts.verdicts(comparison, refs, summary)
+    sentences = (
+        *outcome(comparison, refs),
+        *verdicts.conclusions(comparison, refs, summary),
+        *stuck(comparison, refs),
+    )
+    yield Section("outcome", (), tuple(map(Paragraph, sentences)))
+
+
+def _curves_figure(compared: Sequence[Comparison], summary: Summary) -> Document:
+    shown = compared[:MAX_COMPARISONS]
+    metrics = [*PLOTTED, *(["stuck_share"] if any(map(_gets_stuck, shown)) else [])]
+    sections = []
+    for comparison in shown:
+        refs = references(comparison)
+        panels = (by_epoch(comparison, refs, metric) for metric in metrics)
+        title = f"{_ground(comparison)}, {count(comparison.num_seeds, 'seed')}"
+        sections.append(Section("curves", (title,), (*panels, settings(comparison, refs))))
+    notes = tuple(Paragraph((note,), "note") for note in _notes(compared))
+    return Document(summary["name"], (*sections, Section("notes", (), notes)))
+
+
+def _notes(compared: Sequence[Comparison]) -> Iterator[str]:
+    if any(comparison.num_seeds > 1 for comparison in compared):
+        yield "Lines: mean over seeds. Bands: minimum to maximum."
+    if len(compared) > MAX_COMPARISONS:
+        yield f"The first {MAX_COMPARISONS} of {len(compared)} comparisons."
+    if any(len(comparison.arms) > MAX_DRAWN for comparison in compared[:MAX_COMPARISONS]):
+        yield f"Of more than {MAX_DRAWN} arms, those that end highest in test accuracy."
+
+
+def _gets_stuck(comparison: Comparison) -> bool:
+    means = (mean for arm in comparison.arms for mean in comparison.curve(arm["name"], "stuck_share").mean)
+    return max(means, default=0.0) > STUCK_FROM
+
+
+def _tuning_figure(compared: Sequence[Comparison], summary: Summary) -> Document:
+    tuned = summary["tuning"]
+    best = ", best over the other keys" if len(tuned["grid"]) > 1 else ""
+    over = f"mean, minimum and maximum over {count(len(tuned['seeds']), 'tuning seed')}{best}"
+    sections = []
+    for comparison in compared[:MAX_COMPARISONS]:
+        refs = references(comparison)
+        panels = (sensitivity(comparison, refs, tuned, key) for key in tuned["grid"])
+        blocks: tuple[Block, ...] = (Paragraph((over,)), *panels, settings(comparison, refs))
+        sections.append(Section("tuning", (_ground(comparison),), blocks))
+    return Document(summary["name"], tuple(sections))
+
+
+def _reliability_figure(compared: Sequence[Comparison], summary: Summary) -> Document:
+    sections = [
+        Section(
+            "reliability",
+            (f"{_ground(comparison)}, {count(comparison.num_seeds, 'seed')}",),
+            reliability(comparison, references(comparison)),
+        )
+        for comparison in compared[:MAX_COMPARISONS]
+    ]
+    notes = (
+        "Points: share right against mean confidence, by bin of 1/15 (the larger, the more samples); "
+        "on the dashed line the two agree.",
+        "Bars: share of the test samples in each bin, all seeds pooled.",
+    )
+    footer = Section("notes", (), tuple(Paragraph((note,), "note") for note in notes))
+    return Document(summary["name"], (*sections, footer))
+
+
+def _ground(comparison: Comparison) -> str:
+    return f"{comparison.dataset}, {comparison.model}"

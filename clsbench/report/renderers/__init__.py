@@ -1,0 +1,1 @@
+"""What shows a document: the terminal and the figures."""

@@ -1,0 +1,159 @@
+"""A document as a figure for a paper: PNG to look at, SVG to edit, its text still text.
+
+A section is a row of panels with its title above and its arms below; what has no panels is a note under the figure.
+"""
+
+from __future__ import annotations
+
+import os
+import textwrap
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clsbench.report.document import ArmList, ArmRef, Curves, Document, Paragraph, Reliability, Section, Text
+from clsbench.report.renderers.panels import PANELS_IN_A_ROW, draw_curves, draw_reliability, line_look
+from clsbench.report.text import printable
+from clsbench.runs.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure, SubFigure
+
+WIDTH_INCHES = 7.2  # two columns of a paper
+PANEL_INCHES = 1.75
+LINE_INCHES = 0.16
+LABEL_CHARACTERS = 50
+TITLE_CHARACTERS = 100
+STYLE: dict[Any, Any] = {
+    "font.size": 8.0,
+    "axes.titlesize": 8.0,
+    "axes.labelsize": 8.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "grid.linewidth": 0.4,
+    "grid.alpha": 0.3,
+    "text.parse_math": False,  # a `$` in a label is a dollar
+    "text.usetex": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "clsbench",  # the same figure, the same bytes
+}
+
+
+def draw(document: Document) -> Figure:
+    """A document of curves or of reliability diagrams, a section above the other."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = [section for section in document.sections if _panels(section)]
+    notes = [note for section in document.sections if section not in shown for note in _paragraphs(section)]
+    heights = [_height(section) for section in shown]
+    with _style():
+        size = (WIDTH_INCHES, max(sum(heights), 1.0) + LINE_INCHES * len(notes))
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        rows = figure.subfigures(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0] if shown else ()
+        for row, section in zip(rows, shown, strict=True):
+            _draw_section(row, section)
+        if notes:
+            figure.supxlabel("\n".join(notes), x=0.01, ha="left", fontsize=8)
+    return figure
+
+
+def save(figure: Figure, directory: str | os.PathLike[str], name: str = "curves") -> list[Path]:
+    """Write `curves.png` and `curves.svg` into `directory`, each whole or not at all; return their paths."""
+    paths = []
+    for suffix, options in (("png", {"dpi": 200}), ("svg", {"metadata": {"Date": None}})):
+        content = BytesIO()
+        with _style(), warnings.catch_warnings():
+            # A name in a script that the font lacks is drawn as boxes; the SVG still holds its text.
+            warnings.filterwarnings("ignore", message=".*missing from font.*")
+            figure.savefig(content, format=suffix, **options)
+        path = Path(directory) / f"{name}.{suffix}"
+        write_atomically(path, content.getvalue())
+        paths.append(path)
+    return paths
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """matplotlib's defaults and STYLE, whatever the user's matplotlibrc says; put back afterwards."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def _panels(section: Section) -> list[Curves | Reliability]:
+    return [block for block in section.blocks if isinstance(block, Curves | Reliability)]
+
+
+def _height(section: Section) -> float:
+    """In inches: the panels, the title, and what is said of the arms."""
+    panels, legend = _panels(section), _legend(section)
+    if isinstance(panels[0], Reliability):
+        return LINE_INCHES * 2 + PANEL_INCHES * 1.2 * -(-len(panels) // PANELS_IN_A_ROW)
+    lines = [_label(arm, setting).count("\n") + 1 for arm, setting in legend]
+    half = (len(lines) + 1) // 2
+    return PANEL_INCHES + LINE_INCHES * (2 + max(sum(lines[:half]), sum(lines[half:])))
+
+
+def _legend(section: Section) -> list[tuple[ArmRef, str]]:
+    """The arms that are drawn, with their settings."""
+    lists = (block.entries for block in section.blocks if isinstance(block, ArmList))
+    return [entry for entries in lists for entry in entries if entry[0].mark is not None]
+
+
+def _draw_section(row: SubFigure, section: Section) -> None:
+    panels = _panels(section)
+    curves = [panel for panel in panels if isinstance(panel, Curves)]
+    for axes, panel in zip(row.subplots(1, len(curves), squeeze=False)[0] if curves else (), curves, strict=True):
+        draw_curves(axes, panel)
+    if diagrams := [panel for panel in panels if isinstance(panel, Reliability)]:
+        draw_reliability(row, diagrams)
+    row.suptitle(_title(section), x=0.01, ha="left", fontsize=9, weight="bold")
+    if legend := _legend(section):
+        _draw_legend(row, legend)
+
+
+def _draw_legend(row: SubFigure, legend: Sequence[tuple[ArmRef, str]]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], label=_label(arm, setting), **line_look(arm)) for arm, setting in legend]
+    # `outside` makes room for the legend instead of covering the panels.
+    row.legend(handles=handles, loc="outside lower left", ncols=2, frameon=False, handlelength=3.5, labelspacing=0.3)
+
+
+def _label(arm: ArmRef, setting: str) -> str:
+    """Name and setting on one line, or where that is too long, each on its own."""
+    name, setting = printable(arm.name), printable(setting)
+    line = f"{name} ({setting})" if setting else name
+    parts = [line] if len(line) <= LABEL_CHARACTERS else filter(None, [name, setting])
+    return "\n".join(textwrap.fill(part, LABEL_CHARACTERS, max_lines=2, placeholder=" ...") for part in parts)
+
+
+def _title(section: Section) -> str:
+    """The title, shortened so that what is said of the whole row fits beside it."""
+    about = "; ".join(_paragraphs(section))
+    room = TITLE_CHARACTERS - 40 if about else TITLE_CHARACTERS
+    title = textwrap.shorten(_line(section.title), room, placeholder=" ...")
+    return f"{title}: {about}" if about else title
+
+
+def _paragraphs(section: Section) -> list[str]:
+    return [_line(block.text) for block in section.blocks if isinstance(block, Paragraph)]
+
+
+def _line(text: Text) -> str:
+    """Words as they are written: figures name their arms in a legend."""
+    return "".join(printable(part) for part in text if isinstance(part, str))

@@ -1,0 +1,48 @@
+"""How each arm got to its end: how soon, at what cost, and how many trials were lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from clsbench.analysis.curves import Arm, Comparison, seconds_per_trial
+from clsbench.analysis.targets import NEAR_BEST, Reached, times_to_target
+from clsbench.report.document import Cell, Column, Section
+from clsbench.report.sections.arms import Refs, tabled
+from clsbench.report.sections.metrics import arm_table
+from clsbench.report.text import number
+from clsbench.report.values import EpochsToTarget, Proportion, Seconds
+
+Cells = tuple[Column, Sequence[Cell]]
+
+
+def course(comparison: Comparison, refs: Refs) -> Section:
+    """Epochs to the target, lost seeds, and the time of a trial."""
+    reached = times_to_target(comparison)
+    columns = [_epochs(comparison, reached), *_lost(tabled(comparison)), _seconds(comparison)]
+    target = ""
+    if reached:
+        found = number(next(iter(reached.values())).target)
+        target = f" (epochs to {NEAR_BEST:.0%} of the best mean test accuracy, {found}: median over seeds)"
+    return Section("course", (f"Course{target}",), (arm_table(comparison, refs, columns),))
+
+
+def _epochs(comparison: Comparison, reached: Mapping[str, Reached]) -> Cells:
+    cells: list[Cell] = []
+    for arm in tabled(comparison):
+        times = reached[arm["name"]].times if arm["name"] in reached else None
+        last = comparison.last_epoch
+        cells.append(None if times is None else EpochsToTarget(times.median, last, times.reached, times.n))
+    return Column((f"epochs to {NEAR_BEST:.0%}", "of the best")), cells
+
+
+def _lost(arms: Sequence[Arm]) -> list[Cells]:
+    """The diverged seeds, and in a column of their own, which is rare, those that failed."""
+    diverged = [Proportion(arm["diverged"], len(arm["seeds"])) for arm in arms]
+    failed = [Proportion(len(arm.get("failures", ())), len(arm["seeds"])) for arm in arms]
+    columns: list[Cells] = [(Column(("diverged", "seeds")), diverged)]
+    return [*columns, (Column(("failed", "seeds")), failed)] if any(cell.part for cell in failed) else columns
+
+
+def _seconds(comparison: Comparison) -> Cells:
+    found = [seconds_per_trial(comparison.records[arm["name"]]) for arm in tabled(comparison)]
+    return Column(("time of", "a trial")), [None if seconds is None else Seconds(seconds) for seconds in found]

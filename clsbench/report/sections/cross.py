@@ -1,0 +1,30 @@
+"""Cross-evaluation: trained with one loss, measured by every other."""
+
+from __future__ import annotations
+
+from clsbench.analysis.curves import Comparison
+from clsbench.report.document import Column, Section
+from clsbench.report.sections.arms import Refs, tabled
+from clsbench.report.sections.metrics import arm_table
+
+TITLE = "Trained with the row's loss, measured by every column: test, last epoch, means over seeds"
+MEASURES = {
+    "accuracy": ("accuracy",),
+    "nll": ("NLL",),
+    "likelihood": ("likelihood", "per sample"),
+    "brier": ("Brier",),
+    "ece": ("ECE",),
+    "margin": ("margin",),
+}
+
+
+def cross(comparison: Comparison, refs: Refs) -> Section | None:
+    """A column for each measure and then for each loss; None for a run that kept nothing of the kind."""
+    arms = tabled(comparison)
+    if not all("cross" in arm for arm in arms):
+        return None
+    measures = [(Column(header), [arm["cross"][name]["mean"] for arm in arms]) for name, header in MEASURES.items()]
+    # Beyond some number of losses each measures its own networks alone, which makes no column.
+    shared = [label for label in arms[0]["cross"]["losses"] if all(label in arm["cross"]["losses"] for arm in arms)]
+    losses = [(Column(("loss", label)), [arm["cross"]["losses"][label]["mean"] for arm in arms]) for label in shared]
+    return Section("cross", (TITLE,), (arm_table(comparison, refs, [*measures, *losses]),))

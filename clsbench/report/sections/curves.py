@@ -1,0 +1,55 @@
+"""Curves of a metric by epoch, with where each one ends and why some are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clsbench.analysis.curves import Arm, Comparison, Curve, spans_decades
+from clsbench.report.document import ArmList, ArmRef, Axis, Curves, Paragraph, Section, Series, joined
+from clsbench.report.sections.arms import Refs, drawn
+from clsbench.report.text import metric_name, number
+from clsbench.report.values import mean_range
+
+
+def by_epoch(comparison: Comparison, refs: Refs, metric: str) -> Curves:
+    """The mean over seeds of every drawn arm, with a band from minimum to maximum."""
+    series = tuple(_series(ref, comparison.curve(ref.name, metric)) for ref in drawn(refs))
+    means = [mean for line in series for mean in line.y]
+    # Accuracies and shares are read on a linear axis, however small the first of them are.
+    is_log = bool(means) and metric.endswith("_nll") and spans_decades(means)
+    title = f"{metric_name(metric)} by epoch, mean over seeds{', log scale' if is_log else ''}"
+    x = Axis("epoch", "integer", end=comparison.last_epoch)
+    return Curves(title, metric, x, Axis(metric_name(metric), "log" if is_log else "linear"), series)
+
+
+def curves(comparison: Comparison, refs: Refs, metric: str) -> Section | None:
+    """The curves of a metric with their ends; None where no arm has a number."""
+    found = by_epoch(comparison, refs, metric)
+    shown = [line.arm for line in found.series if line.x]
+    if not shown:
+        return None
+    arms = {arm["name"]: arm for arm in comparison.arms}
+    ends = tuple((ref, _end(comparison, comparison.curve(ref.name, metric), arms[ref.name])) for ref in shown)
+    blocks = (found, ArmList(ends, ("at the end", "mean [min, max over seeds]")))
+    missing = _missing(comparison, [line.arm for line in found.series if not line.x])
+    return Section(f"curves.{metric}", (found.title,), (*blocks, *missing))
+
+
+def _series(ref: ArmRef, curve: Curve) -> Series:
+    return Series(ref, curve.epochs, curve.mean, curve.low, curve.high)
+
+
+def _end(comparison: Comparison, curve: Curve, arm: Arm) -> str:
+    """Where a curve ends, and with fewer seeds than it began with, or before the last epoch, why."""
+    if curve.epochs[-1] < comparison.last_epoch:
+        return f"none left after epoch {curve.epochs[-1]}"
+    seeds = "" if curve.n[-1] == len(arm["seeds"]) else f" {curve.n[-1]} of {len(arm['seeds'])} seeds"
+    final = mean_range(arm["metrics"].get(curve.metric))
+    return f"{number(None) if final is None else final}{seeds}"
+
+
+def _missing(comparison: Comparison, arms: Sequence[ArmRef]) -> list[Paragraph]:
+    trained = [arm for arm in arms if comparison.curve(arm.name, "test_accuracy").epochs]
+    lost = [arm for arm in arms if arm not in trained]
+    reasons = (("No probabilities, so no NLL", trained), ("No finished epoch", lost))
+    return [Paragraph((f"{reason}: ", *joined(group), ".")) for reason, group in reasons if group]

@@ -1,0 +1,67 @@
+"""Tables of arms: the metrics at the last epoch, mean and standard deviation over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clsbench.analysis.curves import Comparison, final_mean
+from clsbench.report.document import Cell, Column, Section, Table
+from clsbench.report.sections.arms import Refs, tabled
+from clsbench.report.text import metric_name
+from clsbench.report.values import mean_std
+
+TEST = ("test_accuracy", "test_nll", "test_brier", "test_ece")
+VALIDATION = ("val_accuracy", "val_nll", "val_brier", "val_ece")
+TRAINING = ("train_loss", "train_accuracy", "train_nll")
+GRADIENTS = ("logit_grad_norm", "stuck_share")
+
+
+def test(comparison: Comparison, refs: Refs) -> Section:
+    """Every test metric: those of classification, then those that another kind of problem adds."""
+    added = (key for arm in comparison.arms for key in arm["metrics"] if key.startswith("test_"))
+    return _measured("test", comparison, refs, list(dict.fromkeys([*TEST, *added])), "Test, at the last epoch")
+
+
+def validation(comparison: Comparison, refs: Refs) -> Section | None:
+    """The validation metrics; None where nothing was set apart for them."""
+    if not has_validation(comparison):
+        return None
+    return _measured("validation", comparison, refs, VALIDATION, "Validation, at the last epoch")
+
+
+def training(comparison: Comparison, refs: Refs) -> Section:
+    """Loss, accuracy and NLL of training."""
+    return _measured("training", comparison, refs, TRAINING, "Training, over the last epoch")
+
+
+def gradients(comparison: Comparison, refs: Refs) -> Section:
+    """How large the gradients are that are left, and on how many samples an arm is stuck."""
+    where = "validation" if has_validation(comparison) else "training"
+    return _measured("gradients", comparison, refs, GRADIENTS, f"Gradients on {where} logits, at the last epoch")
+
+
+def has_validation(comparison: Comparison) -> bool:
+    return any(final_mean(arm, "val_accuracy") is not None for arm in comparison.arms)
+
+
+def arm_table(comparison: Comparison, refs: Refs, columns: Sequence[tuple[Column, Sequence[Cell]]]) -> Table:
+    """A row for each arm that is in tables, with its cell of every column."""
+    arms = tabled(comparison)
+    rows = zip(*(cells for _, cells in columns), strict=True)
+    return Table(
+        columns=(Column(("arm",), "left"), *(column for column, _ in columns)),
+        rows=tuple((refs[arm["name"]], *row) for arm, row in zip(arms, rows, strict=True)),
+        omitted=len(comparison.arms) - len(arms),
+    )
+
+
+def _measured(name: str, comparison: Comparison, refs: Refs, metrics: Sequence[str], title: str) -> Section:
+    columns = [
+        (
+            Column((metric_name(metric).replace("validation", "val"),)),
+            [mean_std(arm["metrics"].get(metric)) for arm in tabled(comparison)],
+        )
+        for metric in metrics
+    ]
+    table = arm_table(comparison, refs, columns)
+    return Section(name, (f"{title}: mean ± deviation over seeds",), (table,))

@@ -1,0 +1,30 @@
+"""What is said once of a run: what was expected of it, how long it took, and where its files are."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clsbench.report.document import Files, Paragraph, Section
+from clsbench.report.expectations import told
+from clsbench.report.text import duration
+
+
+def expectations(summary: Mapping[str, Any]) -> Section | None:
+    """Each expectation of the config, and whether it was met; None where there are none."""
+    if not summary["expectations"]:
+        return None
+    rows = tuple(Paragraph((told(row, summary),)) for row in summary["expectations"])
+    return Section("expectations", ("Expected",), rows)
+
+
+def kept(summary: Mapping[str, Any], files: Sequence[str]) -> Section:
+    """The time that training took, and the `files` of the run by the directory that holds them."""
+    seconds = summary.get("seconds")
+    took = [] if seconds is None else [Paragraph((f"Training took {duration(seconds)}.",))]
+    folders: dict[str, list[str]] = {}
+    for file in files:
+        folder, name = os.path.split(file)
+        folders.setdefault(folder, []).append(name)
+    return Section("kept", (), (*took, *(Files(folder, tuple(names)) for folder, names in folders.items())))

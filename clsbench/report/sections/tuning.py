@@ -1,0 +1,110 @@
+"""What tuning found: how each arm's metric depends on the settings, and which setting was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from clsbench.analysis.curves import Comparison, spans_decades
+from clsbench.analysis.tuning import choose
+from clsbench.report.document import (
+    ArmList,
+    ArmRef,
+    Axis,
+    Cell,
+    Column,
+    Curves,
+    Paragraph,
+    Scale,
+    Section,
+    Series,
+    Table,
+)
+from clsbench.report.sections.arms import Refs, drawn
+from clsbench.report.sections.tuning_findings import chosen_row, findings, setting_value, tuned_arms
+from clsbench.report.text import PROTOCOLS, count, metric_name, number
+from clsbench.report.values import Tried, mean_range
+
+Row = Mapping[str, Any]
+
+
+def tuning(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any] | None) -> Section | None:
+    """How every arm of a comparison was tuned; None where none was."""
+    if tuned is None:
+        return None
+    title = f"Tuned by {metric_name(tuned['metric'])}: {PROTOCOLS[tuned['protocol']]}"
+    keys = [_by_key(comparison, refs, tuned, key) for key, values in tuned["grid"].items() if len(values) > 1]
+    chosen = ArmList(tuple(_chosen(comparison, refs, tuned)), ("chosen", "mean [min, max over tuning seeds]"))
+    return Section("tuning", (title,), (*keys, chosen, *findings(comparison, refs, tuned)))
+
+
+def sensitivity(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any], key: str) -> Curves:
+    """The metric against one key, each arm at its best over the other keys."""
+    metric, values = tuned["metric"], tuned["grid"][key]
+    arms = tuned_arms(comparison, tuned)
+    series = tuple(
+        _series(refs, name, profile(arms[name]["sensitivity"], metric, key, values), key)
+        for name in (ref.name for ref in drawn(refs))
+        if name in arms
+    )
+    x, y = _scale([line.x for line in series]), _scale([line.y for line in series])
+    logs = [axis for axis, scale in (("x", x), ("y", y)) if scale == "log"]
+    scales = f" (log {' and '.join(logs)} {'axis' if len(logs) == 1 else 'axes'})" if logs else ""
+    best = ", best over the other keys" if len(tuned["grid"]) > 1 else ""
+    title = f"{metric_name(metric)} by {key}, mean over {count(len(tuned['seeds']), 'tuning seed')}{best}{scales}"
+    return Curves(title, metric, Axis(key, x), Axis(metric_name(metric), y), series)
+
+
+def profile(rows: Sequence[Row], metric: str, key: str, values: Sequence[Any]) -> list[Row]:
+    """An arm's best row at each of a key's values, whatever the other keys are."""
+    by_value = [[row for row in rows if row["settings"][key] == value] for value in values]
+    return [at_value[choose([at_value], metric)] for at_value in by_value]
+
+
+def _series(refs: Refs, name: str, rows: Sequence[Row], key: str) -> Series:
+    # A setting without a number (null for `clip_norm`) has no place on an axis.
+    found = [row for row in rows if row["mean"] is not None and row["settings"][key] is not None]
+    found.sort(key=lambda row: row["settings"][key])
+    known = [[value for value in row["values"] if value is not None] for row in found]
+    return Series(
+        refs[name],
+        x=tuple(row["settings"][key] for row in found),
+        y=tuple(row["mean"] for row in found),
+        low=tuple(map(min, known)),
+        high=tuple(map(max, known)),
+    )
+
+
+def _scale(values: Sequence[Sequence[float]]) -> Scale:
+    """Logarithmic where the lines, of two points or more, span decades, and no point would be off the axis."""
+    lines = [value for line in values if len(line) > 1 for value in line]
+    positive = all(value > 0 for line in values for value in line)
+    return "log" if lines and positive and spans_decades(lines) else "linear"
+
+
+def _by_key(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any], key: str) -> Section:
+    """The metric against one key: curves, and a table with every value."""
+    metric, values, arms = tuned["metric"], tuned["grid"][key], tuned_arms(comparison, tuned)
+    profiles = {name: profile(arm["sensitivity"], metric, key, values) for name, arm in arms.items()}
+    rows: list[tuple[Cell, ...]] = [
+        (
+            refs[name],
+            *(
+                Tried(row["mean"], row["diverged"], len(row["values"]), chosen=arms[name]["chosen"][key] == value)
+                for row, value in zip(found, values, strict=True)
+            ),
+        )
+        for name, found in profiles.items()
+    ]
+    columns = (Column(("arm",), "left"), *(Column((setting_value(value),)) for value in values))
+    table = Table(columns, tuple(rows), omitted=len(comparison.arms) - len(rows))
+    lost = any(row["diverged"] for found in profiles.values() for row in found)
+    note = Paragraph(("* chosen" + ("; div.: tuning seeds that diverged" if lost else ""),), "note")
+    found = sensitivity(comparison, refs, tuned, key)
+    return Section(f"tuning.{key}", (found.title,), (found, table, note))
+
+
+def _chosen(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[tuple[ArmRef, str]]:
+    for name, arm in tuned_arms(comparison, tuned).items():
+        settings = ", ".join(f"{key}={setting_value(value)}" for key, value in arm["chosen"].items())
+        yield refs[name], f"{settings}: {mean_range(chosen_row(arm)) or number(None)}"

@@ -1,0 +1,104 @@
+"""What tuning's results mean, in sentences: what no setting can help, what to be warned of, what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from clsbench.analysis.curves import Comparison
+from clsbench.report.document import ArmRef, Paragraph, Text, joined
+from clsbench.report.sections.arms import Refs, tabled
+from clsbench.report.text import count, duration
+
+FAR_BEHIND = 0.05  # of accuracy: a loss that no setting brings nearer is worth a word
+
+
+def findings(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[Paragraph]:
+    """Arms that no setting brings near the best, warnings, and the cost of tuning."""
+    for text in _beyond_saving(comparison, refs, tuned):
+        yield Paragraph(text)
+    for text in (*_diverged(comparison, refs, tuned), *_at_edge(comparison, refs, tuned)):
+        yield Paragraph(text, "warning")
+    for sentence in (_cost(comparison, tuned), *_held_out(comparison, tuned)):
+        yield Paragraph((sentence,))
+
+
+def tuned_arms(comparison: Comparison, tuned: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The arms of a comparison that are in tables, as tuning has them, by name."""
+    found = {arm["name"]: arm for arm in tuned["arms"]}
+    return {arm["name"]: found[arm["name"]] for arm in tabled(comparison) if arm["name"] in found}
+
+
+def chosen_row(arm: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was measured at the setting that was chosen for an arm."""
+    row: Mapping[str, Any] = next(row for row in arm["sensitivity"] if row["settings"] == arm["chosen"])
+    return row
+
+
+def setting_value(value: float | None) -> str:
+    """Three digits, and 10000 rather than 1e+04."""
+    return "null" if value is None else f"{float(f'{value:.3g}'):g}"
+
+
+def _beyond_saving(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[Text]:
+    """Which arms no setting brings near the best arm's best: a finding that no single setting could show."""
+    if tuned["metric"] != "val_accuracy":
+        return
+    best: dict[str, float] = {}
+    for name, arm in tuned_arms(comparison, tuned).items():
+        means = [row["mean"] for row in arm["sensitivity"] if row["mean"] is not None and not row["diverged"]]
+        if means:
+            best[name] = max(means)
+    if not best:
+        return
+    leader = max(best, key=best.__getitem__)
+    behind: list[Text] = [
+        (refs[name], f" ({mean:.1%})") for name, mean in best.items() if best[leader] - mean >= FAR_BEHIND
+    ]
+    if behind:
+        points = f" within {100 * FAR_BEHIND:.0f} points of "
+        end = f" ({best[leader]:.1%}) in validation accuracy."
+        yield ("No setting of the grid brings ", *joined(behind, " or "), points, refs[leader], end)
+
+
+def _diverged(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[Text]:
+    for name, arm in tuned_arms(comparison, tuned).items():
+        if lost := chosen_row(arm)["diverged"]:
+            seeds = f"{lost} of {count(len(tuned['seeds']), 'tuning seed')}"
+            yield ("even at the setting chosen for ", refs[name], f", {seeds} diverged.")
+
+
+def _at_edge(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[Text]:
+    places: dict[tuple[str, Any], list[ArmRef]] = {}
+    for name, arm in tuned_arms(comparison, tuned).items():
+        for key in arm["at_edge"]:
+            places.setdefault((key, arm["chosen"][key]), []).append(refs[name])
+    for (key, value), arms in places.items():
+        end = f" lies on the edge of the grid ({setting_value(value)}): a better one may lie outside."
+        yield (f"the best {key} for ", *joined(arms), end)
+
+
+def _cost(comparison: Comparison, tuned: Mapping[str, Any]) -> str:
+    seeds = tuned["seeds"]
+    settings = len(tuned["arms"][0]["sensitivity"])
+    return (
+        f"Tuning cost {count(tuned['trials'], 'trial')} ({count(len(tuned['arms']), 'arm')} x "
+        f"{count(settings, 'setting')} x {count(len(seeds), 'seed')}, from {seeds[0]}) and "
+        f"{duration(tuned['seconds'])} of training{'; test data took no part' if _is_blind(comparison, tuned) else ''}."
+    )
+
+
+def _is_blind(comparison: Comparison, tuned: Mapping[str, Any]) -> bool:
+    """Whether no sample that is tested took part in tuning."""
+    # An older run, which held nothing out, may have tuned on what it tested at another seed.
+    return "data" in tuned or all(arm.get("split_seed") != "per_seed" for arm in comparison.arms)
+
+
+def _held_out(comparison: Comparison, tuned: Mapping[str, Any]) -> Iterator[str]:
+    """What was left to tune on, where every seed tests other samples of one set."""
+    data = tuned.get("data", {}).get(comparison.dataset)
+    if data and data["held_out"]:
+        yield (
+            f"Every seed has a test set of its own: {count(data['held_out'], 'sample')} that some seed tests were held "
+            f"out, and tuning trained on {data['train']:,} and validated on {data['val']:,}."
+        )

@@ -1,0 +1,155 @@
+"""The verdicts of a comparison: a table of pairs, and in plain sentences what they say of the best arm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from clsbench.analysis.curves import Comparison, ranked
+from clsbench.analysis.verdicts import Row, seeds_needed, seen_from
+from clsbench.config.verdicts import BETTER, NO_DIFFERENCE, TOLERANCES, TOO_FEW_SEEDS, WORSE
+from clsbench.report.document import Block, Cell, Column, Mark, Paragraph, Section, Table, Text, joined, listed
+from clsbench.report.sections.arms import Refs
+from clsbench.report.text import PROTOCOLS, metric_name
+from clsbench.report.values import Difference, Proportion, PValue
+
+MOST_ARMS = 6  # the pairs of more would fill screens
+RELATIONS = {BETTER: "better than", NO_DIFFERENCE: "no different from", WORSE: "worse than"}
+
+
+def verdicts(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) -> Section | None:
+    """Every pair of arms by every metric that is judged; with many arms the pairs of the best one."""
+    rows = _shown(comparison, refs, summary)
+    in_all, unjudged = len(_of_comparison(comparison, summary)), tuple(map(Paragraph, _unjudged(summary)))
+    if not rows:
+        return Section("verdicts", (), unjudged) if unjudged else None
+    blocks: list[Block] = [_table(comparison, refs, rows)]
+    if len(rows) < in_all:
+        blocks.append(Paragraph((f"These are of the best arm; summary.json holds all {in_all} verdicts.",)))
+    title = "Verdicts: differences paired by seed, mean [95% interval]"
+    return Section("verdicts", (title,), (*blocks, *unjudged))
+
+
+def conclusions(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) -> Iterator[Text]:
+    """What the verdicts say of the arm that ends highest in test accuracy, and what would settle the open ones."""
+    best = next((arm["name"] for arm in ranked(comparison.arms)), None)
+    rows = [seen_from(row, best) for row in _shown(comparison, refs, summary) if best in (row["a"], row["b"])]
+    if best is None or not rows:
+        return
+    ground = _ground(comparison, summary)
+    if all(row["low"] is None for row in rows):
+        yield (f"{ground}, one seed gives no interval and no p-value: train more (train.seeds) for a verdict.",)
+        return
+    first, *rest = _found(refs, best, rows, summary)
+    yield (f"{ground}, ", *first, ".")
+    for sentence in rest:
+        yield (*_capitalised(sentence), ".")
+
+
+def _found(refs: Refs, best: str, rows: Sequence[Row], summary: Mapping[str, Any]) -> Iterator[Text]:
+    """What is decided, what is open, and what no p-value can be given for."""
+    constant = [row for row in rows if _is_constant(row)]
+    varying = [row for row in rows if not _is_constant(row)]
+    if decided := _decided(refs, varying):
+        yield (refs[best], " is ", *decided)
+    if still_open := [row for row in varying if row["verdict"] == TOO_FEW_SEEDS]:
+        others = listed(_open(refs, still_open, summary))
+        yield ("the seeds are too few to tell ", refs[best], " ", *others)
+    if constant:
+        others = listed((Mark(refs[row["b"]]), f" in {metric_name(row['metric'])}") for row in constant)
+        yield ("the difference from ", *others, " is the same at every seed, which leaves no p-value")
+
+
+def _is_bounded(summary: Mapping[str, Any]) -> bool:
+    """Whether there were too many pairs of arms to judge them all."""
+    pairs = summary.get("pairs")
+    return bool(pairs and pairs["judged"] < pairs["all"])
+
+
+def _unjudged(summary: Mapping[str, Any]) -> Iterator[Text]:
+    if _is_bounded(summary):
+        pairs = summary["pairs"]
+        yield (
+            f"Of {pairs['all']:,} pairs of arms {pairs['judged']:,} were judged: each arm against the first of its "
+            "comparison, and the pairs whose verdict is expected (expect: verdict(A, B, METRIC)).",
+        )
+
+
+def _capitalised(text: Text) -> Text:
+    first, *rest = text
+    return (f"{first[0].upper()}{first[1:]}" if isinstance(first, str) else first, *rest)
+
+
+def _shown(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) -> list[Row]:
+    rows = _of_comparison(comparison, summary)
+    if len(comparison.arms) <= MOST_ARMS or not rows:
+        return rows
+    best = ranked(comparison.arms)[0]["name"]
+    shown = {name for name, ref in refs.items() if ref.mark is not None}
+    if _is_bounded(summary):
+        shown.add(comparison.arms[0]["name"])  # which all are judged against
+    return [seen_from(row, best) for row in rows if best in (row["a"], row["b"]) and {row["a"], row["b"]} <= shown]
+
+
+def _of_comparison(comparison: Comparison, summary: Mapping[str, Any]) -> list[Row]:
+    names = {arm["name"] for arm in comparison.arms}
+    return [row for row in summary["verdicts"] if row["a"] in names]
+
+
+def _table(comparison: Comparison, refs: Refs, rows: Sequence[Row]) -> Table:
+    num_seeds = comparison.num_seeds
+    columns: list[tuple[Column, Sequence[Cell]]] = [
+        (Column(("pair",), "left"), [(Mark(refs[row["a"]]), " - ", Mark(refs[row["b"]])) for row in rows]),
+        (Column(("metric",), "left"), [metric_name(row["metric"]) for row in rows]),
+        (Column(("difference",)), [Difference(row["difference"], row["low"], row["high"]) for row in rows]),
+        (Column(("Holm's p",)), [None if row["p_holm"] is None else PValue(row["p_holm"]) for row in rows]),
+        (Column(("verdict",)), [_word(refs, row) for row in rows]),
+    ]
+    if any(row["n"] < num_seeds for row in rows):
+        columns.insert(3, (Column(("seeds",)), [Proportion(row["n"], num_seeds) for row in rows]))
+    cells = zip(*(cells for _, cells in columns), strict=True)
+    return Table(tuple(column for column, _ in columns), tuple(cells), num_heads=2)
+
+
+def _word(refs: Refs, row: Row) -> Text:
+    word: str = row["verdict"]
+    return (Mark(refs[row["a"]]), f" {word}") if word in (BETTER, WORSE) else (word,)
+
+
+def _is_constant(row: Row) -> bool:
+    return row["low"] is not None and bool(row["low"] == row["high"])
+
+
+def _ground(comparison: Comparison, summary: Mapping[str, Any]) -> str:
+    """What the verdicts are conditional on."""
+    per_seed = comparison.arms[0].get("split_seed") == "per_seed"
+    split = "Over splits drawn anew at every seed" if per_seed else "For this split"
+    tuning = summary.get("tuning")
+    return split if tuning is None else f"{split}, with {PROTOCOLS[tuning['protocol']]}"
+
+
+def _decided(refs: Refs, rows: Sequence[Row]) -> Text:
+    """`better than A and C in test accuracy and test NLL; no different from A in test Brier`."""
+    metrics: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for metric in TOLERANCES:
+        for word in RELATIONS:
+            others = tuple(row["b"] for row in rows if row["metric"] == metric and row["verdict"] == word)
+            if others:
+                metrics.setdefault((word, others), []).append(metric_name(metric))
+    found: list[Text] = [
+        (f"{RELATIONS[word]} ", *listed(Mark(refs[name]) for name in others), " in ", *listed(names))
+        for (word, others), names in metrics.items()
+    ]
+    return joined(found, "; ")
+
+
+def _open(refs: Refs, rows: Sequence[Row], summary: Mapping[str, Any]) -> Iterator[Text]:
+    """By metric: `from A and C in test accuracy (about 34 and 12 seeds would settle it)`."""
+    for metric in TOLERANCES:
+        found = [row for row in rows if row["metric"] == metric]
+        if not found:
+            continue
+        needed = [seeds_needed(row, summary["verdicts"]) for row in found]
+        numbers = "".join(map(str, listed("?" if number is None else f"{number:,}" for number in needed)))
+        settled = f" (about {numbers} seeds would settle it)" if any(needed) else ""
+        yield ("from ", *listed(Mark(refs[row["b"]]) for row in found), f" in {metric_name(metric)}{settled}")
