@@ -23,9 +23,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from clsbench.errors import ConfigError
+from clsbench.sources import require_regular
 
 Kind = Literal["dataset", "model", "loss", "optimizer", "metric"]
 KINDS: tuple[Kind, ...] = ("dataset", "model", "loss", "optimizer", "metric")
@@ -33,6 +34,15 @@ LinkName = Literal["softmax", "sigmoid", "identity"]
 Better = Literal["higher", "lower"]
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class NamesFile:
+    """Marks the type of an option that names a file or a folder."""
+
+
+# A path: relative to the folder of the config that gives it, on the command line to the working directory. A factory
+# gets it in full.
+PathOption = Annotated[str, NamesFile()]
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
@@ -71,6 +81,10 @@ class Option:
     def required(self) -> bool:
         return self.default is inspect.Parameter.empty
 
+    @property
+    def is_path(self) -> bool:
+        return is_path(self.annotation)
+
 
 @dataclass(frozen=True, eq=False)
 class Component:
@@ -100,6 +114,12 @@ class Component:
             for p in parameters
             if p.kind is inspect.Parameter.KEYWORD_ONLY
         }
+
+
+def is_path(annotation: Any) -> bool:
+    """Whether a type is `PathOption`, or one that allows it among others."""
+    marks = getattr(annotation, "__metadata__", ())
+    return any(isinstance(mark, NamesFile) for mark in marks) or any(map(is_path, get_args(annotation)))
 
 
 class UnknownName(LookupError):
@@ -249,6 +269,13 @@ def load_plugin(path: Path) -> None:
     Raises:
         ConfigError: there is no such file, or it fails.
     """
+    try:
+        require_regular(path)
+    except FileNotFoundError:
+        raise ConfigError(f"plugin {path}: no such file; give a Python file") from None
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or error
+        raise ConfigError(f"plugin {path}: cannot be read: {what}; give a Python file") from None
     name = f"clsbench_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path, loader=SourceFileLoader(name, str(path)))
     assert spec is not None
@@ -257,10 +284,6 @@ def load_plugin(path: Path) -> None:
     sys.modules[name] = module  # dataclasses and pickle look it up there
     try:
         spec.loader.exec_module(module)
-    except FileNotFoundError as error:
-        if path.exists():
-            raise _broken(path, error) from error
-        raise ConfigError(f"plugin {path}: no such file; give a Python file") from None
     except (Exception, SystemExit) as error:
         raise _broken(path, error) from error
     catalogue.plugins.append(str(path.resolve()))

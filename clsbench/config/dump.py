@@ -6,7 +6,20 @@ from typing import Any
 
 import yaml
 
-from clsbench.config.yaml_text import Surprise, scalar
+from clsbench.config.schema import Experiment
+from clsbench.config.yaml_text import MAX_CHARACTERS, Surprise, scalar
+
+
+def length_mistake(experiment: Experiment) -> str | None:
+    """Why the file that a run keeps of its experiment could not be read back; None where it can be."""
+    # YAML takes less than 16 times the characters of JSON, for indentation and escapes.
+    if len(experiment.model_dump_json()) * 16 <= MAX_CHARACTERS:
+        return None
+    length = len(as_yaml(experiment.to_dict()))
+    if length <= MAX_CHARACTERS:
+        return None
+    what = f"written with every default the experiment has {length:,} characters, and {MAX_CHARACTERS:,} can be read"
+    return f"{what}; split it into several"
 
 
 def as_yaml(tree: dict[str, Any]) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from clsbench.config.dump import length_mistake
 from clsbench.config.expectations import name_mistakes, read_expectations
+from clsbench.config.paths import FolderOf, with_full_paths, working_directory
 from clsbench.config.plan import make_plan, plan_mistake
 from clsbench.config.schema import (
     DEFAULT_ENTRIES,
@@ -24,9 +26,10 @@ from clsbench.config.schema import (
 from clsbench.config.tuning import match_mistakes, read_tune, seed_mistake, swept, tune_mistakes
 from clsbench.config.warm_start import warm_start_mistakes
 from clsbench.config.wording import UNKNOWN_KEY, Mistake, mistakes_of
-from clsbench.config.yaml_text import Document, Path, Position, parse, shown
+from clsbench.config.yaml_text import MAX_CHARACTERS, Document, Path, Position, parse, shown
 from clsbench.errors import ConfigError
 from clsbench.registry import Kind, Problem, UnknownName, catalogue, nearest, suggestion
+from clsbench.sources import read_bounded
 
 # Keys whose values include `on` and `off`.
 WORDS: frozenset[Path] = frozenset({("train", "compile")})
@@ -54,7 +57,12 @@ def read_text(text: str, source: str, overrides: Sequence[str]) -> Experiment:
         document.value = {}
     for number, override in enumerate(overrides, start=1):
         _apply(document, override, number)
-    experiment, mistakes = build(document.value)
+    folder = FilePath(source).parent
+
+    def folder_of(path: Path) -> FilePath:
+        return folder if _position(document, path, "", source).source == source else working_directory(path)
+
+    experiment, mistakes = build(document.value, folder_of)
     known = {path for _, path, _ in document.mistakes}
     located = document.mistakes + [
         (_position(document, path, text, source), path, text)
@@ -73,14 +81,17 @@ def read_mapping(tree: Mapping[str, Any]) -> Experiment:
     Raises:
         ConfigError: with every mistake; the place is the key alone.
     """
-    experiment, mistakes = build(tree)
+    experiment, mistakes = build(tree, working_directory)
     if experiment is None:
         raise ConfigError(*(_under(path, text) for path, text in mistakes))
     return experiment
 
 
-def build(tree: Mapping[str, Any]) -> tuple[Experiment | None, list[Mistake]]:
-    """Validate plain data section by section; the experiment is None where there are mistakes."""
+def build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | None, list[Mistake]]:
+    """Validate plain data section by section; the experiment is None where there are mistakes.
+
+    A relative path at a place in the tree is one in the folder that `folder_of` gives for it.
+    """
     mistakes: list[Mistake] = []
     for key in tree:
         if not isinstance(key, str):
@@ -89,7 +100,7 @@ def build(tree: Mapping[str, Any]) -> tuple[Experiment | None, list[Mistake]]:
             mistakes.append(((key,), f"{UNKNOWN_KEY}; {suggestion(key, Experiment.model_fields)}"))
     found: dict[Kind, dict[Path, Entry]] = {}
     for kind in ENTRY_KINDS:
-        found[kind] = _entries(kind, tree.get(kind, DEFAULT_ENTRIES[kind]), mistakes)
+        found[kind] = _entries(kind, tree.get(kind, DEFAULT_ENTRIES[kind]), folder_of, mistakes)
     mistakes += _misfits(found["dataset"].values(), found["model"] | found["loss"])
     parts: dict[str, Any] = {kind: tuple(entries.values()) for kind, entries in found.items()}
     mistakes += match_mistakes(found["loss"])
@@ -114,10 +125,12 @@ def build(tree: Mapping[str, Any]) -> tuple[Experiment | None, list[Mistake]]:
     if not mistakes and expected:
         mistakes += name_mistakes(expected, make_plan(experiment))
     mistakes += unread
+    if not mistakes and (reason := length_mistake(experiment)) is not None:
+        mistakes.append(((), reason))
     return (None if mistakes else experiment), mistakes
 
 
-def _entries(kind: Kind, value: Any, mistakes: list[Mistake]) -> dict[Path, Entry]:
+def _entries(kind: Kind, value: Any, folder_of: FolderOf, mistakes: list[Mistake]) -> dict[Path, Entry]:
     entries: dict[Path, Entry] = {}
     items = value if isinstance(value, list | tuple) else [value]
     if not items:
@@ -126,7 +139,8 @@ def _entries(kind: Kind, value: Any, mistakes: list[Mistake]) -> dict[Path, Entr
         path: Path = (kind, index) if isinstance(value, list | tuple) else (kind,)
         entry = _entry(kind, item, path, mistakes)
         if entry is not None:
-            entries[path] = entry
+            component = catalogue.get(kind, entry.name)
+            entries[path] = with_full_paths(entry, component, path, folder_of, mistakes)
     return entries
 
 
@@ -255,9 +269,9 @@ def _apply(document: Document, override: str, number: int) -> None:
 
 def _text_of(path: FilePath) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_bounded(path, 4 * MAX_CHARACTERS).decode("utf-8-sig")  # a character takes 4 bytes at most
     except FileNotFoundError:
-        near = nearest(path.name, [file.name for file in path.parent.glob("*.y*ml")])
+        near = nearest(path.name, _yaml_files(path.parent))
         hint = f"did you mean {str(path.with_name(near))!r}?" if near else "`clsbench init` writes one to start from"
         raise ConfigError(f"{path}: no such file; {hint}") from None
     except UnicodeDecodeError as error:
@@ -266,7 +280,19 @@ def _text_of(path: FilePath) -> str:
         raise ConfigError(f"{path}:{line}:{column}: not UTF-8 text; save it as UTF-8") from None
     except (OSError, ValueError) as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ConfigError(f"{path}: cannot be read: {what}; give a YAML file") from None
+        raise ConfigError(f"{_short(str(path))}: cannot be read: {what}; give a YAML file") from None
+
+
+def _yaml_files(folder: FilePath) -> list[str]:
+    try:
+        return [file.name for file in folder.glob("*.y*ml")]
+    except OSError:
+        return []
+
+
+def _short(path: str) -> str:
+    """A path that a system can have, whole; an override in the place of one, cut."""
+    return path if len(path) <= 4096 else f"{path[:60]}..."
 
 
 def _position(document: Document, path: Path, text: str, source: str) -> Position:

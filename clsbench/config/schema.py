@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
@@ -64,8 +64,9 @@ class Entry(Frozen):
     @classmethod
     def _can_be_written(cls, data: Any) -> Any:
         for key, value in data.items() if isinstance(data, Mapping) else ():
-            if isinstance(value, str) and not is_text(value):
-                raise mistake(f"{key}: {shown(value)} is no text: it holds half a character")
+            for part in _parts(value):
+                if isinstance(part, str) and not is_text(part):
+                    raise mistake(f"{key}: {shown(part)} contains an unpaired surrogate, which no file can hold")
         return data
 
     @property
@@ -82,6 +83,18 @@ class Entry(Frozen):
         """The options of its own, as the factory's keyword arguments."""
         (base,) = (kind for kind in ENTRY_TYPES.values() if isinstance(self, kind))
         return {name: getattr(self, name) for name in type(self).model_fields if name not in base.model_fields}
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """A value and all that it holds."""
+    yield value
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield key
+            yield from _parts(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _parts(each)
 
 
 class DatasetEntry(Entry):

@@ -18,7 +18,7 @@ import yaml
 Path = tuple[str | int, ...]
 
 MAX_DEPTH = 12
-MAX_CHARACTERS = 200_000
+MAX_CHARACTERS = 1_000_000  # a quarter of a minute to read
 
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -121,7 +121,7 @@ class _Composer:
 
     def compose(self, text: str) -> Document:
         if len(text) > MAX_CHARACTERS:
-            self._mistake(Position(1, 1, self._source), (), f"longer than {MAX_CHARACTERS} characters")
+            self._mistake(Position(1, 1, self._source), (), f"longer than {MAX_CHARACTERS:,} characters")
             return self.document
         try:
             loader = yaml.SafeLoader(text)
@@ -168,7 +168,9 @@ class _Composer:
 
     def _scalar(self, event: Any, position: Position, path: Path) -> Any:
         if not is_text(event.value):
-            self._mistake(position, path, f"{shown(event.value)} is no text: it holds half a character")
+            self._mistake(
+                position, path, f"{shown(event.value)} contains an unpaired surrogate, which no file can hold"
+            )
             return ""
         if not event.implicit[0] or (*self._at_path, *path) in self._words:
             return event.value

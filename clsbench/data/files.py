@@ -13,11 +13,11 @@ from annotated_types import Interval
 
 from clsbench.data.raw import RawData
 from clsbench.errors import DataError
-from clsbench.registry import Problem, dataset, suggestion
+from clsbench.registry import PathOption, Problem, dataset, suggestion
 
 
 @dataset("csv")
-def csv(seed: int, *, path: str, target: str | None = None) -> RawData:
+def csv(seed: int, *, path: PathOption, target: str | None = None) -> RawData:
     """A table with a header row: one sample a line, numbers in every column, the class in one of them.
 
     `target` names the column of the class, by default the last one. Classes are any text, numbered in
@@ -51,7 +51,7 @@ def _poses_images(*, image_size: int, **_: Any) -> Problem:
 
 
 @dataset("image_folder", poses=_poses_images, aliases=("ImageFolder",))
-def image_folder(seed: int, *, path: str, image_size: Annotated[int, Interval(ge=1, le=10_000)] = 64) -> RawData:
+def image_folder(seed: int, *, path: PathOption, image_size: Annotated[int, Interval(ge=1, le=10_000)] = 64) -> RawData:
     """A folder of images for each class (torchvision's ImageFolder): `path/cat/1.png`, `path/dog/2.jpg`.
 
     Every image becomes a square of `image_size` pixels in RGB, whatever its proportions.

@@ -12,7 +12,7 @@ from clsbench.data import downloads
 from clsbench.data.downloads import Source
 from clsbench.data.raw import RawData
 from clsbench.errors import ConfigError, DataError
-from clsbench.registry import Problem, UnknownName, catalogue, dataset
+from clsbench.registry import PathOption, Problem, UnknownName, catalogue, dataset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +66,7 @@ def _poses_grey(**_: Any) -> Problem:
 
 
 @dataset("mnist", poses=_poses_grey, aliases=("MNIST",))
-def mnist(seed: int, *, data_dir: str | None = None) -> RawData:
+def mnist(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     """Handwritten digits, 60,000 and 10,000 grey images of 28 by 28 pixels (LeCun 1998).
 
     `data_dir` is torchvision's root: the files lie in `data_dir/MNIST/raw`.
@@ -75,7 +75,7 @@ def mnist(seed: int, *, data_dir: str | None = None) -> RawData:
 
 
 @dataset("fashion_mnist", poses=_poses_grey, aliases=("FashionMNIST",))
-def fashion_mnist(seed: int, *, data_dir: str | None = None) -> RawData:
+def fashion_mnist(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     """Clothes of ten kinds in the format of MNIST (Xiao 2017).
 
     `data_dir` is torchvision's root: the files lie in `data_dir/FashionMNIST/raw`.
@@ -84,7 +84,7 @@ def fashion_mnist(seed: int, *, data_dir: str | None = None) -> RawData:
 
 
 @dataset("kmnist", poses=_poses_grey, aliases=("KMNIST",))
-def kmnist(seed: int, *, data_dir: str | None = None) -> RawData:
+def kmnist(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     """Cursive Japanese characters of ten kinds in the format of MNIST (Clanuwat 2018).
 
     `data_dir` is torchvision's root: the files lie in `data_dir/KMNIST/raw`.
@@ -97,7 +97,7 @@ def _poses_emnist(*, split: EmnistSplit, **_: Any) -> Problem:
 
 
 @dataset("emnist", poses=_poses_emnist, aliases=("EMNIST",))
-def emnist(seed: int, *, split: EmnistSplit = "balanced", data_dir: str | None = None) -> RawData:
+def emnist(seed: int, *, split: EmnistSplit = "balanced", data_dir: PathOption | None = None) -> RawData:
     """Handwritten digits and letters in the format of MNIST, turned upright (Cohen 2017).
 
     `split` is one of the published selections: `byclass` has 62 classes, `bymerge` and `balanced` 47,
@@ -109,7 +109,7 @@ def emnist(seed: int, *, split: EmnistSplit = "balanced", data_dir: str | None =
 
 
 @dataset("cifar10", poses=lambda **_: Problem((3, 32, 32), 10, own_test=True), aliases=("CIFAR10", "cifar_10"))
-def cifar10(seed: int, *, data_dir: str | None = None) -> RawData:
+def cifar10(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     """Colour photographs of ten kinds of things, 50,000 and 10,000 of 32 by 32 pixels (Krizhevsky 2009).
 
     `data_dir` is torchvision's root: the files lie in `data_dir/cifar-10-batches-py`.
@@ -118,7 +118,7 @@ def cifar10(seed: int, *, data_dir: str | None = None) -> RawData:
 
 
 @dataset("cifar100", poses=lambda **_: Problem((3, 32, 32), 100, own_test=True), aliases=("CIFAR100", "cifar_100"))
-def cifar100(seed: int, *, data_dir: str | None = None) -> RawData:
+def cifar100(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     """Colour photographs of a hundred kinds of things in the format of CIFAR-10 (Krizhevsky 2009).
 
     `data_dir` is torchvision's root: the files lie in `data_dir/cifar-100-python`.

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clsbench.registry import KINDS, Component, Kind, Option, catalogue
+from clsbench.registry import KINDS, Component, Kind, Option, PathOption, catalogue
 from clsbench.report.text import PROTOCOLS, count, in_bytes, printable, warm_start_of
 
 if TYPE_CHECKING:
@@ -164,6 +164,8 @@ def _in_words(annotation: Any) -> str:
     if annotation in words:
         return words[annotation]
     arguments = get_args(annotation)
+    if annotation == PathOption:
+        return "a path"
     if hasattr(annotation, "__metadata__"):
         bounds = [bound for constraint in annotation.__metadata__ for bound in _bounds(constraint)]
         return ", ".join([_in_words(arguments[0]), *bounds])

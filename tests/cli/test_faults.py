@@ -36,10 +36,10 @@ def test_path_that_is_no_config(here: Path, fails: Fails, monkeypatch: pytest.Mo
     assert "tiny.yml: no such file; did you mean 'tiny.yaml'?" == fails(2, "run", "tiny.yml")
     assert ".: cannot be read: Is a directory; give a YAML file" == fails(2, "check", ".")
 
-    def denied(path: Path) -> bytes:
+    def denied(path: Path, most: int) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr("clsbench.config.reader.read_bounded", denied)
     assert "tiny.yaml: cannot be read: Permission denied; give a YAML file" == fails(2, "run", "tiny.yaml")
     assert ["tiny.yaml"] == os.listdir(here)
 

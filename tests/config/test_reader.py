@@ -202,7 +202,7 @@ train: {epochs: true, seeds: [0, -1], batch_size: [1, 0]}
         ("train: {seeds: [3, 3]}", "f:1:16: train.seeds: a seed is listed twice"),
         ("train: {device: gpu}", "f:1:17: train.device: must be auto, cpu, cuda or cuda:N, got 'gpu'"),
         ('dataset: {name: moons, label: "\\ud800"}',
-         "f:1:31: dataset.label: '\\ud800' is no text: it holds half a character"),
+         "f:1:31: dataset.label: '\\ud800' contains an unpaired surrogate, which no file can hold"),
         ('"a\\nb": 1',
          "f:1:1: 'a\\nb': unknown key; one of name, dataset, model, loss, optimizer, train, tune, expect"),
         ('"\\e[31m": 1',
@@ -344,10 +344,10 @@ def test_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(ConfigError, match="cannot be read: embedded null byte"):
         read_file(tmp_path / "a\0b", ())
 
-    def denied(path: Path) -> bytes:
+    def denied(path: Path, most: int) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr("clsbench.config.reader.read_bounded", denied)
     with pytest.raises(ConfigError, match="cannot be read: Permission denied; give a YAML file"):
         read_file(tmp_path / "a.yaml", ())
 

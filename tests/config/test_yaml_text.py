@@ -116,11 +116,11 @@ def test_text_of_the_command_line_starts_where_it_stands() -> None:
         ("a: b: c\n", "1:5: not valid YAML"),
         ("a: 1\nb: x\x00y\n", "2:5: the character '\\x00' is not allowed"),
         ("a: \x1b\n", "1:4: the character '\\x1b' is not allowed"),
-        ('a: "\\ud800"\n', "1:4: '\\ud800' is no text"),
+        ('a: "\\ud800"\n', "1:4: '\\ud800' contains an unpaired surrogate"),
         ("a: " + "[" * 5000, "1:15: nested more than 12 levels deep"),
         ("{a: " * 5000, "1:49: nested more than 12 levels deep"),
         ("- " * 5000 + "a", "1:25: nested more than 12 levels deep"),
-        ("a" * (MAX_CHARACTERS + 1), "1:1: longer than 200000 characters"),
+        ("a" * (MAX_CHARACTERS + 1), "1:1: longer than 1,000,000 characters"),
     ],
 )
 def test_what_is_refused_is_refused_with_its_place(text: str, mistake: str) -> None:

@@ -1,0 +1,49 @@
+"""Paths in a config: relative to the folder of the file that gives them, elsewhere to the working directory.
+
+The experiment holds them in full, so that its run can be resumed, and its config run again, from anywhere.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path as FilePath
+from typing import TypeVar
+
+from clsbench.config.schema import Entry
+from clsbench.config.wording import Mistake
+from clsbench.config.yaml_text import Path, is_text, shown
+from clsbench.registry import Component
+
+FolderOf = Callable[[Path], FilePath]
+AnyEntry = TypeVar("AnyEntry", bound=Entry)
+
+
+def working_directory(path: Path) -> FilePath:
+    """The folder of what stands in no file."""
+    return FilePath()
+
+
+def with_full_paths(
+    entry: AnyEntry, component: Component, at: Path, folder_of: FolderOf, mistakes: list[Mistake]
+) -> AnyEntry:
+    """The entry with its relative paths joined to the folder of what gave them, and `~` replaced by the home folder."""
+    full: dict[str, str] = {}
+    for option in _path_options(component):
+        value, where = getattr(entry, option), (*at, option)
+        if not isinstance(value, str):
+            continue
+        try:
+            full[option] = str((folder_of(where) / os.path.expanduser(value)).absolute())
+        except OSError:
+            mistakes.append((where, f"{shown(value)} is relative to a working directory that is gone; give it in full"))
+            continue
+        if not is_text(full[option]):
+            mistakes.append((where, f"{shown(full[option])} is not UTF-8, so no config can hold it; rename the folder"))
+    return entry.model_copy(update=full) if full else entry
+
+
+@functools.cache
+def _path_options(component: Component) -> tuple[str, ...]:
+    return tuple(option.name for option in component.options.values() if option.is_path)
