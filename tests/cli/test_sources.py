@@ -68,7 +68,7 @@ def test_paths_of_a_sweep_and_of_a_plugin(apart: Path) -> None:
 
 
 def test_run_is_resumed_from_anywhere(apart: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The config of a run holds its paths in full: from another folder it resumes, and runs again, on the same table."""
+    """A run keeps its paths in full: it resumes, and its config runs again, from another folder on the same table."""
     assert 0 == invoke("run", "experiments/c.yaml", "--quiet").exit_code
     (run,) = (apart / "runs" / "moons").iterdir()
     records = clsbench.load(run).records
@@ -145,5 +145,5 @@ def test_nested_text_that_no_file_can_hold(here: Path) -> None:
     def listed(seed: int, *, words: list[str]) -> None:
         """Listed."""
 
-    with pytest.raises(ConfigError, match="words: .* contains an unpaired surrogate"):
+    with pytest.raises(ConfigError, match=r"words: .* contains an unpaired surrogate"):
         read({"dataset": {"name": "listed", "words": ["a", "\udcff"]}})
