@@ -14,12 +14,14 @@ import os
 import shutil
 import socket
 import sys
+import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clsbench.data.sources import opened
 from clsbench.errors import DataError
 
 MANIFEST = "clsbench.sha256"
@@ -99,7 +101,7 @@ def _download(source: Source, root: Path, progress: bool) -> str | None:
         reasons = _copy_archives(source.load(), root, staging)
         for dataset in _by_first_mirror(source.load()):
             try:
-                with _silence_bounded(), _quiet(progress):
+                with _silence_bounded(), _quiet(progress), _unpacked_inside():
                     dataset(root=staging, download=True, **source.options)
             # A server can fail in as many ways as it likes: HTTP, TLS, gzip, tar, a short read.
             except Exception as error:
@@ -167,6 +169,8 @@ def _faults(source: Source, root: Path) -> dict[str, str]:
     for name in source.files:
         try:
             path = folder / name
+            with opened(path):
+                pass  # a FIFO or a device is refused here
             fault = _idx_fault(path) or _sha256_fault(path, hashes) if source.is_idx else _md5_fault(source, path)
             if fault:
                 faults[name] = fault
@@ -219,7 +223,8 @@ def _idx_shape(path: Path) -> tuple[int, ...]:
 
 def _manifest(folder: Path) -> dict[str, str]:
     try:
-        lines = (folder / MANIFEST).read_text(errors="replace").splitlines()
+        with opened(folder / MANIFEST) as file:
+            lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return {}
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
@@ -244,6 +249,20 @@ def _silence_bounded() -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+@contextmanager
+def _unpacked_inside() -> Iterator[None]:
+    # torchvision names no filter, and before Python 3.14 an archive may then write outside its folder.
+    if not hasattr(tarfile, "data_filter"):  # Python before 3.11.4 has none
+        yield
+        return
+    before = tarfile.TarFile.extraction_filter
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    try:
+        yield
+    finally:
+        tarfile.TarFile.extraction_filter = before
 
 
 @contextmanager

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import codecs
 import csv as csv_format
 import io
 import math
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from annotated_types import Interval
 
 from clsbench.data.raw import RawData
+from clsbench.data.sources import opened, steady
 from clsbench.errors import DataError
 from clsbench.registry import PathOption, Problem, dataset, suggestion
+
+LONGEST_LINE = 1 << 26  # characters
+BLOCK = 1 << 20
 
 
 @dataset("csv")
@@ -21,29 +28,66 @@ def csv(seed: int, *, path: PathOption, target: str | None = None) -> RawData:
     """A table with a header row: one sample a line, numbers in every column, the class in one of them.
 
     `target` names the column of the class, by default the last one. Classes are any text, numbered in
-    sorted order (by value where all are numbers). The file is UTF-8, its columns parted by commas.
+    sorted order (by value where all are numbers). The file is UTF-8, its columns separated by commas.
     """
-    import numpy as np
-
     rows = _rows(Path(path).expanduser())
     _, header = next(rows, (0, []))
     at = _target_column(path, header, target)
-    features, classes = [], []
+    columns = header[:at] + header[at + 1 :]
+    numbers, names, labels = _Numbers(), dict[str, int](), array("q")
     for line, cells in rows:
         if len(cells) != len(header):
             raise DataError(f"{path}:{line}: {len(cells)} cells where the header has {len(header)}; fill the row")
-        classes.append(cells.pop(at).strip())
-        if not classes[-1]:
+        name = cells.pop(at).strip()
+        if not name:
             raise DataError(f"{path}:{line}: column {header[at]!r} is empty; every sample needs its class")
-        columns = header[:at] + header[at + 1 :]
-        features.append([_cell(path, line, *named) for named in zip(columns, cells, strict=True)])
-    if not features:
+        labels.append(names.setdefault(name, len(names)))
+        if not numbers.take(cells):
+            raise _no_number(path, line, columns, cells)
+    if not labels:
         raise DataError(f"{path}: there are no rows after the header; a dataset needs samples")
+    return _as_raw(numbers, labels, names, columns)
 
-    names = _in_order(set(classes))
-    number = {name: i for i, name in enumerate(names)}
-    labels = np.array([number[name] for name in classes], np.int64)
-    return RawData(np.array(features), labels, num_classes=len(names), class_names=tuple(names))
+
+def _as_raw(numbers: _Numbers, labels: array[int], names: Mapping[str, int], columns: Sequence[str]) -> RawData:
+    """The table as arrays, its classes in order instead of as they came."""
+    import numpy as np
+
+    ordered = _in_order(set(names))
+    place_of = np.empty(len(names), np.int64)
+    place_of[[names[name] for name in ordered]] = np.arange(len(names))
+    features = np.frombuffer(numbers.values, numbers.values.typecode).reshape(len(labels), len(columns))
+    classes = place_of[np.frombuffer(labels, np.int64)]
+    return RawData(features, classes, len(names), tuple(ordered), columns=tuple(columns))
+
+
+class _Numbers:
+    """The numbers of a table, row by row: a byte each while all are whole and at most 255, else eight."""
+
+    def __init__(self) -> None:
+        self.values: array[Any] = array("B")
+
+    def take(self, cells: Sequence[str]) -> bool:
+        """Append a row; False, and nothing is appended, where a cell is no finite number."""
+        text = "".join(cells)
+        if "_" in text:  # see `_number`
+            return False
+        if self.values.typecode == "B":
+            with suppress(ValueError):
+                whole = bytes(map(int, cells))
+                if "-" not in text:  # a negative zero would lose its sign
+                    self.values.frombytes(whole)
+                    return True
+        try:
+            row = array("d", map(float, cells))
+        except ValueError:
+            return False
+        if not math.isfinite(sum(row)) and not all(map(math.isfinite, row)):
+            return False
+        if self.values.typecode == "B":
+            self.values = array("d", self.values)
+        self.values.extend(row)
+        return True
 
 
 def _poses_images(*, image_size: int, **_: Any) -> Problem:
@@ -67,9 +111,11 @@ def image_folder(seed: int, *, path: PathOption, image_size: Annotated[int, Inte
     images = np.empty((len(folder.samples), image_size, image_size, 3), np.uint8)
     for i, (file, _) in enumerate(folder.samples):
         try:
-            with Image.open(file) as image:
+            with opened(Path(file)) as content, Image.open(content) as image:
                 square = image.convert("RGB").resize((image_size, image_size), Image.Resampling.BILINEAR)
             images[i] = np.asarray(square)
+        except DataError:
+            raise
         # A damaged image fails in as many ways as there are formats.
         except Exception as error:
             raise DataError(f"{file}: cannot be read as an image ({error}); repair or remove it") from error
@@ -81,16 +127,39 @@ def image_folder(seed: int, *, path: PathOption, image_size: Annotated[int, Inte
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Each row that is not blank, with the number of its last line."""
     try:
-        data = path.read_bytes()
-        reader = csv_format.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        yield from ((reader.line_num, cells) for cells in reader if cells)
+        with steady(path) as file:
+            reader = csv_format.reader(_lines(path, file), strict=True)
+            yield from ((reader.line_num, cells) for cells in reader if cells)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); `path` is that of a CSV file") from error
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"{path}:{line}: this is no UTF-8 text; save the file as UTF-8") from error
+        # Text is decoded in blocks, ahead of the line that is read.
+        raise DataError(f"{path}:{_first_foreign_line(path)}: this is no UTF-8 text; save the file as UTF-8") from error
     except csv_format.Error as error:
         raise DataError(f"{path}:{reader.line_num}: {error}; quote cells as CSV does") from error
+
+
+def _lines(path: Path, file: BinaryIO) -> Iterator[str]:
+    """The lines of a text, with their ends; bounded, for what is no text may be a single line."""
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    for number, line in enumerate(iter(lambda: text.readline(LONGEST_LINE), ""), start=1):
+        if "\0" in line:
+            raise DataError(f"{path}:{number}: there is a NUL character; this is no CSV file, or a damaged one")
+        if len(line) >= LONGEST_LINE:
+            raise DataError(f"{path}:{number}: the line has {LONGEST_LINE:,} characters or more; this is no CSV file")
+        yield line
+
+
+def _first_foreign_line(path: Path) -> int:
+    """The number of the first line that is not UTF-8."""
+    with steady(path) as file:
+        decoder, line = codecs.getincrementaldecoder("utf-8-sig")(), 1
+        while block := file.read(BLOCK):
+            try:
+                line += decoder.decode(block).count("\n")
+            except UnicodeDecodeError as error:
+                return line + error.object[: error.start].count(b"\n")
+    return line
 
 
 def _target_column(path: str, header: list[str], target: str | None) -> int:
@@ -98,21 +167,25 @@ def _target_column(path: str, header: list[str], target: str | None) -> int:
         raise DataError(f"{path}:1: {len(header)} columns; the header names features and a class, parted by commas")
     if all(_number(name) is not None for name in header):
         raise DataError(f"{path}:1: the first row holds numbers; begin with a header row that names the columns")
-    if twice := [name for i, name in enumerate(header) if name in header[:i]]:
-        raise DataError(f"{path}:1: column {twice[0]!r} comes twice; give every column a name of its own")
+    seen: set[str] = set()
+    for name in header:
+        if name in seen:
+            raise DataError(f"{path}:1: column {name!r} comes twice; give every column a name of its own")
+        seen.add(name)
     if target is None:
         return len(header) - 1
-    if target not in header:
+    if target not in seen:
         raise DataError(f"{path}:1: there is no column {target!r}; {suggestion(target, header)}")
     return header.index(target)
 
 
-def _cell(path: str, line: int, column: str, text: str) -> float:
-    number = _number(text)
-    if number is None or not math.isfinite(number):
-        found = repr(text) if text.strip() else "an empty cell"
-        raise DataError(f"{path}:{line}: column {column!r} has {found}; every feature is a finite number")
-    return number
+def _no_number(path: str, line: int, columns: Sequence[str], cells: Sequence[str]) -> DataError:
+    for column, text in zip(columns, cells, strict=True):
+        number = _number(text)
+        if number is None or not math.isfinite(number):
+            found = repr(text) if text.strip() else "an empty cell"
+            return DataError(f"{path}:{line}: column {column!r} has {found}; every feature is a finite number")
+    raise AssertionError("every cell is a finite number")
 
 
 def _number(text: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ class RawData:
         labels: [N], numbered from 0.
         num_classes: how many classes there may be; a class without samples is allowed.
         class_names: one for each class; empty stands for the numbers themselves.
+        columns: the names of the features of a table; empty stands for their numbers.
         full_scale: the largest value a pixel can have (255 for 8 bits), None where features are no pixels.
         test_features, test_labels: the test set that the dataset brings along, if any.
     """
@@ -35,6 +37,13 @@ class RawData:
     full_scale: float | None = None
     test_features: Array | None = None
     test_labels: Labels | None = None
+    columns: tuple[str, ...] = ()
+
+    def part(self, place: Sequence[int]) -> str:
+        """What is normalised together and holds the feature at `place`: a column, or a channel of images."""
+        if len(place) > 1:
+            return f"channel {place[0]}"
+        return f"column {self.columns[place[0]]!r}" if self.columns else f"column {place[0]}"
 
 
 def as_raw(result: Any) -> RawData:

@@ -96,7 +96,8 @@ def split(
             the proportion that the fractions give these two.
 
     Raises:
-        DataError: a split would be empty, or a class has too few members to be in each.
+        DataError: a split would be empty, a class has too few members to be in each, or a value is not finite once it
+            is normalised.
     """
     _check_test_fraction(raw, test_fraction)
     whole = raw
@@ -105,20 +106,19 @@ def split(
         if raw.test_labels is not whole.test_labels and test_fraction is not None:
             val_fraction, test_fraction = val_fraction / (1 - test_fraction), None
     train, val, test = _rows(raw, val_fraction, test_fraction, split_seed, limit)
-    x_train = raw.features[train]
-    shift, scale = _normalisation(x_train, normalize, raw.full_scale)
+    shift, scale = _normalisation(raw, train, normalize)
 
-    def tensors(features: Array, labels: Ints) -> Tensors:
-        x = _normalised(features, shift, scale, np.float64 if dtype == torch.float64 else np.float32)
+    def tensors(features: Array, rows: Ints, labels: Ints) -> Tensors:
+        x = _normalised(raw, features, rows, (shift, scale), np.float64 if dtype == torch.float64 else np.float32)
         return Tensors(torch.from_numpy(x).to(device, dtype), torch.from_numpy(labels).to(device))
 
     if raw.test_features is not None and raw.test_labels is not None:
-        test_tensors = tensors(raw.test_features, raw.test_labels.copy())
+        test_tensors = tensors(raw.test_features, np.arange(len(raw.test_labels)), raw.test_labels.copy())
     else:
-        test_tensors = tensors(raw.features[test], raw.labels[test])
+        test_tensors = tensors(raw.features, test, raw.labels[test])
     return Splits(
-        train=tensors(x_train, _noisy(raw.labels[train], raw.num_classes, label_noise, split_seed)),
-        val=tensors(raw.features[val], raw.labels[val]) if len(val) else None,
+        train=tensors(raw.features, train, _noisy(raw.labels[train], raw.num_classes, label_noise, split_seed)),
+        val=tensors(raw.features, val, raw.labels[val]) if len(val) else None,
         test=test_tensors,
         shape=tuple(raw.features.shape[1:]),
         num_classes=raw.num_classes,
@@ -247,43 +247,67 @@ def _noisy(labels: Ints, num_classes: int, share: float, seed: int) -> Ints:
     return wrong
 
 
-def _normalisation(train: Array, normalize: Normalize, full_scale: float | None) -> tuple[Array, Array]:
-    """What to subtract and to divide by, broadcast over one sample."""
+def _normalisation(raw: RawData, train: Ints, normalize: Normalize) -> tuple[Array, Array]:
+    """What to subtract and to divide by, broadcast over one sample.
+
+    Raises:
+        DataError: the training values of a feature are too far apart, or too near one another, to be scaled.
+    """
     if normalize == "none":
         return np.zeros(1), np.ones(1)
-    if normalize == "unit" and full_scale is not None:
-        return np.zeros(1), np.full(1, full_scale)
-    is_image = train.ndim == 4
-    axes = (0, 2, 3) if is_image else (0,)
-    low = train.min(axis=axes, keepdims=True)[0].astype(np.float64)
-    high = train.max(axis=axes, keepdims=True)[0].astype(np.float64)
+    if normalize == "unit" and raw.full_scale is not None:
+        return np.zeros(1), np.full(1, raw.full_scale)
+    x = raw.features
+    axes = (0, 2, 3) if x.ndim == 4 else (0,)
+    low = np.min([x[rows].min(axis=axes, keepdims=True)[0] for rows in _chunks(x, train)], axis=0).astype(np.float64)
+    high = np.max([x[rows].max(axis=axes, keepdims=True)[0] for rows in _chunks(x, train)], axis=0).astype(np.float64)
     constant = low == high
-    if normalize == "unit":
-        return low, np.where(constant, 1.0, high - low)
-    mean, deviation = _moments(train, axes)
+    with np.errstate(over="ignore", invalid="ignore"):
+        shift, scale = (low, high - low) if normalize == "unit" else _moments(x, train, axes)
     # Rounding can give a constant feature a tiny deviation, which would be blown up to 1.
-    return np.where(constant, low, mean), np.where(constant, 1.0, deviation)
+    shift, scale = np.where(constant, low, shift), np.where(constant, 1.0, scale)
+    usable = np.isfinite(shift) & np.isfinite(scale) & (scale >= np.finfo(np.float64).tiny)
+    if not usable.all():
+        place = tuple(int(i) for i in np.argwhere(~usable)[0])
+        raise DataError(
+            f"{raw.part(place)} cannot be normalised: its training values, from {low[place]:g} to {high[place]:g}, "
+            f"have the {'range' if normalize == 'unit' else 'deviation'} {scale[place]:g} in double precision; "
+            "rescale it, or leave it out"
+        )
+    return shift, scale
 
 
-def _moments(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
-    """Mean and deviation (of the population) over `axes`, in float64, a chunk of rows at a time."""
-    count = x.size // np.prod([n for axis, n in enumerate(x.shape) if axis not in axes], dtype=int)
-    mean = sum(np.sum(x[rows], axis=axes, keepdims=True, dtype=np.float64) for rows in _chunks(x)) / count
-    squares = sum(np.sum(np.square(x[rows] - mean), axis=axes, keepdims=True) for rows in _chunks(x))
+def _moments(x: Array, rows: Ints, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    """Mean and deviation (of the population) of `x[rows]` over `axes`, in float64, a chunk of rows at a time."""
+    others = np.prod([n for axis, n in enumerate(x.shape) if axis not in axes], dtype=int)
+    count = len(rows) * x[0].size // others
+    mean = sum(np.sum(x[part], axis=axes, keepdims=True, dtype=np.float64) for part in _chunks(x, rows)) / count
+    squares = sum(np.sum(np.square(x[part] - mean), axis=axes, keepdims=True) for part in _chunks(x, rows))
     return mean[0], np.sqrt(squares / count)[0]
 
 
-def _normalised(x: Array, shift: Array, scale: Array, dtype: npt.DTypeLike) -> Array:
-    out = np.empty(x.shape, dtype)
-    for rows in _chunks(x):
-        out[rows] = (x[rows] - shift) / scale
+def _normalised(raw: RawData, features: Array, rows: Ints, scaling: tuple[Array, Array], dtype: npt.DTypeLike) -> Array:
+    shift, scale = scaling
+    out = np.empty((len(rows), *features.shape[1:]), dtype)
+    done = 0
+    for part in _chunks(features, rows):
+        chunk = out[done : done + len(part)]
+        done += len(part)
+        with np.errstate(over="ignore", invalid="ignore"):
+            chunk[...] = (features[part] - shift) / scale
+        if not np.isfinite(chunk).all():
+            row, *place = (int(i) for i in np.argwhere(~np.isfinite(chunk))[0])
+            raise DataError(
+                f"{raw.part(place)} has {features[part[row]][tuple(place)]:g} in row {part[row]}, which is "
+                f"{chunk[row][tuple(place)]:g} once normalised, in {np.dtype(dtype)}; rescale it, or leave it out"
+            )
     return out
 
 
-def _chunks(x: Array) -> list[slice]:
+def _chunks(x: Array, rows: Ints) -> list[Ints]:
     # A float64 copy of 60,000 images of a byte a pixel would take eight times their memory.
     step = max(1, CHUNK // max(1, x[0].size))
-    return [slice(start, start + step) for start in range(0, len(x), step)]
+    return [rows[start : start + step] for start in range(0, len(rows), step)]
 
 
 def _rng(seed: int, purpose: int) -> np.random.Generator:

@@ -239,3 +239,20 @@ def test_offline_with_cached_data(
     monkeypatch.setattr(socket, "socket", _refuse)
     answer = invoke("run", "tiny.yaml", "dataset={name: mnist, data_dir: data}", "train.epochs=1")
     assert 0 == answer.exit_code, answer.output
+
+
+def test_fifo_among_the_files_of_a_dataset(here: Path, fails: Fails, serve: Callable[..., None]) -> None:
+    """It is named at once, and neither read nor replaced."""
+    serve(all_are(Answer(b"no", 404)))
+    RAW.mkdir(parents=True)
+    os.mkfifo(RAW / FILES[0])
+    line = fails(4, "run", "tiny.yaml", "dataset={name: mnist, data_dir: data}")
+    assert f"{RAW / FILES[0]}: this is a FIFO, not a file" in line
+    assert (RAW / FILES[0]).is_fifo()
+
+
+def test_data_that_overflow_are_told_with_dataset_and_column(here: Path, fails: Fails) -> None:
+    """Finite in the file, infinite in training: 4, before any loss could be blamed for it."""
+    Path("big.csv").write_text("\n".join(["x,big,kind", *(f"{n},{n % 3}e39,{'ab'[n % 2]}" for n in range(30))]))
+    line = fails(4, "run", "tiny.yaml", "dataset={name: csv, label: mine, path: big.csv, normalize: none}")
+    assert "dataset mine: column 'big' has " in line

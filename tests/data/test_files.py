@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import random
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from clsbench.data.files import csv, image_folder
 from clsbench.data.raw import as_raw
+from clsbench.data.sources import steady
+from clsbench.data.splits import split
 from clsbench.errors import DataError
 from clsbench.registry import catalogue
 
@@ -94,6 +102,110 @@ def test_missing_file_or_folder_is_named(tmp_path: Path) -> None:
         csv(0, path=str(tmp_path))
 
 
+@given(
+    numbers=st.lists(
+        st.one_of(st.integers(-300, 300), st.floats(allow_nan=False, allow_infinity=False)), min_size=4, max_size=40
+    ),
+    columns=st.integers(1, 4),
+)
+def test_numbers_are_read_as_python_reads_them(
+    tmp_path_factory: pytest.TempPathFactory, numbers: list[float], columns: int
+) -> None:
+    """Whole or not, small or large, in any order: each is the double that its text means, its sign included."""
+    rows = [numbers[start : start + columns] for start in range(0, len(numbers) - columns + 1, columns)]
+    path = tmp_path_factory.mktemp("table") / "t.csv"
+    header = ",".join([*(f"x{n}" for n in range(columns)), "kind"])
+    path.write_text("\n".join([header, *(",".join([*map(repr, row), "ab"[n % 2]]) for n, row in enumerate(rows))]))
+    features = csv(0, path=str(path)).features.astype(np.float64)
+    assert np.array([[float(repr(x)) for x in row] for row in rows]).tobytes() == features.tobytes()
+
+
+def test_small_whole_numbers_take_a_byte_each(table: Path) -> None:
+    """Pixels do; a fraction, a sign or a 256 further down makes doubles of all of them, and loses none."""
+    for last, kind in (("255", "uint8"), ("256", "float64"), ("-1", "float64"), ("0.5", "float64"), ("-0", "float64")):
+        table.write_text(f"x,y,kind\n0,1,a\n2, 3,b\n{last},5,a\n")
+        features = csv(0, path=str(table)).features
+        assert kind == str(features.dtype)
+        assert [[0, 1], [2, 3], [float(last), 5]] == features.tolist()
+
+
+def test_many_columns_are_read(table: Path) -> None:
+    """50,000 columns are no more than 50,000 names: one that comes twice is found."""
+    names, cells = [f"x{n}" for n in range(50_000)], ",".join(["1"] * 50_000)
+    table.write_text("\n".join([",".join([*names, "kind"]), f"{cells},a", f"{cells},b"]))
+    assert (2, 50_000) == csv(0, path=str(table)).features.shape
+    table.write_text(",".join([*names, names[-1]]))
+    with pytest.raises(DataError, match="column 'x49999' comes twice"):
+        csv(0, path=str(table))
+
+
+@pytest.mark.parametrize("number", [lambda: repr(random.random()), lambda: str(random.randrange(10))])
+def test_memory_is_bounded_by_the_size_of_the_table(table: Path, number: Callable[[], str]) -> None:
+    """Reading, checking and splitting a table never takes more than three times its size, digits as decimals."""
+    lines = [",".join([*(number() for _ in range(500)), "ab"[n % 2]]) for n in range(1000)]
+    table.write_text("\n".join([",".join([*(f"x{n}" for n in range(500)), "kind"]), *lines]))
+    csv(0, path=str(table))  # what is imported on the way is not counted
+    tracemalloc.start()
+    try:
+        split(as_raw(csv(0, path=str(table))), test_fraction=0.2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Chunks of arithmetic have a size of their own.
+    assert peak < 3 * table.stat().st_size + 5e6
+
+
+def _fifo(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+def _filled(path: Path, content: bytes, size: int = 0) -> Path:
+    path.write_bytes(content)
+    os.truncate(path, max(size, len(content)))
+    return path
+
+
+def _png(path: Path) -> Path:
+    Image.new("RGB", (12, 7)).save(path, "PNG")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (_fifo, "this is a FIFO, not a file"),
+        (lambda path: Path("/dev/zero"), "this is a device, not a file"),
+        (lambda path: Path("/dev/stdin"), "not a file|columns|cannot be read"),
+        (lambda path: path.parent, "Is a directory"),
+        (_png, "no UTF-8 text|NUL character"),
+        (lambda path: _filled(path, b"\0\0\x08\x03" + bytes(12)), ":1: there is a NUL character"),
+        (lambda path: _filled(path, b"a,b\n", 2**34), ":2: there is a NUL character"),
+        (lambda path: _filled(path, b"1" * (2**26 + 9)), ":1: the line has 67,108,864 characters or more"),
+    ],
+    ids=["fifo", "endless", "stdin", "folder", "image", "idx", "sparse", "one line"],
+)
+def test_what_is_no_table_is_refused_at_once(tmp_path: Path, make: Callable[[Path], Path], message: str) -> None:
+    """Nothing is waited for, and no more is read than a line of a table can have."""
+    with pytest.raises(DataError, match=message):
+        csv(0, path=str(make(tmp_path / "thing")))
+
+
+def test_file_that_grows_while_it_is_read_is_refused(table: Path) -> None:
+    """It ends where it ended when it was opened, and is not taken for whole."""
+    before, seen = table.read_bytes(), []
+
+    def read() -> None:
+        with steady(table) as file:
+            with table.open("ab") as writer:
+                writer.write(b"7,setosa,8\n")
+            seen.append(file.read())
+
+    with pytest.raises(DataError, match=r"irises\.csv: the file changed while it was read"):
+        read()
+    assert [before] == seen
+
+
 @pytest.fixture
 def pets(tmp_path: Path) -> Path:
     for kind, colour in (("dog", (0, 0, 200)), ("cat", (100, 0, 0))):
@@ -120,6 +232,13 @@ def test_damaged_image_is_named(pets: Path, damage: bytes | None) -> None:
     file = pets / "dog" / "1.png"
     file.write_bytes(file.read_bytes()[:45] if damage is None else damage)
     with pytest.raises(DataError, match=r"dog/1\.png: cannot be read as an image"):
+        image_folder(0, path=str(pets), image_size=4)
+
+
+def test_fifo_among_images_is_named(pets: Path) -> None:
+    """It is no image, and nothing waits for what may come out of it."""
+    os.mkfifo(pets / "cat" / "0.png")
+    with pytest.raises(DataError, match=r"cat/0\.png: this is a FIFO, not a file"):
         image_folder(0, path=str(pets), image_size=4)
 
 

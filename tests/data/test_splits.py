@@ -204,3 +204,54 @@ def test_class_without_samples_is_allowed() -> None:
     """Classes that the data knows but does not hold need no members in any split."""
     raw = as_raw((np.arange(40.0)[:, None], np.arange(40) % 2 * 2))
     assert (3, {0, 2}) == (raw.num_classes, set(cut(raw).train.y.tolist()))
+
+
+def _columns(*columns: list[float]) -> RawData:
+    """A table of named columns, their values spread over 40 samples of two classes."""
+    features = np.array([[column[row % len(column)] for column in columns] for row in range(40)])
+    names = ("good", "big")[: len(columns)]
+    return as_raw(RawData(features, np.arange(40) // 2 % 2, num_classes=2, columns=names))
+
+
+@pytest.mark.parametrize("normalize", ["standard", "unit", "none"])
+def test_values_that_float32_cannot_hold_are_refused(normalize: str) -> None:
+    """Finite as they came, infinite without normalisation: the column is named, the row, and what it becomes."""
+    raw = _columns([0.0, 1.0], [0.0, -1e39])
+    if normalize != "none":
+        assert torch.isfinite(cut(raw, normalize=normalize).train.x).all()
+        return
+    with pytest.raises(
+        DataError, match=r"column 'big' has -1e\+39 in row \d+, which is -inf once normalised, in float32"
+    ):
+        cut(raw, normalize=normalize)
+
+
+@pytest.mark.parametrize("normalize", ["standard", "unit"])
+@pytest.mark.parametrize("values", [[1.7e308, -1.7e308], [0.0, 1e-320]], ids=["wide", "narrow"])
+def test_scales_that_double_precision_cannot_hold_are_refused(normalize: str, values: list[float]) -> None:
+    """A range that overflows, or a deviation that is no normal number: a column of zeros or noise is not made of it."""
+    with pytest.raises(DataError, match=r"column 'big' cannot be normalised: its training values, from"):
+        cut(_columns([0.0, 1.0], values), normalize=normalize)
+
+
+def test_test_value_far_outside_the_training_range_is_refused() -> None:
+    """What training never saw may overflow on training's scale."""
+    features = np.tile([[0.0], [1.0]], (20, 1))
+    raw = as_raw(RawData(features, np.arange(40) // 2 % 2, num_classes=2, columns=("wild",)))
+    features[rows_tested(raw)[0]] = 1e200
+    with pytest.raises(DataError, match=r"column 'wild' has 1e\+200 in row \d+, which is inf once normalised"):
+        cut(raw, normalize="standard")
+
+
+def rows_tested(raw: RawData) -> list[int]:
+    numbered_rows = replace(raw, features=np.arange(len(raw.labels), dtype=np.float64)[:, None])
+    return rows(cut(numbered_rows).test)
+
+
+def test_channel_of_an_image_is_named() -> None:
+    """Images are normalised by channel, so it is the channel that overflows."""
+    images = np.ones((40, 3, 2, 2))
+    images[7, 2, 1, 0] = 1e300
+    raw = as_raw(RawData(images, np.arange(40) % 2, num_classes=2))
+    with pytest.raises(DataError, match=r"channel 2 has 1e\+300 in row 7"):
+        cut(raw)

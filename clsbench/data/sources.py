@@ -1,0 +1,73 @@
+"""Files that data are read from: regular ones, read no further than they were long when they were opened."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from clsbench.errors import DataError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+# A FIFO without a writer would block the opening, and a terminal would become the process's own.
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NONBLOCK", "O_NOCTTY"))
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A regular file, or a link to one, to read; nothing else is waited for.
+
+    Raises:
+        OSError: as `open`, for a folder too.
+        DataError: it is a FIFO, a device or a socket, from which data may never come or never end.
+    """
+    handle = os.open(path, _FLAGS)
+    with open(handle, "rb") as file:  # which refuses a folder
+        mode = stat.S_IFMT(os.fstat(handle).st_mode)
+        if mode != stat.S_IFREG:
+            raise DataError(f"{path}: this is {_KINDS.get(mode, 'something else')}, not a file; give a file")
+        yield file
+
+
+@contextmanager
+def steady(path: Path) -> Iterator[BinaryIO]:
+    """As `opened`, to be read once from its start: it ends where the file ended when it was opened.
+
+    Raises:
+        OSError, DataError: as `opened`; DataError also where the file changed until the end of the block.
+    """
+    with opened(path) as file:
+        before = os.fstat(file.fileno())
+        yield io.BufferedReader(_Extent(file, before.st_size))
+        after = os.fstat(file.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise DataError(f"{path}: the file changed while it was read; wait until it is complete")
+
+
+class _Extent(io.RawIOBase):
+    """The first `size` bytes of a file."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        content = self._file.read(min(self._left, memoryview(buffer).nbytes))
+        self._left -= len(content)
+        memoryview(buffer).cast("B")[: len(content)] = content
+        return len(content)
