@@ -70,6 +70,23 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Column:
+    """How an optimizer takes one of its numbers; a marker in the number's annotation.
+
+    `double`: in double precision. `off`: as None where every trial of the stack has this value, so that an update
+    leaves out what nobody uses.
+    """
+
+    double: bool = False
+    off: float | None = None
+
+
+def is_number(annotation: Any) -> bool:
+    """Whether an option of this annotation is one number, which a config may sweep and tune."""
+    return annotation in (int, float) or (hasattr(annotation, "__metadata__") and is_number(get_args(annotation)[0]))
+
+
+@dataclass(frozen=True)
 class Option:
     """A keyword-only parameter of a factory: its type annotation and its default."""
 
@@ -247,12 +264,45 @@ def loss(
     return _registers("loss", name, aliases, link=link, outputs=outputs, stacked=stacked)
 
 
-def optimizer(name: str, *, state: tuple[str, ...] = (), columns: tuple[str, ...] = ()) -> Callable[[Factory], Factory]:
-    """Register an optimizer: a function that turns gradients into an update (see `training.optimizers`).
+# What an experiment calls its own: an option of an optimizer by this name could not be told from it.
+TAKEN = frozenset(
+    ("name", "clip_norm", "schedule", "warmup", "step", "gamma", "scale", "batch_size", "dataset", "model", "loss")
+)
 
-    `state` names what it keeps for every weight, `columns` what it keeps once a trial.
+
+def optimizer(
+    name: str,
+    *,
+    state: tuple[str, ...] = (),
+    columns: tuple[str, ...] = (),
+    conflicts: Callable[..., Mapping[str, str]] | None = None,
+) -> Callable[[Factory], Factory]:
+    """Register an optimizer: a function `(weights, gradients, state, *, lr, options)` that moves the weights in place.
+
+    It moves T trials at once, each by its own options. `weights` and `gradients` are `[T, P]`. An option that is a
+    number comes as a column `[T, 1]`, a tuple of numbers as a tuple of columns, any other as it is; `Column` in an
+    annotation changes how a number comes. `lr` is the learning rate of this step, clipping is done before. At `lr` 0
+    and gradient 0 the weights must stay as they are: so a trial that diverged is kept.
+
+    `state` names what it keeps for every weight, `[T, P]`, `columns` what it keeps once a trial, `[T, 1]` in double
+    precision; all are zero before the first step. `conflicts` takes some of the options by name and returns, by the
+    name of an option, why it cannot be used beside the others.
     """
-    return _registers("optimizer", name, (), state=state, columns=columns)
+
+    def decorate(factory: Factory) -> Factory:
+        component = Component(
+            "optimizer", name, factory, (), {"state": state, "columns": columns, "conflicts": conflicts}
+        )
+        if "lr" not in component.options:
+            raise ValueError(f"optimizer {name!r} has no option lr; take it after the *, with a default")
+        if taken := TAKEN & component.options.keys():
+            raise ValueError(f"optimizer {name!r}: {min(taken)} is a key of the experiment; call the option otherwise")
+        if required := [option.name for option in component.options.values() if option.required]:
+            raise ValueError(f"optimizer {name!r}: its option {required[0]} has no default; give one")
+        catalogue.add(component)
+        return factory
+
+    return decorate
 
 
 def metric(name: str, *, better: Better | None = None, splits: tuple[Split, ...] = ()) -> Callable[[Factory], Factory]:

@@ -18,7 +18,8 @@ from clsbench.execution.build import load_data
 from clsbench.experiment import read
 from clsbench.losses.contract import build_loss
 from clsbench.models.dense import linear
-from clsbench.training.loop import TrialSettings, train
+from clsbench.training.loop import train
+from clsbench.training.settings import StackData, StackSettings, TrialSettings
 from clsbench.training.stack import Stack
 
 PAPERS = Path(__file__).parents[1] / "configs" / "papers"
@@ -50,11 +51,8 @@ def test_nielsens_single_neuron() -> None:
             stack,
             [TrialSettings(seed=0, lr=0.15)] * 2,
             build_loss("mse_sigmoid", 2, {"outputs": 1, "reduction": "half"}),
-            train_data=(one, zero),
-            val_data=None,
-            test_data=None,
-            batch_size=1,
-            epochs=300,
+            StackData((one, zero)),
+            StackSettings(batch_size=1, epochs=300),
         )
     ]
     good, bad = zip(*outputs, strict=True)

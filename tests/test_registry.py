@@ -66,7 +66,7 @@ def test_unknown_name_gets_the_nearest_or_the_list() -> None:
     """Case, hyphens and a few letters are forgiven in the hint; what is far from all gets the names, no aliases."""
     with pytest.raises(UnknownName, match=r"^unknown loss 'cros-Entropy'; did you mean 'cross_entropy'\?$"):
         catalogue.get("loss", "cros-Entropy")
-    with pytest.raises(UnknownName, match=r"^unknown optimizer 'qqq'; one of sgd, adam, adamw$"):
+    with pytest.raises(UnknownName, match=r"^unknown optimizer 'qqq'; one of sgd, adam, adamw, rmsprop$"):
         catalogue.get("optimizer", "qqq")
     assert None is nearest("qqq", ["abc"])
     assert "one of abc, abd" == suggestion("qqq", ["abc", "abd"])

@@ -12,14 +12,10 @@ from typing import Any
 
 from clsbench.config.memory import posed, size_of, state_bytes, trials_that_fit
 from clsbench.config.schema import DatasetEntry, Experiment, LossEntry, ModelEntry, OptimizerConfig
-from clsbench.config.tuning import swept
 from clsbench.errors import ConfigError
 from clsbench.registry import Problem, catalogue
 
 MAX_TRIALS = 100_000
-
-SCHEDULE_KEYS = ("warmup", "step", "gamma")
-OPTIMIZER_KEYS = ("lr", "momentum", "weight_decay", "eps", "clip_norm")
 
 
 @dataclass(frozen=True)
@@ -198,7 +194,8 @@ def _grid_experiment(experiment: Experiment) -> Experiment | None:
     if tune is None:
         return None
     train = experiment.train.model_copy(update={"seeds": tune.seed_range})
-    return experiment.model_copy(update={"optimizer": swept(experiment.optimizer, tune), "train": train, "tune": None})
+    optimizer = experiment.optimizer.sweeping(tune.grid.axes)
+    return experiment.model_copy(update={"optimizer": optimizer, "train": train, "tune": None})
 
 
 def _most_trials(experiment: Experiment) -> int:
@@ -229,9 +226,7 @@ def _arms(experiment: Experiment) -> Iterator[Arm]:
 
 
 def _optimizer_values(optimizer: OptimizerConfig, own_lr: float | None) -> dict[str, tuple[Any, ...]]:
-    values = {key: getattr(optimizer, key) for key in OPTIMIZER_KEYS}
-    values |= {key: getattr(optimizer.schedule, key) for key in SCHEDULE_KEYS}
-    return values if own_lr is None else values | {"lr": (own_lr,)}
+    return optimizer.swept if own_lr is None else optimizer.swept | {"lr": (own_lr,)}
 
 
 def _arm_name(label: str, swept: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from clsbench.config.dump import length_mistake
 from clsbench.config.expectations import name_mistakes, read_expectations
+from clsbench.config.optimizer import conflict_mistakes, read_optimizer
 from clsbench.config.paths import FolderOf, with_full_paths, working_directory
 from clsbench.config.plan import make_plan, plan_mistake
 from clsbench.config.schema import (
@@ -19,11 +20,9 @@ from clsbench.config.schema import (
     Experiment,
     LossEntry,
     ModelEntry,
-    OptimizerConfig,
-    TuneConfig,
     entry_type,
 )
-from clsbench.config.tuning import match_mistakes, read_tune, seed_mistake, swept, tune_mistakes
+from clsbench.config.tuning import match_mistakes, read_tune, seed_mistake, tune_mistakes
 from clsbench.config.warm_start import warm_start_mistakes
 from clsbench.config.wording import UNKNOWN_KEY, Mistake, mistakes_of
 from clsbench.config.yaml_text import MAX_CHARACTERS, Document, Path, Position, parse, shown
@@ -104,8 +103,10 @@ def build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | No
     mistakes += _misfits(found["dataset"].values(), found["model"] | found["loss"])
     parts: dict[str, Any] = {kind: tuple(entries.values()) for kind, entries in found.items()}
     mistakes += match_mistakes(found["loss"])
-    tune = parts["tune"] = read_tune(tree.get("tune"), mistakes)
-    optimizer = parts["optimizer"] = _optimizer(tree.get("optimizer", {}), tune, mistakes)
+    chosen, optimizer = read_optimizer(tree.get("optimizer", {}), mistakes)
+    tune = read_tune(tree.get("tune"), chosen, mistakes)
+    parts |= {"optimizer": optimizer, "tune": tune}
+    mistakes += conflict_mistakes(optimizer, tune)
     if tune is not None:
         mistakes += tune_mistakes(tune, optimizer, found)
     unread: list[Mistake] = []
@@ -183,32 +184,6 @@ def _with_fractions(entry: DatasetEntry, problem: Problem, path: Path, mistakes:
     if entry.val_fraction + (entry.test_fraction or 0) >= 1:
         mistakes.append(((*path, "val_fraction"), "validation and test take everything; nothing is left for training"))
     return entry
-
-
-def _optimizer(value: Any, tune: TuneConfig | None, mistakes: list[Mistake]) -> OptimizerConfig:
-    try:
-        optimizer = OptimizerConfig.model_validate(value)
-    except ValidationError as error:
-        mistakes.extend((("optimizer", *where), text) for where, text in mistakes_of(error, OptimizerConfig))
-        return OptimizerConfig()
-    trained = swept(optimizer, tune) if tune else optimizer
-    for path, text in _optimizer_mistakes(trained):
-        tuned = tune is not None and path[-1] in tune.grid.axes
-        mistakes.append((("tune", "grid", path[-1]) if tuned else path, text))
-    return optimizer
-
-
-def _optimizer_mistakes(optimizer: OptimizerConfig) -> Iterable[Mistake]:
-    try:
-        catalogue.get("optimizer", optimizer.name)
-    except UnknownName as error:
-        yield ("optimizer", "name"), str(error)
-        return
-    momentum = any(value > 0 for value in optimizer.momentum)
-    if momentum and optimizer.name != "sgd":
-        yield ("optimizer", "momentum"), f"{optimizer.name} has no momentum of this kind; see betas"
-    if optimizer.nesterov and (optimizer.name != "sgd" or not all(value > 0 for value in optimizer.momentum)):
-        yield ("optimizer", "nesterov"), "needs sgd with a momentum above 0"
 
 
 def _misfits(datasets: Iterable[Entry], served: Mapping[Path, Entry]) -> Iterable[Mistake]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Interval
 from pydantic import (
@@ -27,7 +27,6 @@ from clsbench.config.values import (
     MAX_COUNT,
     AutoOrCount,
     AutoOrThreads,
-    Betas,
     Count,
     Device,
     NonNegative,
@@ -48,6 +47,7 @@ from clsbench.config.yaml_text import is_text, shown
 from clsbench.registry import Component
 
 FIRST_TUNING_SEED = 10_000
+SCHEDULE_KEYS = ("warmup", "step", "gamma")
 
 
 class Frozen(BaseModel):
@@ -136,16 +136,35 @@ class Schedule(Frozen):
     gamma: Sweep[Positive] = Field((0.1,), description="factor of each drop of `step`")
 
 
-class OptimizerConfig(Frozen):
-    name: str = Field("sgd", description="sgd, adam or adamw")
-    lr: Sweep[Positive] = Field((0.1,), description="learning rate")
-    momentum: Sweep[Share] = Field((0.0,), description="of sgd")
-    nesterov: bool = Field(False, description="of sgd with momentum")
-    weight_decay: Sweep[NonNegative] = Field((0.0,), description="L2 penalty; decoupled for adamw")
-    betas: Betas = Field((0.9, 0.999), description="of adam and adamw")
-    eps: Sweep[Positive] = Field((1.0e-8,), description="of adam and adamw")
+class Named(Frozen):
+    name: str
+
+
+class OptimizerConfig(Named):
+    """An optimizer: its name, the options of its own (see `optimizer_type`), and what is every optimizer's."""
+
+    own_numbers: ClassVar[tuple[str, ...]] = ()
+
     clip_norm: Sweep[PositiveOrNull] = Field((None,), description="largest L2 norm of a trial's gradient")
     schedule: Schedule = Field(Schedule(), description="how the learning rate changes")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of its own: those that are numbers as the values to sweep over."""
+        shared = OptimizerConfig.model_fields
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in shared}
+
+    @property
+    def swept(self) -> dict[str, tuple[Any, ...]]:
+        """The values of every number, the schedule's too, by the last part of its key."""
+        own = {name: getattr(self, name) for name in (*self.own_numbers, "clip_norm")}
+        return own | {name: getattr(self.schedule, name) for name in SCHEDULE_KEYS}
+
+    def sweeping(self, values: Mapping[str, tuple[Any, ...]]) -> OptimizerConfig:
+        """The same with other values of some numbers, by the keys of `swept`."""
+        scheduled = {name: value for name, value in values.items() if name in SCHEDULE_KEYS}
+        own = {name: value for name, value in values.items() if name not in scheduled}
+        return self.model_copy(update={**own, "schedule": self.schedule.model_copy(update=scheduled)})
 
 
 class WarmStart(Frozen):
@@ -183,12 +202,11 @@ class TrainConfig(Frozen):
 
 
 class Grid(Frozen):
-    """Values to try, by the last part of an optimizer's or a schedule's key; what is not tuned is empty."""
+    """Values to try, by the last part of an optimizer's or a schedule's key; what is not tuned is empty.
 
-    lr: Trials[Positive] = ()
-    momentum: Trials[Share] = ()
-    weight_decay: Trials[NonNegative] = ()
-    eps: Trials[Positive] = ()
+    `grid_type` adds the numbers of an optimizer, before these.
+    """
+
     clip_norm: Trials[PositiveOrNull] = ()
     warmup: Trials[Annotated[int, Interval(ge=0, le=MAX_COUNT)]] = ()
     step: Trials[Count] = ()
@@ -209,21 +227,13 @@ class Grid(Frozen):
         return {key: list(values) for key, values in self.axes.items()}
 
 
-def _not_empty(grid: Grid) -> Grid:
-    if not grid.axes:
-        raise mistake(f"an empty grid; give values for one or more of {', '.join(Grid.model_fields)}")
-    return grid
-
-
 class TuneConfig(Frozen):
     """Every arm tries the whole grid on seeds of tuning's own, and is then trained afresh at the setting chosen.
 
     What some seed of the experiment tests takes no part: of data split `per_seed`, tuning has what remains.
     """
 
-    grid: Annotated[Grid, AfterValidator(_not_empty)] = Field(
-        Grid(lr=(0.01, 0.1, 1.0)), description="settings to try: lists of values, or log(1e-3, 1, 7)"
-    )
+    grid: SerializeAsAny[Grid] = Field(description="settings to try: lists of values, or log(1e-3, 1, 7)")
     seeds: Count = Field(3, description="seeds of each setting, counted from 10000")
     metric: Literal["val_accuracy", "val_nll", "val_brier", "val_ece"] = Field(
         "val_accuracy", description="what the best setting is best by"
@@ -244,9 +254,9 @@ class Experiment(Frozen):
     dataset: Sweep[SerializeAsAny[DatasetEntry]]
     model: Sweep[SerializeAsAny[ModelEntry]]
     loss: Sweep[SerializeAsAny[LossEntry]]
-    optimizer: OptimizerConfig = OptimizerConfig()
+    optimizer: SerializeAsAny[OptimizerConfig]
     train: TrainConfig = TrainConfig()
-    tune: TuneConfig | None = None
+    tune: SerializeAsAny[TuneConfig] | None = None
     expect: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -256,6 +266,8 @@ class Experiment(Frozen):
 
 ENTRY_TYPES: dict[str, type[Entry]] = {"dataset": DatasetEntry, "model": ModelEntry, "loss": LossEntry}
 DEFAULT_ENTRIES: Mapping[str, Any] = {"dataset": "moons", "model": "mlp", "loss": ["mse_softmax", "cross_entropy"]}
+DEFAULT_OPTIMIZER = "sgd"
+DEFAULT_GRID: Mapping[str, Any] = {"lr": [0.01, 0.1, 1.0]}
 
 
 @functools.cache  # entries of two types are never equal

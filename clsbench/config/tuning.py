@@ -2,56 +2,83 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, Field, ValidationError, create_model
 
+from clsbench.config.optimizer import without_foreign
+from clsbench.config.options import numbers_of
 from clsbench.config.schema import (
+    DEFAULT_GRID,
+    DEFAULT_OPTIMIZER,
+    SCHEDULE_KEYS,
     DatasetEntry,
     Entry,
     Experiment,
+    Frozen,
+    Grid,
     LossEntry,
     OptimizerConfig,
-    Schedule,
     TuneConfig,
 )
+from clsbench.config.values import Trials, mistake
 from clsbench.config.wording import Mistake, mistakes_of
 from clsbench.config.yaml_text import Path
-from clsbench.registry import Kind, catalogue
+from clsbench.registry import Component, Kind, catalogue
 
 
-def read_tune(value: Any, mistakes: list[Mistake]) -> TuneConfig | None:
+@functools.cache
+def tune_type(component: Component) -> type[TuneConfig]:
+    """What the section `tune` may say beside an optimizer: its grid has the optimizer's numbers."""
+    trials: Any = Trials
+    axes: dict[str, Any] = {name: (trials[kind], ()) for name, kind in numbers_of(component).items()}
+    bases: Any = (Grid, create_model(f"numbers of {component.name}", __base__=Frozen, **axes))
+    grid: Any = Annotated[create_model(f"grid of {component.name}", __base__=bases), AfterValidator(_not_empty)]
+    described = TuneConfig.model_fields["grid"].description
+    default: Any = Field(DEFAULT_GRID, validate_default=True, description=described)
+    return create_model(f"tuning of {component.name}", __base__=TuneConfig, grid=(grid, default))
+
+
+def _not_empty(grid: Grid) -> Grid:
+    if not grid.axes:
+        raise mistake(f"an empty grid; give values for one or more of {', '.join(type(grid).model_fields)}")
+    return grid
+
+
+def read_tune(value: Any, component: Component | None, mistakes: list[Mistake]) -> TuneConfig | None:
+    """The section `tune` beside an optimizer; of one that is not known, no grid can be read."""
     if value is None:
         return None
+    if isinstance(value, Mapping) and isinstance(grid := value.get("grid"), Mapping) and grid:
+        value = {key: part for key, part in value.items() if key != "grid"}
+        if component is not None:
+            grid, foreign = without_foreign(grid, component, tuned=True)
+            mistakes.extend((("tune", "grid", key), text) for key, text in foreign)
+            value |= {"grid": grid} if grid else {}
+    kind = tune_type(component or catalogue.get("optimizer", DEFAULT_OPTIMIZER))
     try:
-        return TuneConfig.model_validate(value)
+        return kind.model_validate(value)
     except ValidationError as error:
-        mistakes.extend((("tune", *where), text) for where, text in mistakes_of(error, TuneConfig))
+        mistakes.extend((("tune", *where), text) for where, text in mistakes_of(error, kind))
         return None
-
-
-def swept(optimizer: OptimizerConfig, tune: TuneConfig) -> OptimizerConfig:
-    """An optimizer that sweeps over the whole grid."""
-    axes = tune.grid.axes
-    own = {key: values for key, values in axes.items() if key in OptimizerConfig.model_fields}
-    schedule = {key: values for key, values in axes.items() if key in Schedule.model_fields}
-    return optimizer.model_copy(update={**own, "schedule": optimizer.schedule.model_copy(update=schedule)})
 
 
 def tune_mistakes(
     tune: TuneConfig, optimizer: OptimizerConfig, found: Mapping[Kind, Mapping[Path, Entry]]
 ) -> Iterable[Mistake]:
     """Settings that are tuned and given too, and what tuning lacks to judge by."""
+    swept = {key for key, values in optimizer.swept.items() if len(values) > 1}
     for key in tune.grid.axes:
-        section = () if key in OptimizerConfig.model_fields else ("schedule",)
-        if len(getattr(optimizer.schedule if section else optimizer, key)) > 1:
+        if key in swept:
+            section = ("schedule",) if key in SCHEDULE_KEYS else ()
             yield ("optimizer", *section, key), f"{key} is tuned, so it cannot be swept too; drop one of the two"
     for path, entry in found["dataset"].items():
         if isinstance(entry, DatasetEntry) and not entry.val_fraction:
             yield (*path, "val_fraction"), "tuning chooses on validation data; give a share above 0"
     for path, entry in found["loss"].items():
-        if isinstance(entry, LossEntry) and entry.lr is not None and tune.grid.lr:
+        if isinstance(entry, LossEntry) and entry.lr is not None and "lr" in tune.grid.axes:
             yield (*path, "lr"), "lr is tuned, so a loss cannot bring its own; drop one of the two"
         if tune.metric != "val_accuracy" and catalogue.get("loss", entry.name).facts["link"] == "identity":
             yield ("tune", "metric"), f"{entry.name} gives no probabilities, so no {tune.metric}; use val_accuracy"

@@ -28,17 +28,24 @@ def mistake(text: str) -> PydanticCustomError:
 
 
 def number(
-    *, above: float = -math.inf, least: float = -math.inf, below: float = math.inf, nullable: bool = False
+    *,
+    above: float = -math.inf,
+    least: float = -math.inf,
+    below: float = math.inf,
+    most: float = math.inf,
+    nullable: bool = False,
 ) -> Callable[[Any], int | float | None]:
     """A check for a finite number, kept as it was written: `10` stays 10 and an arm is named so."""
-    bounds = [f"{word} {bound:g}" for word, bound in (("above", above), ("at least", least), ("below", below))]
-    allowed = "a number " + " and ".join(text for text in bounds if "inf" not in text) + " or null" * nullable
+    named = (("above", above), ("at least", least), ("below", below), ("at most", most))
+    bounds = [f"{word} {bound:g}" for word, bound in named]
+    told = " and ".join(text for text in bounds if "inf" not in text)
+    allowed = f"a number {told}".rstrip() + " or null" * nullable
 
     def check(value: Any) -> int | float | None:
         if value is None and nullable:
             return None
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
-        if not is_number or not (above < value < below and value >= least):
+        if not is_number or not (above < value < below and least <= value <= most):
             raise mistake(f"must be {allowed}, got {shown(value)}")
         checked: int | float = value
         return checked
@@ -65,13 +72,6 @@ def _weight(value: Any) -> int | float | str:
     except PydanticCustomError:
         raise mistake(f"must be a number above 0 or match, got {shown(value)}") from None
     return weight
-
-
-def _betas(value: Any) -> tuple[float, float]:
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise mistake(f"must be a list of two numbers, got {shown(value)}")
-    check = number(least=0, below=1)
-    return float(check(value[0]) or 0), float(check(value[1]) or 0)
 
 
 def _device(value: Any) -> str:
@@ -109,7 +109,6 @@ ShareOrNull = Annotated[int | float | None, PlainValidator(number(least=0, below
 PositiveOrNull = Annotated[int | float | None, PlainValidator(number(above=0, nullable=True))]
 PositiveOrMatch = Annotated[int | float | Literal["match"], PlainValidator(_weight)]
 Count = Annotated[int, Interval(ge=1, le=MAX_COUNT)]
-Betas = Annotated[tuple[float, float], BeforeValidator(_betas)]
 Device = Annotated[str, PlainValidator(_device)]
 SplitSeed = Annotated[int | Literal["per_seed"], PlainValidator(_split_seed)]
 

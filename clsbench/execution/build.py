@@ -13,7 +13,7 @@ import torch
 
 from clsbench.config.plan import Arm, Plan, Trial
 from clsbench.config.reader import misfit
-from clsbench.config.schema import DatasetEntry
+from clsbench.config.schema import SCHEDULE_KEYS, DatasetEntry
 from clsbench.data.raw import RawData, as_raw
 from clsbench.data.splits import Splits, split, tested_samples
 from clsbench.errors import ConfigError, DataError, RunError
@@ -21,9 +21,9 @@ from clsbench.execution.process import can_fork
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
 from clsbench.registry import Problem, catalogue
-from clsbench.training.loop import TrialSettings
 from clsbench.training.optimizers import rate_factor
 from clsbench.training.randomness import generator_for
+from clsbench.training.settings import StackData, StackSettings, TrialSettings
 from clsbench.training.step import has_compiler
 
 # Steps of a trial from which compiling them is worth its time.
@@ -195,17 +195,30 @@ def _kind(tensor: torch.Tensor) -> tuple[torch.Size, torch.dtype]:
     return tensor.shape, tensor.dtype
 
 
-def settings_of(trial: Trial, plan: Plan, loss_weight: float) -> TrialSettings:
+def settings_of(plan: Plan, arm: Arm, compiled: bool) -> StackSettings:
+    """What the trials of a stack of the arm's share."""
+    asked, optimizer = plan.experiment.train, plan.experiment.optimizer
+    return StackSettings(arm.batch_size, asked.epochs, optimizer.name, compiled, asked.precision)
+
+
+def data_of(splits: Splits, plan: Plan) -> StackData:
+    """The tensors that the plan's trials may see."""
+    train, val, test = splits.train, splits.val, splits.test
+    return StackData(
+        (train.x, train.y),
+        val=None if val is None else (val.x, val.y),
+        test=(test.x, test.y) if plan.sees_test else None,
+    )
+
+
+def trial_settings(trial: Trial, plan: Plan, loss_weight: float) -> TrialSettings:
     """What the training loop needs to know of a trial."""
     chosen, optimizer, epochs = trial.arm.settings, plan.experiment.optimizer, plan.experiment.train.epochs
-    shape = {key: chosen[key] for key in ("warmup", "step", "gamma")}
+    shape = {key: chosen[key] for key in SCHEDULE_KEYS}
     return TrialSettings(
         seed=trial.seed,
         lr=float(chosen["lr"]),
-        momentum=float(chosen["momentum"]),
-        weight_decay=float(chosen["weight_decay"]),
-        betas=optimizer.betas,
-        eps=float(chosen["eps"]),
+        options={name: chosen.get(name, value) for name, value in optimizer.options.items() if name != "lr"},
         clip_norm=None if chosen["clip_norm"] is None else float(chosen["clip_norm"]),
         loss_weight=loss_weight,
         rate_factor=lambda epoch: rate_factor(optimizer.schedule.name, epoch, epochs, **shape),

@@ -14,6 +14,7 @@ from clsbench.config.plan import Plan, Trial, even_parts
 from clsbench.data.splits import Splits
 from clsbench.errors import ClsbenchError, RunError
 from clsbench.execution.build import (
+    data_of,
     identity_of,
     in_company,
     is_out_of_memory,
@@ -22,6 +23,7 @@ from clsbench.execution.build import (
     module_of,
     settings_of,
     threads_in_operations,
+    trial_settings,
 )
 from clsbench.execution.events import FIELDS, Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed
 from clsbench.execution.matching import loss_weights
@@ -150,18 +152,11 @@ def _train(share: Share, plan: Plan, splits: Splits, device: torch.device) -> It
         scales = [1.0] * len(members)  # the snapshot has its own
     results = train(
         stack,
-        [settings_of(trial, plan, scale) for trial, scale in zip(members, scales, strict=True)],
+        [trial_settings(trial, plan, scale) for trial, scale in zip(members, scales, strict=True)],
         loss,
-        train_data=(splits.train.x, splits.train.y),
-        val_data=None if splits.val is None else (splits.val.x, splits.val.y),
-        test_data=(splits.test.x, splits.test.y) if plan.sees_test else None,
-        optimizer=plan.experiment.optimizer.name,
-        nesterov=plan.experiment.optimizer.nesterov,
-        batch_size=arm.batch_size,
-        epochs=plan.experiment.train.epochs,
-        compiled=compiled,
-        precision=plan.experiment.train.precision,
-        since=since.snapshot.rows(places) if since else None,
+        data_of(splits, plan),
+        settings_of(plan, arm, compiled),
+        since.snapshot.rows(places) if since else None,
     )
     try:
         yield from _told(results, share, compiled)

@@ -11,8 +11,9 @@ from clsbench.config.schema import TrainConfig
 from clsbench.data.splits import Splits
 from clsbench.execution.build import compiles
 from clsbench.losses.contract import build_loss
-from clsbench.training.loop import TrialSettings, train
+from clsbench.training.loop import train
 from clsbench.training.randomness import seed_for
+from clsbench.training.settings import StackData, StackSettings, TrialSettings
 from clsbench.training.stack import Stack
 
 
@@ -34,13 +35,8 @@ def warm_start(stack: Stack, trials: Sequence[Trial], asked: TrainConfig, splits
         stack,
         [TrialSettings(seed=_own_seed(trial.seed), lr=float(warm.lr)) for trial in trials],
         build_loss("cross_entropy", splits.num_classes, {}),
-        train_data=(x, y if warm.labels is True else (y + 1) % splits.num_classes),
-        val_data=None,
-        test_data=None,
-        batch_size=batch_size,
-        epochs=warm.epochs,
-        compiled=compiled,
-        precision=asked.precision,
+        StackData((x, y if warm.labels is True else (y + 1) % splits.num_classes)),
+        StackSettings(batch_size, warm.epochs, compiled=compiled, precision=asked.precision),
     )
     for result in results:
         lost = [t for t, row in enumerate(result.rows) if row is not None and row["status"] == "diverged"]

@@ -1,56 +1,37 @@
-"""Optimizers over a stack: one written-out update moves every trial, each by its own settings.
+"""Optimizers over a stack: one written-out update moves every trial, each by its own options.
 
-`weights` and `gradients` are `[T, P]`, every setting is a column `[T, 1]`, and `state` starts as zeros.
-Each update equals `torch.optim`'s on one trial. Only arithmetic and square roots are used, whose bits do
-not hang on an element's place in the tensor.
+`registry.optimizer` says what an update is given. Each equals `torch.optim`'s on one trial. Only arithmetic and
+square roots are used, whose bits do not depend on an element's place in the tensor.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from clsbench.registry import catalogue, optimizer
-from clsbench.training.layout import ALL, PART
+from annotated_types import Ge, Gt, Lt
+
+from clsbench.registry import Column, catalogue, optimizer
+from clsbench.training.layout import PART
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Settings:
-    """What an update needs to know of its trials, as columns `[T, 1]`; None where no trial uses it.
-
-    A trial without momentum beside one with it gets the same bits as alone: 0 v + g is g.
-    """
-
-    lr: Tensor
-    momentum: Tensor | None
-    weight_decay: Tensor | None
-    betas: tuple[Tensor, ...]
-    eps: Tensor
-    clip_norm: Tensor | None
-    nesterov: bool = False
-
-    def of(self, trials: slice, lr: Tensor) -> Settings:
-        """The settings of some trials, at other learning rates."""
-        if trials == ALL:
-            return replace(self, lr=lr)
-        return Settings(
-            lr,
-            momentum=None if self.momentum is None else self.momentum[trials],
-            weight_decay=None if self.weight_decay is None else self.weight_decay[trials],
-            betas=tuple(beta[trials] for beta in self.betas),
-            eps=self.eps[trials],
-            clip_norm=None if self.clip_norm is None else self.clip_norm[trials],
-            nesterov=self.nesterov,
-        )
-
+    Number = Any  # a signature says what a config gives, and an update is given columns of it
+else:
+    Number = float
 
 State = dict[str, "Tensor"]
-Update = Callable[["Tensor", "Tensor", State, Settings], None]
+Update = Callable[..., None]
+
+Rate = Annotated[Number, Gt(0)]
+# A trial without it beside one with it has the bits that it has alone: 0 v + g is g.
+Momentum = Annotated[Number, Ge(0), Lt(1), Column(off=0.0)]
+WeightDecay = Annotated[Number, Ge(0), Column(off=0.0)]
+# Of a running mean, which 1 - decay enters: in float32 that has lost half of its digits.
+Decay = Annotated[Number, Ge(0), Lt(1), Column(double=True)]
+Epsilon = Annotated[Number, Gt(0)]
 
 
 def initial_state(name: str, weights: Tensor) -> State:
@@ -60,72 +41,128 @@ def initial_state(name: str, weights: Tensor) -> State:
     return state | {name: weights.new_zeros(len(weights), 1).double() for name in facts["columns"]}
 
 
-@optimizer("sgd", state=("velocity",))
-def sgd(weights: Tensor, gradients: Tensor, state: State, settings: Settings) -> None:
+def _nesterov_alone(momentum: float, nesterov: bool) -> dict[str, str]:
+    return {"nesterov": "needs a momentum above 0"} if nesterov and momentum == 0 else {}
+
+
+@optimizer("sgd", state=("velocity",), conflicts=_nesterov_alone)
+def sgd(
+    weights: Tensor,
+    gradients: Tensor,
+    state: State,
+    *,
+    lr: Rate = 0.1,
+    momentum: Momentum = 0.0,
+    nesterov: bool = False,
+    weight_decay: WeightDecay = 0.0,
+) -> None:
     """Stochastic gradient descent, with momentum and Nesterov's variant; weight decay enters the gradient."""
-    step = _decayed(_clipped(gradients, settings), weights, settings)
-    if settings.momentum is not None:
+    step = _decayed(gradients, weights, weight_decay)
+    if momentum is not None:
         import torch
 
         velocity = state["velocity"]
-        torch.addcmul(step, velocity, settings.momentum, out=velocity)
-        step = step.addcmul(velocity, settings.momentum) if settings.nesterov else velocity
-    weights.addcmul_(step, settings.lr, value=-1)
+        torch.addcmul(step, velocity, momentum, out=velocity)
+        step = step.addcmul(velocity, momentum) if nesterov else velocity
+    weights.addcmul_(step, lr, value=-1)
 
 
 @optimizer("adam", state=("mean", "square"), columns=("correction1", "correction2"))
-def adam(weights: Tensor, gradients: Tensor, state: State, settings: Settings) -> None:
+def adam(
+    weights: Tensor,
+    gradients: Tensor,
+    state: State,
+    *,
+    lr: Rate = 0.1,
+    weight_decay: WeightDecay = 0.0,
+    betas: tuple[Decay, Decay] = (0.9, 0.999),
+    eps: Epsilon = 1.0e-8,
+) -> None:
     """Adam; weight decay enters the gradient.
 
     Source: Kingma and Ba 2015, Adam: A Method for Stochastic Optimization, algorithm 1.
     """
-    _adaptive_step(
-        weights,
-        _decayed(_clipped(gradients, settings), weights, settings),
-        state,
-        settings,
-    )
+    _adaptive_step(weights, _decayed(gradients, weights, weight_decay), state, lr, betas, eps)
 
 
 @optimizer("adamw", state=("mean", "square"), columns=("correction1", "correction2"))
-def adamw(weights: Tensor, gradients: Tensor, state: State, settings: Settings) -> None:
+def adamw(
+    weights: Tensor,
+    gradients: Tensor,
+    state: State,
+    *,
+    lr: Rate = 0.1,
+    weight_decay: WeightDecay = 0.0,
+    betas: tuple[Decay, Decay] = (0.9, 0.999),
+    eps: Epsilon = 1.0e-8,
+) -> None:
     """AdamW: Adam with weight decay apart from the gradient.
 
     Source: Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, algorithm 2.
     """
-    if settings.weight_decay is not None:
-        weights.mul_(1 - settings.lr * settings.weight_decay)
-    _adaptive_step(weights, _clipped(gradients, settings), state, settings)
+    if weight_decay is not None:
+        weights.mul_(1 - lr * weight_decay)
+    _adaptive_step(weights, gradients, state, lr, betas, eps)
 
 
-def _adaptive_step(weights: Tensor, gradients: Tensor, state: State, settings: Settings) -> None:
-    beta1, beta2 = settings.betas
+def _adaptive_step(
+    weights: Tensor, gradients: Tensor, state: State, lr: Tensor, betas: tuple[Tensor, Tensor], eps: Tensor
+) -> None:
+    beta1, beta2 = betas
     mean, square = state["mean"], state["square"]
-    # 1 - beta^step by recurrence, in double precision: a power's last bit would hang on its place.
+    # 1 - beta^step by recurrence, in double precision: a power's last bit would depend on its place.
     correction1 = state["correction1"].mul_(beta1).add_(1 - beta1)
     correction2 = state["correction2"].mul_(beta2).add_(1 - beta2)
     mean.lerp_(gradients, (1 - beta1).to(mean.dtype))
     square.mul_(beta2.to(mean.dtype)).addcmul_(gradients.square(), (1 - beta2).to(mean.dtype))
-    root = square.sqrt().div_(correction2.sqrt().to(mean.dtype)).add_(settings.eps)
-    weights.addcmul_(mean.div(root), (settings.lr / correction1).to(mean.dtype), value=-1)
+    root = square.sqrt().div_(correction2.sqrt().to(mean.dtype)).add_(eps)
+    weights.addcmul_(mean.div(root), (lr / correction1).to(mean.dtype), value=-1)
 
 
-def _decayed(gradients: Tensor, weights: Tensor, settings: Settings) -> Tensor:
-    if settings.weight_decay is None:
-        return gradients
-    return gradients.addcmul(weights, settings.weight_decay)
+@optimizer("rmsprop", state=("square", "mean", "velocity"))
+def rmsprop(
+    weights: Tensor,
+    gradients: Tensor,
+    state: State,
+    *,
+    lr: Rate = 0.1,
+    momentum: Momentum = 0.0,
+    centered: bool = False,
+    weight_decay: WeightDecay = 0.0,
+    alpha: Decay = 0.99,
+    eps: Epsilon = 1.0e-8,
+) -> None:
+    """RMSprop, with momentum; `centered` divides by the deviation of the gradient; weight decay enters the gradient.
 
-
-def _clipped(gradients: Tensor, settings: Settings) -> Tensor:
-    """Gradients scaled so that no trial's L2 norm exceeds its `clip_norm`, as `clip_grad_norm_` does.
-
-    The norm is summed in parts of fixed length, whose bits do not hang on threads or on the stack.
+    Source: Hinton 2012, Neural Networks for Machine Learning, lecture 6e; centered: Graves 2013, Generating Sequences
+    With Recurrent Neural Networks, equations 38 to 45.
     """
-    if settings.clip_norm is None:
-        return gradients
+    gradients, square = _decayed(gradients, weights, weight_decay), state["square"]
+    rest = (1 - alpha).to(square.dtype)
+    square.mul_(alpha.to(square.dtype)).addcmul_(gradients.square(), rest)
+    variance = square
+    if centered:
+        mean = state["mean"].lerp_(gradients, rest)
+        # Rounding may leave less than zero, and its root would make the weights NaN.
+        variance = square.addcmul(mean, mean, value=-1).clamp_(min=0)
+    step = gradients.div(variance.sqrt().add_(eps))
+    if momentum is not None:
+        step = state["velocity"].mul_(momentum).add_(step)
+    weights.addcmul_(step, lr, value=-1)
+
+
+def _decayed(gradients: Tensor, weights: Tensor, weight_decay: Tensor | None) -> Tensor:
+    return gradients if weight_decay is None else gradients.addcmul(weights, weight_decay)
+
+
+def clipped(gradients: Tensor, clip_norm: Tensor) -> Tensor:
+    """Gradients scaled so that no trial's L2 norm exceeds its `clip_norm [T, 1]`, as `clip_grad_norm_` does.
+
+    The norm is summed in parts of fixed length, whose bits do not depend on threads or on the stack.
+    """
     norm = gradients.square().unflatten(1, (-1, PART)).sum(-1).sum(-1, keepdim=True).sqrt()
     # An unclipped trial (infinite `clip_norm`) whose norm overflows would get inf / inf.
-    factor: Tensor = (settings.clip_norm / (norm + 1e-6)).nan_to_num(nan=1.0).clamp(max=1.0)
+    factor: Tensor = (clip_norm / (norm + 1e-6)).nan_to_num(nan=1.0).clamp(max=1.0)
     return gradients * factor
 
 

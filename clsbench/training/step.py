@@ -11,18 +11,18 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FunctionType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from clsbench.losses.contract import Loss
 from clsbench.training.layout import ALL, rows
-from clsbench.training.optimizers import Settings, State, Update
+from clsbench.training.optimizers import State, Update, clipped
+from clsbench.training.settings import Precision, StackedOptions, options_of
 from clsbench.training.stack import Stack
 
 Masks = Mapping[str, Tensor]
-Precision = Literal["float32", "bfloat16"]
 
 # Steps in one compiled graph: more save calls and cost compile time.
 UNROLLED = range(1, 9)
@@ -37,14 +37,16 @@ class Steps:
     """What steps move, and what they need to know.
 
     `alive [T, 1]` is 1 for the trials that still move, else 0; `taken [T, 1]` counts the steps of each;
-    `loss_weight [T]` multiplies the loss; `loss_sum [T]` adds up every sample's, unweighted.
+    `loss_weight [T]` multiplies the loss; `loss_sum [T]` adds up every sample's, unweighted. `options` are those of
+    the optimizer; `clip_norm [T, 1]` bounds the norm of each trial's gradient.
     """
 
     stack: Stack
     loss: Loss
     update: Update
     state: State
-    settings: Settings
+    options: StackedOptions
+    clip_norm: Tensor | None
     loss_weight: Tensor
     alive: Tensor
     taken: Tensor
@@ -70,7 +72,8 @@ class Steps:
             self,
             stack=self.stack.of(trials),
             state={name: tensor[trials] for name, tensor in self.state.items()},
-            settings=self.settings.of(trials, self.settings.lr[trials]),
+            options=options_of(self.options, trials),
+            clip_norm=None if self.clip_norm is None else self.clip_norm[trials],
             loss_weight=self.loss_weight[trials],
             alive=self.alive[trials],
             taken=self.taken[trials],
@@ -106,8 +109,10 @@ class Steps:
         elif alive.device.type != "cpu" or not alive.all():
             gradients.nan_to_num_(0.0, 0.0, 0.0).mul_(alive)
         state = {name: rows(tensor, trials) for name, tensor in self.state.items()}
-        settings = self.settings.of(trials, rows(rate, trials) * alive)
-        self.update(rows(self.stack.weights, trials), gradients, state, settings)
+        if self.clip_norm is not None:
+            gradients = clipped(gradients, rows(self.clip_norm, trials))
+        options = options_of(self.options, trials)
+        self.update(rows(self.stack.weights, trials), gradients, state, lr=rows(rate, trials) * alive, **options)
 
     def _casting(self) -> AbstractContextManager[object]:
         """What the layers compute in; the weights, the loss and the update stay in float32."""

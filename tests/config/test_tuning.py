@@ -11,9 +11,9 @@ import yaml
 import clsbench.experiment  # noqa: F401 - registers all that there is
 from clsbench.analysis.verdicts import direction
 from clsbench.config.dump import as_yaml
-from clsbench.config.plan import MAX_TRIALS, OPTIMIZER_KEYS, SCHEDULE_KEYS, make_plan, tuning_plan
+from clsbench.config.plan import MAX_TRIALS, make_plan, tuning_plan
 from clsbench.config.reader import read_mapping, read_text
-from clsbench.config.schema import Experiment, Grid, TuneConfig
+from clsbench.config.schema import Experiment, TuneConfig
 from clsbench.errors import ConfigError
 from clsbench.training.metrics import METRICS
 
@@ -28,8 +28,8 @@ def mistakes(text: str) -> list[str]:
     return list(caught.value.mistakes)
 
 
-def grid(text: str) -> dict[str, Any]:
-    experiment = read(f"tune: {{grid: {{{text}}}}}")
+def grid(text: str, optimizer: str = "sgd") -> dict[str, Any]:
+    experiment = read(f"tune: {{grid: {{{text}}}}}\noptimizer: {{name: {optimizer}}}")
     assert experiment.tune is not None
     return experiment.tune.grid.axes
 
@@ -48,7 +48,7 @@ def test_log_is_so_many_values_with_both_ends() -> None:
     assert (1e-3, 1.0) == (values[0], values[-1])
     assert [10**0.5] * 6 == pytest.approx([after / before for before, after in pairwise(values)])
     assert {"lr": (0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0)} == grid("lr: 'log(0.1,10000,6)'")
-    assert {"eps": (1e-8, 1.0)} == grid('eps: " log( 1e-8 , 1 , 2 ) "')
+    assert {"eps": (1e-8, 1.0)} == grid('eps: " log( 1e-8 , 1 , 2 ) "', "adam")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,11 @@ def test_text_that_is_no_log_is_refused_with_the_form(text: str) -> None:
 
 def test_grid_takes_every_sweepable_number_in_one_order() -> None:
     """The grid's keys are the optimizer's and the schedule's; settings multiply out in that order, the last fastest."""
-    assert (*OPTIMIZER_KEYS, *SCHEDULE_KEYS) == tuple(Grid.model_fields)
+    for name, own in (("sgd", "lr momentum weight_decay"), ("adamw", "lr weight_decay eps")):
+        keys = (*own.split(), "clip_norm", "warmup", "step", "gamma")
+        assert keys == tuple(read(f"optimizer: {{name: {name}}}").optimizer.swept)
+        text = ", ".join(f"{key}: [1]" for key in reversed(keys)).replace("momentum: [1]", "momentum: [0.5]")
+        assert keys == tuple(grid(text, name))
     experiment = read("tune: {grid: {momentum: [0, 0.9], lr: [1, 2]}}")
     assert experiment.tune is not None
     expected = [{"lr": lr, "momentum": momentum} for lr in (1, 2) for momentum in (0, 0.9)]
@@ -94,7 +98,7 @@ def test_tune_section_reads_back_as_itself() -> None:
     [
         ("tune: 3", "f:1:7: tune: must be a mapping of keys, got 3"),
         ("tune: {grid: {}}", "f:1:14: tune.grid: an empty grid; give values for one or more of lr, momentum, "
-         "weight_decay, eps, clip_norm, warmup, step, gamma"),
+         "weight_decay, clip_norm, warmup, step, gamma"),
         ("tune: {grid: {lr: []}}", "f:1:19: tune.grid.lr: an empty list; give at least one value"),
         ("tune: {grid: {lr: [0.1, 0]}}", "f:1:25: tune.grid.lr: must be a number above 0, got 0"),
         ("tune: {grid: {lr: [1, 1.0]}}", "f:1:19: tune.grid.lr: a value is listed twice: [1, 1.0]"),
@@ -114,7 +118,7 @@ def test_tune_section_reads_back_as_itself() -> None:
         ("tune: {}\ndataset: {name: moons, val_fraction: 0}",
          "f:2:38: dataset.val_fraction: tuning chooses on validation data; give a share above 0"),
         ("tune: {grid: {momentum: [0.9]}}\noptimizer: {name: adam}",
-         "f:1:25: tune.grid.momentum: adam has no momentum of this kind; see betas"),
+         "f:1:25: tune.grid.momentum: adam has no momentum; sgd and rmsprop have it"),
         ("tune: {metric: val_nll}\nloss: hinge",
          "f:1:16: tune.metric: hinge gives no probabilities, so no val_nll; use val_accuracy"),
         ("tune: {}\ntrain: {seeds: [3, 10002]}",
@@ -135,7 +139,7 @@ def test_nesterov_takes_the_momentum_that_is_tuned() -> None:
     """Momentum may come from the grid alone, and must then be above zero throughout."""
     read("optimizer: {nesterov: true}\ntune: {grid: {momentum: [0.5, 0.9]}}")
     (mistake,) = mistakes("optimizer: {nesterov: true}\ntune: {grid: {momentum: [0, 0.9]}}")
-    assert "f:1:23: optimizer.nesterov: needs sgd with a momentum above 0" == mistake
+    assert "f:1:23: optimizer.nesterov: needs a momentum above 0" == mistake
 
 
 def test_tuning_plan_is_every_arm_at_every_setting() -> None:

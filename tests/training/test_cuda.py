@@ -16,15 +16,15 @@ from clsbench.losses.contract import build_loss
 from clsbench.models.initialisation import initial_module
 from clsbench.registry import catalogue
 from clsbench.training import loop
-from clsbench.training.loop import Row, TrialSettings, train
+from clsbench.training.epoch import Epochs
+from clsbench.training.loop import Row, train
 from clsbench.training.randomness import generator_for
+from clsbench.training.settings import Precision, StackData, StackSettings, TrialSettings
 from clsbench.training.stack import Stack
-from clsbench.training.step import Precision
 
 pytestmark = pytest.mark.cuda
 
 SIZE, FEATURES, CLASSES = 700, 4, 3
-TRIALS = [TrialSettings(seed=seed, lr=0.05, momentum=0.9) for seed in range(3)]
 MLP = {"hidden": [8], "batch_norm": True, "dropout": 0.2}
 
 
@@ -36,8 +36,8 @@ def clouds() -> tuple[Tensor, Tensor]:
 
 
 def trained(device: torch.device, loss: str = "cross_entropy", **how: Any) -> Iterator[loop.EpochResult]:
-    options = {option.name: option.default for option in catalogue.get("loss", loss).options.values()}
-    bound, build = build_loss(loss, CLASSES, options), catalogue.get("model", "mlp").factory
+    defaults = {option.name: option.default for option in catalogue.get("loss", loss).options.values()}
+    bound, build = build_loss(loss, CLASSES, defaults), catalogue.get("model", "mlp").factory
 
     def network(seed: int) -> torch.nn.Module:
         return initial_module(
@@ -49,36 +49,31 @@ def trained(device: torch.device, loss: str = "cross_entropy", **how: Any) -> It
         )
 
     x, y = (part.to(device) for part in clouds())
-    stack = Stack([network(trial.seed) for trial in TRIALS], stacked=True, device=device)
-    return train(
-        stack,
-        TRIALS,
-        bound,
-        train_data=(x, y),
-        val_data=(x, y),
-        test_data=None,
-        batch_size=64,
-        epochs=2,
-        **how,
-    )
+    optimizer = how.get("optimizer", "sgd")
+    options = {"momentum": 0.9} if optimizer == "sgd" else {}
+    trials = [TrialSettings(seed=seed, lr=0.05, options=options) for seed in range(3)]
+    stack = Stack([network(trial.seed) for trial in trials], stacked=True, device=device)
+    return train(stack, trials, bound, StackData((x, y), val=(x, y)), StackSettings(batch_size=64, epochs=2, **how))
 
 
-@pytest.mark.parametrize(("optimizer", "precision"), [("sgd", "float32"), ("adam", "float32"), ("adamw", "bfloat16")])
+@pytest.mark.parametrize(
+    ("optimizer", "precision"), [("sgd", "float32"), ("adam", "float32"), ("rmsprop", "float32"), ("adamw", "bfloat16")]
+)
 @pytest.mark.parametrize("loss", [component.name for component in catalogue.all("loss")])
 def test_the_host_does_not_wait_inside_an_epoch(
     monkeypatch: pytest.MonkeyPatch, loss: str, precision: Precision, optimizer: str
 ) -> None:
     """From an epoch's first step to its last, with what is added up of its logits, nothing waits for the GPU."""
-    taken = loop._taken
+    logits = Epochs.logits
 
     def watched(*arguments: Any) -> Iterator[tuple[Tensor, Tensor]]:
         torch.cuda.set_sync_debug_mode("error")
         try:
-            yield from taken(*arguments)
+            yield from logits(*arguments)
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
-    monkeypatch.setattr(loop, "_taken", watched)
+    monkeypatch.setattr(Epochs, "logits", watched)
     results = list(trained(torch.device("cuda"), loss, precision=precision, optimizer=optimizer))
     assert [0, 1, 2] == [result.epoch for result in results]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,29 +20,23 @@ import clsbench.training  # noqa: F401 - the rooms register what they offer
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
 from clsbench.registry import catalogue
-from clsbench.training.loop import EpochResult, TrialSettings, train
+from clsbench.training.loop import EpochResult, train
 from clsbench.training.optimizers import rate_factor
 from clsbench.training.randomness import generator_for
+from clsbench.training.settings import StackData, StackSettings, TrialSettings
 from clsbench.training.stack import Stack
 
 CPU = torch.device("cpu")
 SIZE, FEATURES, CLASSES, BATCH = 70, 4, 3, 16  # the last batch holds six samples
 
 
-@dataclass(frozen=True)
-class Data:
-    train: tuple[Tensor, Tensor]
-    val: tuple[Tensor, Tensor]
-    test: tuple[Tensor, Tensor]
-
-
 @pytest.fixture(scope="module")
-def data() -> Data:
+def data() -> StackData:
     """Three overlapping clouds."""
     generator = torch.Generator().manual_seed(0)
     y = torch.randint(CLASSES, (3, SIZE), generator=generator)
     x = F.one_hot(y, FEATURES) * 2.0 + torch.randn(3, SIZE, FEATURES, generator=generator)
-    return Data(*zip(x, y, strict=True))
+    return StackData(*zip(x, y, strict=True))
 
 
 def network(seed: int, **options: Any) -> nn.Module:
@@ -63,10 +57,10 @@ def stack_of(trials: list[TrialSettings], **options: Any) -> Stack:
 
 
 def trained(
-    stack: Stack, trials: list[TrialSettings], data: Data, loss: str = "cross_entropy", **how: Any
+    stack: Stack, trials: list[TrialSettings], data: StackData, loss: str = "cross_entropy", **how: Any
 ) -> list[EpochResult]:
-    how = {"batch_size": BATCH, "epochs": 3, "val_data": data.val, **how}
-    return list(train(stack, trials, bound(loss), train_data=data.train, test_data=data.test, **how))
+    settings = StackSettings(**{"batch_size": BATCH, "epochs": 3, **how})
+    return list(train(stack, trials, bound(loss), data, settings))
 
 
 def rows(results: list[EpochResult], trial: int = 0) -> list[dict[str, Any]]:
@@ -87,18 +81,19 @@ HOW: list[tuple[str, type[torch.optim.Optimizer], dict[str, Any], float | None]]
     ("sgd", torch.optim.SGD, {"lr": 0.1, "momentum": 0.8, "nesterov": True}, None),
     ("adam", torch.optim.Adam, {"lr": 0.01, "betas": (0.8, 0.99)}, None),
     ("adamw", torch.optim.AdamW, {"lr": 0.01, "weight_decay": 0.1}, None),
+    ("rmsprop", torch.optim.RMSprop, {"lr": 0.01, "momentum": 0.5, "centered": True}, None),
 ]
 
 
 @pytest.mark.parametrize(("name", "theirs", "settings", "clip_norm"), HOW)
 def test_stack_of_one_is_a_plain_loop(
-    data: Data, name: str, theirs: Any, settings: dict[str, Any], clip_norm: float | None
+    data: StackData, name: str, theirs: Any, settings: dict[str, Any], clip_norm: float | None
 ) -> None:
     """Losses and weights are those of a loop with `nn.Sequential`, `torch.optim` and the same batches."""
-    own = {key: value for key, value in settings.items() if key != "nesterov"}
-    trial = TrialSettings(seed=3, clip_norm=clip_norm, rate_factor=lambda epoch: 1 / (epoch + 1), **own)
+    options = {key: value for key, value in settings.items() if key != "lr"}
+    trial = TrialSettings(3, settings["lr"], options, clip_norm, rate_factor=lambda epoch: 1 / (epoch + 1))
     stack = stack_of([trial], activation="tanh")
-    found = rows(trained(stack, [trial], data, optimizer=name, nesterov=settings.get("nesterov", False)))
+    found = rows(trained(stack, [trial], data, optimizer=name))
 
     plain = nn.Sequential(nn.Linear(FEATURES, 8), nn.Tanh(), nn.Linear(8, CLASSES))
     plain.load_state_dict(dict(zip(plain.state_dict(), network(3).state_dict().values(), strict=True)))
@@ -127,7 +122,7 @@ def test_stack_of_one_is_a_plain_loop(
     assert pytest.approx((test_logits.argmax(-1) == data.test[1]).float().mean().item()) == found[-1]["test_accuracy"]
 
 
-def test_training_learns(data: Data) -> None:
+def test_training_learns(data: StackData) -> None:
     """On clouds that can be told apart, every epoch's training loss is below the one before."""
     trial = TrialSettings(seed=0, lr=0.1)
     losses = [row["train_loss"] for row in rows(trained(stack_of([trial]), [trial], data))]
@@ -135,7 +130,7 @@ def test_training_learns(data: Data) -> None:
     assert 4 == len(set(losses))
 
 
-def test_epoch_zero_is_before_training(data: Data) -> None:
+def test_epoch_zero_is_before_training(data: StackData) -> None:
     """Its row is the evaluation of the initial weights, with no step taken."""
     trial = TrialSettings(seed=1, lr=0.1)
     first, module = rows(trained(stack_of([trial]), [trial], data))[0], network(1)
@@ -147,17 +142,17 @@ def test_epoch_zero_is_before_training(data: Data) -> None:
     assert (0, "running") == (first["step"], first["status"])
 
 
-def test_without_validation_data_its_metrics_are_null(data: Data) -> None:
+def test_without_validation_data_its_metrics_are_null(data: StackData) -> None:
     """There is nothing to validate on, and diagnostics look at the training data instead."""
     trial = TrialSettings(seed=1, lr=0.1)
-    without = rows(trained(stack_of([trial]), [trial], data, val_data=None))
-    with_train = rows(trained(stack_of([trial]), [trial], data, val_data=data.train))
+    without = rows(trained(stack_of([trial]), [trial], replace(data, val=None)))
+    with_train = rows(trained(stack_of([trial]), [trial], replace(data, val=data.train)))
     for bare, full in zip(without, with_train, strict=True):
         assert [None] * 4 == [value for name, value in bare.items() if name.startswith("val_")]
         assert {n: v for n, v in full.items() if "val_" not in n} == {n: v for n, v in bare.items() if "val_" not in n}
 
 
-def test_loss_weight_multiplies_loss_and_gradient(data: Data) -> None:
+def test_loss_weight_multiplies_loss_and_gradient(data: StackData) -> None:
     """Twice the loss at half the rate trains alike, and says twice the loss and gradient norm."""
     pair = [TrialSettings(seed=1, lr=0.2), TrialSettings(seed=1, lr=0.1, loss_weight=2.0)]
     results = trained(stack_of(pair), pair, data)
@@ -168,21 +163,21 @@ def test_loss_weight_multiplies_loss_and_gradient(data: Data) -> None:
         assert plain["stuck_share"] == heavy["stuck_share"]
 
 
-def test_schedule_sets_the_rate_of_an_epoch(data: Data) -> None:
+def test_schedule_sets_the_rate_of_an_epoch(data: StackData) -> None:
     """Factors of 0 and 1 by epoch leave the weights and move them."""
     trial = TrialSettings(seed=1, lr=0.1, rate_factor=lambda epoch: [0.0, 1.0, 0.0][epoch])
     nll = [row["test_nll"] for row in rows(trained(stack_of([trial]), [trial], data))]
     assert (True, False, True) == (nll[0] == nll[1], nll[1] == nll[2], nll[2] == nll[3])
 
 
-def test_batches_of_more_than_all_samples(data: Data) -> None:
+def test_batches_of_more_than_all_samples(data: StackData) -> None:
     """A batch size beyond the data is one full batch an epoch."""
     trial = TrialSettings(seed=1, lr=0.1)
     steps = [[row["step"] for row in rows(trained(stack_of([trial]), [trial], data, batch_size=n))] for n in (70, 999)]
     assert [[0, 1, 2, 3]] * 2 == steps
 
 
-def test_hash_names_the_order_of_batches(data: Data) -> None:
+def test_hash_names_the_order_of_batches(data: StackData) -> None:
     """Each epoch and each seed has an order of its own, whatever the rate; epoch 0 has none."""
     trials = [TrialSettings(seed=1, lr=0.1), TrialSettings(seed=2, lr=0.1), TrialSettings(seed=1, lr=0.2)]
     results = trained(stack_of(trials), trials, data)
@@ -197,9 +192,10 @@ WILD = [TrialSettings(seed=0, lr=0.01), TrialSettings(seed=1, lr=1e10), TrialSet
 
 
 @pytest.mark.parametrize("how", [{}, {"optimizer": "adamw"}])
-def test_neighbours_of_a_divergent_trial_do_not_notice(data: Data, how: dict[str, Any]) -> None:
+def test_neighbours_of_a_divergent_trial_do_not_notice(data: StackData, how: dict[str, Any]) -> None:
     """Their rows and weights have the bits that they have without it."""
-    trials = [TrialSettings(seed=t.seed, lr=t.lr * (1e20 if t.lr > 1 and how else 1), momentum=0.9) for t in WILD]
+    options = {} if how else {"momentum": 0.9}
+    trials = [TrialSettings(t.seed, t.lr * (1e20 if t.lr > 1 and how else 1), options) for t in WILD]
     together, apart = stack_of(trials), stack_of(trials[::2])
     wild, tame = (trained(s, t, data, "mse_logits", **how) for s, t in ((together, trials), (apart, trials[::2])))
     assert "diverged" == rows(wild, 1)[-1]["status"]
@@ -209,9 +205,11 @@ def test_neighbours_of_a_divergent_trial_do_not_notice(data: Data, how: dict[str
 
 
 @pytest.mark.parametrize("settings", [{}, {"momentum": 0.9}, {"weight_decay": 0.1}, {"clip_norm": 1e9}])
-def test_divergent_trial_is_frozen_before_its_bad_step(data: Data, settings: dict[str, Any]) -> None:
+def test_divergent_trial_is_frozen_before_its_bad_step(data: StackData, settings: dict[str, Any]) -> None:
     """Its last row says `diverged`, the last finished step and no metric; its weights are those of that step."""
-    trials = [TrialSettings(seed=t.seed, lr=t.lr, **(settings if t.seed == 1 else {})) for t in WILD]
+    clip_norm = settings.get("clip_norm")
+    options = {key: value for key, value in settings.items() if key != "clip_norm"}
+    trials = [replace(t, options=options, clip_norm=clip_norm) if t.seed == 1 else t for t in WILD]
     stack = stack_of(trials)
     results = trained(stack, trials, data, "mse_logits")
     first, last = rows(results, 1)
@@ -223,7 +221,7 @@ def test_divergent_trial_is_frozen_before_its_bad_step(data: Data, settings: dic
     assert [None] * 2 == [result.rows[1] for result in results[2:]]
 
     plain = network(1)
-    optimizer = torch.optim.SGD(plain.parameters(), lr=1e10, **{k: v for k, v in settings.items() if k != "clip_norm"})
+    optimizer = torch.optim.SGD(plain.parameters(), lr=1e10, **options)
     (x, y), loss = data.train, bound("mse_logits")
     for batch in next(orders(1, 1))[:step]:
         optimizer.zero_grad()
@@ -236,7 +234,7 @@ def test_divergent_trial_is_frozen_before_its_bad_step(data: Data, settings: dic
     assert_close(frozen, dict(plain.state_dict()), rtol=1e-3, atol=1e-3)
 
 
-def test_running_statistics_are_frozen_too(data: Data) -> None:
+def test_running_statistics_are_frozen_too(data: StackData) -> None:
     """Batch normalisation of a divergent trial keeps the finite statistics of its last finished step."""
     trials = [TrialSettings(seed=t.seed, lr=t.lr * (1e28 if t.lr > 1 else 1)) for t in WILD]
     stack = stack_of(trials, batch_norm=True)
@@ -256,7 +254,7 @@ def test_running_statistics_are_frozen_too(data: Data) -> None:
     assert_close({name: state[name] for name in expected}, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_trial_that_cannot_be_measured_has_diverged(data: Data) -> None:
+def test_trial_that_cannot_be_measured_has_diverged(data: StackData) -> None:
     """A last step of an epoch into the void is no `finished` with made-up holes, but `diverged` with its step."""
     trial = TrialSettings(seed=1, lr=1e38)
     for epochs in (1, 3):
@@ -266,7 +264,7 @@ def test_trial_that_cannot_be_measured_has_diverged(data: Data) -> None:
         assert (None, None) == (rows(results)[-1]["train_loss"], rows(results)[-1]["test_accuracy"])
 
 
-def test_trial_that_starts_without_a_finite_loss_takes_no_step(data: Data) -> None:
+def test_trial_that_starts_without_a_finite_loss_takes_no_step(data: StackData) -> None:
     """A trial whose loss is not finite before training diverges at epoch 0, with its initial weights."""
     trials = [TrialSettings(seed=0, lr=0.1), TrialSettings(seed=1, lr=0.1)]
     stack = stack_of(trials)
@@ -279,20 +277,20 @@ def test_trial_that_starts_without_a_finite_loss_takes_no_step(data: Data) -> No
     assert_close(stack.trial_state(1), start, rtol=0, atol=0)
 
 
-def test_training_ends_with_its_last_trial(data: Data) -> None:
+def test_training_ends_with_its_last_trial(data: StackData) -> None:
     """When every trial has diverged no further epoch is trained."""
     trials = [TrialSettings(seed=0, lr=1e10), TrialSettings(seed=1, lr=1e10)]
     assert [0, 1] == [result.epoch for result in trained(stack_of(trials), trials, data, "mse_logits", epochs=50)]
 
 
-def test_clipping_saves_from_divergence(data: Data) -> None:
+def test_clipping_saves_from_divergence(data: StackData) -> None:
     """A rate that diverges without clipping does not with a tight one, side by side."""
     trials = [TrialSettings(seed=0, lr=3.0), TrialSettings(seed=0, lr=3.0, clip_norm=0.01)]
     results = trained(stack_of(trials), trials, data, "mse_logits", epochs=10)
     assert ["diverged", "finished"] == [rows(results, trial)[-1]["status"] for trial in (0, 1)]
 
 
-def test_step_schedule_over_epochs(data: Data) -> None:
+def test_step_schedule_over_epochs(data: StackData) -> None:
     """A step schedule of gamma so small that it stops the training does so at its epoch."""
     trial = TrialSettings(
         seed=1, lr=0.1, rate_factor=lambda epoch: rate_factor("step", epoch, 4, warmup=1, step=2, gamma=1e-30)

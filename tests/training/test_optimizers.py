@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +13,9 @@ from torch.testing import assert_close
 
 import clsbench.training  # noqa: F401 - registers the optimizers
 from clsbench.registry import catalogue
-from clsbench.training.layout import ALL, PART
-from clsbench.training.optimizers import Settings, initial_state, rate_factor
+from clsbench.training.layout import PART
+from clsbench.training.optimizers import clipped, initial_state, rate_factor
+from clsbench.training.settings import TrialSettings, clip_norms, column, stacked_options
 
 STEPS = 50
 Given = dict[str, Any]  # one trial's settings, those of `torch.optim` and `clip_norm`
@@ -37,13 +37,23 @@ ADAM: list[Given] = [
     {"lr": 0.1, "weight_decay": 0.1},
     {"lr": 0.1, "clip_norm": 0.5, "betas": (0.0, 0.99)},
 ]
+RMSPROP: list[Given] = [
+    {"lr": 0.01},
+    {"lr": 0.01, "alpha": 0.5, "eps": 1e-3},
+    {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.1},
+    {"lr": 0.01, "clip_norm": 0.5, "alpha": 0.0},
+]
+CENTERED: list[Given] = [{**trial, "centered": True, "eps": 1e-2} for trial in RMSPROP[:3]]
 FAMILIES: list[tuple[str, type[torch.optim.Optimizer], list[Given]]] = [
     ("sgd", torch.optim.SGD, SGD),
     ("sgd", torch.optim.SGD, NESTEROV),
     ("adam", torch.optim.Adam, ADAM),
     ("adamw", torch.optim.AdamW, ADAM),
+    ("rmsprop", torch.optim.RMSprop, RMSPROP),
+    ("rmsprop", torch.optim.RMSprop, CENTERED),
 ]
-families = pytest.mark.parametrize(("name", "theirs", "trials"), FAMILIES, ids=["sgd", "nesterov", "adam", "adamw"])
+NAMES = ["sgd", "nesterov", "adam", "adamw", "rmsprop", "centered"]
+families = pytest.mark.parametrize(("name", "theirs", "trials"), FAMILIES, ids=NAMES)
 
 
 def slopes(weights: Tensor) -> Tensor:
@@ -55,32 +65,29 @@ def start(trial: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.randn(2 * PART, generator=torch.Generator().manual_seed(trial), dtype=dtype)
 
 
-def settings(trials: list[Given], dtype: torch.dtype = torch.float32) -> Settings:
-    def column(key: str, default: float) -> Tensor:
-        return torch.tensor([[trial.get(key, default)] for trial in trials], dtype=dtype)
+Move = Callable[..., None]
 
-    def used(key: str, default: float) -> Tensor | None:
-        return column(key, default) if any(key in trial for trial in trials) else None
 
-    betas = [trial.get("betas", (0.9, 0.999)) for trial in trials]
-    return Settings(
-        lr=column("lr", 0.1),
-        momentum=used("momentum", 0.0),
-        weight_decay=used("weight_decay", 0.0),
-        betas=tuple(torch.tensor([[beta[i]] for beta in betas], dtype=torch.float64) for i in (0, 1)),
-        eps=column("eps", 1e-8),
-        clip_norm=used("clip_norm", math.inf),
-        nesterov=any("nesterov" in trial for trial in trials),
-    )
+def move(name: str, trials: list[Given], weights: Tensor) -> Move:
+    """A step of a stack of trials, `(weights, gradients, factor of the rate)`, clipped where a trial asks for it."""
+    own = [{key: value for key, value in trial.items() if key not in ("lr", "clip_norm")} for trial in trials]
+    options, state = stacked_options(name, own, weights), initial_state(name, weights)
+    rate = column([trial["lr"] for trial in trials], weights)
+    norms = clip_norms([TrialSettings(0, trial["lr"], clip_norm=trial.get("clip_norm")) for trial in trials], weights)
+
+    def step(weights: Tensor, gradients: Tensor, factor: float = 1.0) -> None:
+        gradients = gradients if norms is None else clipped(gradients, norms)
+        catalogue.get("optimizer", name).factory(weights, gradients, state, lr=factor * rate, **options)
+
+    return step
 
 
 def stacked_path(name: str, trials: list[Given], starts: list[int], dtype: torch.dtype = torch.float32) -> Tensor:
     """`[STEPS, T, P]`: where a stack of trials goes."""
-    update: Callable[..., None] = catalogue.get("optimizer", name).factory
     weights, path = torch.stack([start(s, dtype) for s in starts]), []
-    state = initial_state(name, weights)
+    step = move(name, trials, weights)
     for _ in range(STEPS):
-        update(weights, slopes(weights), state, settings(trials, dtype))
+        step(weights, slopes(weights))
         path.append(weights.clone())
     return torch.stack(path)
 
@@ -123,9 +130,7 @@ def test_adamw_decays_apart_from_the_gradient() -> None:
     trials, ends = [{"lr": 0.1, "weight_decay": 0.5}], {}
     for name in ("adam", "adamw"):
         weights = torch.ones(1, PART)
-        catalogue.get("optimizer", name).factory(
-            weights, torch.zeros(1, PART), initial_state(name, weights), settings(trials)
-        )
+        move(name, trials, weights)(weights, torch.zeros(1, PART))
         ends[name] = weights
     assert_close(ends["adamw"], torch.full((1, PART), 0.95))
     assert_close(ends["adam"], torch.full((1, PART), 0.9))
@@ -136,24 +141,51 @@ def test_clipping_one_trial_leaves_its_neighbour() -> None:
     for size in (1.0, 1e25):
         gradients = torch.stack([torch.full((PART,), 3.0), torch.full((PART,), size)])
         alone, together = torch.zeros(1, PART), torch.zeros(2, PART)
-        sgd = catalogue.get("optimizer", "sgd").factory
-        sgd(alone, gradients[1:], initial_state("sgd", alone), settings([{"lr": 0.5}]))
-        sgd(together, gradients, initial_state("sgd", together), settings([{"lr": 0.5, "clip_norm": 1.0}, {"lr": 0.5}]))
+        move("sgd", [{"lr": 0.5}], alone)(alone, gradients[1:])
+        move("sgd", [{"lr": 0.5, "clip_norm": 1.0}, {"lr": 0.5}], together)(together, gradients)
         assert torch.equal(alone[0], together[1])
         assert pytest.approx(0.5, rel=1e-5) == together[0].norm().item()
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("name", [component.name for component in catalogue.all("optimizer")])
 def test_rate_zero_stands_still(name: str) -> None:
-    """A frozen trial, with rate and gradient zero, keeps its weights to the last bit, momentum and decay regardless."""
-    trial = {"lr": 0.1, "weight_decay": 0.3} | ({"momentum": 0.9} if name == "sgd" else {})
-    update, weights = catalogue.get("optimizer", name).factory, start(0)[None]
-    state = initial_state(name, weights)
+    """A frozen trial, with rate and gradient zero, keeps its weights to the last bit, whatever its options."""
+    uncommon = {"weight_decay": 0.3, "momentum": 0.9, "centered": True}
+    known, weights = catalogue.get("optimizer", name).options, start(0)[None]
+    step = move(name, [{"lr": 0.1, **{key: value for key, value in uncommon.items() if key in known}}], weights)
     for _ in range(3):
-        update(weights, slopes(weights), state, settings([trial]))
+        step(weights, slopes(weights))
     before = weights.clone()
-    update(weights, torch.zeros_like(weights), state, settings([trial]).of(ALL, torch.zeros(1, 1)))
+    step(weights, torch.zeros_like(weights), 0.0)
     assert torch.equal(before, weights)
+
+
+def test_centered_rmsprop_outlives_rounding() -> None:
+    """A gradient that never changes has a deviation of zero, whose rounding below zero makes no weight NaN."""
+    weights = torch.zeros(1, PART)
+    step = move("rmsprop", [{"lr": 0.1, "centered": True, "alpha": 0.5}], weights)
+    for _ in range(STEPS):
+        step(weights, torch.linspace(0.1, 3.0, PART)[None])
+    assert weights.isfinite().all()
+
+
+def test_numbers_come_as_columns_and_others_as_they_are() -> None:
+    """A number is a column, in double precision where that is asked for; one that no trial uses is left out."""
+    weights, trials = torch.zeros(2, PART), [{"alpha": 0.9, "centered": True}, {"alpha": 0.5, "centered": True}]
+    options = stacked_options("rmsprop", trials, weights)
+    assert (True, None) == (options["centered"], options["momentum"])
+    assert torch.equal(torch.tensor([[0.9], [0.5]], dtype=torch.float64), options["alpha"])
+    assert torch.equal(torch.full((2, 1), 1e-8), options["eps"])
+    assert [(2, 1)] * 2 == [beta.shape for beta in stacked_options("adam", [{}, {}], weights)["betas"]]
+
+
+def test_options_of_trials_are_the_optimizers() -> None:
+    """An option that the optimizer lacks is refused by name, and so are trials that differ in what is no number."""
+    weights = torch.zeros(2, PART)
+    with pytest.raises(ValueError, match="'sgd' has no option 'momentun' of a trial; did you mean 'momentum'"):
+        stacked_options("sgd", [{}, {"momentun": 0.9}], weights)
+    with pytest.raises(ValueError, match="the trials of a stack share what is no number"):
+        stacked_options("sgd", [{}, {"nesterov": True}], weights)
 
 
 # Schedules.

@@ -1,0 +1,112 @@
+"""One epoch's steps of a stack: their order and learning rates, then the steps, with what they saw measured."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clsbench.training.evaluation import Measures, Totals, progress
+from clsbench.training.randomness import seed_for
+from clsbench.training.settings import Pair, StackSettings, TrialSettings, column
+from clsbench.training.stack import sent
+from clsbench.training.step import CompiledSteps, Steps, best_unrolling, blocks
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """What an epoch is to do: `order [T, N]`, the samples in the order they are seen, and `rate [T, 1]`.
+
+    `started` is the time by `perf_counter` at which it was begun.
+    """
+
+    epoch: int
+    order: Tensor
+    rate: Tensor
+    started: float
+
+    def hashes(self) -> list[str]:
+        """Of each trial's order."""
+        return [hashlib.sha256(row).hexdigest() for row in self.order.cpu().to(torch.int32).numpy()]
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """An epoch that was trained: the running means over its batches, `[T]` each, the loss unweighted, and its time."""
+
+    measures: Measures
+    seconds: float
+    compile_seconds: float
+
+
+class Epochs:
+    """Takes the steps of a stack, an epoch at a time."""
+
+    def __init__(self, steps: Steps, trials: Sequence[TrialSettings], data: Pair, settings: StackSettings) -> None:
+        self._steps, self._trials, self._data, self._batch_size = steps, trials, data, settings.batch_size
+        self._seeds = [trial.seed for trial in trials]
+        self._unrolled = best_unrolling(len(data[1]), settings.batch_size) if settings.compiled else 1
+        self._take: Steps | CompiledSteps = CompiledSteps(steps) if settings.compiled else steps
+
+    def plan(self, epoch: int) -> EpochPlan:
+        """What epoch `epoch`, from 1, is to do; a trial whose learning rate is not finite is frozen."""
+        started, (_, y), steps = time.perf_counter(), self._data, self._steps
+        order = sent(_batch_order(self._seeds, epoch, len(y)), y.device)
+        rate = column([trial.lr * trial.rate_factor(epoch - 1) for trial in self._trials], steps.stack.weights)
+        steps.alive.mul_(rate.isfinite())
+        return EpochPlan(epoch, order, rate.nan_to_num_(0.0, 0.0, 0.0), started)
+
+    def step(self, plan: EpochPlan) -> Stepped:
+        """Take the steps; what they see is measured beside them, in time that does not count."""
+        steps, compiled_before, measuring = self._steps, self._take.seconds, 0.0
+        steps.stack.train(True)
+        steps.loss_sum.zero_()
+        seen = Totals(progress(steps.loss))
+        for logits, targets in self.logits(plan):
+            paused = time.perf_counter()
+            seen.add(logits, targets)
+            measuring += time.perf_counter() - paused
+        _synchronise(plan.order.device)
+        compiling = self._take.seconds - compiled_before
+        seconds = time.perf_counter() - plan.started - measuring - compiling
+        num_samples = plan.order.shape[1]
+        means = {"train_loss": steps.loss_sum / num_samples, **seen.means(num_samples)}
+        return Stepped(means, seconds, compiling)
+
+    def logits(self, plan: EpochPlan) -> Iterator[Pair]:
+        """Take an epoch's steps and yield the logits `[T, n, K]` that they saw, with the targets.
+
+        The device is never waited for. Blocks of the shape of the first are compiled where steps are, the rest are
+        taken eagerly.
+        """
+        stack, number, first = self._steps.stack, 0, None
+        with stack.own_chance():
+            for block in blocks(plan.order, self._batch_size, self._unrolled):
+                first = first or block.shape
+                _, count, size = block.shape
+                masks = [stack.dropout_masks(self._seeds, (plan.epoch, number + i), size) for i in range(count)]
+                flat = block.flatten()
+                inputs, targets = (each.index_select(0, flat).unflatten(0, block.shape) for each in self._data)
+                stack.seeded(self._seeds, (plan.epoch, number))
+                take: Callable[..., Tensor] = self._take if block.shape == first else self._steps
+                logits = take(inputs, targets, masks, plan.rate)
+                number += count
+                yield logits.flatten(1, 2), targets.flatten(1, 2)
+
+
+def _batch_order(seeds: Sequence[int], epoch: int, num_samples: int) -> Tensor:
+    """`[T, N]`: the order of one epoch, which depends on (seed, epoch) and the number of samples alone."""
+    order = torch.empty(len(seeds), num_samples, dtype=torch.int64)
+    generator = torch.Generator()  # to make one takes longer than to seed it
+    for row, seed in zip(order, seeds, strict=True):
+        torch.randperm(num_samples, generator=generator.manual_seed(seed_for("batches", seed, epoch)), out=row)
+    return order
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

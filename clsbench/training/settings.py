@@ -1,0 +1,118 @@
+"""What a stack is trained by: the settings that its trials share, and those that each has to itself, as columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_origin
+
+import torch
+from torch import Tensor
+
+from clsbench.registry import Column, catalogue, is_number, suggestion
+from clsbench.training.layout import ALL, rows
+from clsbench.training.stack import sent
+
+Pair = tuple[Tensor, Tensor]
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class StackData:
+    """What a stack is trained on and measured by: pairs `x [N, ...]`, `y [N]` on the stack's device."""
+
+    train: Pair
+    val: Pair | None = None
+    test: Pair | None = None
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """How all trials of a stack train.
+
+    `compiled` trains by compiled graphs, whose last bits are not those of eager steps; `precision` is that of the
+    layers in a step, while all that is measured is so in float32.
+    """
+
+    batch_size: int
+    epochs: int
+    optimizer: str = "sgd"
+    compiled: bool = False
+    precision: Precision = "float32"
+
+
+@dataclass(frozen=True)
+class TrialSettings:
+    """What one trial of a stack has to itself, besides its initial weights.
+
+    `options` are the optimizer's besides `lr`; one that is left out has its default. In an epoch, counted from 0,
+    the learning rate is `lr` times `rate_factor(epoch)`.
+    """
+
+    seed: int
+    lr: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+    clip_norm: float | None = None
+    loss_weight: float = 1.0
+    rate_factor: Callable[[int], float] = lambda epoch: 1.0
+
+
+StackedOptions = Mapping[str, Any]  # an optimizer's options as its update takes them
+
+
+def stacked_options(optimizer: str, trials: Sequence[Mapping[str, Any]], weights: Tensor) -> StackedOptions:
+    """The options of some trials, `lr` left out, as `registry.optimizer` says that an update of `weights` takes them.
+
+    Raises:
+        ValueError: the optimizer has no such option, or trials differ in one that is no number.
+    """
+    known = {name: option for name, option in catalogue.get("optimizer", optimizer).options.items() if name != "lr"}
+    if foreign := sorted({name for trial in trials for name in trial} - known.keys()):
+        raise ValueError(
+            f"optimizer {optimizer!r} has no option {foreign[0]!r} of a trial; {suggestion(foreign[0], known)}"
+        )
+    return {
+        name: _stacked(option.annotation, [trial.get(name, option.default) for trial in trials], weights)
+        for name, option in known.items()
+    }
+
+
+def _stacked(annotation: Any, values: Sequence[Any], weights: Tensor) -> Any:
+    """One option of all trials, given its annotation."""
+    if is_number(annotation):
+        form = next((each for each in getattr(annotation, "__metadata__", ()) if isinstance(each, Column)), Column())
+        if all(value == form.off for value in values):
+            return None
+        return column(values, weights, torch.float64 if form.double else None)
+    members = get_args(annotation)
+    if get_origin(annotation) is tuple and all(map(is_number, members)):
+        return tuple(_stacked(kind, [value[i] for value in values], weights) for i, kind in enumerate(members))
+    if any(value != values[0] for value in values):
+        raise ValueError(f"the trials of a stack share what is no number, and these have {values[0]!r} and others")
+    return values[0]
+
+
+def options_of(options: StackedOptions, trials: slice) -> StackedOptions:
+    """The options of some of the trials."""
+    if trials == ALL:
+        return options
+    return {name: _rows(value, trials) for name, value in options.items()}
+
+
+def _rows(value: Any, trials: slice) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_rows(each, trials) for each in value)
+    return rows(value, trials) if isinstance(value, Tensor) else value
+
+
+def clip_norms(trials: Sequence[TrialSettings], weights: Tensor) -> Tensor | None:
+    """`[T, 1]`, infinite where a trial's gradient is not clipped; None where none is."""
+    norms = [math.inf if trial.clip_norm is None else trial.clip_norm for trial in trials]
+    return None if all(math.isinf(norm) for norm in norms) else column(norms, weights)
+
+
+def column(values: Sequence[float], weights: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """`[T, 1]`: a number of each trial, on the weights' device, and in their precision unless another is given."""
+    numbers = torch.tensor([float(value) for value in values], dtype=torch.float64)
+    return sent(numbers.to(dtype or weights.dtype).unsqueeze(1), weights.device)
