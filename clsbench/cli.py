@@ -227,25 +227,25 @@ def list_(
     _load_plugins(plugin)
     import clsbench.experiment  # noqa: F401 - registers all that there is
     from clsbench.registry import KINDS, catalogue, nearest
-    from clsbench.report.listing import catalogue_data, kind_named, plural, show_component, show_kinds
+    from clsbench.report.listing import catalogue_data, kind_named, plural, show_kinds, show_spec
 
     kind = kind_named(what) if what else None
     kinds = [kind] if kind else KINDS
-    components = [component for k in kinds for component in catalogue.all(k)]
+    specs = [spec for k in kinds for spec in catalogue.all(k)]
     if what and not kind:
-        known = [*map(plural, KINDS), *(c.name for c in components), *(a for c in components for a in c.aliases)]
-        components = [c for c in components if what in (c.name, *c.aliases)]
-        if not components:
+        known = [*map(plural, KINDS), *(c.name for c in specs), *(a for c in specs for a in c.aliases)]
+        specs = [c for c in specs if what in (c.name, *c.aliases)]
+        if not specs:
             near = nearest(what, known)
             hint = f"did you mean {near!r}?" if near else "`clsbench list` shows all there are"
             raise ConfigError(f"unknown name {what!r}; {hint}")
     if as_json:
-        write_json(catalogue_data(components))
+        write_json(catalogue_data(specs))
         return
     with whole_page() as console:
         if what and not kind:
-            for component in components:
-                show_component(console, component)
+            for spec in specs:
+                show_spec(console, spec)
         else:
             show_kinds(console, kinds)
 

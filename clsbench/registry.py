@@ -20,10 +20,11 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, overload
 
 from clsbench.errors import ConfigError
 from clsbench.sources import require_regular
@@ -104,14 +105,13 @@ class Option:
 
 
 @dataclass(frozen=True, eq=False)
-class Component:
+class Spec:
     """A registered factory and what is known of it without calling it."""
 
-    kind: Kind
     name: str
     factory: Callable[..., Any]
     aliases: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    kind: ClassVar[Kind]
 
     @property
     def summary(self) -> str:
@@ -122,7 +122,7 @@ class Component:
     def help(self) -> str:
         return inspect.getdoc(self.factory) or ""
 
-    @property
+    @cached_property
     def options(self) -> dict[str, Option]:
         """The keyword-only parameters, in the signature's order."""
         parameters = inspect.signature(self.factory).parameters.values()
@@ -139,63 +139,144 @@ def is_path(annotation: Any) -> bool:
     return any(isinstance(mark, NamesFile) for mark in marks) or any(map(is_path, get_args(annotation)))
 
 
+def _unknown_problem(**options: Any) -> Problem:
+    return Problem(own_test=None)
+
+
+def _one_for_each_class(num_classes: int, **options: Any) -> int:
+    return num_classes
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetSpec(Spec):
+    """What `dataset` registers. `poses(**options)` is the problem, as far as it is known before the data is opened."""
+
+    poses: Callable[..., Problem] = _unknown_problem
+    kind: ClassVar[Kind] = "dataset"
+
+
+@dataclass(frozen=True, eq=False)
+class ModelSpec(Spec):
+    """What `model` registers, which see."""
+
+    dimensions: int | None = None
+    stacked: bool = False
+    size: Callable[..., Size] | None = None
+    kind: ClassVar[Kind] = "model"
+
+
+@dataclass(frozen=True, eq=False)
+class LossSpec(Spec):
+    """What `loss` registers. `outputs(num_classes, **options)` is K; ValueError where the loss does not fit."""
+
+    link: LinkName = "softmax"
+    outputs: Callable[..., int] = _one_for_each_class
+    stacked: bool = False
+    kind: ClassVar[Kind] = "loss"
+
+
+# What an experiment calls its own: an option of an optimizer by this name could not be told from it.
+TAKEN = frozenset(
+    ("name", "clip_norm", "schedule", "warmup", "step", "gamma", "scale", "batch_size", "dataset", "model", "loss")
+)
+
+
+@dataclass(frozen=True, eq=False)
+class OptimizerSpec(Spec):
+    """What `optimizer` registers, which see."""
+
+    state: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    conflicts: Callable[..., Mapping[str, str]] | None = None
+    kind: ClassVar[Kind] = "optimizer"
+
+    def __post_init__(self) -> None:
+        if "lr" not in self.options:
+            raise ValueError(f"optimizer {self.name!r} has no option lr; take it after the *, with a default")
+        if taken := TAKEN & self.options.keys():
+            raise ValueError(
+                f"optimizer {self.name!r}: {min(taken)} is a key of the experiment; call the option otherwise"
+            )
+        if required := [option.name for option in self.options.values() if option.required]:
+            raise ValueError(f"optimizer {self.name!r}: its option {required[0]} has no default; give one")
+
+
+@dataclass(frozen=True, eq=False)
+class MetricSpec(Spec):
+    """What `metric` registers, which see."""
+
+    better: Better | None = None
+    splits: tuple[Split, ...] = ()
+    kind: ClassVar[Kind] = "metric"
+
+
 class UnknownName(LookupError):
-    """No component of this kind has this name; the message names the nearest one."""
+    """Nothing of this kind has this name; the message names the nearest one."""
 
 
 class Registry:
-    """Components by kind and name. A name or an alias registered twice raises."""
+    """Specs by kind and name. A name or an alias registered twice raises."""
 
     def __init__(self) -> None:
-        self._components: dict[Kind, dict[str, Component]] = {kind: {} for kind in KINDS}
+        self._specs: dict[Kind, dict[str, Spec]] = {kind: {} for kind in KINDS}
         self._canonical: dict[Kind, dict[str, str]] = {kind: {} for kind in KINDS}
         self.plugins: list[str] = []  # the user's files that added to it; another process runs them too
 
-    def add(self, component: Component) -> None:
-        known = self._canonical[component.kind]
-        for name in (component.name, *component.aliases):
+    def add(self, spec: Spec) -> None:
+        known = self._canonical[spec.kind]
+        for name in (spec.name, *spec.aliases):
             if name in known:
-                raise ValueError(f"{component.kind} {name!r} is registered twice")
-        _require_plain_defaults(component)
-        for name in (component.name, *component.aliases):
-            known[name] = component.name
-        self._components[component.kind][component.name] = component
+                raise ValueError(f"{spec.kind} {name!r} is registered twice")
+        _require_plain_defaults(spec)
+        for name in (spec.name, *spec.aliases):
+            known[name] = spec.name
+        self._specs[spec.kind][spec.name] = spec
 
-    def get(self, kind: Kind, name: str) -> Component:
-        """The component of this name or alias.
+    @overload
+    def get(self, kind: Literal["dataset"], name: str) -> DatasetSpec: ...
+    @overload
+    def get(self, kind: Literal["model"], name: str) -> ModelSpec: ...
+    @overload
+    def get(self, kind: Literal["loss"], name: str) -> LossSpec: ...
+    @overload
+    def get(self, kind: Literal["optimizer"], name: str) -> OptimizerSpec: ...
+    @overload
+    def get(self, kind: Literal["metric"], name: str) -> MetricSpec: ...
+    @overload
+    def get(self, kind: Kind, name: str) -> Spec: ...
+    def get(self, kind: Kind, name: str) -> Spec:
+        """What has this name or alias.
 
         Raises:
             UnknownName: there is none; the message says which is nearest, or which there are.
         """
         known = self._canonical[kind]
         if name not in known:
-            raise UnknownName(f"unknown {kind} {name!r}; {suggestion(name, known, self._components[kind])}")
-        return self._components[kind][known[name]]
+            raise UnknownName(f"unknown {kind} {name!r}; {suggestion(name, known, self._specs[kind])}")
+        return self._specs[kind][known[name]]
 
-    def all(self, kind: Kind) -> tuple[Component, ...]:
-        """Every component of a kind, in the order of registration."""
-        return tuple(self._components[kind].values())
+    def all(self, kind: Kind) -> tuple[Spec, ...]:
+        """Every spec of a kind, in the order of registration."""
+        return tuple(self._specs[kind].values())
 
     def measures(self) -> dict[str, Better | None]:
         """The metrics of a record, in its order, each with the direction that is better; None where neither is."""
-        facts = {component.name: component.facts for component in self.all("metric")}
-        named: dict[str, Better | None] = {"train_loss": "lower"}
+        taken: dict[str, Better | None] = {"train_loss": "lower"}
+        metrics = [spec for spec in self.all("metric") if isinstance(spec, MetricSpec)]
         for split in SPLITS:
-            named |= {f"{split}_{name}": known["better"] for name, known in facts.items() if split in known["splits"]}
-        return named | {name: known["better"] for name, known in facts.items() if not known["splits"]}
+            taken |= {f"{split}_{metric.name}": metric.better for metric in metrics if split in metric.splits}
+        return taken | {metric.name: metric.better for metric in metrics if not metric.splits}
 
 
-def _require_plain_defaults(component: Component) -> None:
+def _require_plain_defaults(spec: Spec) -> None:
     """A run's config is written out with every default: one that cannot be read back could not be resumed."""
-    for parameter in inspect.signature(component.factory).parameters.values():
+    for parameter in inspect.signature(spec.factory).parameters.values():
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default is not inspect.Parameter.empty:
             try:
                 json.dumps(parameter.default, allow_nan=False)
             except (TypeError, ValueError) as error:
                 what = f"the default of {parameter.name}, {parameter.default!r}, cannot stand in a config"
-                raise ValueError(
-                    f"{component.kind} {component.name!r}: {what}; use plain, finite data or None"
-                ) from error
+                raise ValueError(f"{spec.kind} {spec.name!r}: {what}; use plain, finite data or None") from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -216,13 +297,13 @@ catalogue = Registry()
 
 
 def dataset(
-    name: str, *, poses: Callable[..., Problem] | None = None, aliases: tuple[str, ...] = ()
+    name: str, *, poses: Callable[..., Problem] = _unknown_problem, aliases: tuple[str, ...] = ()
 ) -> Callable[[Factory], Factory]:
     """Register a dataset: a function `(seed, *, options) -> (features, labels)` or a `RawData`.
 
     `poses(**options)` tells the problem without opening the data, where that is possible.
     """
-    return _registers("dataset", name, aliases, poses=poses or (lambda **options: Problem(own_test=None)))
+    return _registers(lambda factory: DatasetSpec(name, factory, aliases, poses))
 
 
 def model(
@@ -242,14 +323,14 @@ def model(
     """
     if stacked and size is None:
         raise ValueError(f"model {name!r} is stacked: give its size, so that a stack fits into memory")
-    return _registers("model", name, aliases, dimensions=dimensions, stacked=stacked, size=size)
+    return _registers(lambda factory: ModelSpec(name, factory, aliases, dimensions, stacked, size))
 
 
 def loss(
     name: str,
     *,
     link: LinkName = "softmax",
-    outputs: Callable[..., int] | None = None,
+    outputs: Callable[..., int] = _one_for_each_class,
     stacked: bool = False,
     aliases: tuple[str, ...] = (),
 ) -> Callable[[Factory], Factory]:
@@ -260,14 +341,7 @@ def loss(
     the reason where the loss does not fit the problem. `stacked` says that the function takes any
     leading axes too, `[..., B, K], [..., B] -> [..., B]`, and so serves many trials in one call.
     """
-    outputs = outputs or (lambda num_classes, **options: num_classes)
-    return _registers("loss", name, aliases, link=link, outputs=outputs, stacked=stacked)
-
-
-# What an experiment calls its own: an option of an optimizer by this name could not be told from it.
-TAKEN = frozenset(
-    ("name", "clip_norm", "schedule", "warmup", "step", "gamma", "scale", "batch_size", "dataset", "model", "loss")
-)
+    return _registers(lambda factory: LossSpec(name, factory, aliases, link, outputs, stacked))
 
 
 def optimizer(
@@ -288,21 +362,7 @@ def optimizer(
     precision; all are zero before the first step. `conflicts` takes some of the options by name and returns, by the
     name of an option, why it cannot be used beside the others.
     """
-
-    def decorate(factory: Factory) -> Factory:
-        component = Component(
-            "optimizer", name, factory, (), {"state": state, "columns": columns, "conflicts": conflicts}
-        )
-        if "lr" not in component.options:
-            raise ValueError(f"optimizer {name!r} has no option lr; take it after the *, with a default")
-        if taken := TAKEN & component.options.keys():
-            raise ValueError(f"optimizer {name!r}: {min(taken)} is a key of the experiment; call the option otherwise")
-        if required := [option.name for option in component.options.values() if option.required]:
-            raise ValueError(f"optimizer {name!r}: its option {required[0]} has no default; give one")
-        catalogue.add(component)
-        return factory
-
-    return decorate
+    return _registers(lambda factory: OptimizerSpec(name, factory, (), state, columns, conflicts))
 
 
 def metric(name: str, *, better: Better | None = None, splits: tuple[Split, ...] = ()) -> Callable[[Factory], Factory]:
@@ -310,7 +370,7 @@ def metric(name: str, *, better: Better | None = None, splits: tuple[Split, ...]
 
     A record calls it `SPLIT_NAME`, and NAME where it belongs to no split.
     """
-    return _registers("metric", name, (), better=better, splits=splits)
+    return _registers(lambda factory: MetricSpec(name, factory, (), better, splits))
 
 
 def load_plugin(path: Path) -> None:
@@ -366,9 +426,9 @@ def load_installed_plugins() -> None:
             raise ConfigError(f"plugin {entry_point.name!r}: {what}; mend or uninstall it") from error
 
 
-def _registers(kind: Kind, name: str, aliases: tuple[str, ...], **facts: Any) -> Callable[[Factory], Factory]:
+def _registers(spec_of: Callable[[Factory], Spec]) -> Callable[[Factory], Factory]:
     def decorate(factory: Factory) -> Factory:
-        catalogue.add(Component(kind, name, factory, aliases, facts))
+        catalogue.add(spec_of(factory))
         return factory
 
     return decorate

@@ -40,7 +40,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True)
 def same_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers, by a plugin say, is gone after it."""
-    for name in ("_components", "_canonical"):
+    for name in ("_specs", "_canonical"):
         monkeypatch.setattr(catalogue, name, {kind: dict(known) for kind, known in getattr(catalogue, name).items()})
     monkeypatch.setattr(catalogue, "plugins", list(catalogue.plugins))
 

@@ -15,7 +15,8 @@ import clsbench.experiment  # noqa: F401 - registers all that there is
 from clsbench.errors import ConfigError
 from clsbench.registry import (
     KINDS,
-    Component,
+    LossSpec,
+    ModelSpec,
     Registry,
     UnknownName,
     catalogue,
@@ -36,7 +37,7 @@ def some_loss(logits: Any, targets: Any, *, gamma: Annotated[float, Ge(0)] = 2.0
 
 def test_options_are_the_keyword_only_parameters() -> None:
     """What stands after the `*` is an option, with its type and default; help is the docstring."""
-    component = Component("loss", "some", some_loss)
+    component = LossSpec("some", some_loss)
     assert ["gamma", "needed"] == list(component.options)
     assert (2.0, False) == (component.options["gamma"].default, component.options["gamma"].required)
     assert component.options["needed"].required
@@ -47,11 +48,11 @@ def test_options_are_the_keyword_only_parameters() -> None:
 def test_name_registered_twice_raises() -> None:
     """A name or an alias is given once; another kind may have it too."""
     registry = Registry()
-    registry.add(Component("loss", "a", some_loss, ("b",)))
-    registry.add(Component("model", "a", some_loss))
+    registry.add(LossSpec("a", some_loss, ("b",)))
+    registry.add(ModelSpec("a", some_loss))
     for name, aliases in (("a", ()), ("b", ()), ("c", ("b",)), ("d", ("a",))):
         with pytest.raises(ValueError, match="is registered twice"):
-            registry.add(Component("loss", name, some_loss, aliases))
+            registry.add(LossSpec(name, some_loss, aliases))
     assert ["a"] == [component.name for component in registry.all("loss")]
 
 
@@ -105,7 +106,7 @@ def test_plugin_registers_what_it_decorates(tmp_path: Path) -> None:
     component = catalogue.get("loss", "my_loss")
     assert ("Mine", "sigmoid", "a or b") == (
         component.summary,
-        component.facts["link"],
+        component.link,
         allowed(component.options["way"]),
     )
 

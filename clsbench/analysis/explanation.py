@@ -41,9 +41,9 @@ def explain(logits: Sequence[float], target: int) -> Explanation:
     """Compare the losses at `logits` (one per class, at least two) for class number `target`."""
     z = torch.tensor([list(logits)], dtype=torch.float64)
     built = [
-        build_loss(component.name, len(logits), {name: option.default for name, option in component.options.items()})
-        for component in catalogue.all("loss")
-        if not any(option.required for option in component.options.values())
+        build_loss(spec.name, len(logits), {name: option.default for name, option in spec.options.items()})
+        for spec in catalogue.all("loss")
+        if not any(option.required for option in spec.options.values())
     ]
     return Explanation(
         logits=tuple(logits),

@@ -18,7 +18,7 @@ MEASURED = 375
 
 def posed(entry: DatasetEntry) -> Problem:
     """The problem that a dataset poses, as far as it is known before it is opened."""
-    problem: Problem = catalogue.get("dataset", entry.name).facts["poses"](**entry.options)
+    problem: Problem = catalogue.get("dataset", entry.name).poses(**entry.options)
     return problem
 
 
@@ -53,14 +53,14 @@ def trials_that_fit(
 
 def _copies(optimizer: str) -> int:
     """How many numbers stand for a weight: itself, its gradient, and what the optimizer keeps of it."""
-    return 2 + len(catalogue.get("optimizer", optimizer).facts["state"])
+    return 2 + len(catalogue.get("optimizer", optimizer).state)
 
 
 def size_of(model: ModelEntry, loss: LossEntry, problem: Problem) -> Size | None:
     """How large a model is under a loss; None where only opening the data or the model can tell."""
-    measure = catalogue.get("model", model.name).facts["size"]
+    measure = catalogue.get("model", model.name).size
     if measure is None or problem.shape is None or problem.num_classes is None:
         return None
-    num_outputs = catalogue.get("loss", loss.name).facts["outputs"](problem.num_classes, **loss.options)
+    num_outputs = catalogue.get("loss", loss.name).outputs(problem.num_classes, **loss.options)
     size: Size = measure(problem.shape, num_outputs, **model.options)
     return size

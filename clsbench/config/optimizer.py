@@ -14,50 +14,50 @@ from clsbench.config.options import numbers_of, others_of
 from clsbench.config.schema import DEFAULT_OPTIMIZER, Named, OptimizerConfig, TuneConfig
 from clsbench.config.values import Sweep
 from clsbench.config.wording import Mistake, mistakes_of
-from clsbench.registry import Component, UnknownName, catalogue
+from clsbench.registry import Spec, UnknownName, catalogue
 
 
 @functools.cache
-def optimizer_type(component: Component) -> type[OptimizerConfig]:
+def optimizer_type(spec: Spec) -> type[OptimizerConfig]:
     """What an optimizer's section may say: the options of its own in the signature's order, each number swept."""
     sweep: Any = Sweep
-    numbers, others = numbers_of(component), others_of(component)
+    numbers, others = numbers_of(spec), others_of(spec)
     types = {name: sweep[kind] for name, kind in numbers.items()} | others
     own: dict[str, Any] = {
         option.name: (types[option.name], (option.default,) if option.name in numbers else option.default)
-        for option in component.options.values()
+        for option in spec.options.values()
     }
 
     class Swept(OptimizerConfig):
         own_numbers = tuple(numbers)
 
     # Fields come from the last base to the first: the name, the options, then what every optimizer has.
-    bases: Any = (Swept, create_model(f"options of {component.name}", __base__=Named, **own))
-    made: Any = create_model(f"{component.name} optimizer", __base__=bases)
+    bases: Any = (Swept, create_model(f"options of {spec.name}", __base__=Named, **own))
+    made: Any = create_model(f"{spec.name} optimizer", __base__=bases)
     return cast(type[OptimizerConfig], made)
 
 
-def read_optimizer(value: Any, mistakes: list[Mistake]) -> tuple[Component | None, OptimizerConfig]:
+def read_optimizer(value: Any, mistakes: list[Mistake]) -> tuple[Spec | None, OptimizerConfig]:
     """The optimizer, None where its name is unknown, and what is asked of it: its defaults where that is a mistake."""
-    component = catalogue.get("optimizer", DEFAULT_OPTIMIZER)
+    spec = catalogue.get("optimizer", DEFAULT_OPTIMIZER)
     if isinstance(value, Mapping) and isinstance(name := value.get("name", DEFAULT_OPTIMIZER), str):
         try:
-            component = catalogue.get("optimizer", name)
+            spec = catalogue.get("optimizer", name)
         except UnknownName as error:
             mistakes.append((("optimizer", "name"), str(error)))
-            return None, optimizer_type(component).model_validate({"name": component.name})
-        value, foreign = without_foreign({**value, "name": component.name}, component)
+            return None, optimizer_type(spec).model_validate({"name": spec.name})
+        value, foreign = without_foreign({**value, "name": spec.name}, spec)
         mistakes.extend((("optimizer", key), text) for key, text in foreign)
-    kind = optimizer_type(component)
+    kind = optimizer_type(spec)
     try:
-        return component, kind.model_validate(value)
+        return spec, kind.model_validate(value)
     except ValidationError as error:
         mistakes.extend((("optimizer", *where), text) for where, text in mistakes_of(error, kind))
-        return component, kind.model_validate({"name": component.name})
+        return spec, kind.model_validate({"name": spec.name})
 
 
 def without_foreign(
-    given: Mapping[str, Any], component: Component, *, tuned: bool = False
+    given: Mapping[str, Any], spec: Spec, *, tuned: bool = False
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """What is given without the options that only other optimizers have, and the mistakes among those, by key.
 
@@ -67,20 +67,18 @@ def without_foreign(
     own, mistakes = dict(given), []
     for key in given:
         having = [other for other in catalogue.all("optimizer") if key in other.options]
-        if having and component not in having:
+        if having and spec not in having:
             value = own.pop(key)
             if tuned or not any(_is_default(key, value, other) for other in having):
                 names = " and ".join(other.name for other in having)
-                mistakes.append(
-                    (key, f"{component.name} has no {key}; {names} ha{'ve' if len(having) > 1 else 's'} it")
-                )
+                mistakes.append((key, f"{spec.name} has no {key}; {names} ha{'ve' if len(having) > 1 else 's'} it"))
     return own, mistakes
 
 
-def _is_default(key: str, value: Any, component: Component) -> bool:
-    kind = optimizer_type(component)
+def _is_default(key: str, value: Any, spec: Spec) -> bool:
+    kind = optimizer_type(spec)
     try:
-        given = kind.model_validate({"name": component.name, key: value})
+        given = kind.model_validate({"name": spec.name, key: value})
     except ValidationError:
         return False
     return bool(getattr(given, key) == kind.model_fields[key].default)
@@ -88,7 +86,7 @@ def _is_default(key: str, value: Any, component: Component) -> bool:
 
 def conflict_mistakes(optimizer: OptimizerConfig, tune: TuneConfig | None) -> Iterable[Mistake]:
     """Options that cannot be used together, at any of the values that are swept or tuned."""
-    check = catalogue.get("optimizer", optimizer.name).facts["conflicts"]
+    check = catalogue.get("optimizer", optimizer.name).conflicts
     if check is None:
         return
     tuned = {} if tune is None else tune.grid.axes

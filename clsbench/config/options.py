@@ -9,18 +9,18 @@ from pydantic import AfterValidator, BeforeValidator, PlainValidator
 
 from clsbench.config.values import mistake, number, without_nul
 from clsbench.config.yaml_text import shown
-from clsbench.registry import Component, is_number
+from clsbench.registry import Spec, is_number
 
 
-def numbers_of(component: Component) -> dict[str, Any]:
+def numbers_of(spec: Spec) -> dict[str, Any]:
     """The options that are one number each, by name, as types that a config's value is checked by."""
-    options = component.options.values()
+    options = spec.options.values()
     return {option.name: _number(option.annotation) for option in options if is_number(option.annotation)}
 
 
-def others_of(component: Component) -> dict[str, Any]:
+def others_of(spec: Spec) -> dict[str, Any]:
     """The other options, by name, as `numbers_of`: none of them sweeps."""
-    options = component.options.values()
+    options = spec.options.values()
     return {option.name: _other(option.annotation) for option in options if not is_number(option.annotation)}
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from clsbench.config.schema import Entry
 from clsbench.config.wording import Mistake
 from clsbench.config.yaml_text import Path, is_text, shown
-from clsbench.registry import Component
+from clsbench.registry import Spec
 
 FolderOf = Callable[[Path], FilePath]
 AnyEntry = TypeVar("AnyEntry", bound=Entry)
@@ -25,12 +25,10 @@ def working_directory(path: Path) -> FilePath:
     return FilePath()
 
 
-def with_full_paths(
-    entry: AnyEntry, component: Component, at: Path, folder_of: FolderOf, mistakes: list[Mistake]
-) -> AnyEntry:
+def with_full_paths(entry: AnyEntry, spec: Spec, at: Path, folder_of: FolderOf, mistakes: list[Mistake]) -> AnyEntry:
     """The entry with its relative paths joined to the folder of what gave them, and `~` replaced by the home folder."""
     full: dict[str, str] = {}
-    for option in _path_options(component):
+    for option in _path_options(spec):
         value, where = getattr(entry, option), (*at, option)
         if not isinstance(value, str):
             continue
@@ -45,5 +43,5 @@ def with_full_paths(
 
 
 @functools.cache
-def _path_options(component: Component) -> tuple[str, ...]:
-    return tuple(option.name for option in component.options.values() if option.is_path)
+def _path_options(spec: Spec) -> tuple[str, ...]:
+    return tuple(option.name for option in spec.options.values() if option.is_path)

@@ -112,7 +112,7 @@ class Plan:
     def largest_stack(self, trial: Trial, beside: int = 1) -> int:
         """How many trials like this a stack may have, where so many stacks share the memory."""
         arm, asked = trial.arm, self.experiment.train.stack
-        if not catalogue.get("model", arm.model.name).facts["stacked"]:
+        if not catalogue.get("model", arm.model.name).stacked:
             return 1
         if asked != "auto":
             return int(asked)

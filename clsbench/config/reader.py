@@ -27,7 +27,7 @@ from clsbench.config.warm_start import warm_start_mistakes
 from clsbench.config.wording import UNKNOWN_KEY, Mistake, mistakes_of
 from clsbench.config.yaml_text import MAX_CHARACTERS, Document, Path, Position, parse, shown
 from clsbench.errors import ConfigError
-from clsbench.registry import Kind, Problem, UnknownName, catalogue, nearest, suggestion
+from clsbench.registry import DatasetSpec, Kind, Problem, UnknownName, catalogue, nearest, suggestion
 from clsbench.sources import read_bounded
 
 # Keys whose values include `on` and `off`.
@@ -140,8 +140,8 @@ def _entries(kind: Kind, value: Any, folder_of: FolderOf, mistakes: list[Mistake
         path: Path = (kind, index) if isinstance(value, list | tuple) else (kind,)
         entry = _entry(kind, item, path, mistakes)
         if entry is not None:
-            component = catalogue.get(kind, entry.name)
-            entries[path] = with_full_paths(entry, component, path, folder_of, mistakes)
+            spec = catalogue.get(kind, entry.name)
+            entries[path] = with_full_paths(entry, spec, path, folder_of, mistakes)
     return entries
 
 
@@ -154,19 +154,19 @@ def _entry(kind: Kind, item: Any, path: Path, mistakes: list[Mistake]) -> Entry 
         mistakes.append((path, f"must be a {kind}'s name or a mapping with `name`; {got}"))
         return None
     try:
-        component = catalogue.get(kind, named["name"])
+        spec = catalogue.get(kind, named["name"])
     except UnknownName as error:
         mistakes.append(((*path, "name") if isinstance(item, Mapping) else path, str(error)))
         return None
     try:
-        entry = entry_type(component).model_validate({**named, "name": component.name})
+        entry = entry_type(spec).model_validate({**named, "name": spec.name})
     except ValidationError as error:
-        mistakes.extend(((*path, *where), text) for where, text in mistakes_of(error, entry_type(component)))
+        mistakes.extend(((*path, *where), text) for where, text in mistakes_of(error, entry_type(spec)))
         return None
-    if not isinstance(entry, DatasetEntry):
+    if not isinstance(spec, DatasetSpec) or not isinstance(entry, DatasetEntry):
         return entry
     try:
-        problem = component.facts["poses"](**entry.options)
+        problem = spec.poses(**entry.options)
     except ValueError as error:
         mistakes.append((path, f"{entry.name}: {error}"))
         return None
@@ -189,7 +189,7 @@ def _with_fractions(entry: DatasetEntry, problem: Problem, path: Path, mistakes:
 def _misfits(datasets: Iterable[Entry], served: Mapping[Path, Entry]) -> Iterable[Mistake]:
     """Models and losses that do not fit a dataset, as far as is known before data is opened."""
     for dataset in datasets:
-        problem = catalogue.get("dataset", dataset.name).facts["poses"](**dataset.options)
+        problem = catalogue.get("dataset", dataset.name).poses(**dataset.options)
         for path, entry in served.items():
             reason = misfit(dataset.name, problem, entry)
             if reason is not None:
@@ -199,12 +199,12 @@ def _misfits(datasets: Iterable[Entry], served: Mapping[Path, Entry]) -> Iterabl
 def misfit(dataset: str, problem: Problem, entry: Entry) -> str | None:
     """Why a model or a loss cannot serve the problem that a dataset poses; None where it can."""
     if isinstance(entry, ModelEntry) and problem.shape is not None:
-        dimensions = catalogue.get("model", entry.name).facts["dimensions"]
+        dimensions = catalogue.get("model", entry.name).dimensions
         if dimensions not in (None, len(problem.shape)):
             return f"{entry.name} takes images, and {dataset} has samples of shape {list(problem.shape)}; use mlp"
     if isinstance(entry, LossEntry) and problem.num_classes is not None:
         try:
-            catalogue.get("loss", entry.name).facts["outputs"](problem.num_classes, **entry.options)
+            catalogue.get("loss", entry.name).outputs(problem.num_classes, **entry.options)
         except ValueError as error:
             return f"{entry.name} does not fit {dataset}: {error}"
     return None

@@ -44,7 +44,7 @@ from clsbench.config.values import (
     without_nul,
 )
 from clsbench.config.yaml_text import is_text, shown
-from clsbench.registry import Component
+from clsbench.registry import Spec
 
 FIRST_TUNING_SEED = 10_000
 SCHEDULE_KEYS = ("warmup", "step", "gamma")
@@ -271,14 +271,14 @@ DEFAULT_GRID: Mapping[str, Any] = {"lr": [0.01, 0.1, 1.0]}
 
 
 @functools.cache  # entries of two types are never equal
-def entry_type(component: Component) -> type[Entry]:
-    """The shared keys of a component's kind joined with the options of its own."""
-    base = ENTRY_TYPES[component.kind]
+def entry_type(spec: Spec) -> type[Entry]:
+    """The shared keys of a spec's kind joined with the options of its own."""
+    base = ENTRY_TYPES[spec.kind]
     options: dict[str, Any] = {
         option.name: (
             Annotated[option.annotation, AfterValidator(without_nul)],
             ... if option.required else option.default,
         )
-        for option in component.options.values()
+        for option in spec.options.values()
     }
-    return create_model(f"{component.name} {component.kind}", __base__=base, **options)
+    return create_model(f"{spec.name} {spec.kind}", __base__=base, **options)

@@ -26,19 +26,19 @@ from clsbench.config.schema import (
 from clsbench.config.values import Trials, mistake
 from clsbench.config.wording import Mistake, mistakes_of
 from clsbench.config.yaml_text import Path
-from clsbench.registry import Component, Kind, catalogue
+from clsbench.registry import Kind, Spec, catalogue
 
 
 @functools.cache
-def tune_type(component: Component) -> type[TuneConfig]:
+def tune_type(spec: Spec) -> type[TuneConfig]:
     """What the section `tune` may say beside an optimizer: its grid has the optimizer's numbers."""
     trials: Any = Trials
-    axes: dict[str, Any] = {name: (trials[kind], ()) for name, kind in numbers_of(component).items()}
-    bases: Any = (Grid, create_model(f"numbers of {component.name}", __base__=Frozen, **axes))
-    grid: Any = Annotated[create_model(f"grid of {component.name}", __base__=bases), AfterValidator(_not_empty)]
+    axes: dict[str, Any] = {name: (trials[kind], ()) for name, kind in numbers_of(spec).items()}
+    bases: Any = (Grid, create_model(f"numbers of {spec.name}", __base__=Frozen, **axes))
+    grid: Any = Annotated[create_model(f"grid of {spec.name}", __base__=bases), AfterValidator(_not_empty)]
     described = TuneConfig.model_fields["grid"].description
     default: Any = Field(DEFAULT_GRID, validate_default=True, description=described)
-    return create_model(f"tuning of {component.name}", __base__=TuneConfig, grid=(grid, default))
+    return create_model(f"tuning of {spec.name}", __base__=TuneConfig, grid=(grid, default))
 
 
 def _not_empty(grid: Grid) -> Grid:
@@ -47,17 +47,17 @@ def _not_empty(grid: Grid) -> Grid:
     return grid
 
 
-def read_tune(value: Any, component: Component | None, mistakes: list[Mistake]) -> TuneConfig | None:
+def read_tune(value: Any, spec: Spec | None, mistakes: list[Mistake]) -> TuneConfig | None:
     """The section `tune` beside an optimizer; of one that is not known, no grid can be read."""
     if value is None:
         return None
     if isinstance(value, Mapping) and isinstance(grid := value.get("grid"), Mapping) and grid:
         value = {key: part for key, part in value.items() if key != "grid"}
-        if component is not None:
-            grid, foreign = without_foreign(grid, component, tuned=True)
+        if spec is not None:
+            grid, foreign = without_foreign(grid, spec, tuned=True)
             mistakes.extend((("tune", "grid", key), text) for key, text in foreign)
             value |= {"grid": grid} if grid else {}
-    kind = tune_type(component or catalogue.get("optimizer", DEFAULT_OPTIMIZER))
+    kind = tune_type(spec or catalogue.get("optimizer", DEFAULT_OPTIMIZER))
     try:
         return kind.model_validate(value)
     except ValidationError as error:
@@ -80,7 +80,7 @@ def tune_mistakes(
     for path, entry in found["loss"].items():
         if isinstance(entry, LossEntry) and entry.lr is not None and "lr" in tune.grid.axes:
             yield (*path, "lr"), "lr is tuned, so a loss cannot bring its own; drop one of the two"
-        if tune.metric != "val_accuracy" and catalogue.get("loss", entry.name).facts["link"] == "identity":
+        if tune.metric != "val_accuracy" and catalogue.get("loss", entry.name).link == "identity":
             yield ("tune", "metric"), f"{entry.name} gives no probabilities, so no {tune.metric}; use val_accuracy"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from clsbench.config.schema import Entry
 from clsbench.config.wording import Mistake
 from clsbench.config.yaml_text import Path
-from clsbench.registry import Component, catalogue
+from clsbench.registry import LossSpec, catalogue
 
 SEVERAL = (2, 3)  # numbers of classes to ask of, where opening the data must tell how many there are
 
@@ -17,21 +17,21 @@ def warm_start_mistakes(datasets: Iterable[Entry], losses: Mapping[Path, Entry])
 
     A network of theirs would have to start from other hidden layers than the other arms.
     """
-    problems = [catalogue.get("dataset", entry.name).facts["poses"](**entry.options) for entry in datasets]
+    problems = [catalogue.get("dataset", entry.name).poses(**entry.options) for entry in datasets]
     for path, entry in losses.items():
-        component = catalogue.get("loss", entry.name)
+        spec = catalogue.get("loss", entry.name)
         counts = {
             number for problem in problems for number in ([problem.num_classes] if problem.num_classes else SEVERAL)
         }
-        if any(_outputs(component, entry, number) not in (number, None) for number in counts):
+        if any(_outputs(spec, entry, number) not in (number, None) for number in counts):
             what = f"{entry.name} has another number of outputs than cross-entropy, which trains the warm start"
             yield path, f"{what}; give it one for each class, or leave out train.warm_start"
 
 
-def _outputs(component: Component, entry: Entry, num_classes: int) -> int | None:
+def _outputs(spec: LossSpec, entry: Entry, num_classes: int) -> int | None:
     """None where the loss does not fit so many classes, which is another mistake."""
     try:
-        number: int = component.facts["outputs"](num_classes, **entry.options)
+        number: int = spec.outputs(num_classes, **entry.options)
     except ValueError:
         return None
     return number

@@ -228,14 +228,14 @@ def trial_settings(trial: Trial, plan: Plan, loss_weight: float) -> TrialSetting
 def mode_of(trial: Trial, plan: Plan, splits: Splits) -> tuple[bool, int]:
     """Whether a trial's steps are compiled, and the cores that train it, alone or with the others of its stack."""
     asked, num_steps = plan.experiment.train, _num_steps(trial, plan, splits)
-    stacked = catalogue.get("model", trial.arm.model.name).facts["stacked"]
+    stacked = catalogue.get("model", trial.arm.model.name).stacked
     compiled = compiles(asked.compile, stacked=stacked, num_steps=num_steps)
     return compiled, threads_for(asked.threads, stacked=stacked, compiled=compiled)
 
 
 def threads_in_operations(trial: Trial, plan: Plan, splits: Splits) -> int:
     """The threads that each operation on a trial has: one where its model stacks."""
-    stacked = catalogue.get("model", trial.arm.model.name).facts["stacked"]
+    stacked = catalogue.get("model", trial.arm.model.name).stacked
     return 1 if stacked else mode_of(trial, plan, splits)[1]
 
 
@@ -269,7 +269,7 @@ def lacks_compiler(plan: Plan, data: Mapping[str, Splits]) -> bool:
     worth = (
         worth_compiling(
             plan.experiment.train.compile,
-            stacked=catalogue.get("model", trials[0].arm.model.name).facts["stacked"],
+            stacked=catalogue.get("model", trials[0].arm.model.name).stacked,
             num_steps=_num_steps(trials[0], plan, data[trials[0].dataset.key]),
         )
         for trials in plan.stacks()

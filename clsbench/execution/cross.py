@@ -81,7 +81,7 @@ def _measured(
 ) -> dict[int, CrossEvaluation]:
     arm = trials[0].arm
     own = loss_of(arm, splits.num_classes)
-    stacked = catalogue.get("model", arm.model.name).facts["stacked"]
+    stacked = catalogue.get("model", arm.model.name).stacked
     _, num_threads = mode_of(trials[0], plan, splits)
     torch.set_num_threads(1 if stacked else num_threads)
     modules = []

@@ -89,7 +89,7 @@ def _processes(share: Share, work: Work, jobs: int | None) -> int:
     """
     trial, asked = share.trials[0], work.plan.experiment.train.threads
     each = threads_in_operations(trial, work.plan, work.data[trial.dataset.key])
-    stacked = catalogue.get("model", trial.arm.model.name).facts["stacked"]
+    stacked = catalogue.get("model", trial.arm.model.name).stacked
     if multiprocessing.current_process().daemon:  # which may have no children
         return 1
     if jobs is None:

@@ -137,7 +137,7 @@ def _train(share: Share, plan: Plan, splits: Splits, device: torch.device) -> It
         thawed()  # of the stack before
     numbers = tuple(trial.number for trial in trials)
     loss = loss_of(arm, splits.num_classes)
-    stacked = catalogue.get("model", arm.model.name).facts["stacked"]
+    stacked = catalogue.get("model", arm.model.name).stacked
     places = in_company(len(trials), stacked=stacked, device=device)
     members = [trials[place] for place in places]
     modules = [module_of(t.arm, t.seed, splits.shape, loss.num_outputs) for t in members]

@@ -109,13 +109,13 @@ def build_loss(name: str, num_classes: int, options: Mapping[str, Any]) -> Loss:
     Raises:
         ValueError: the loss does not fit the problem; the message gives the reason.
     """
-    component = catalogue.get("loss", name)
+    spec = catalogue.get("loss", name)
     return Loss(
-        name=component.name,
-        function=component.factory,
-        link=component.facts["link"],
-        num_outputs=component.facts["outputs"](num_classes, **options),
+        name=spec.name,
+        function=spec.factory,
+        link=spec.link,
+        num_outputs=spec.outputs(num_classes, **options),
         num_classes=num_classes,
         options=options,
-        stacked=component.facts["stacked"],
+        stacked=spec.stacked,
     )

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clsbench.registry import KINDS, Component, Kind, Option, PathOption, catalogue
+from clsbench.registry import KINDS, Kind, Option, PathOption, Spec, catalogue
 from clsbench.report.text import PROTOCOLS, count, in_bytes, printable, warm_start_of
 
 if TYPE_CHECKING:
@@ -19,46 +19,46 @@ if TYPE_CHECKING:
 
 
 def show_kinds(console: Console, kinds: Sequence[Kind]) -> None:
-    """Every component of the kinds, a line each."""
+    """Every spec of the kinds, a line each."""
     for kind in kinds:
         _print(console, plural(kind), bold=True)
         table = _columns()
-        for component in catalogue.all(kind):
-            table.add_row(f"  {component.name}", Text(component.summary))
+        for spec in catalogue.all(kind):
+            table.add_row(f"  {spec.name}", Text(spec.summary))
         console.print(table)
     _print(console, "`clsbench list NAME` shows one with its options")
 
 
-def show_component(console: Console, component: Component) -> None:
-    """A component's help and options."""
-    also = f" (also {', '.join(component.aliases)})" if component.aliases else ""
-    _print(console, f"{component.kind} {component.name}{also}", bold=True)
-    _print(console, component.help)
-    if not component.options:
+def show_spec(console: Console, spec: Spec) -> None:
+    """A spec's help and options."""
+    also = f" (also {', '.join(spec.aliases)})" if spec.aliases else ""
+    _print(console, f"{spec.kind} {spec.name}{also}", bold=True)
+    _print(console, spec.help)
+    if not spec.options:
         return
     _print(console, "\noptions", bold=True)
     table = _columns(3)
-    for option in component.options.values():
+    for option in spec.options.values():
         default = "required" if option.required else f"default {_yaml(option.default)}"
         table.add_row(f"  {option.name}", Text(allowed(option)), Text(default))
     console.print(table)
 
 
-def catalogue_data(components: Sequence[Component]) -> list[dict[str, Any]]:
+def catalogue_data(specs: Sequence[Spec]) -> list[dict[str, Any]]:
     """Components as plain data, for `--json`."""
     return [
         {
-            "kind": component.kind,
-            "name": component.name,
-            "aliases": list(component.aliases),
-            "summary": component.summary,
+            "kind": spec.kind,
+            "name": spec.name,
+            "aliases": list(spec.aliases),
+            "summary": spec.summary,
             "options": {
                 name: {"type": allowed(option), "required": option.required}
                 | ({} if option.required else {"default": option.default})
-                for name, option in component.options.items()
+                for name, option in spec.options.items()
             },
         }
-        for component in components
+        for spec in specs
     ]
 
 

@@ -36,9 +36,9 @@ Epsilon = Annotated[Number, Gt(0)]
 
 def initial_state(name: str, weights: Tensor) -> State:
     """What an optimizer keeps of trials with `weights [T, P]`, before the first step: all zeros."""
-    facts = catalogue.get("optimizer", name).facts
-    state = {name: weights.new_zeros(weights.shape) for name in facts["state"]}
-    return state | {name: weights.new_zeros(len(weights), 1).double() for name in facts["columns"]}
+    spec = catalogue.get("optimizer", name)
+    state = {name: weights.new_zeros(weights.shape) for name in spec.state}
+    return state | {name: weights.new_zeros(len(weights), 1).double() for name in spec.columns}
 
 
 def _nesterov_alone(momentum: float, nesterov: bool) -> dict[str, str]:

@@ -25,7 +25,7 @@ import clsbench.experiment  # noqa: F401 - registers all that there is
 from clsbench.config.expectations import DIVERGED, OPERATORS
 from clsbench.config.schema import ENTRY_TYPES, Experiment, Frozen, entry_type
 from clsbench.config.verdicts import TOLERANCES, VERDICTS
-from clsbench.registry import KINDS, Component, catalogue
+from clsbench.registry import KINDS, Spec, catalogue
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -83,17 +83,17 @@ def experiments(draw: st.DrawFn) -> dict[str, Any]:
 
 @functools.cache
 def _entries(kind: str) -> st.SearchStrategy[Any]:
-    components = [component for known in KINDS if known == kind for component in catalogue.all(known)]
-    names = [name for component in components for name in (component.name, *component.aliases)]
-    return st.one_of(st.sampled_from(names), st.sampled_from(components).flatmap(_entry))
+    specs = [spec for known in KINDS if known == kind for spec in catalogue.all(known)]
+    names = [name for spec in specs for name in (spec.name, *spec.aliases)]
+    return st.one_of(st.sampled_from(names), st.sampled_from(specs).flatmap(_entry))
 
 
 @functools.cache
-def _entry(component: Component) -> st.SearchStrategy[dict[str, Any]]:
-    kind = entry_type(component)
-    needed = {option.name: "a" for option in component.options.values() if option.required}
+def _entry(spec: Spec) -> st.SearchStrategy[dict[str, Any]]:
+    kind = entry_type(spec)
+    needed = {option.name: "a" for option in spec.options.values() if option.required}
     keys = tuple(key for key in kind.model_fields if key != "name")
-    return _mapping(kind, keys).map(lambda own: {"name": component.name, **needed, **own})
+    return _mapping(kind, keys).map(lambda own: {"name": spec.name, **needed, **own})
 
 
 @functools.cache

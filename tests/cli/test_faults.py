@@ -230,7 +230,7 @@ def test_run_with_a_plugin_goes_on_with_it(here: Path, invoke: Invoke, monkeypat
     (run,) = (here / "runs" / "moons").iterdir()
     whole = clsbench.load(run)
     (run / "summary.json").unlink()  # as if it had been stopped at the last moment
-    for table in (catalogue._components, catalogue._canonical):
+    for table in (catalogue._specs, catalogue._canonical):
         del table["loss"]["mine"]
     answer = invoke("run", "--resume", run)
     assert 6 == answer.exit_code

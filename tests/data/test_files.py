@@ -218,7 +218,7 @@ def pets(tmp_path: Path) -> Path:
 def test_image_folder_gives_squares_in_rgb(pets: Path) -> None:
     """Classes are the folders in sorted order; grey and colour images of any size become RGB squares of bytes."""
     raw = as_raw(image_folder(0, path=str(pets), image_size=4))
-    problem = catalogue.get("dataset", "image_folder").facts["poses"](path="", image_size=4)
+    problem = catalogue.get("dataset", "image_folder").poses(path="", image_size=4)
     assert (3, 3, 4, 4) == raw.features.shape
     assert problem.shape == raw.features.shape[1:]
     assert ("uint8", 255.0) == (str(raw.features.dtype), raw.full_scale)

@@ -41,7 +41,7 @@ def test_importing_the_room_loads_no_library() -> None:
 @pytest.mark.parametrize("component", TOYS, ids=lambda c: c.name)
 def test_dataset_poses_what_it_gives(component: Any) -> None:
     """The problem told without opening the data is that of the data."""
-    problem = component.facts["poses"](**defaults(component))
+    problem = component.poses(**defaults(component))
     raw = as_raw(component.factory(0))
     assert (raw.features.shape[1:], raw.num_classes) == (problem.shape, problem.num_classes)
     assert not problem.own_test
@@ -168,7 +168,7 @@ def test_grades_are_children_of_their_age() -> None:
 def test_options_that_do_not_fit_one_another_are_refused(name: str, options: dict[str, int], reason: str) -> None:
     """What no data can be made of is known before any is made."""
     with pytest.raises(ValueError, match=reason):
-        catalogue.get("dataset", name).facts["poses"](**options)
+        catalogue.get("dataset", name).poses(**options)
 
 
 @pytest.mark.parametrize(("classes", "features"), [(2, 2), (4, 2), (8, 3), (10, 20), (16, 4)])

@@ -126,7 +126,7 @@ def test_sets_in_the_format_of_mnist_bring_their_names(tmp_path: Path, name: str
     lay(tmp_path / source.folder, tiny())
     component = catalogue.get("dataset", source.dataset)
     raw = as_raw(component.factory(0, data_dir=str(tmp_path)))
-    assert component.facts["poses"](data_dir=None).own_test
+    assert component.poses(data_dir=None).own_test
     assert (20, 10) == (len(raw.labels), len(raw.class_names))
     assert not raw.class_names[0].isdigit()
 
@@ -152,7 +152,7 @@ def test_emnist_stands_upright_and_counts_from_zero(tmp_path: Path, split: Any, 
     names = vision._emnist_source(split).files
     lay(tmp_path / "EMNIST" / "raw", dict(zip(names, pair * 2, strict=True)))
     raw = as_raw(vision.emnist(0, split=split, data_dir=str(tmp_path)))
-    problem = catalogue.get("dataset", "emnist").facts["poses"](split=split, data_dir=None)
+    problem = catalogue.get("dataset", "emnist").poses(split=split, data_dir=None)
     assert list(range(classes)) == raw.labels.tolist()
     assert (raw.features[:, 0, 20, 3] == 255).all()
     assert classes == problem.num_classes == len(raw.class_names)
@@ -215,7 +215,7 @@ def test_fake_data_is_that_of_torchvision_under_every_seed_another() -> None:
 def test_fake_data_poses_what_it_gives(channels: Any) -> None:
     """Grey or colour, the images have the shape that was announced."""
     options = {"samples": 9, "classes": 2, "image_size": 4, "channels": channels}
-    problem = catalogue.get("dataset", "FakeData").facts["poses"](**options)
+    problem = catalogue.get("dataset", "FakeData").poses(**options)
     assert problem.shape == as_raw(vision.fake_data(0, **options)).features.shape[1:]
 
 

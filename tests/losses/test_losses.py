@@ -16,7 +16,7 @@ from torch.testing import assert_close
 
 import clsbench.losses  # noqa: F401 - registers them
 from clsbench.losses.contract import Loss, build_loss
-from clsbench.registry import Component, Registry, catalogue
+from clsbench.registry import LossSpec, Registry, catalogue
 
 VARIANTS: list[tuple[str, int, dict[str, Any]]] = [
     *((component.name, 3, {}) for component in catalogue.all("loss")),
@@ -294,10 +294,10 @@ def test_aliases_are_the_same_loss(alias: str) -> None:
 def test_a_name_registered_twice_raises(again: tuple[str, tuple[str, ...]]) -> None:
     """Neither a name nor an alias can be taken again, and the first registration stays."""
     registry, (name, aliases) = Registry(), again
-    first = Component("loss", "mine", F.cross_entropy, aliases=("also",))
+    first = LossSpec("mine", F.cross_entropy, aliases=("also",))
     registry.add(first)
     with pytest.raises(ValueError, match="registered twice"):
-        registry.add(Component("loss", name, F.cross_entropy, aliases))
+        registry.add(LossSpec(name, F.cross_entropy, aliases))
     assert (first,) == registry.all("loss")
 
 

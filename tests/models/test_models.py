@@ -81,7 +81,7 @@ def test_size_is_known_before_it_is_made(name: str, shape: tuple[int, ...], opti
     """The size that a model tells is that of the module: its parameters, and what its layers put out for a sample."""
     component, module, made = catalogue.get("model", name), built(name, shape, 3, **options), []
     defaults = {option.name: option.default for option in component.options.values()}
-    size = component.facts["size"](shape, 3, **{**defaults, **options})
+    size = component.size(shape, 3, **{**defaults, **options})
     for layer in module.modules():
         if not isinstance(layer, nn.Sequential | layers.Flatten):
             layer.register_forward_hook(lambda layer, given, result: made.append(result.numel()))
