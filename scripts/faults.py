@@ -14,6 +14,7 @@ from pathlib import Path
 
 PARTS = {
     "fuzz": "10,000 configs of every kind, each answered with 0 or 2",
+    "guided": "10 minutes of input guided by coverage for each reader (atheris); N is seconds",
     "download": "8 processes 20 times on one empty data directory",
     "kill": "200 kill -9 at random moments: nothing lost, the same end",
     "resume": "a run with every loss, ended after each epoch in turn",

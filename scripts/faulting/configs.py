@@ -172,10 +172,10 @@ def _mutated(tree: dict[str, Any], random: Any, times: int) -> dict[str, Any]:
     """A tree with some values replaced, taken out or added."""
     tree = copy.deepcopy(tree)
     for _ in range(times):
-        places = list(_places(tree))
-        if not places:
+        there = list(places(tree))
+        if not there:
             break
-        holder, key = random.choice(places)
+        holder, key = random.choice(there)
         match random.choice(["replace", "replace", "delete", "add"]):
             case "delete":
                 del holder[key]
@@ -186,11 +186,12 @@ def _mutated(tree: dict[str, Any], random: Any, times: int) -> dict[str, Any]:
     return tree
 
 
-def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
+def places(tree: Any) -> Iterator[tuple[Any, Any]]:
+    """Every value of a tree, as what holds it and its key there."""
     inner = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for key, value in inner:
         yield tree, key
-        yield from _places(value)
+        yield from places(value)
 
 
 # Broken ones.
