@@ -18,7 +18,6 @@ from clsbench.config.reader import read_file
 from clsbench.data.files import csv
 from clsbench.errors import ClsbenchError, ConfigError, DataError, RunError
 from clsbench.execution.events import FIELDS
-from clsbench.registry import catalogue
 from clsbench.runs.checkpoints import MANIFEST
 from clsbench.runs.directory import METRICS, RunDirectory
 from faulting.seeds import CONFIGS, EXPECTATIONS, OVERRIDES, TABLES, WORDS
@@ -54,13 +53,13 @@ def _file(name: str, content: bytes) -> Path:
 
 
 def config(data: bytes) -> None:
-    read_file(_file("a.yaml", data), (), catalogue)
+    read_file(_file("a.yaml", data), ())
 
 
 def overrides(data: bytes) -> None:
     """One override a line."""
     lines = data.decode("utf-8", "surrogateescape").split("\n")
-    read_file(_file("small.yaml", b"loss: [bce, hinge]\n"), lines, catalogue)
+    read_file(_file("small.yaml", b"loss: [bce, hinge]\n"), lines)
 
 
 def expectations(data: bytes) -> None:
