@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainVali
 from pydantic_core import PydanticCustomError
 
 from clsbench.config.yaml_text import shown
+from clsbench.system import is_portable_name
 
 MAX_SEED = 2**32 - 1
 MAX_COUNT = 10**9
@@ -92,6 +93,9 @@ def _run_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", value):
         rule = "must begin with a-z or 0-9 and go on with those, '.', '_' and '-', 100 characters at most"
         raise mistake(f"{rule}, got {shown(value)}")
+    if not is_portable_name(value):
+        what = "Windows keeps it for a device" if not value.endswith(".") else "Windows drops a dot at the end"
+        raise mistake(f"names a folder, and {shown(value)} cannot be one everywhere: {what}; give another name")
     return value
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import os
 import shutil
 import socket
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 
 from clsbench.data.sources import opened
 from clsbench.errors import DataError
+from clsbench.system import replace
 
 MANIFEST = "clsbench.sha256"
 ARCHIVES = (".gz", ".zip")
@@ -158,7 +158,7 @@ def _publish(fetched: Path, folder: Path) -> None:
     files = sorted(path for path in fetched.iterdir() if path.is_file() and path.suffix not in ARCHIVES)
     (fetched / MANIFEST).write_text("".join(f"{_sha256(path)}  {path.name}\n" for path in files))
     for path in (*files, fetched / MANIFEST):
-        os.replace(path, folder / path.name)
+        replace(path, folder / path.name)
 
 
 def _faults(source: Source, root: Path) -> dict[str, str]:

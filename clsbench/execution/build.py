@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +20,7 @@ from clsbench.execution.process import can_fork
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
 from clsbench.registry import Problem, catalogue
+from clsbench.system import cores
 from clsbench.training.optimizers import rate_factor
 from clsbench.training.randomness import generator_for
 from clsbench.training.settings import StackData, StackSettings, TrialSettings
@@ -300,11 +300,6 @@ def threads_for(asked: str | int, *, stacked: bool, compiled: bool) -> int:
     everywhere = cores() if compiled or not stacked else 1
     threads = everywhere if asked == "auto" else int(asked)
     return 1 if stacked and threads > 1 and not can_fork() else threads
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def identity_of(trial: Trial) -> Mapping[str, float | int | str]:

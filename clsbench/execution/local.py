@@ -10,12 +10,13 @@ import torch
 from clsbench.config.plan import Plan
 from clsbench.config.schema import Experiment
 from clsbench.data.splits import Splits
-from clsbench.execution.build import cores, multiplications, require_same_steps, threads_in_operations
+from clsbench.execution.build import multiplications, require_same_steps, threads_in_operations
 from clsbench.execution.events import Checkpoint, Event
 from clsbench.execution.process import can_fork
 from clsbench.execution.stacks import Share, shares, train_share
 from clsbench.execution.workers import Work, side_by_side
 from clsbench.registry import catalogue
+from clsbench.system import cores
 
 # Multiplications of a step of some trials, forward alone, from which its calls are a small part of it.
 WORTH_A_PROCESS = 2_000_000

@@ -6,7 +6,6 @@ import ctypes
 import gc
 import os
 import signal
-import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -15,11 +14,12 @@ from functools import cache
 
 import torch
 
+from clsbench.system import LINUX, ending_signals_blocked
+
 # Names and values are those of glibc's malloc.h; arrays of up to 32 MiB, the most it allows, come from the heap.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT, FROM_THE_HEAP = 2**30, 2**25
 PATIENCE_SECONDS = 5.0  # with a fork that may hang
-SIGNALS = [getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM") if hasattr(signal, name)]
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def training() -> Iterator[None]:
     epoch, memory costs a tenth of a run's time in page faults.
     """
     threads, collected = torch.get_num_threads(), gc.isenabled()
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+    if LINUX and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         mallopt(M_MMAP_THRESHOLD, FROM_THE_HEAP)
         mallopt(M_TRIM_THRESHOLD, KEPT)
     settled()
@@ -63,7 +63,7 @@ def can_fork() -> bool:
     Elsewhere than on Linux libraries forbid it; PyTorch does where it drives a GPU, and where it compiled something
     before it had differentiated anything.
     """
-    if sys.platform != "linux" or torch.accelerator.is_available():
+    if not LINUX or torch.accelerator.is_available():
         return False
     _differentiate()
     try:
@@ -95,11 +95,7 @@ def _differentiate() -> None:
 @contextmanager
 def starting_a_process() -> Iterator[None]:
     """What is started in this block hears of no signal, from its first line on: its parent answers them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        with warnings.catch_warnings():
-            # Python warns of the threads that a fork lacks: those of the numerical libraries, which have one there.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with ending_signals_blocked(), warnings.catch_warnings():
+        # Python warns of the threads that a fork lacks: those of the numerical libraries, which have one there.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,10 +16,11 @@ from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from clsbench import system
 from clsbench.config.plan import Plan, plans, with_chosen
 from clsbench.config.reader import read_mapping
 from clsbench.config.schema import Experiment
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkContext, SpawnContext
 
 log = logging.getLogger("clsbench")
-
-PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 
 
 @dataclass(frozen=True)
@@ -88,8 +85,7 @@ def side_by_side(shares: Sequence[Share], work: Work, processes: int) -> Iterato
                     break
                 busy[worker.channel] = worker
                 worker.train(waiting.popleft())
-            for channel in wait(list(busy)):
-                assert isinstance(channel, Connection)
+            for channel in cast("list[Connection]", wait(list(busy))):  # by another name on Windows
                 worker = busy[channel]
                 try:
                     told = worker.told()
@@ -122,7 +118,7 @@ class _Worker:
         self.channel, events = context.Pipe(duplex=False)
         orders, self._orders = context.Pipe(duplex=False)
         self._process = context.Process(target=target, args=(orders, events), daemon=True)
-        if context.get_start_method() == "spawn":
+        if context.get_start_method() == "spawn" and not system.WINDOWS:
             resource_tracker.ensure_running()  # or starting it, within, would let signals through
         with starting_a_process():
             self._process.start()
@@ -172,10 +168,8 @@ def _after_death(worker: _Worker, waiting: deque[Share], tried: set[int]) -> Ite
 
 def _work(make: Callable[[], Work], orders: Connection, events: Connection) -> None:
     """A worker's life: train what it is given, until its parent ends it or dies."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which a parent that leaves in order sends
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    if sys.platform == "linux":  # at once, where the system can
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    system.obey_termination()  # SIGTERM, which a parent that leaves in order sends
+    system.die_with_parent()  # at once, where the system can
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         work = make()

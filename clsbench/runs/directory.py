@@ -21,7 +21,6 @@ from clsbench.runs.files import (
     is_no_place,
     remove_half_written,
     require_own_files,
-    sync_folder,
     unwritable,
     write_atomically,
 )
@@ -32,6 +31,7 @@ from clsbench.runs.names import CHECKPOINTS, is_own
 from clsbench.runs.records import RecordFile, parsed, text_of
 from clsbench.runs.resume import COMPARED, is_comparable
 from clsbench.runs.stopping import kept_in
+from clsbench.system import force_folder
 
 METRICS, TUNING = "metrics", "tuning"  # the phases of a run, each with its file of records
 SUMMARY_KEYS = ("name", "status", "device", "arms", "verdicts", "expectations", "pairing", "seconds")
@@ -62,7 +62,7 @@ class RunDirectory:
             home.mkdir(exist_ok=True)
             path = _renamed(hidden, home / time.strftime("%Y%m%d-%H%M%S"))
             for folder in (home, output, *(folder.parent for folder in new)):
-                sync_folder(folder)
+                force_folder(folder)
         except RunError:
             shutil.rmtree(hidden, ignore_errors=True)
             raise

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from clsbench import system
 from clsbench.errors import RunError
 from clsbench.runs.names import CHECKPOINTS, is_growing, is_half_written, is_own
 from clsbench.runs.stopping import write_in_hand
@@ -135,7 +136,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         with write_in_hand():
             _write(beside, path, content)
-            sync_folder(path.parent)
+            system.force_folder(path.parent)
     except OSError as error:
         raise unwritable(path, error) from error
 
@@ -146,8 +147,8 @@ def _write(beside: Path, path: Path, content: bytes) -> None:
         with opened(beside, "xb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+            system.force(file.fileno())
+        system.replace(beside, path)
     except BaseException:
         with suppress(OSError):
             os.unlink(beside)
@@ -176,17 +177,6 @@ def remove_half_written(run: Path) -> None:
             if is_half_written(prefix + beside.name):
                 with suppress(OSError):
                     beside.unlink()
-
-
-def sync_folder(folder: Path) -> None:
-    """Force to disk what a folder lists: a name that was renamed into it is not there before."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def unwritable(path: Path, error: OSError) -> RunError:

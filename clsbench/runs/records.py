@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import from_json
 
+from clsbench import system
 from clsbench.errors import RunError
 from clsbench.execution.events import FIELDS
-from clsbench.runs.files import as_json_line, opened, sync_folder, unwritable, write_atomically
+from clsbench.runs.files import as_json_line, opened, unwritable, write_atomically
 from clsbench.runs.stopping import write_in_hand
 
 Row = Mapping[str, Any]
@@ -108,10 +108,10 @@ class RecordFile:
     def sync(self) -> None:
         """Force to disk what was added, and once the file's name in its folder, which is another fsync."""
         try:
-            with opened(self.path, "rb") as file:
-                os.fsync(file.fileno())
+            with opened(self.path, "r+b") as file:
+                system.force(file.fileno())
             if not self._name_is_durable:
-                sync_folder(self.path.parent)
+                system.force_folder(self.path.parent)
                 self._name_is_durable = True
         except OSError as error:
             raise unwritable(self.path, error) from error

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from clsbench.system import ENDING
 from clsbench.text import printable
 
 PATIENCE_SECONDS = 4.0  # with a write that does not end
-SIGNALS = [getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM") if hasattr(signal, name)]
 SHOW_CURSOR = b"\x1b[?25h\r\n"  # progress hides it
 
 _writes_in_hand = 0
@@ -28,7 +28,7 @@ _run: Path | None = None
 
 def obey_signals() -> None:
     """From here on a signal ends the process, once no write is in hand; Ctrl-C again does so at once."""
-    for number in SIGNALS:
+    for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` and `&` ask
             signal.signal(number, _on_signal)
 

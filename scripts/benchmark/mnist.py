@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torchvision import datasets
 
 from benchmark.figures import Outcome
-from clsbench.execution.build import cores
+from clsbench.system import cores
 
 MEAN, DEVIATION = 0.1307, 0.3081
 BATCH, LR, MOMENTUM = 64, 0.1, 0.5

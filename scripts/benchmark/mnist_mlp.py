@@ -11,7 +11,7 @@ from torchvision import datasets, transforms
 
 from benchmark import mnist, own
 from benchmark.figures import Options, Outcome, Result, Spread, Target, race
-from clsbench.execution.build import cores
+from clsbench.system import cores
 
 OFFICIAL, IN_MEMORY = "PyTorch, official DataLoader idiom", "PyTorch, tensors in memory"
 STACK, RATE = "clsbench, stack of ten", "matrix product of 2048, GF/s"
