@@ -18,8 +18,8 @@ from clsbench.config.reader import read_file
 from clsbench.data.files import csv
 from clsbench.errors import ClsbenchError, ConfigError, DataError, RunError
 from clsbench.execution.events import FIELDS
-from clsbench.runs.checkpoints import MANIFEST
 from clsbench.runs.directory import METRICS, RunDirectory
+from clsbench.runs.names import MANIFEST
 from faulting.seeds import CONFIGS, EXPECTATIONS, OVERRIDES, TABLES, WORDS
 
 
