@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clsbench.config.schema import Experiment
     from clsbench.experiment import run
-    from clsbench.registry import dataset, loss, model, optimizer
+    from clsbench.registry import dataset, loss, metric, model, optimizer
     from clsbench.result import Result, load, load_model
 
 __version__ = "0.1.0"
@@ -19,11 +19,11 @@ os.environ.setdefault("MKL_CBWR", "AUTO")
 _EXPORTS = {
     "run": "clsbench.experiment",
     **dict.fromkeys(("load", "load_model", "Result"), "clsbench.result"),
-    **dict.fromkeys(("dataset", "loss", "model", "optimizer"), "clsbench.registry"),
+    **dict.fromkeys(("dataset", "loss", "metric", "model", "optimizer"), "clsbench.registry"),
     "Experiment": "clsbench.config.schema",
 }
 
-__all__ = ["Experiment", "Result", "dataset", "load", "load_model", "loss", "model", "optimizer", "run"]
+__all__ = ["Experiment", "Result", "dataset", "load", "load_model", "loss", "metric", "model", "optimizer", "run"]
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import clsbench.data
 import clsbench.losses
+import clsbench.metrics
 import clsbench.models
 import clsbench.training  # noqa: F401 - the rooms register what they offer
 from clsbench.analysis.cross import cross_summaries
@@ -158,15 +159,15 @@ class _Story:
 
     @classmethod
     def of(cls, experiment: Experiment, jobs: int | None, watch: Watch) -> _Story:
-        from clsbench.execution.build import device_for, load_data, problem_of
+        from clsbench.execution.build import device_for, load_data, posed_of
 
         *tuning, plan = plans(experiment)
         device = device_for(experiment.train.device)
         data: dict[str, Splits] = {}
         for each in (*tuning, plan):
             data |= load_data(each.trials, device, each.spared)
-        problems = {key: problem_of(splits) for key, splits in data.items()}
-        *tuning, plan = (replace(each, problems=problems) for each in (*tuning, plan))
+        posed = {key: posed_of(splits) for key, splits in data.items()}
+        *tuning, plan = (replace(each, posed=posed) for each in (*tuning, plan))
         return cls(tuning[0] if tuning else None, plan, data, device, jobs, watch)
 
     def told(self, directory: RunDirectory, *, exact: bool) -> Result:

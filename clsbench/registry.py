@@ -35,6 +35,12 @@ LinkName = Literal["softmax", "sigmoid", "identity"]
 Better = Literal["higher", "lower"]
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+SHARE = "share of samples"  # a unit: a whole number of samples over all
+# What a metric can be made of, for B samples: see `training.evaluation.Quantities` for shapes and meaning.
+QUANTITIES = (
+    *("logits", "targets", "predictions", "probabilities", "log_probabilities", "margins", "losses"),
+    *("gradients", "gradient_norms", "zero_gradient_norms"),
+)
 
 
 class NamesFile:
@@ -46,19 +52,6 @@ class NamesFile:
 PathOption = Annotated[str, NamesFile()]
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What a dataset poses, known before it is opened; None where only opening it can tell.
-
-    `shape` is that of one sample: `(features,)`, or `(channels, height, width)` for images.
-    `own_test` says that the dataset brings its own test set; None where only opening it can tell.
-    """
-
-    shape: tuple[int, ...] | None = None
-    num_classes: int | None = None
-    own_test: bool | None = False
 
 
 @dataclass(frozen=True)
@@ -139,19 +132,15 @@ def is_path(annotation: Any) -> bool:
     return any(isinstance(mark, NamesFile) for mark in marks) or any(map(is_path, get_args(annotation)))
 
 
-def _unknown_problem(**options: Any) -> Problem:
-    return Problem(own_test=None)
-
-
 def _one_for_each_class(num_classes: int, **options: Any) -> int:
     return num_classes
 
 
 @dataclass(frozen=True, eq=False)
 class DatasetSpec(Spec):
-    """What `dataset` registers. `poses(**options)` is the problem, as far as it is known before the data is opened."""
+    """What `dataset` registers. `poses(**options)` is the `problems.Posed` that is known before the data is opened."""
 
-    poses: Callable[..., Problem] = _unknown_problem
+    poses: Callable[..., Any] | None = None
     kind: ClassVar[Kind] = "dataset"
 
 
@@ -203,11 +192,52 @@ class OptimizerSpec(Spec):
 
 @dataclass(frozen=True, eq=False)
 class MetricSpec(Spec):
-    """What `metric` registers, which see."""
+    """A metric: what it is made of, how it adds up, and how it is read.
+
+    Attributes:
+        better: the direction that is better; None for a diagnostic that has none.
+        splits: those that it is taken on after every epoch; a diagnostic belongs to none.
+        label: what people read; by default the name.
+        unit: what it is counted in.
+        tolerance: the difference that does not matter, in its own units; None where it is not judged.
+        final: it is taken of trained networks on test data alone.
+        problems: the kinds of problems whose predictions it judges.
+        stacked: it takes leading axes, `[..., B]`; one of the user's own is called trial by trial.
+    """
 
     better: Better | None = None
     splits: tuple[Split, ...] = ()
+    label: str = ""
+    unit: str = ""
+    tolerance: float | None = None
+    final: bool = False
+    problems: tuple[str, ...] = ("single_label",)
+    stacked: bool = False
     kind: ClassVar[Kind] = "metric"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.factory, type) and not (self.sums and self.value):
+            raise ValueError(f"metric {self.name!r} is a class without sums and value; give it both")
+        for need in self.needs:
+            if need not in QUANTITIES:
+                raise ValueError(
+                    f"metric {self.name!r} needs {need!r}, which is not known; {suggestion(need, QUANTITIES)}"
+                )
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it is computed from, by the names of its parameters."""
+        return tuple(inspect.signature(self.sums or self.factory).parameters)
+
+    @property
+    def sums(self) -> Callable[..., Any] | None:
+        """What it adds up over samples; None for a function of samples, whose mean it is."""
+        return getattr(self.factory, "sums", None)
+
+    @property
+    def value(self) -> Callable[..., Any] | None:
+        """What it makes of its sums and of the number of samples; None for a mean."""
+        return getattr(self.factory, "value", None)
 
 
 class UnknownName(LookupError):
@@ -259,13 +289,9 @@ class Registry:
         """Every spec of a kind, in the order of registration."""
         return tuple(self._specs[kind].values())
 
-    def measures(self) -> dict[str, Better | None]:
-        """The metrics of a record, in its order, each with the direction that is better; None where neither is."""
-        taken: dict[str, Better | None] = {"train_loss": "lower"}
-        metrics = [spec for spec in self.all("metric") if isinstance(spec, MetricSpec)]
-        for split in SPLITS:
-            taken |= {f"{split}_{metric.name}": metric.better for metric in metrics if split in metric.splits}
-        return taken | {metric.name: metric.better for metric in metrics if not metric.splits}
+    def metrics(self) -> tuple[MetricSpec, ...]:
+        """Every metric, in the order of registration."""
+        return tuple(spec for spec in self.all("metric") if isinstance(spec, MetricSpec))
 
 
 def _require_plain_defaults(spec: Spec) -> None:
@@ -297,11 +323,11 @@ catalogue = Registry()
 
 
 def dataset(
-    name: str, *, poses: Callable[..., Problem] = _unknown_problem, aliases: tuple[str, ...] = ()
+    name: str, *, poses: Callable[..., Any] | None = None, aliases: tuple[str, ...] = ()
 ) -> Callable[[Factory], Factory]:
     """Register a dataset: a function `(seed, *, options) -> (features, labels)` or a `RawData`.
 
-    `poses(**options)` tells the problem without opening the data, where that is possible.
+    `poses(**options)` gives the `problems.Posed` that is known without opening the data, where something is.
     """
     return _registers(lambda factory: DatasetSpec(name, factory, aliases, poses))
 
@@ -365,12 +391,40 @@ def optimizer(
     return _registers(lambda factory: OptimizerSpec(name, factory, (), state, columns, conflicts))
 
 
-def metric(name: str, *, better: Better | None = None, splits: tuple[Split, ...] = ()) -> Callable[[Factory], Factory]:
-    """Register a metric, its direction (None: a diagnostic that has none) and the splits it is taken on.
+def metric(
+    name: str,
+    *,
+    better: Better | None = None,
+    splits: tuple[Split, ...] = (),
+    label: str | None = None,
+    unit: str = "",
+    tolerance: float | None = None,
+    final: bool = False,
+    problems: tuple[str, ...] = ("single_label",),
+    stacked: bool = False,
+) -> Callable[[Factory], Factory]:
+    """Register a metric; a record calls it `SPLIT_NAME`, and NAME where it belongs to no split.
 
-    A record calls it `SPLIT_NAME`, and NAME where it belongs to no split.
+    It is a function that gives a number for each sample, `[B]`, and its value on a split is their mean; or a class
+    with two static methods, `sums`, which gives `[M]` for some samples, and `value(sums, num_samples)`, which makes
+    the number of what they add up to. Its parameters, or those of `sums`, name what it is made of: QUANTITIES.
+    See `MetricSpec` for the rest.
     """
-    return _registers(lambda factory: MetricSpec(name, factory, (), better, splits))
+    label = name.replace("_", " ") if label is None else label
+    return _registers(
+        lambda factory: MetricSpec(
+            name,
+            factory,
+            better=better,
+            splits=splits,
+            label=label,
+            unit=unit,
+            tolerance=tolerance,
+            final=final,
+            problems=problems,
+            stacked=stacked,
+        )
+    )
 
 
 def load_plugin(path: Path) -> None:

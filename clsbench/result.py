@@ -11,6 +11,7 @@ from clsbench.config.plan import make_plan
 from clsbench.config.reader import read_text
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, RunError
+from clsbench.problems import problem_from
 from clsbench.runs.directory import METRICS, RunDirectory
 
 if TYPE_CHECKING:
@@ -62,9 +63,9 @@ def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor
     if not 0 <= trial < len(trials):
         raise RunError(f"{directory.path} has no trial {trial}; they are numbered 0 to {len(trials) - 1}")
     arm, seed = trials[trial].arm, trials[trial].seed
-    problem = directory.environment()["datasets"][arm.dataset.title]
-    loss = loss_of(arm, problem["num_classes"])
-    module = module_of(arm, seed, tuple(problem["shape"]), loss.num_outputs).eval()
+    facts = directory.environment()["datasets"][arm.dataset.title]
+    loss = loss_of(arm, problem_from(facts))
+    module = module_of(arm, seed, tuple(facts["shape"]), loss.num_outputs).eval()
     give_weights(module, states_of(directory)(trial), trial)
 
     def predict(samples: Tensor) -> Tensor:

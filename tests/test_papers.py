@@ -18,6 +18,7 @@ from clsbench.execution.build import load_data
 from clsbench.experiment import read
 from clsbench.losses.contract import build_loss
 from clsbench.models.dense import linear
+from clsbench.problems import SingleLabel
 from clsbench.training.loop import train
 from clsbench.training.settings import StackData, StackSettings, TrialSettings
 from clsbench.training.stack import Stack
@@ -50,7 +51,7 @@ def test_nielsens_single_neuron() -> None:
         for _ in train(
             stack,
             [TrialSettings(seed=0, lr=0.15)] * 2,
-            build_loss("mse_sigmoid", 2, {"outputs": 1, "reduction": "half"}),
+            build_loss("mse_sigmoid", SingleLabel(2), {"outputs": 1, "reduction": "half"}),
             StackData((one, zero)),
             StackSettings(batch_size=1, epochs=300),
         )
@@ -85,5 +86,5 @@ def test_training_cost_after_one_epoch_is_raschkas(tmp_path: Path, mnist_dir: Pa
     ):
         module, _ = clsbench.load_model(result.directory, trial)
         with torch.no_grad():
-            cost = build_loss(name, 10, options)(module(splits.train.x), splits.train.y).mean().item()
+            cost = build_loss(name, SingleLabel(10), options)(module(splits.train.x), splits.train.y).mean().item()
         assert published == pytest.approx(cost, rel=0.03)

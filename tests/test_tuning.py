@@ -20,7 +20,7 @@ from clsbench.config.plan import make_plan, tuning_plan
 from clsbench.data.raw import RawData
 from clsbench.errors import DataError
 from clsbench.experiment import Result
-from clsbench.registry import Problem
+from clsbench.problems import Posed, SingleLabel
 
 Run = Callable[..., Result]
 
@@ -121,7 +121,7 @@ def _labelled_at_whim(seed: int) -> RawData:
 
 def test_test_labels_choose_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """With permuted test labels the settings chosen and every validation record are the same bytes."""
-    clsbench.dataset("whim", poses=lambda: Problem((2,), 2, own_test=True))(_labelled_at_whim)
+    clsbench.dataset("whim", poses=lambda: Posed((2,), SingleLabel(2), own_test=True))(_labelled_at_whim)
     tune = {"grid": {"lr": [0.01, 0.1, 1.0]}, "metric": "val_brier"}
     honest = run(tune, dataset="whim", loss=["cross_entropy", "mse_softmax"])
     monkeypatch.setattr(f"{__name__}.PERMUTED", [True])

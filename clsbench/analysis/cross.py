@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clsbench.analysis.summary import over_seeds
 from clsbench.config.plan import Arm, Plan
+from clsbench.metrics.reliability import COLUMNS
+from clsbench.registry import catalogue
 
 if TYPE_CHECKING:
     from clsbench.execution.cross import CrossEvaluation
@@ -24,24 +25,20 @@ def cross_summaries(plan: Plan, found: Mapping[int, CrossEvaluation]) -> dict[st
 def cross_summary(arm: Arm, plan: Plan, trials: Sequence[CrossEvaluation | None]) -> dict[str, Any]:
     """`cross` and `reliability` of one arm of `summary.json`.
 
-    `cross` is `{accuracy, nll, likelihood, brier, ece, margin, losses: {label: ...}}`, each as the arm's `metrics`
-    are; `likelihood` is exp(-nll), the geometric mean of what the samples' targets were given. `reliability` pools
-    the samples of all seeds: by bin of confidence, `count`, and the means `confidence` and `accuracy`, null where the
-    bin is empty; it is null itself where the loss gives no probabilities. `losses` are those of `judging`.
+    `cross` is `{METRIC: ..., losses: {label: ...}}`, each as the arm's `metrics` are: every metric of trained networks
+    by its name, and the losses of `judging`. `reliability` pools the samples of all seeds: by bin of confidence,
+    `count`, and the means `confidence` and `accuracy`, null where the bin is empty; it is null itself where the loss
+    gives no probabilities.
 
     Args:
         trials: the arm's, seed by seed; None for one that did not finish, which has no values.
     """
-    from clsbench.execution.cross import RULER, judging  # with torch, which whoever reads a config does without
+    from clsbench.execution.cross import judging  # with torch, which reading a config does without
 
     measures: list[Mapping[str, float | None]] = [trial.measures if trial else {} for trial in trials]
     losses: list[Mapping[str, float | None]] = [trial.losses if trial else {} for trial in trials]
-    cross: dict[str, Any] = {}
-    for name in RULER:
-        values = [measured.get(name) for measured in measures]
-        cross[name] = over_seeds(values)
-        if name == "nll":
-            cross["likelihood"] = over_seeds([None if nll is None else math.exp(-nll) for nll in values])
+    taken = [spec.name for spec in catalogue.metrics() if spec.final or "test" in spec.splits]
+    cross: dict[str, Any] = {name: over_seeds([measured.get(name) for measured in measures]) for name in taken}
     labels = [entry.title for entry in judging(plan, arm)]
     cross["losses"] = {label: over_seeds([by_loss.get(label) for by_loss in losses]) for label in labels}
     return {"cross": cross, "reliability": _pooled([trial.bins for trial in trials if trial and trial.bins])}
@@ -50,10 +47,8 @@ def cross_summary(arm: Arm, plan: Plan, trials: Sequence[CrossEvaluation | None]
 def _pooled(bins: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, list[float | None]] | None:
     if not bins:
         return None
-    from clsbench.execution.cross import BINS
-
     count, confidence, correct = (
-        [sum(column) for column in zip(*(b[name] for b in bins), strict=True)] for name in BINS
+        [sum(column) for column in zip(*(b[name] for b in bins), strict=True)] for name in COLUMNS
     )
     return {
         "count": [round(n) for n in count],

@@ -8,6 +8,9 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
+from clsbench.metrics.measures import direction, headline
+from clsbench.problems import Problem, SingleLabel, kind_of
+
 Record = Mapping[str, Any]
 Arm = Mapping[str, Any]
 
@@ -38,6 +41,7 @@ class Comparison:
 
     arms: tuple[Arm, ...]
     records: Mapping[str, Sequence[Record]]
+    problem: type[Problem] = SingleLabel
 
     @property
     def dataset(self) -> str:
@@ -46,6 +50,11 @@ class Comparison:
     @property
     def model(self) -> str:
         return str(self.arms[0]["model"])
+
+    @property
+    def headline(self) -> str:
+        """The field of a record that is told first, of test data."""
+        return headline(self.problem, "test")
 
     @property
     def num_seeds(self) -> int:
@@ -71,7 +80,11 @@ def comparisons(records: Iterable[Record], summary: Mapping[str, Any]) -> list[C
     for record in records:
         rows[record["arm"]].append(record)
     return [
-        Comparison(tuple(arms[name] for name in names), {name: rows[name] for name in names})
+        Comparison(
+            tuple(arms[name] for name in names),
+            {name: rows[name] for name in names},
+            kind_of(summary.get("data", {}).get(arms[names[0]].get("dataset"), {})),
+        )
         for names in (entry["arms"] for entry in summary["pairing"])
         if names
     ]
@@ -102,9 +115,10 @@ def _curve(rows: Mapping[int, Sequence[Record]], arm: str, metric: str) -> Curve
     )
 
 
-def best_mean(curves: Iterable[Curve]) -> float | None:
-    """The highest mean of any curve at any epoch; None where no curve has a point."""
-    return max((mean for curve in curves for mean in curve.mean), default=None)
+def best_mean(curves: Iterable[Curve], metric: str) -> float | None:
+    """The best mean of any curve at any epoch; None where no curve has a point."""
+    best = max if direction(metric) == "higher" else min
+    return best((mean for curve in curves for mean in curve.mean), default=None)
 
 
 def spans_decades(values: Sequence[float]) -> bool:
@@ -118,18 +132,20 @@ def final_mean(arm: Arm, metric: str) -> float | None:
     return mean if mean is not None and math.isfinite(mean) else None
 
 
-def ranked(arms: Iterable[Arm], metric: str = "test_accuracy") -> list[Arm]:
-    """The arms that have a final mean of `metric`, highest first; equal ones keep their order."""
-    scored = [(mean, arm) for arm in arms if (mean := final_mean(arm, metric)) is not None]
-    return [arm for _, arm in sorted(scored, key=lambda pair: -pair[0])]
+def ranked(comparison: Comparison) -> list[Arm]:
+    """The arms that have a final mean of the headline metric, the best first; equal ones keep their order."""
+    scored = [(mean, arm) for arm in comparison.arms if (mean := final_mean(arm, comparison.headline)) is not None]
+    sign = -1 if direction(comparison.headline) == "higher" else 1
+    return [arm for _, arm in sorted(scored, key=lambda pair: sign * pair[0])]
 
 
-def leading(arms: Sequence[Arm], limit: int) -> list[Arm]:
-    """The `limit` arms that end highest in test accuracy, in their own order: more lines than that hide one another."""
-    best = [arm["name"] for arm in ranked(arms)]
+def leading(comparison: Comparison, limit: int) -> list[Arm]:
+    """The `limit` arms that are best in the headline metric, in their own order."""
+    best = [arm["name"] for arm in ranked(comparison)]
     known = set(best)
-    kept = {*best[:limit], *[arm["name"] for arm in arms if arm["name"] not in known][: max(0, limit - len(best))]}
-    return [arm for arm in arms if arm["name"] in kept]
+    rest = [arm["name"] for arm in comparison.arms if arm["name"] not in known][: max(0, limit - len(best))]
+    kept = {*best[:limit], *rest}
+    return [arm for arm in comparison.arms if arm["name"] in kept]
 
 
 def seconds_per_trial(records: Iterable[Record]) -> float | None:

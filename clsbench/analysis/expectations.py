@@ -10,8 +10,9 @@ from statistics import mean
 from typing import Any
 
 from clsbench.analysis.statistics import spread
-from clsbench.analysis.verdicts import Row, direction, seen_from
+from clsbench.analysis.verdicts import Row, seen_from
 from clsbench.config.expectations import DIVERGED, Expectation, Measure, Side, VerdictOn
+from clsbench.metrics.measures import direction
 
 Record = Mapping[str, Any]
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from clsbench.losses.contract import Loss, build_loss
+from clsbench.problems import SingleLabel
 from clsbench.registry import catalogue
 
 
@@ -40,8 +41,9 @@ class Explanation:
 def explain(logits: Sequence[float], target: int) -> Explanation:
     """Compare the losses at `logits` (one per class, at least two) for class number `target`."""
     z = torch.tensor([list(logits)], dtype=torch.float64)
+    problem = SingleLabel(len(logits))
     built = [
-        build_loss(spec.name, len(logits), {name: option.default for name, option in spec.options.items()})
+        build_loss(spec.name, problem, {name: option.default for name, option in spec.options.items()})
         for spec in catalogue.all("loss")
         if not any(option.required for option in spec.options.values())
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clsbench.config.plan import Arm
-from clsbench.training.metrics import METRICS
+from clsbench.metrics.measures import measured
 
 Record = Mapping[str, Any]
 
@@ -28,7 +28,7 @@ def arm_summary(
     `failures` says by seed why one failed: it has no metrics, however far it came.
     """
     rows = [last.get(seed, {}) for seed in seeds]
-    measured = [{} if seed in failures else row for seed, row in zip(seeds, rows, strict=True)]
+    finished = [{} if seed in failures else row for seed, row in zip(seeds, rows, strict=True)]
     return {
         "name": arm.name,
         "loss": arm.loss.name,
@@ -42,7 +42,7 @@ def arm_summary(
         "seeds": list(seeds),
         "failures": {str(seed): failures[seed] for seed in seeds if seed in failures},
         "diverged": sum(row.get("status") == "diverged" for row in rows),
-        "metrics": {metric: over_seeds([row.get(metric) for row in measured]) for metric in METRICS},
+        "metrics": {name: over_seeds([row.get(name) for row in finished]) for name in measured()},
         "seconds": round(statistics.fmean(row.get("seconds", 0.0) for row in rows), 6),
     }
 

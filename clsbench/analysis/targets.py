@@ -1,15 +1,16 @@
-"""How soon each arm comes near the best of its comparison, seed by seed; who never does is later than all who do."""
+"""How soon each arm comes near the best of its comparison, seed by seed; a seed that never does is later than all."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from clsbench.analysis.curves import Comparison, Record, best_mean, comparisons
 from clsbench.analysis.statistics import TimeToTarget, time_to_target
+from clsbench.metrics.measures import direction
 
-METRIC = "test_accuracy"
 NEAR_BEST = 0.95
 
 
@@ -17,6 +18,7 @@ NEAR_BEST = 0.95
 class Reached:
     """The first epoch at which each seed reached `target`, None where it never did, and what that comes to."""
 
+    metric: str
     target: float
     epochs: tuple[int | None, ...]
 
@@ -25,20 +27,21 @@ class Reached:
         return time_to_target(self.epochs)
 
     def as_dict(self) -> dict[str, Any]:
-        return {"metric": METRIC, "target": self.target, **asdict(self.times), "epochs": list(self.epochs)}
+        return {"metric": self.metric, "target": self.target, **asdict(self.times), "epochs": list(self.epochs)}
 
 
 def times_to_target(comparison: Comparison) -> dict[str, Reached]:
-    """By arm, when its seeds reached NEAR_BEST of the best mean test accuracy of any arm at any epoch.
+    """By arm, when its seeds came within NEAR_BEST of the best mean of the headline metric of any arm at any epoch.
 
     It is empty where no epoch has a mean.
     """
-    best = best_mean(comparison.curve(arm["name"], METRIC) for arm in comparison.arms)
+    metric = comparison.headline
+    best = best_mean((comparison.curve(arm["name"], metric) for arm in comparison.arms), metric)
     if best is None:
         return {}
+    target = NEAR_BEST * best if direction(metric) == "higher" else best / NEAR_BEST
     return {
-        arm["name"]: _reached(comparison.records[arm["name"]], arm["seeds"], NEAR_BEST * best)
-        for arm in comparison.arms
+        arm["name"]: _reached(comparison.records[arm["name"]], arm["seeds"], metric, target) for arm in comparison.arms
     }
 
 
@@ -57,11 +60,12 @@ def with_times_to_target(summary: Mapping[str, Any], records: Sequence[Record]) 
     ]
 
 
-def _reached(records: Collection[Record], seeds: Sequence[int], target: float) -> Reached:
+def _reached(records: Collection[Record], seeds: Sequence[int], metric: str, target: float) -> Reached:
     first: dict[int, int] = {}
+    comes_near = operator.ge if direction(metric) == "higher" else operator.le
     over = {record["seed"] for record in records if record["status"] in ("diverged", "failed")}
     for record in records:
-        value, seed = record[METRIC], record["seed"]
-        if value is not None and value >= target and seed not in over:
+        value, seed = record[metric], record["seed"]
+        if value is not None and comes_near(value, target) and seed not in over:
             first[seed] = min(record["epoch"], first.get(seed, record["epoch"]))
-    return Reached(target, tuple(first.get(seed) for seed in seeds))
+    return Reached(metric, target, tuple(first.get(seed) for seed in seeds))

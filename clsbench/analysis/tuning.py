@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from clsbench.analysis.verdicts import direction
 from clsbench.config.plan import Arm, Plan
+from clsbench.metrics.measures import direction, is_share
 
 if TYPE_CHECKING:
     from clsbench.data.splits import Splits
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 Record = Mapping[str, Any]
 Row = dict[str, Any]
 
-SHARE, SECOND = "val_accuracy", "val_nll"
 MOST_SAMPLES = 10_000_000  # up to here a double tells any two shares of samples apart
 
 
@@ -38,18 +37,23 @@ def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Ma
 
     Returns:
         `{protocol, metric, seeds, grid, data: {LABEL: {train, val, held_out}}, trials, seconds, arms: [{name, chosen,
-        at_edge, sensitivity: [{settings, mean, std, n, values, diverged, val_nll}]}]}`: the arms in the plan's order,
+        at_edge, sensitivity: [{settings, mean, std, n, values, diverged, second}]}]}`: the arms in the plan's order,
         the settings in grid order, `values` by tuning seed, null where diverged; a trial that failed counts as
-        diverged. `val_nll` is a mean, null where a seed has none. `data` counts samples at the first tuning seed,
+        diverged. `second` is the mean of the validation metric that decides between equal ones, null
+        where a seed has none. `data` counts samples at the first tuning seed,
         `held_out` those that the experiment tests at some seed.
     """
     tune = plan.experiment.tune
     assert tune is not None
     last = {record["trial"]: record for record in records}
     found = _by_setting(tuning, last)
+    seconds = {trial.arm.dataset.key: f"val_{data[trial.dataset.key].problem.second}" for trial in tuning.trials}
     tried = {
         arm.name: [
-            {"settings": settings, **_over_seeds(found[_key(arm, settings)], tune.metric)}
+            {
+                "settings": settings,
+                **_over_seeds(found[_key(arm, settings)], tune.metric, seconds[arm.dataset.key]),
+            }
             for settings in tune.grid.settings
         ]
         for arm in plan.arms
@@ -89,7 +93,7 @@ def choose(arms: Sequence[Sequence[Mapping[str, Any]]], metric: str) -> int:
     1. The fewest diverged seeds, over all arms: a setting at which a seed diverged loses to any at which none did.
     2. The best mean over arms of their mean of `metric` over seeds. It is computed in fractions, an accuracy being the
        share of samples that it stands for, so that neither rounding nor the order of seeds and arms decides.
-    3. The least mean over arms of their validation NLL, where all that are still equal have one.
+    3. The least mean over arms of their `second`, validation NLL for one, where all that are still equal have one.
     4. The first in grid order.
 
     Why the mean of the metric and not of its ranks: all arms are measured by one ruler, so their values add up, and
@@ -97,7 +101,7 @@ def choose(arms: Sequence[Sequence[Mapping[str, Any]]], metric: str) -> int:
 
     Args:
         arms: each arm's rows, one a setting, in grid order, with their `values` by seed (None where a seed has no
-            number), `diverged`, and `val_nll` if known.
+            number), `diverged`, and `second` if known.
         metric: what the values are of.
     """
     places = range(len(arms[0]))
@@ -105,8 +109,8 @@ def choose(arms: Sequence[Sequence[Mapping[str, Any]]], metric: str) -> int:
     sign = -1 if direction(metric) == "higher" else 1
     means = [_mean(_mean(_exact(rows[place], metric)) for rows in arms) for place in best]
     best = _least(best, [math.inf if mean is None else sign * mean for mean in means])
-    nlls = [[rows[place].get(SECOND) for rows in arms] for place in best]
-    known = [[Fraction(nll) for nll in by_arm if nll is not None] for by_arm in nlls]
+    seconds = [[rows[place].get("second") for rows in arms] for place in best]
+    known = [[Fraction(number) for number in by_arm if number is not None] for by_arm in seconds]
     if all(len(numbers) == len(arms) for numbers in known):
         best = _least(best, [sum(numbers, Fraction()) for numbers in known])
     return best[0]
@@ -121,7 +125,7 @@ def _least(places: Sequence[int], costs: Sequence[Fraction | float]) -> list[int
 def _exact(row: Mapping[str, Any], metric: str) -> Iterator[Fraction]:
     """A row's values as what they stand for: of accuracy, the nearest share of a countable number of samples."""
     numbers = (Fraction(value) for value in row["values"] if value is not None)
-    return (number.limit_denominator(MOST_SAMPLES) for number in numbers) if metric == SHARE else numbers
+    return (number.limit_denominator(MOST_SAMPLES) for number in numbers) if is_share(metric) else numbers
 
 
 def _mean(values: Iterable[Fraction | None]) -> Fraction | None:
@@ -168,16 +172,16 @@ def _sizes(tuning: Plan, data: Mapping[str, Splits]) -> dict[str, dict[str, int]
     }
 
 
-def _over_seeds(rows: Sequence[Record], metric: str) -> Row:
+def _over_seeds(rows: Sequence[Record], metric: str, second: str) -> Row:
     lost = [row["status"] in ("diverged", "failed") for row in rows]
     values = [None if gone else row[metric] for row, gone in zip(rows, lost, strict=True)]
     known = [value for value in values if value is not None]
-    nlls = [row[SECOND] for row, gone in zip(rows, lost, strict=True) if not gone]
+    seconds = [row[second] for row, gone in zip(rows, lost, strict=True) if not gone]
     return {
         "mean": statistics.fmean(known) if known else None,
         "std": statistics.stdev(known) if len(known) > 1 else None,
         "n": len(known),
         "values": values,
         "diverged": sum(lost),
-        "val_nll": statistics.mean(nlls) if nlls and None not in nlls else None,
+        "second": statistics.mean(seconds) if seconds and None not in seconds else None,
     }

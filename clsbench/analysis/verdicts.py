@@ -7,10 +7,9 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-import clsbench.training.metrics  # noqa: F401 - registers the metrics, whose directions are asked for here
 from clsbench.analysis.statistics import LEVEL, PairedDifference, holm, paired_difference, seeds_to_settle
-from clsbench.config.verdicts import BETTER, NO_DIFFERENCE, TOLERANCES, TOO_FEW_SEEDS, WORSE
-from clsbench.registry import Better, catalogue
+from clsbench.config.verdicts import BETTER, NO_DIFFERENCE, TOO_FEW_SEEDS, WORSE
+from clsbench.metrics.measures import direction, judged
 
 Row = dict[str, Any]
 Pair = tuple[str, str]
@@ -21,7 +20,7 @@ _ROUNDING = 1e-12  # 0.91 - 0.9 is within 0.01
 
 
 def verdicts(summary: Mapping[str, Any], asked: Collection[Pair] = ()) -> list[Row]:
-    """The `verdicts` of a summary: the pairs of `judged_pairs`, by every metric of `TOLERANCES`.
+    """The `verdicts` of a summary: the pairs of `judged_pairs`, by every metric of `judged`.
 
     A row is `{a, b, metric, difference, low, high, n, p, p_holm, verdict}`, a before b as in the summary's `arms`;
     `difference` is the mean of a - b over the seeds at which both have a number, and the word says what a is. A metric
@@ -94,7 +93,7 @@ def verdict(paired: PairedDifference, p_holm: float | None, metric: str) -> str:
     if paired.low is None or paired.high is None:
         return TOO_FEW_SEEDS
     farthest = max(-paired.low, paired.high)
-    return NO_DIFFERENCE if farthest <= TOLERANCES[metric] + _ROUNDING else TOO_FEW_SEEDS
+    return NO_DIFFERENCE if farthest <= tolerance_of(metric) + _ROUNDING else TOO_FEW_SEEDS
 
 
 def seeds_needed(row: Row, rows: Sequence[Row]) -> int | None:
@@ -102,7 +101,7 @@ def seeds_needed(row: Row, rows: Sequence[Row]) -> int | None:
     if row["verdict"] != TOO_FEW_SEEDS:
         return None
     num_tests = sum(other["p"] is not None for other in rows)
-    return seeds_to_settle(_paired(row), TOLERANCES[row["metric"]], num_tests=num_tests)
+    return seeds_to_settle(_paired(row), tolerance_of(row["metric"]), num_tests=num_tests)
 
 
 def seen_from(row: Row, arm: str) -> Row:
@@ -114,13 +113,14 @@ def seen_from(row: Row, arm: str) -> Row:
     return {**row, **turned, "verdict": {BETTER: WORSE, WORSE: BETTER}.get(row["verdict"], row["verdict"])}
 
 
-def direction(metric: str) -> Better | None:
-    """Which way a metric of a record is better; None for one that has no better."""
-    return catalogue.measures().get(metric)
+def tolerance_of(metric: str) -> float:
+    """The difference that does not matter, in the metric's own units; 0 for a metric that is not registered here."""
+    known = judged().get(metric)
+    return 0.0 if known is None or known.tolerance is None else known.tolerance
 
 
 def _rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Row]:
-    for metric in TOLERANCES:
+    for metric in judged():
         ours, theirs = _by_seed(a, metric), _by_seed(b, metric)
         paired = paired_difference(list(ours.values()), [theirs.get(seed) for seed in ours])
         if paired is not None:

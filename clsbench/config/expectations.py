@@ -1,4 +1,4 @@
-"""Expectations: what a config says must come out, such as `cross_entropy.test_accuracy >= 0.95`.
+"""Expectations: what a config says must come out, such as `cross_entropy.diverged == 0`.
 
 An expectation is `SIDE OP SIDE`, OP one of `< <= > >= == !=`, a SIDE one of
 
@@ -10,7 +10,7 @@ An expectation is `SIDE OP SIDE`, OP one of `< <= > >= == !=`, a SIDE one of
     better, worse, 'no difference', 'too few seeds'
 
 A name is split at its last dot. Quotes, single or double, keep blanks and signs in a name, as in a shell, and a
-backslash keeps a quote or a backslash in them: `'mse lr=0.3'.test_accuracy`. Text is read, never evaluated.
+backslash keeps a quote or a backslash in them: `'mse lr=0.3'.seconds`. Text is read, never evaluated.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from clsbench.config.plan import Plan
-from clsbench.config.verdicts import TOLERANCES, VERDICTS
+from clsbench.config.verdicts import VERDICTS
 from clsbench.config.wording import Mistake
 from clsbench.config.yaml_text import Path, shown
-from clsbench.registry import Better, catalogue, suggestion
+from clsbench.metrics.measures import judged, measured
+from clsbench.registry import Better, suggestion
 
 DIVERGED = "diverged"
 OPERATORS = ("<", "<=", ">", ">=", "==", "!=")
@@ -126,7 +127,7 @@ def read_expectations(value: Any, mistakes: list[Mistake]) -> dict[Path, Expecta
     for index, text in enumerate(value):
         path = ("expect", index)
         if not isinstance(text, str):
-            mistakes.append((path, f"must be text such as 'hinge.test_accuracy > 0.9', got {shown(text)}"))
+            mistakes.append((path, f"must be text such as 'hinge.{next(iter(judged()))} > 0.9', got {shown(text)}"))
             continue
         try:
             found[path] = parse(text)
@@ -138,7 +139,7 @@ def read_expectations(value: Any, mistakes: list[Mistake]) -> dict[Path, Expecta
 def name_mistakes(found: Mapping[Path, Expectation], plan: Plan) -> Iterator[Mistake]:
     """What expectations name that the run of `plan` will not have."""
     comparisons = [[arm.name for arm in arms] for arms in plan.comparisons]
-    metrics = {**catalogue.measures(), "seconds": None}
+    metrics = {**{name: each.better for name, each in measured().items()}, "seconds": None}
     for path, expectation in found.items():
         for mistake in check_names(expectation, comparisons, metrics, plan.experiment.train.epochs):
             yield path, mistake
@@ -186,7 +187,7 @@ class _Token:
 def _side(tokens: deque[_Token]) -> Side:
     token = tokens.popleft()
     if token.kind != "name":
-        raise token.unexpected(_WANTED, "for example cross_entropy.test_accuracy")
+        raise token.unexpected(_WANTED, f"for example cross_entropy.{next(iter(judged()))}")
     if tokens[0].text == "(":
         if token.text != "verdict":
             raise token.mistake(f"{shown(token.text)} cannot be called", f"only {_VERDICT} can")
@@ -254,7 +255,7 @@ def _verdict_mistakes(side: VerdictOn, comparisons: Sequence[Collection[str]]) -
     arms = [arm for names in comparisons for arm in names]
     yield from _unknown("arm", side.a, arms)
     yield from _unknown("arm", side.b, arms)
-    yield from _unknown("metric of a verdict", side.metric, TOLERANCES)
+    yield from _unknown("metric of a verdict", side.metric, judged())
     if side.a == side.b:
         yield f"a verdict needs two arms, got {side.a!r} twice; name another"
     elif {side.a, side.b} <= set(arms) and not any({side.a, side.b} <= set(names) for names in comparisons):

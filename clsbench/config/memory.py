@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from clsbench.config.schema import DatasetEntry, LossEntry, ModelEntry
-from clsbench.registry import Problem, Size, catalogue
+from clsbench.problems import Posed, posed_by
+from clsbench.registry import Size, catalogue
 
 STACK_BYTES = 2 << 30
 # More trials gain no speed: what a step of theirs touches leaves the caches.
@@ -16,15 +17,14 @@ BATCHES = 8
 MEASURED = 375
 
 
-def posed(entry: DatasetEntry) -> Problem:
-    """The problem that a dataset poses, as far as it is known before it is opened."""
-    problem: Problem = catalogue.get("dataset", entry.name).poses(**entry.options)
-    return problem
+def posed(entry: DatasetEntry) -> Posed:
+    """What a dataset poses, as far as it is known before it is opened."""
+    return posed_by(entry.name, entry.options)
 
 
-def state_bytes(model: ModelEntry, loss: LossEntry, optimizer: str, problem: Problem) -> int | None:
+def state_bytes(model: ModelEntry, loss: LossEntry, optimizer: str, known: Posed) -> int | None:
     """A trial's weights, gradients and optimizer state; None where only opening the data or the model can tell."""
-    size = size_of(model, loss, problem)
+    size = size_of(model, loss, known)
     return None if size is None else NUMBER * size.parameters * _copies(optimizer)
 
 
@@ -33,7 +33,7 @@ def trials_that_fit(
     loss: LossEntry,
     optimizer: str,
     batch_size: int,
-    problem: Problem,
+    known: Posed,
     beside: int = 1,
 ) -> int:
     """The most trials of one of `beside` stacks that `STACK_BYTES` hold together: at least one, at most `MAX_STACK`.
@@ -42,7 +42,7 @@ def trials_that_fit(
     their gradients; the batches of a compiled graph; and the activations of what is measured at once. The data
     are shared, and the order of an epoch comes on top, 8 bytes for each sample and trial.
     """
-    size = size_of(model, loss, problem)
+    size = size_of(model, loss, known)
     if size is None:
         return max(1, MAX_STACK // beside)
     state = 2 * _copies(optimizer) * size.parameters
@@ -56,11 +56,11 @@ def _copies(optimizer: str) -> int:
     return 2 + len(catalogue.get("optimizer", optimizer).state)
 
 
-def size_of(model: ModelEntry, loss: LossEntry, problem: Problem) -> Size | None:
+def size_of(model: ModelEntry, loss: LossEntry, known: Posed) -> Size | None:
     """How large a model is under a loss; None where only opening the data or the model can tell."""
     measure = catalogue.get("model", model.name).size
-    if measure is None or problem.shape is None or problem.num_classes is None:
+    if measure is None or known.shape is None or known.problem is None:
         return None
-    num_outputs = catalogue.get("loss", loss.name).outputs(problem.num_classes, **loss.options)
-    size: Size = measure(problem.shape, num_outputs, **model.options)
+    num_outputs = known.problem.num_outputs(catalogue.get("loss", loss.name), loss.options)
+    size: Size = measure(known.shape, num_outputs, **model.options)
     return size

@@ -13,7 +13,8 @@ from typing import Any
 from clsbench.config.memory import posed, size_of, state_bytes, trials_that_fit
 from clsbench.config.schema import DatasetEntry, Experiment, LossEntry, ModelEntry, OptimizerConfig
 from clsbench.errors import ConfigError
-from clsbench.registry import Problem, catalogue
+from clsbench.problems import Posed
+from clsbench.registry import catalogue
 
 MAX_TRIALS = 100_000
 
@@ -64,7 +65,7 @@ class Trial:
 class Plan:
     """All that an experiment asks for, in order. `sees_test` is false of tuning, which test data must not touch.
 
-    `problems` holds what opening the datasets showed, by their keys. `spared` are seeds whose test samples no
+    `posed` holds what opening the datasets showed, by their keys. `spared` are seeds whose test samples no
     `per_seed` split of this plan may hold: in tuning, the seeds of the experiment.
     """
 
@@ -72,7 +73,7 @@ class Plan:
     arms: tuple[Arm, ...]
     trials: tuple[Trial, ...]
     sees_test: bool = True
-    problems: Mapping[str, Problem] = field(default_factory=dict)
+    posed: Mapping[str, Posed] = field(default_factory=dict)
     spared: tuple[int, ...] = ()
 
     @property
@@ -101,12 +102,12 @@ class Plan:
 
     def state_bytes(self, arm: Arm) -> int | None:
         """What a trial of the arm keeps of its weights; None where only opening the data or the model can tell."""
-        problem = posed(arm.dataset)
-        return state_bytes(arm.model, arm.loss, self.experiment.optimizer.name, problem)
+        known = posed(arm.dataset)
+        return state_bytes(arm.model, arm.loss, self.experiment.optimizer.name, known)
 
     def num_parameters(self, trial: Trial) -> int:
         """The weights of a trial's model; 0 where only the model itself can tell."""
-        size = size_of(trial.arm.model, trial.arm.loss, self._problem(trial))
+        size = size_of(trial.arm.model, trial.arm.loss, self._posed(trial))
         return 0 if size is None else size.parameters
 
     def largest_stack(self, trial: Trial, beside: int = 1) -> int:
@@ -116,11 +117,11 @@ class Plan:
             return 1
         if asked != "auto":
             return int(asked)
-        problem, optimizer = self._problem(trial), self.experiment.optimizer.name
-        return trials_that_fit(arm.model, arm.loss, optimizer, arm.batch_size, problem, beside)
+        known, optimizer = self._posed(trial), self.experiment.optimizer.name
+        return trials_that_fit(arm.model, arm.loss, optimizer, arm.batch_size, known, beside)
 
-    def _problem(self, trial: Trial) -> Problem:
-        return self.problems.get(trial.dataset.key) or posed(trial.arm.dataset)
+    def _posed(self, trial: Trial) -> Posed:
+        return self.posed.get(trial.dataset.key) or posed(trial.arm.dataset)
 
     def _stack_key(self, trial: Trial) -> str:
         arm = trial.arm

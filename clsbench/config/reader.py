@@ -27,7 +27,8 @@ from clsbench.config.warm_start import warm_start_mistakes
 from clsbench.config.wording import UNKNOWN_KEY, Mistake, mistakes_of
 from clsbench.config.yaml_text import MAX_CHARACTERS, Document, Path, Position, parse, shown
 from clsbench.errors import ConfigError
-from clsbench.registry import DatasetSpec, Kind, Problem, UnknownName, catalogue, nearest, suggestion
+from clsbench.problems import Posed, posed_by
+from clsbench.registry import DatasetSpec, Kind, UnknownName, catalogue, nearest, suggestion
 from clsbench.sources import read_bounded
 
 # Keys whose values include `on` and `off`.
@@ -166,20 +167,20 @@ def _entry(kind: Kind, item: Any, path: Path, mistakes: list[Mistake]) -> Entry 
     if not isinstance(spec, DatasetSpec) or not isinstance(entry, DatasetEntry):
         return entry
     try:
-        problem = spec.poses(**entry.options)
+        known = posed_by(entry.name, entry.options)
     except ValueError as error:
         mistakes.append((path, f"{entry.name}: {error}"))
         return None
-    return _with_fractions(entry, problem, path, mistakes)
+    return _with_fractions(entry, known, path, mistakes)
 
 
-def _with_fractions(entry: DatasetEntry, problem: Problem, path: Path, mistakes: list[Mistake]) -> DatasetEntry:
+def _with_fractions(entry: DatasetEntry, known: Posed, path: Path, mistakes: list[Mistake]) -> DatasetEntry:
     given = "test_fraction" in entry.model_fields_set
-    if problem.own_test:
+    if known.own_test:
         if given and entry.test_fraction is not None:
             mistakes.append(((*path, "test_fraction"), f"{entry.name} brings its own test set; leave the key out"))
         entry = entry.model_copy(update={"test_fraction": None})
-    elif given and not entry.test_fraction and (problem.own_test is False or entry.test_fraction == 0):
+    elif given and not entry.test_fraction and (known.own_test is False or entry.test_fraction == 0):
         mistakes.append(((*path, "test_fraction"), f"{entry.name} has no test set of its own; give a share above 0"))
     if entry.val_fraction + (entry.test_fraction or 0) >= 1:
         mistakes.append(((*path, "val_fraction"), "validation and test take everything; nothing is left for training"))
@@ -189,22 +190,22 @@ def _with_fractions(entry: DatasetEntry, problem: Problem, path: Path, mistakes:
 def _misfits(datasets: Iterable[Entry], served: Mapping[Path, Entry]) -> Iterable[Mistake]:
     """Models and losses that do not fit a dataset, as far as is known before data is opened."""
     for dataset in datasets:
-        problem = catalogue.get("dataset", dataset.name).poses(**dataset.options)
+        known = posed_by(dataset.name, dataset.options)
         for path, entry in served.items():
-            reason = misfit(dataset.name, problem, entry)
+            reason = misfit(dataset.name, known, entry)
             if reason is not None:
                 yield path, reason
 
 
-def misfit(dataset: str, problem: Problem, entry: Entry) -> str | None:
+def misfit(dataset: str, known: Posed, entry: Entry) -> str | None:
     """Why a model or a loss cannot serve the problem that a dataset poses; None where it can."""
-    if isinstance(entry, ModelEntry) and problem.shape is not None:
+    if isinstance(entry, ModelEntry) and known.shape is not None:
         dimensions = catalogue.get("model", entry.name).dimensions
-        if dimensions not in (None, len(problem.shape)):
-            return f"{entry.name} takes images, and {dataset} has samples of shape {list(problem.shape)}; use mlp"
-    if isinstance(entry, LossEntry) and problem.num_classes is not None:
+        if dimensions not in (None, len(known.shape)):
+            return f"{entry.name} takes images, and {dataset} has samples of shape {list(known.shape)}; use mlp"
+    if isinstance(entry, LossEntry) and known.problem is not None:
         try:
-            catalogue.get("loss", entry.name).outputs(problem.num_classes, **entry.options)
+            known.problem.num_outputs(catalogue.get("loss", entry.name), entry.options)
         except ValueError as error:
             return f"{entry.name} does not fit {dataset}: {error}"
     return None

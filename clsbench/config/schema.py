@@ -44,7 +44,9 @@ from clsbench.config.values import (
     without_nul,
 )
 from clsbench.config.yaml_text import is_text, shown
-from clsbench.registry import Spec
+from clsbench.metrics.measures import headline, on_split
+from clsbench.problems import SingleLabel
+from clsbench.registry import Spec, suggestion
 
 FIRST_TUNING_SEED = 10_000
 SCHEDULE_KEYS = ("warmup", "step", "gamma")
@@ -227,6 +229,13 @@ class Grid(Frozen):
         return {key: list(values) for key, values in self.axes.items()}
 
 
+def _validated(metric: str) -> str:
+    known = on_split("val")
+    if metric not in known:
+        raise mistake(f"unknown validation metric {shown(metric)}; {suggestion(metric, known)}")
+    return metric
+
+
 class TuneConfig(Frozen):
     """Every arm tries the whole grid on seeds of tuning's own, and is then trained afresh at the setting chosen.
 
@@ -235,8 +244,8 @@ class TuneConfig(Frozen):
 
     grid: SerializeAsAny[Grid] = Field(description="settings to try: lists of values, or log(1e-3, 1, 7)")
     seeds: Count = Field(3, description="seeds of each setting, counted from 10000")
-    metric: Literal["val_accuracy", "val_nll", "val_brier", "val_ece"] = Field(
-        "val_accuracy", description="what the best setting is best by"
+    metric: Annotated[str, AfterValidator(_validated)] = Field(
+        headline(SingleLabel, "val"), description="what the best setting is best by, on validation data"
     )
     protocol: Literal["per_arm", "shared"] = Field(
         "per_arm", description="each arm its own best setting, or one for all arms of a comparison"

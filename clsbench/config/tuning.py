@@ -26,6 +26,7 @@ from clsbench.config.schema import (
 from clsbench.config.values import Trials, mistake
 from clsbench.config.wording import Mistake, mistakes_of
 from clsbench.config.yaml_text import Path
+from clsbench.metrics.measures import on_split
 from clsbench.registry import Kind, Spec, catalogue
 
 
@@ -77,11 +78,14 @@ def tune_mistakes(
     for path, entry in found["dataset"].items():
         if isinstance(entry, DatasetEntry) and not entry.val_fraction:
             yield (*path, "val_fraction"), "tuning chooses on validation data; give a share above 0"
+    known = on_split("val")
     for path, entry in found["loss"].items():
         if isinstance(entry, LossEntry) and entry.lr is not None and "lr" in tune.grid.axes:
             yield (*path, "lr"), "lr is tuned, so a loss cannot bring its own; drop one of the two"
-        if tune.metric != "val_accuracy" and catalogue.get("loss", entry.name).link == "identity":
-            yield ("tune", "metric"), f"{entry.name} gives no probabilities, so no {tune.metric}; use val_accuracy"
+        if known[tune.metric].needs_probabilities and catalogue.get("loss", entry.name).link == "identity":
+            others = [name for name, each in known.items() if not each.needs_probabilities]
+            what = f"{entry.name} gives no probabilities, so no {tune.metric}; use {' or '.join(others)}"
+            yield ("tune", "metric"), what
 
 
 def seed_mistake(experiment: Experiment) -> Mistake | None:

@@ -7,31 +7,28 @@ from collections.abc import Iterable, Mapping
 from clsbench.config.schema import Entry
 from clsbench.config.wording import Mistake
 from clsbench.config.yaml_text import Path
-from clsbench.registry import LossSpec, catalogue
-
-SEVERAL = (2, 3)  # numbers of classes to ask of, where opening the data must tell how many there are
+from clsbench.problems import KINDS, Problem, posed_by
+from clsbench.registry import catalogue
 
 
 def warm_start_mistakes(datasets: Iterable[Entry], losses: Mapping[Path, Entry]) -> Iterable[Mistake]:
-    """Losses without one output for each class: cross-entropy, which trains the warm start, does not know such.
+    """Losses that need another number of outputs than cross-entropy, which trains the warm start.
 
     A network of theirs would have to start from other hidden layers than the other arms.
     """
-    problems = [catalogue.get("dataset", entry.name).poses(**entry.options) for entry in datasets]
+    posed = [posed_by(entry.name, entry.options).problem for entry in datasets]
+    examples = [example for kind in KINDS.values() for example in kind.examples()]
+    problems = [known for problem in posed for known in ([problem] if problem is not None else examples)]
     for path, entry in losses.items():
-        spec = catalogue.get("loss", entry.name)
-        counts = {
-            number for problem in problems for number in ([problem.num_classes] if problem.num_classes else SEVERAL)
-        }
-        if any(_outputs(spec, entry, number) not in (number, None) for number in counts):
+        needed = [(_outputs(entry.name, entry.options, p), _outputs("cross_entropy", {}, p)) for p in problems]
+        if any(own not in (trained, None) for own, trained in needed):
             what = f"{entry.name} has another number of outputs than cross-entropy, which trains the warm start"
             yield path, f"{what}; give it one for each class, or leave out train.warm_start"
 
 
-def _outputs(spec: LossSpec, entry: Entry, num_classes: int) -> int | None:
-    """None where the loss does not fit so many classes, which is another mistake."""
+def _outputs(loss: str, options: Mapping[str, object], problem: Problem) -> int | None:
+    """None where the loss does not fit the problem, which is another mistake."""
     try:
-        number: int = spec.outputs(num_classes, **entry.options)
+        return problem.num_outputs(catalogue.get("loss", loss), options)
     except ValueError:
         return None
-    return number

@@ -17,7 +17,8 @@ from annotated_types import Interval
 from clsbench.data.raw import RawData
 from clsbench.data.sources import opened, steady
 from clsbench.errors import DataError
-from clsbench.registry import PathOption, Problem, dataset, suggestion
+from clsbench.problems import Posed
+from clsbench.registry import PathOption, dataset, suggestion
 
 LONGEST_LINE = 1 << 26  # characters
 BLOCK = 1 << 20
@@ -90,8 +91,8 @@ class _Numbers:
         return True
 
 
-def _poses_images(*, image_size: int, **_: Any) -> Problem:
-    return Problem(shape=(3, image_size, image_size))
+def _poses_images(*, image_size: int, **_: Any) -> Posed:
+    return Posed((3, image_size, image_size))
 
 
 @dataset("image_folder", poses=_poses_images, aliases=("ImageFolder",))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from clsbench.errors import DataError
+from clsbench.problems import Problem, SingleLabel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +45,11 @@ class RawData:
         if len(place) > 1:
             return f"channel {place[0]}"
         return f"column {self.columns[place[0]]!r}" if self.columns else f"column {place[0]}"
+
+    @property
+    def problem(self) -> Problem:
+        """What these data pose."""
+        return SingleLabel(self.num_classes, self.class_names)
 
 
 def as_raw(result: Any) -> RawData:

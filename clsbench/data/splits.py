@@ -7,7 +7,7 @@ the split as it was and another validation share the test set.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ import torch
 
 from clsbench.data.raw import RawData
 from clsbench.errors import DataError
+from clsbench.problems import Problem
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -49,8 +50,7 @@ class Splits:
     val: Tensors | None
     test: Tensors
     shape: tuple[int, ...]
-    num_classes: int
-    class_names: tuple[str, ...]
+    problem: Problem
     held_out: int = 0
 
     @property
@@ -58,8 +58,7 @@ class Splits:
         """What there is to know of the data besides the data, as plain values."""
         return {
             "shape": list(self.shape),
-            "num_classes": self.num_classes,
-            "class_names": list(self.class_names),
+            **self.problem.facts,
             "train": len(self.train),
             "val": len(self.val) if self.val else 0,
             "test": len(self.test),
@@ -116,13 +115,13 @@ def split(
         test_tensors = tensors(raw.test_features, np.arange(len(raw.test_labels)), raw.test_labels.copy())
     else:
         test_tensors = tensors(raw.features, test, raw.labels[test])
+    noisy = raw.problem.corrupted(raw.labels[train], label_noise, _rng(split_seed, NOISE))
     return Splits(
-        train=tensors(raw.features, train, _noisy(raw.labels[train], raw.num_classes, label_noise, split_seed)),
+        train=tensors(raw.features, train, noisy),
         val=tensors(raw.features, val, raw.labels[val]) if len(val) else None,
         test=test_tensors,
         shape=tuple(raw.features.shape[1:]),
-        num_classes=raw.num_classes,
-        class_names=raw.class_names,
+        problem=raw.problem,
         held_out=len(whole.labels) - len(raw.labels),
     )
 
@@ -172,50 +171,50 @@ def _rows(
     raw: RawData, val_fraction: float, test_fraction: float | None, split_seed: int, limit: int | None
 ) -> tuple[Ints, Ints, Ints]:
     """Rows for training, validation and test."""
-    chosen = _limited(raw.labels, limit, split_seed)
-    return _stratified(raw, chosen, val_fraction, test_fraction or 0.0, split_seed)
+    strata = raw.problem.strata(raw.labels)
+    chosen = _limited(strata, limit, split_seed)
+    return _stratified(raw, strata, chosen, val_fraction, test_fraction or 0.0, split_seed)
 
 
-def _limited(labels: Ints, limit: int | None, seed: int) -> Ints:
+def _limited(strata: Ints, limit: int | None, seed: int) -> Ints:
     """Rows of at most `limit` samples, in order, the classes in proportion."""
-    rows = np.arange(len(labels))
-    if limit is None or limit >= len(labels):
+    rows = np.arange(len(strata))
+    if limit is None or limit >= len(strata):
         return rows
-    counts = np.bincount(labels)
-    return _draw(rows, labels, _allot(limit, counts, counts), _rng(seed, LIMIT))
+    counts = np.bincount(strata)
+    return _draw(rows, strata, _allot(limit, counts, counts), _rng(seed, LIMIT))
 
 
 def _stratified(
-    raw: RawData, chosen: Ints, val_fraction: float, test_fraction: float, seed: int
+    raw: RawData, strata: Ints, chosen: Ints, val_fraction: float, test_fraction: float, seed: int
 ) -> tuple[Ints, Ints, Ints]:
-    """Rows for training, validation and test, each in order, the classes in proportion."""
+    """Rows for training, validation and test, each in order, the strata in proportion."""
     sizes = {"val": round(val_fraction * len(chosen)), "test": round(test_fraction * len(chosen))}
     for name, fraction in (("val", val_fraction), ("test", test_fraction)):
         if (fraction > 0 or (name == "test" and raw.test_labels is None)) and sizes[name] == 0:
             raise DataError(f"{name}_fraction {fraction:g} of {len(chosen)} samples is none; take more of either")
     parts = 1 + sum(size > 0 for size in sizes.values())
-    labels = raw.labels[chosen]
-    counts = np.bincount(labels, minlength=raw.num_classes)
-    _check_members(raw, counts, parts)
+    names = raw.problem.names
+    counts = np.bincount(strata[chosen], minlength=len(names))
+    _check_members(names, np.bincount(strata, minlength=len(names)) > 0, counts, parts)
 
-    # The last member of a class stays for training.
+    # The last member of a stratum stays for training.
     spare = np.maximum(counts - 1, 0)
     if sizes["val"] + sizes["test"] > spare.sum():
         raise DataError("val_fraction and test_fraction leave too little to train on; make them smaller")
     in_test = _allot(sizes["test"], counts, spare)
-    test = _draw(chosen, labels, in_test, _rng(seed, TEST))
+    test = _draw(chosen, strata[chosen], in_test, _rng(seed, TEST))
     rest = np.setdiff1d(chosen, test, assume_unique=True)
     in_val = _allot(sizes["val"], counts, spare - in_test)
-    val = _draw(rest, raw.labels[rest], in_val, _rng(seed, VAL))
+    val = _draw(rest, strata[rest], in_val, _rng(seed, VAL))
     train = np.setdiff1d(rest, val, assume_unique=True)
     return train, val, test
 
 
-def _check_members(raw: RawData, counts: Ints, parts: int) -> None:
-    present = np.bincount(raw.labels, minlength=raw.num_classes) > 0
+def _check_members(names: Sequence[str], present: npt.NDArray[np.bool_], counts: Ints, parts: int) -> None:
     few = present & (counts < parts)
     if few.any():
-        name, have = raw.class_names[int(few.argmax())], int(counts[few.argmax()])
+        name, have = names[int(few.argmax())], int(counts[few.argmax()])
         raise DataError(
             f"class {name!r} has {have} of the {counts.sum()} samples, too few for {parts} splits; "
             f"every class needs {parts} or more"
@@ -223,8 +222,8 @@ def _check_members(raw: RawData, counts: Ints, parts: int) -> None:
 
 
 def _allot(size: int, counts: Ints, most: Ints) -> Ints:
-    """How many of each class make `size` in proportion to `counts`: largest remainder, none above `most`."""
-    # In integers, so that equal classes tie exactly and the lower number goes first on every machine.
+    """How many of each stratum make `size` in proportion to `counts`: largest remainder, none above `most`."""
+    # In integers, so that equal strata tie exactly and the lower number goes first on every machine.
     taken: Ints = np.minimum(size * counts // counts.sum(), most)
     while short := size - int(taken.sum()):
         open_to_more = np.flatnonzero(taken < most)
@@ -233,18 +232,10 @@ def _allot(size: int, counts: Ints, most: Ints) -> Ints:
     return taken
 
 
-def _draw(rows: Ints, labels: Ints, how_many: Ints, rng: np.random.Generator) -> Ints:
-    """So many rows of each class, at random; their order stays."""
-    drawn = np.concatenate([rng.permutation(rows[labels == c])[:n] for c, n in enumerate(how_many)])
+def _draw(rows: Ints, strata: Ints, how_many: Ints, rng: np.random.Generator) -> Ints:
+    """So many rows of each stratum, at random; their order stays."""
+    drawn = np.concatenate([rng.permutation(rows[strata == s])[:n] for s, n in enumerate(how_many)])
     return np.sort(drawn)
-
-
-def _noisy(labels: Ints, num_classes: int, share: float, seed: int) -> Ints:
-    rng = _rng(seed, NOISE)
-    rows = rng.permutation(len(labels))[: round(share * len(labels))]
-    wrong = labels.copy()
-    wrong[rows] = (labels[rows] + rng.integers(1, num_classes, len(rows))) % num_classes
-    return wrong
 
 
 def _normalisation(raw: RawData, train: Ints, normalize: Normalize) -> tuple[Array, Array]:

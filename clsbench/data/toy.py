@@ -9,7 +9,8 @@ from annotated_types import Ge, Gt, Interval
 
 from clsbench.config.values import MAX_COUNT
 from clsbench.data.raw import RawData
-from clsbench.registry import Problem, dataset
+from clsbench.problems import Posed, SingleLabel
+from clsbench.registry import dataset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,14 +21,14 @@ Classes = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
 Noise = Annotated[float, Ge(0)]
 
 
-def _on_a_plane(**_: Any) -> Problem:
-    return Problem(shape=(2,), num_classes=2)
+def _on_a_plane(**_: Any) -> Posed:
+    return Posed((2,), SingleLabel(2))
 
 
-def _as_asked(*, samples: int, classes: int, features: int, **_: Any) -> Problem:
+def _as_asked(*, samples: int, classes: int, features: int, **_: Any) -> Posed:
     if samples < classes:
         raise ValueError(f"{classes} classes need {classes} samples or more, not {samples}")
-    return Problem(shape=(features,), num_classes=classes)
+    return Posed((features,), SingleLabel(classes))
 
 
 @dataset("moons", poses=_on_a_plane)
@@ -87,7 +88,7 @@ def blobs(
     return RawData(points, labels, num_classes=classes)
 
 
-@dataset("grades", poses=lambda **_: Problem(shape=(2,), num_classes=6))
+@dataset("grades", poses=lambda **_: Posed((2,), SingleLabel(6)))
 def grades(
     seed: int, *, samples: Annotated[int, Interval(ge=6, le=MAX_COUNT)] = 1200, noise: Annotated[float, Gt(0)] = 0.3
 ) -> RawData:
@@ -112,7 +113,7 @@ def grades(
     return RawData(pupils, year, num_classes=6, class_names=tuple(f"year {n}" for n in range(1, 7)))
 
 
-def _on_a_cube(*, classes: int, features: int, **others: Any) -> Problem:
+def _on_a_cube(*, classes: int, features: int, **others: Any) -> Posed:
     needed = (classes - 1).bit_length()
     if needed > features:
         raise ValueError(f"{classes} classes need {needed} features or more, not {features}")
@@ -166,7 +167,7 @@ def gaussian_quantiles(
     return RawData(points, labels, num_classes=classes)
 
 
-@dataset("digits", poses=lambda **_: Problem(shape=(1, 8, 8), num_classes=10))
+@dataset("digits", poses=lambda **_: Posed((1, 8, 8), SingleLabel(10)))
 def digits(seed: int) -> RawData:
     """1,797 handwritten digits as images of 8 by 8 pixels with 17 shades (UCI, shipped with scikit-learn)."""
     from sklearn.datasets import load_digits
@@ -176,7 +177,7 @@ def digits(seed: int) -> RawData:
     return RawData(images, bunch.target, num_classes=10, full_scale=16.0)
 
 
-@dataset("iris", poses=lambda **_: Problem(shape=(4,), num_classes=3))
+@dataset("iris", poses=lambda **_: Posed((4,), SingleLabel(3)))
 def iris(seed: int) -> RawData:
     """150 irises of three species by the size of their sepals and petals (Fisher 1936)."""
     from sklearn.datasets import load_iris
@@ -184,7 +185,7 @@ def iris(seed: int) -> RawData:
     return _shipped(load_iris())
 
 
-@dataset("wine", poses=lambda **_: Problem(shape=(13,), num_classes=3))
+@dataset("wine", poses=lambda **_: Posed((13,), SingleLabel(3)))
 def wine(seed: int) -> RawData:
     """178 wines of three growers by 13 chemical measures (UCI, shipped with scikit-learn)."""
     from sklearn.datasets import load_wine
@@ -192,7 +193,7 @@ def wine(seed: int) -> RawData:
     return _shipped(load_wine())
 
 
-@dataset("breast_cancer", poses=lambda **_: Problem(shape=(30,), num_classes=2))
+@dataset("breast_cancer", poses=lambda **_: Posed((30,), SingleLabel(2)))
 def breast_cancer(seed: int) -> RawData:
     """569 tumours, malignant or benign, by 30 measures of their cell nuclei (Wisconsin, shipped with scikit-learn)."""
     from sklearn.datasets import load_breast_cancer

@@ -12,7 +12,8 @@ from clsbench.data import downloads
 from clsbench.data.downloads import Source
 from clsbench.data.raw import RawData
 from clsbench.errors import ConfigError, DataError
-from clsbench.registry import PathOption, Problem, UnknownName, catalogue, dataset
+from clsbench.problems import Posed, SingleLabel
+from clsbench.registry import PathOption, UnknownName, catalogue, dataset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,8 +62,8 @@ def fetch(name: str, data_dir: str | None = None, *, progress: bool = False) -> 
     return root / source.folder
 
 
-def _poses_grey(**_: Any) -> Problem:
-    return Problem(shape=(1, 28, 28), num_classes=10, own_test=True)
+def _poses_grey(**_: Any) -> Posed:
+    return Posed((1, 28, 28), SingleLabel(10), own_test=True)
 
 
 @dataset("mnist", poses=_poses_grey, aliases=("MNIST",))
@@ -92,8 +93,8 @@ def kmnist(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     return _load(SOURCES["kmnist"], data_dir)
 
 
-def _poses_emnist(*, split: EmnistSplit, **_: Any) -> Problem:
-    return Problem(shape=(1, 28, 28), num_classes=EMNIST_CLASSES[split], own_test=True)
+def _poses_emnist(*, split: EmnistSplit, **_: Any) -> Posed:
+    return Posed((1, 28, 28), SingleLabel(EMNIST_CLASSES[split]), own_test=True)
 
 
 @dataset("emnist", poses=_poses_emnist, aliases=("EMNIST",))
@@ -108,7 +109,11 @@ def emnist(seed: int, *, split: EmnistSplit = "balanced", data_dir: PathOption |
     return _load(_emnist_source(split), data_dir, first=1 if split == "letters" else 0, transposed=True)
 
 
-@dataset("cifar10", poses=lambda **_: Problem((3, 32, 32), 10, own_test=True), aliases=("CIFAR10", "cifar_10"))
+def _coloured(num_classes: int) -> Posed:
+    return Posed((3, 32, 32), SingleLabel(num_classes), own_test=True)
+
+
+@dataset("cifar10", poses=lambda **_: _coloured(10), aliases=("CIFAR10", "cifar_10"))
 def cifar10(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     """Colour photographs of ten kinds of things, 50,000 and 10,000 of 32 by 32 pixels (Krizhevsky 2009).
 
@@ -117,7 +122,7 @@ def cifar10(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     return _load(SOURCES["cifar10"], data_dir)
 
 
-@dataset("cifar100", poses=lambda **_: Problem((3, 32, 32), 100, own_test=True), aliases=("CIFAR100", "cifar_100"))
+@dataset("cifar100", poses=lambda **_: _coloured(100), aliases=("CIFAR100", "cifar_100"))
 def cifar100(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     """Colour photographs of a hundred kinds of things in the format of CIFAR-10 (Krizhevsky 2009).
 
@@ -126,8 +131,8 @@ def cifar100(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     return _load(SOURCES["cifar100"], data_dir)
 
 
-def _poses_fake(*, classes: int, channels: int, image_size: int, **_: Any) -> Problem:
-    return Problem(shape=(channels, image_size, image_size), num_classes=classes)
+def _poses_fake(*, classes: int, channels: int, image_size: int, **_: Any) -> Posed:
+    return Posed((channels, image_size, image_size), SingleLabel(classes))
 
 
 @dataset("fake_data", poses=_poses_fake, aliases=("FakeData",))

@@ -19,7 +19,8 @@ from clsbench.errors import ConfigError, DataError, RunError
 from clsbench.execution.process import can_fork
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
-from clsbench.registry import Problem, catalogue
+from clsbench.problems import Posed, Problem
+from clsbench.registry import catalogue
 from clsbench.system import cores
 from clsbench.training.optimizers import rate_factor
 from clsbench.training.randomness import generator_for
@@ -67,16 +68,16 @@ def load_data(trials: Iterable[Trial], device: torch.device, spared: Sequence[in
                 seeds = spared if whole.split_seed == "per_seed" else ()
                 tested[whole.key] = _tested(whole, seeds)
             loaded[key] = _load(entry, device, tested[whole.key], len(spared))
-        problem = problem_of(loaded[key])
+        known = posed_of(loaded[key])
         for part in (trial.arm.model, trial.arm.loss):
-            if (reason := misfit(entry.name, problem, part)) is not None:
+            if (reason := misfit(entry.name, known, part)) is not None:
                 raise ConfigError(reason)
     return loaded
 
 
-def problem_of(splits: Splits) -> Problem:
+def posed_of(splits: Splits) -> Posed:
     """What an opened dataset poses."""
-    return Problem(splits.shape, splits.num_classes)
+    return Posed(splits.shape, splits.problem)
 
 
 def _load(entry: DatasetEntry, device: torch.device, tested: Collection[bytes], num_testing: int) -> Splits:
@@ -152,8 +153,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     return tripped and error.__context__ is not None and is_out_of_memory(error.__context__)
 
 
-def loss_of(arm: Arm, num_classes: int) -> Loss:
-    return build_loss(arm.loss.name, num_classes, arm.loss.options)
+def loss_of(arm: Arm, problem: Problem) -> Loss:
+    return build_loss(arm.loss.name, problem, arm.loss.options)
 
 
 def module_of(arm: Arm, seed: int, shape: tuple[int, ...], num_outputs: int) -> torch.nn.Module:

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,17 +15,17 @@ from clsbench.config.plan import Arm, Plan, Trial
 from clsbench.config.schema import LossEntry
 from clsbench.data.splits import Splits
 from clsbench.execution.build import give_weights, in_company, loss_of, mode_of, module_of
-from clsbench.losses.contract import Loss, build_loss, margins
+from clsbench.losses.contract import Loss, build_loss
+from clsbench.metrics.measures import taken_at_the_end
+from clsbench.metrics.reliability import COLUMNS, reliability
+from clsbench.problems import Problem
 from clsbench.registry import catalogue
-from clsbench.training.evaluation import Measures, Sums, evaluate, quality
-from clsbench.training.metrics import ECE_BINS, confidence_bins
+from clsbench.training.evaluation import Measure, Quantities, Ruler, evaluate, final_metrics
 from clsbench.training.stack import Stack
 
 log = logging.getLogger("clsbench")
 
 State = Mapping[str, Tensor]
-RULER = ("accuracy", "nll", "brier", "ece", "margin")
-BINS = ("count", "confidence", "correct")
 MOST_LOSSES = 20  # that all measure each other's networks: the cost grows with the square of their number
 
 
@@ -32,7 +33,7 @@ MOST_LOSSES = 20  # that all measure each other's networks: the cost grows with 
 class CrossEvaluation:
     """What a trained network is worth on test data, by every measure; None for what it cannot have.
 
-    `measures` holds the means over samples of `RULER`, `losses` those of the losses of `judging` by their
+    `measures` holds every metric of trained networks by its name, `losses` those of the losses of `judging` by their
     labels, unweighted. `bins` holds, for each of the bins of the calibration error, how many samples fall into
     it, the sum of their confidence, and how many of them are right.
     """
@@ -80,7 +81,7 @@ def _measured(
     device: torch.device,
 ) -> dict[int, CrossEvaluation]:
     arm = trials[0].arm
-    own = loss_of(arm, splits.num_classes)
+    own = loss_of(arm, splits.problem)
     stacked = catalogue.get("model", arm.model.name).stacked
     _, num_threads = mode_of(trials[0], plan, splits)
     torch.set_num_threads(1 if stacked else num_threads)
@@ -92,61 +93,52 @@ def _measured(
     places = in_company(len(trials), stacked=stacked, device=device)
     stack = Stack([modules[place] for place in places], stacked=stacked, device=device)
     stack.train(False)
-    losses = {e.title: build_loss(e.name, splits.num_classes, e.options) for e in judging(plan, arm)}
+    losses = {e.title: build_loss(e.name, splits.problem, e.options) for e in judging(plan, arm)}
     test = splits.test
-    means = evaluate(stack, test.x, test.y, quality(own, ""), _margin(own), _reliability(own), _judged(own, losses))
-    values = {name: tensor.tolist() for name, tensor in means.items()}
+    taken = [*final_metrics(splits.problem), RELIABILITY, *_judged(own, losses)]
+    measured = evaluate(stack, Ruler(own, device), test.x, test.y, taken)
+    values = {name: tensor.tolist() for name, tensor in measured.items()}
     found = {}
     for place, trial in enumerate(trials):
         # The trials of a stack have one loss, which may have several labels.
         names = dict(zip((entry.title for entry in judging(plan, trial.arm)), losses, strict=True))
-        found[trial.number] = _of_trial(values, place, names, len(test))
+        found[trial.number] = _of_trial(values, place, names, splits.problem)
     return found
 
 
-def _margin(own: Loss) -> Sums:
-    def sums(logits: Tensor, targets: Tensor) -> Measures:
-        found = margins(own.link, logits, targets)
-        return {} if found is None else {"_margin": found.double().sum(-1)}
-
-    return sums
+def _reliability(known: Quantities) -> Tensor | None:
+    if known.log_probabilities is None:
+        return None
+    return reliability(known.log_probabilities, known.predictions, known.targets)
 
 
-def _judged(own: Loss, losses: Mapping[str, Loss]) -> Sums:
-    """Each of the losses that takes as many outputs as the network has; one of the user's that raises is left out."""
+RELIABILITY = Measure("reliability of confidence", _reliability, lambda sums, num_samples: sums)
+
+
+def _judged(own: Loss, losses: Mapping[str, Loss]) -> list[Measure]:
+    """Each of the losses that takes as many outputs as the network has."""
     fitting = {label: loss for label, loss in losses.items() if loss.num_outputs == own.num_outputs}
-
-    def sums(logits: Tensor, targets: Tensor) -> Measures:
-        found: Measures = {}
-        for label, loss in list(fitting.items()):
-            try:
-                found[f"loss {label}"] = loss.of_samples(logits, targets).double().sum(-1)
-            except (Exception, SystemExit) as error:
-                log.warning("cross-evaluation goes on without loss %r: %s: %s", label, type(error).__name__, error)
-                del fitting[label]
-        return found
-
-    return sums
+    return [Measure(f"loss {label}", _judge(label, loss)) for label, loss in fitting.items()]
 
 
-def _reliability(own: Loss) -> Sums:
-    def sums(logits: Tensor, targets: Tensor) -> Measures:
-        log_p = own.log_probabilities(logits)
-        if log_p is None:
-            return {}
-        confidence = log_p.amax(-1).exp()
-        bins, right = confidence_bins(confidence), (own.predictions(logits) == targets).double()
-        found: Measures = {}
-        for name, values in zip(BINS, (torch.ones_like(right), confidence.double(), right), strict=True):
-            by_bin = values.new_zeros(*values.shape[:-1], ECE_BINS).scatter_add_(-1, bins, values)
-            found |= {f"bin {place} {name}": column for place, column in enumerate(by_bin.unbind(-1))}
-        return found
+def _judge(label: str, loss: Loss) -> Callable[[Quantities], Tensor | None]:
+    """What a loss says of networks that another trained; one of the user's that raises is left out."""
+    raised = False
+
+    def sums(known: Quantities) -> Tensor | None:
+        nonlocal raised
+        try:
+            return None if raised else loss.of_samples(known.logits, known.targets).double().sum(-1)
+        except (Exception, SystemExit) as error:
+            log.warning("cross-evaluation goes on without loss %r: %s: %s", label, type(error).__name__, error)
+            raised = True
+            return None
 
     return sums
 
 
 def _of_trial(
-    values: Mapping[str, Sequence[float]], place: int, names: Mapping[str, str], num_samples: int
+    values: Mapping[str, Sequence[Any]], place: int, names: Mapping[str, str], problem: Problem
 ) -> CrossEvaluation:
     """A trial's measures; `names` says by label under which name a loss was measured."""
 
@@ -154,11 +146,9 @@ def _of_trial(
         value = values[name][place] if name in values else None
         return value if value is not None and math.isfinite(value) else None
 
-    bins = None
-    if "bin 0 count" in values:
-        bins = {n: [values[f"bin {i} {n}"][place] * num_samples for i in range(ECE_BINS)] for n in BINS}
+    bins = values.get(RELIABILITY.name)
     return CrossEvaluation(
-        measures={name: number(f"_{name}") for name in RULER},
+        measures={spec.name: number(spec.name) for spec in taken_at_the_end(problem)},
         losses={label: number(f"loss {name}") for label, name in names.items()},
-        bins=bins,
+        bins=None if bins is None else dict(zip(COLUMNS, bins[place], strict=True)),
     )

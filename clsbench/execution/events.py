@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from clsbench.training.metrics import METRICS
+from clsbench.metrics.measures import measured
 
 if TYPE_CHECKING:
     from clsbench.training.snapshot import Snapshot
 
 Record = dict[str, float | int | str | None]
 
-FIELDS = (
-    *("trial", "arm", "loss", "dataset", "model", "lr", "seed", "epoch", "step"),
-    *METRICS,
-    *("seconds", "status"),
-)
+IDENTITY = ("trial", "arm", "loss", "dataset", "model", "lr", "seed", "epoch", "step")
+
+
+def fields() -> tuple[str, ...]:
+    """Those of a record, in its order: whose it is, what was measured, what it took."""
+    return (*IDENTITY, *measured(), "seconds", "status")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from clsbench.config.schema import LossEntry
 from clsbench.data.splits import Splits
 from clsbench.execution.build import loss_of, module_of
 from clsbench.losses.contract import Loss
-from clsbench.training.evaluation import evaluate, pull
+from clsbench.training.evaluation import GRADIENT_NORM, Ruler, evaluate
 from clsbench.training.stack import Stack
 
 
@@ -25,7 +25,7 @@ def loss_weights(stack: Stack, loss: Loss, trials: Sequence[Trial], first: LossE
     """
     if all(trial.arm.loss.weight != "match" for trial in trials):
         return [float(trial.arm.loss.weight) for trial in trials]
-    reference = loss_of(replace(trials[0].arm, loss=first), splits.num_classes)
+    reference = loss_of(replace(trials[0].arm, loss=first), splits.problem)
     # With as many outputs the first loss's model starts from these very weights.
     same = reference.num_outputs == loss.num_outputs
     other = stack if same else _fresh(stack, reference.num_outputs, trials, splits)
@@ -47,4 +47,4 @@ def _pulls(stack: Stack, loss: Loss, splits: Splits) -> torch.Tensor:
     """`[T]`: the mean gradient norm of an unweighted loss on the logits."""
     stack.train(False)
     data = splits.train if splits.val is None else splits.val
-    return evaluate(stack, data.x, data.y, pull(loss, stack.weights.device))["logit_grad_norm"]
+    return evaluate(stack, Ruler(loss, stack.weights.device), data.x, data.y, [GRADIENT_NORM])[GRADIENT_NORM.name]

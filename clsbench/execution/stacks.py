@@ -25,7 +25,7 @@ from clsbench.execution.build import (
     threads_in_operations,
     trial_settings,
 )
-from clsbench.execution.events import FIELDS, Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed
+from clsbench.execution.events import Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed, fields
 from clsbench.execution.matching import loss_weights
 from clsbench.execution.process import settled, thawed
 from clsbench.execution.warm_start import warm_start
@@ -39,7 +39,6 @@ log = logging.getLogger("clsbench")
 SECONDS_BETWEEN_CHECKPOINTS = 5.0
 # A checkpoint that took long to keep is followed by this many times as long without one.
 SPARING = 20.0
-EMPTY: Record = dict.fromkeys(FIELDS)
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def _train(share: Share, plan: Plan, splits: Splits, device: torch.device) -> It
     if compiled:
         thawed()  # of the stack before
     numbers = tuple(trial.number for trial in trials)
-    loss = loss_of(arm, splits.num_classes)
+    loss = loss_of(arm, splits.problem)
     stacked = catalogue.get("model", arm.model.name).stacked
     places = in_company(len(trials), stacked=stacked, device=device)
     members = [trials[place] for place in places]
@@ -195,11 +194,11 @@ def _told(results: Iterator[EpochResult], share: Share, compiled: bool) -> Itera
 
 
 def _records(trials: Sequence[Trial], result: EpochResult, seconds: float) -> tuple[Record, ...]:
-    records = []
+    records, empty = [], dict.fromkeys(fields())
     for trial, row in zip(trials, result.rows, strict=False):
         if row is not None:
             known = {**identity_of(trial), "epoch": result.epoch, **row, "seconds": round(seconds, 6)}
-            records.append(EMPTY | known)
+            records.append(empty | known)
     return tuple(records)
 
 
@@ -212,7 +211,7 @@ def failed_record(trial: Trial, last: Record | None, since: Checkpoint | None) -
         step = int(since.snapshot.tensors["taken"].sum())
         came_to = {"epoch": since.snapshot.epoch + 1, "step": step, "seconds": round(since.seconds, 6)}
     known = {**identity_of(trial), **came_to, "status": "failed"}
-    return {field: known.get(field) for field in FIELDS}
+    return {field: known.get(field) for field in fields()}
 
 
 def _reason(error: BaseException) -> str:

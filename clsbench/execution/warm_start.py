@@ -34,8 +34,8 @@ def warm_start(stack: Stack, trials: Sequence[Trial], asked: TrainConfig, splits
     results = train(
         stack,
         [TrialSettings(seed=_own_seed(trial.seed), lr=float(warm.lr)) for trial in trials],
-        build_loss("cross_entropy", splits.num_classes, {}),
-        StackData((x, y if warm.labels is True else (y + 1) % splits.num_classes)),
+        build_loss("cross_entropy", splits.problem, {}),
+        StackData((x, y if warm.labels is True else splits.problem.rotated(y))),
         StackSettings(batch_size, warm.epochs, compiled=compiled, precision=asked.precision),
     )
     for result in results:

@@ -26,7 +26,7 @@ from clsbench.config.reader import read_mapping
 from clsbench.config.schema import Experiment
 from clsbench.data.splits import Splits
 from clsbench.errors import ClsbenchError
-from clsbench.execution.build import load_data, problem_of, require_same_steps, threads_in_operations
+from clsbench.execution.build import load_data, posed_of, require_same_steps, threads_in_operations
 from clsbench.execution.events import EpochDone, Event, TrialFailed
 from clsbench.execution.process import can_fork, starting_a_process, training
 from clsbench.execution.stacks import Share, failed_record, train_share
@@ -180,7 +180,7 @@ def _work(make: Callable[[], Work], orders: Connection, events: Connection) -> N
             missing = [trial for trial in trials if trial.dataset.key not in data]
             data |= load_data(missing, work.device, plan.spared)
             require_same_steps(work.compiled, plan, data)
-            plan = replace(plan, problems={key: problem_of(splits) for key, splits in data.items()})
+            plan = replace(plan, posed={key: posed_of(splits) for key, splits in data.items()})
             with training():
                 share = Share(trials, since, parts_at_once)
                 for event in train_share(share, plan, data, work.device):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt
 
-from clsbench.losses.targets import Reduction, at_target, one_hot, over_outputs
+from clsbench.losses.reduction import Reduction, over_outputs
+from clsbench.problems.encoding import at_target, one_hot
 from clsbench.registry import loss
 
 if TYPE_CHECKING:

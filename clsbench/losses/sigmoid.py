@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from clsbench.losses.targets import Reduction, one_hot, over_outputs
+from clsbench.losses.reduction import Reduction, over_outputs
+from clsbench.problems.encoding import one_hot
 from clsbench.registry import loss
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Interval
 
-from clsbench.losses.targets import Reduction, at_target, log_softmax, one_hot, over_outputs, softmax
+from clsbench.losses.reduction import Reduction, over_outputs
+from clsbench.problems.encoding import at_target, log_softmax, one_hot, softmax
 from clsbench.registry import loss
 
 if TYPE_CHECKING:

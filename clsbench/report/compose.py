@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from clsbench.analysis.curves import STUCK_FROM, Comparison, Record, comparisons
+from clsbench.metrics.diagnostics import STUCK_SHARE
+from clsbench.metrics.measures import label_of
 from clsbench.report.document import Block, Document, Paragraph, Section
 from clsbench.report.sections import run, verdicts
 from clsbench.report.sections.arms import MAX_DRAWN, Refs, arms, references, settings
@@ -18,7 +20,6 @@ from clsbench.report.sections.reliability import reliability
 from clsbench.report.sections.tuning import sensitivity, tuning
 from clsbench.report.text import count, warm_start_of
 
-PLOTTED = ("test_accuracy", "test_nll", "train_nll")
 MAX_COMPARISONS = 8  # of a figure
 
 Summary = Mapping[str, Any]
@@ -63,7 +64,7 @@ def _conditions(comparison: Comparison, summary: Summary) -> Iterator[Paragraph]
 
 def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[Section | None]:
     yield arms(comparison, refs)
-    for metric in PLOTTED:
+    for metric in _plotted(comparison):
         yield curves(comparison, refs, metric)
     yield test(comparison, refs)
     yield cross(comparison, refs)
@@ -81,13 +82,19 @@ def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[
     yield Section("outcome", (), tuple(map(Paragraph, sentences)))
 
 
+def _plotted(comparison: Comparison) -> tuple[str, ...]:
+    """The fields that are drawn: the headline and the second metric on test data, the second on training data."""
+    second = comparison.problem.second
+    return (comparison.headline, f"test_{second}", f"train_{second}")
+
+
 def _curves_figure(compared: Sequence[Comparison], summary: Summary) -> Document:
     shown = compared[:MAX_COMPARISONS]
-    metrics = [*PLOTTED, *(["stuck_share"] if any(map(_gets_stuck, shown)) else [])]
+    diagnosed = [STUCK_SHARE] if any(map(_gets_stuck, shown)) else []
     sections = []
     for comparison in shown:
         refs = references(comparison)
-        panels = (by_epoch(comparison, refs, metric) for metric in metrics)
+        panels = (by_epoch(comparison, refs, metric) for metric in [*_plotted(comparison), *diagnosed])
         title = f"{_ground(comparison)}, {count(comparison.num_seeds, 'seed')}"
         sections.append(Section("curves", (title,), (*panels, settings(comparison, refs))))
     notes = tuple(Paragraph((note,), "note") for note in _notes(compared))
@@ -100,11 +107,11 @@ def _notes(compared: Sequence[Comparison]) -> Iterator[str]:
     if len(compared) > MAX_COMPARISONS:
         yield f"The first {MAX_COMPARISONS} of {len(compared)} comparisons."
     if any(len(comparison.arms) > MAX_DRAWN for comparison in compared[:MAX_COMPARISONS]):
-        yield f"Of more than {MAX_DRAWN} arms, those that end highest in test accuracy."
+        yield f"Of more than {MAX_DRAWN} arms, those that are best in {label_of(compared[0].headline)} at the end."
 
 
 def _gets_stuck(comparison: Comparison) -> bool:
-    means = (mean for arm in comparison.arms for mean in comparison.curve(arm["name"], "stuck_share").mean)
+    means = (mean for arm in comparison.arms for mean in comparison.curve(arm["name"], STUCK_SHARE).mean)
     return max(means, default=0.0) > STUCK_FROM
 
 

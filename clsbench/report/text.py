@@ -5,32 +5,11 @@ from typing import Any
 
 from clsbench.text import printable as printable  # what the report shows goes through it
 
-METRIC_NAMES = {
-    "val_accuracy": "validation accuracy",
-    "val_nll": "validation NLL",
-    "val_brier": "validation Brier",
-    "val_ece": "validation ECE",
-    "test_accuracy": "test accuracy",
-    "test_nll": "test NLL",
-    "test_brier": "test Brier",
-    "test_ece": "test ECE",
-    "train_loss": "train loss",
-    "train_accuracy": "train accuracy",
-    "train_nll": "train NLL",
-    "logit_grad_norm": "gradient norm",
-    "stuck_share": "stuck share",
-}
-
-
 # What a protocol of tuning asks.
 PROTOCOLS = {
     "per_arm": "each loss at its own best setting",
     "shared": "one setting for all losses of a comparison, the best by their mean",
 }
-
-
-def metric_name(metric: str) -> str:
-    return METRIC_NAMES.get(metric, metric.replace("_", " "))
 
 
 def precision(value: float) -> str:

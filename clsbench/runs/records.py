@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from clsbench import system
 from clsbench.errors import RunError
-from clsbench.execution.events import FIELDS
+from clsbench.execution.events import fields
 from clsbench.runs.files import as_json_line, opened, unwritable, write_atomically
 from clsbench.runs.stopping import write_in_hand
 
@@ -155,7 +155,7 @@ class RecordFile:
 
     def _parsed(self, number: int, line: str) -> dict[str, Any]:
         name = f"{self.path}:{number}"
-        row = parsed(name, line, FIELDS)
+        row = parsed(name, line, fields())
         if type(row["trial"]) is not int or type(row["epoch"]) is not int or row["status"] not in STATUSES:
             raise RunError(f"{name} is damaged: trial, epoch or status is no such thing; restore it, or run again")
         return row

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from clsbench.training.evaluation import Measures, Totals, progress
+from clsbench.training.evaluation import OBJECTIVE, Measures, Ruler, Totals, prediction_metrics
 from clsbench.training.randomness import seed_for
 from clsbench.training.settings import Pair, StackSettings, TrialSettings, column
 from clsbench.training.stack import sent
@@ -48,6 +48,8 @@ class Epochs:
 
     def __init__(self, steps: Steps, trials: Sequence[TrialSettings], data: Pair, settings: StackSettings) -> None:
         self._steps, self._trials, self._data, self._batch_size = steps, trials, data, settings.batch_size
+        self._ruler = Ruler(steps.loss, data[0].device)
+        self._measured = prediction_metrics(steps.loss.problem, "train")
         self._seeds = [trial.seed for trial in trials]
         self._unrolled = best_unrolling(len(data[1]), settings.batch_size) if settings.compiled else 1
         self._take: Steps | CompiledSteps = CompiledSteps(steps) if settings.compiled else steps
@@ -65,7 +67,7 @@ class Epochs:
         steps, compiled_before, measuring = self._steps, self._take.seconds, 0.0
         steps.stack.train(True)
         steps.loss_sum.zero_()
-        seen = Totals(progress(steps.loss))
+        seen = Totals(self._ruler, self._measured)
         for logits, targets in self.logits(plan):
             paused = time.perf_counter()
             seen.add(logits, targets)
@@ -74,7 +76,7 @@ class Epochs:
         compiling = self._take.seconds - compiled_before
         seconds = time.perf_counter() - plan.started - measuring - compiling
         num_samples = plan.order.shape[1]
-        means = {"train_loss": steps.loss_sum / num_samples, **seen.means(num_samples)}
+        means = {OBJECTIVE.name: steps.loss_sum / num_samples, **seen.values(num_samples)}
         return Stepped(means, seconds, compiling)
 
     def logits(self, plan: EpochPlan) -> Iterator[Pair]:

@@ -1,19 +1,23 @@
 """Measuring a stack: metrics on a split, and why a loss does or does not move its logits.
 
-Everything is added up over chunks of fixed length in double precision, so that a trial's numbers do not hang
+Everything is added up over chunks of fixed length in double precision, so that a trial's numbers do not depend
 on how many trials, samples or threads share the work, and so that no more than a chunk of logits is held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from clsbench.losses.contract import Loss
-from clsbench.training import metrics
+from clsbench.metrics.measures import diagnostics, taken_at_the_end, taken_on
+from clsbench.problems import Problem
+from clsbench.registry import MetricSpec, Split
 from clsbench.training.stack import Stack
 
 CHUNK = 1000  # samples that are measured at once, at most
@@ -21,75 +25,146 @@ LOGITS = 5000  # of a trial, where that is no fewer than half a chunk's
 PIECE = 250  # and about as many go through the network at once on their way
 GROUP = 64  # trials measured together on a CPU: the activations of more leave its caches
 Measures = dict[str, Tensor]
-# Of logits `[T, n, K]` and targets `[T, n]`, or `[n]` that the trials share: sums over the n samples, `[T]` each.
-Sums = Callable[[Tensor, Tensor], Measures]
 
 
-def evaluate(stack: Stack, x: Tensor, y: Tensor, *sums: Sums) -> Measures:
-    """The means over a split `x [N, ...]`, `y [N]` of what each of `sums` adds up, `[T]` each."""
+class Ruler:
+    """How the networks of one loss are measured on one device."""
+
+    def __init__(self, loss: Loss, device: torch.device) -> None:
+        self.loss, self._device = loss, device
+
+    @cached_property
+    def zero_gradient_norms(self) -> Tensor:
+        """`[M]`: by target, the norm of the loss's gradient on logits that are all zero."""
+        targets = self.loss.problem.distinct_targets(self._device)
+        zeros = torch.zeros(len(targets), self.loss.num_outputs, device=self._device)
+        return _norms(_logit_gradients(self.loss, zeros, targets))
+
+
+class Quantities:
+    """What metrics are made of, for a chunk of n samples of T trials: each is computed when it is first asked for.
+
+    A metric names in its signature those that it needs; where one is None, the metric has no value.
+    """
+
+    def __init__(self, ruler: Ruler, logits: Tensor, targets: Tensor) -> None:
+        self._ruler, self.loss = ruler, ruler.loss
+        self.logits = logits  # [T, n, K]
+        self.targets = targets  # [T, n], or [n] that the trials share
+
+    @cached_property
+    def predictions(self) -> Tensor:
+        """`[T, n]`: what the problem takes the logits for."""
+        return self.loss.predictions(self.logits)
+
+    @cached_property
+    def log_probabilities(self) -> Tensor | None:
+        """`[T, n, C]`, or None where the loss's link has none."""
+        return self.loss.log_probabilities(self.logits)
+
+    @cached_property
+    def probabilities(self) -> Tensor | None:
+        """`[T, n, C]`, or None where the loss's link has none."""
+        return None if self.log_probabilities is None else self.log_probabilities.exp()
+
+    @cached_property
+    def margins(self) -> Tensor | None:
+        """`[T, n]`, or None where the problem knows none for the loss's outputs."""
+        return self.loss.margins(self.logits, self.targets)
+
+    @cached_property
+    def losses(self) -> Tensor:
+        """`[T, n]`: each sample's loss, unweighted."""
+        return self.loss.of_samples(self.logits, self.targets)
+
+    @cached_property
+    def gradients(self) -> Tensor:
+        """`[T, n, K]`: those of each sample's unweighted loss on its logits."""
+        return _logit_gradients(self.loss, self.logits, self.targets)
+
+    @cached_property
+    def gradient_norms(self) -> Tensor:
+        """`[T, n]`: the L2 norm of each sample's gradient on its logits."""
+        return _norms(self.gradients)
+
+    @property
+    def zero_gradient_norms(self) -> Tensor:
+        """As the targets: what the norm is at logits that are all zero."""
+        return self._ruler.zero_gradient_norms[self.targets]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number to take of every trial on a split.
+
+    `sums` gives `[T]` or `[T, M]` for a chunk, None where there is no such number; `value` makes `[T]` of what they
+    add up to and of the number of samples, by default their mean.
+    """
+
+    name: str
+    sums: Callable[[Quantities], Tensor | None]
+    value: Callable[[Tensor, int], Tensor] | None = None
+
+
+OBJECTIVE = Measure("train_loss", lambda known: _sum(known.losses))
+GRADIENT_NORM = Measure("logit_grad_norm", lambda known: _sum(known.gradient_norms))
+
+
+def prediction_metrics(problem: Problem, split: Split) -> list[Measure]:
+    """The metrics of every epoch on a split, named `SPLIT_NAME`."""
+    return [_measure(f"{split}_{spec.name}", spec) for spec in taken_on(split, problem)]
+
+
+def final_metrics(problem: Problem) -> list[Measure]:
+    """All metrics of trained networks on test data, by their bare names."""
+    return [_measure(spec.name, spec) for spec in taken_at_the_end(problem)]
+
+
+def gradient_diagnostics() -> list[Measure]:
+    """What is said of a loss's gradients on the logits."""
+    return [_measure(spec.name, spec) for spec in diagnostics()]
+
+
+def _measure(name: str, spec: MetricSpec) -> Measure:
+    return Measure(name, partial(_metric_sums, spec), spec.value)
+
+
+def _metric_sums(spec: MetricSpec, known: Quantities) -> Tensor | None:
+    needed = [getattr(known, need) for need in spec.needs]
+    if any(quantity is None for quantity in needed):
+        return None
+    if spec.stacked:
+        return _summed(spec, needed)
+    trials = len(known.logits)  # labels may be shared by all
+    by_trial = zip(*(each if each.dim() > 1 else each.expand(trials, -1) for each in needed), strict=True)
+    return torch.stack([_summed(spec, trial) for trial in by_trial])
+
+
+def _summed(spec: MetricSpec, needed: Sequence[Tensor]) -> Tensor:
+    if spec.sums is not None:
+        sums: Tensor = spec.sums(*needed)
+        return sums
+    return _sum(spec.factory(*needed))
+
+
+def evaluate(stack: Stack, ruler: Ruler, x: Tensor, y: Tensor, measures: Sequence[Measure]) -> Measures:
+    """What is measured on a split `x [N, ...]`, `y [N]`, `[T]` each."""
     groups: list[Measures] = []
     for trials in _groups(stack):
-        predict, totals = stack.predictor(trials), Totals(*sums)
+        predict, totals = stack.predictor(trials), Totals(ruler, measures)
         for piece in pieces(len(y)):
             with torch.no_grad():
                 logits = predict(x[piece])
             totals.add(logits, y[piece])
-        groups.append(totals.means(len(y)))
+        groups.append(totals.values(len(y)))
     return {name: _joined([group[name] for group in groups], 0) for name in groups[0]}
 
 
-def quality(loss: Loss, split: str) -> Sums:
-    """Accuracy, NLL, Brier and ECE; those that the loss's link cannot have are absent."""
-
-    def sums(logits: Tensor, targets: Tensor) -> Measures:
-        right = metrics.accuracy(loss.predictions(logits), targets)
-        found = {f"{split}_accuracy": _sum(right)}
-        log_p = loss.log_probabilities(logits)
-        if log_p is not None:
-            found[f"{split}_nll"] = _sum(metrics.nll(log_p, targets))
-            p = log_p.exp()
-            found[f"{split}_brier"] = _sum(metrics.brier(p, targets))
-            found[f"{split}_ece"] = metrics.ece(p, right)
-        return found
-
-    return sums
-
-
-def progress(loss: Loss) -> Sums:
-    """What is said of training data besides the loss: accuracy, and NLL where the link can have it."""
-
-    def sums(logits: Tensor, targets: Tensor) -> Measures:
-        found = {"train_accuracy": _sum(metrics.accuracy(loss.predictions(logits), targets))}
-        log_p = loss.log_probabilities(logits)
-        return found if log_p is None else found | {"train_nll": _sum(metrics.nll(log_p, targets))}
-
-    return sums
-
-
-def objective(loss: Loss) -> Sums:
-    """The loss itself, unweighted."""
-    return lambda logits, targets: {"train_loss": _sum(loss.of_samples(logits, targets))}
-
-
-def pull(loss: Loss, device: torch.device) -> Sums:
-    """The norm of the unweighted loss's gradient on the logits; the share of samples wrong and hardly pulled."""
-    classes = torch.arange(loss.num_classes, device=device)
-    zeros = torch.zeros(loss.num_classes, loss.num_outputs, device=device)
-    at_zero = metrics.logit_grad_norm(_logit_gradients(loss, zeros, classes))
-
-    def sums(logits: Tensor, targets: Tensor) -> Measures:
-        norms = metrics.logit_grad_norm(_logit_gradients(loss, logits, targets))
-        stuck = metrics.stuck_share(norms, at_zero[targets], loss.predictions(logits) != targets)
-        return {"logit_grad_norm": _sum(norms), "stuck_share": _sum(stuck)}
-
-    return sums
-
-
 class Totals:
-    """What `sums` add up over logits that come piece by piece; pieces of any size are measured as whole chunks."""
+    """What measures add up over logits that come piece by piece; pieces of any size are measured as whole chunks."""
 
-    def __init__(self, *sums: Sums) -> None:
-        self._sums = sums
+    def __init__(self, ruler: Ruler, measures: Sequence[Measure]) -> None:
+        self._ruler, self._measures = ruler, measures
         self._totals: Measures = {}
         self._waiting: list[tuple[Tensor, Tensor]] = []
         self._num_waiting = 0
@@ -105,13 +180,19 @@ class Totals:
             self._waiting.append((logits, targets))
             self._num_waiting += targets.shape[-1]
 
-    def means(self, num_samples: int) -> Measures:
-        """The means over all that was taken in."""
+    def values(self, num_samples: int) -> Measures:
+        """Every measure of all that was taken in."""
         if self._waiting:
             self._settle()
-        # What has a second axis is the calibration error's, by bin.
-        totals = [total if total.dim() == 1 else total.abs().sum(-1) for total in self._totals.values()]
-        return dict(zip(self._totals, torch.stack(totals) / num_samples, strict=True))
+        values = {measure.name: measure.value for measure in self._measures}
+        means = [name for name in self._totals if values[name] is None]
+        found: Measures = {}
+        if means:  # in one operation
+            found = dict(zip(means, torch.stack([self._totals[name] for name in means]) / num_samples, strict=True))
+        for name, total in self._totals.items():
+            if (value := values[name]) is not None:
+                found[name] = value(total, num_samples)
+        return found
 
     def _settle(self) -> None:
         """Measure the samples that wait."""
@@ -119,9 +200,12 @@ class Totals:
         logits = _joined([logits.mT for logits, _ in self._waiting], -1).mT
         targets = _joined([targets for _, targets in self._waiting], -1)
         self._waiting, self._num_waiting = [], 0
-        for sums in self._sums:
-            for name, value in sums(logits, targets).items():
-                self._totals[name] = self._totals[name] + value if name in self._totals else value
+        known = Quantities(self._ruler, logits, targets)
+        for measure in self._measures:
+            sums = measure.sums(known)
+            if sums is not None:
+                before = self._totals.get(measure.name)
+                self._totals[measure.name] = sums if before is None else before + sums
 
 
 def pieces(num_samples: int) -> Iterator[slice]:
@@ -143,6 +227,10 @@ def _even_parts(total: int, number: int) -> Iterator[slice]:
 
 def _sum(values: Tensor) -> Tensor:
     return values.sum(-1, dtype=torch.float64)
+
+
+def _norms(gradients: Tensor) -> Tensor:
+    return gradients.square().sum(-1).sqrt()
 
 
 def _joined(tensors: list[Tensor], dim: int) -> Tensor:

@@ -11,12 +11,29 @@ import torch
 from torch import Tensor
 
 from clsbench.losses.contract import Loss
-from clsbench.registry import catalogue
+from clsbench.metrics.measures import measured
+from clsbench.registry import SPLITS, catalogue
 from clsbench.training.epoch import Epochs
-from clsbench.training.evaluation import Measures, evaluate, objective, progress, pull, quality
-from clsbench.training.metrics import METRICS
+from clsbench.training.evaluation import (
+    GRADIENT_NORM,
+    OBJECTIVE,
+    Measure,
+    Measures,
+    Ruler,
+    evaluate,
+    gradient_diagnostics,
+    prediction_metrics,
+)
 from clsbench.training.optimizers import initial_state
-from clsbench.training.settings import StackData, StackSettings, TrialSettings, clip_norms, column, stacked_options
+from clsbench.training.settings import (
+    Pair,
+    StackData,
+    StackSettings,
+    TrialSettings,
+    clip_norms,
+    column,
+    stacked_options,
+)
 from clsbench.training.snapshot import Snapshot
 from clsbench.training.stack import Stack
 from clsbench.training.step import Steps
@@ -62,9 +79,9 @@ def train(
     """
     steps = _steps(stack, trials, loss, settings)
     epochs = Epochs(steps, trials, data.train, settings)
-    ruler, ledger = _Ruler(steps, data), _Ledger(steps, settings)
+    between, ledger = _BetweenEpochs(steps, data), _Ledger(steps, settings)
     if since is None:
-        measures = ruler.before_training()
+        measures = between.before_training()
         yield EpochResult(0, ledger.rows(0, measures), [], 0.0, 0.0, partial(Snapshot.of, steps, 0))
     else:
         since.restore(steps)
@@ -75,7 +92,7 @@ def train(
             return
         plan = epochs.plan(epoch)
         stepped = epochs.step(plan)
-        measures = ruler.after_epoch(stepped.measures)
+        measures = between.after_epoch(stepped.measures)
         rows, snapshot = ledger.rows(epoch, measures), partial(Snapshot.of, steps, epoch)
         yield EpochResult(epoch, rows, plan.hashes(), stepped.seconds, stepped.compile_seconds, snapshot)
 
@@ -97,18 +114,20 @@ def _steps(stack: Stack, trials: Sequence[TrialSettings], loss: Loss, settings: 
     )
 
 
-class _Ruler:
-    """Measures the trials between epochs, and freezes those that cannot be measured."""
+class _BetweenEpochs:
+    """Measures the trials, and freezes those that cannot be measured."""
 
     def __init__(self, steps: Steps, data: StackData) -> None:
         self._steps, self._data = steps, data
-        self._diagnosed = pull(steps.loss, data.train[0].device)
+        self._ruler = Ruler(steps.loss, data.train[0].device)
+        problem = steps.loss.problem
+        self._on_train, self._on_val, self._on_test = (prediction_metrics(problem, split) for split in SPLITS)
+        self._diagnosed = gradient_diagnostics()
 
     def before_training(self) -> Measures:
         """Every measure of the initial weights, `[T]` each."""
-        stack, loss = self._steps.stack, self._steps.loss
-        stack.train(False)
-        return self._all(evaluate(stack, *self._data.train, progress(loss), objective(loss)))
+        self._steps.stack.train(False)
+        return self._all(self._of(self._data.train, [*self._on_train, OBJECTIVE]))
 
     def after_epoch(self, seen: Measures) -> Measures:
         """Every measure, `[T]` each, of which `seen` holds those of the training data, its loss unweighted."""
@@ -116,16 +135,19 @@ class _Ruler:
         return self._all(seen)
 
     def _all(self, seen: Measures) -> Measures:
-        stack, loss, data, weight = self._steps.stack, self._steps.loss, self._data, self._steps.loss_weight
+        data, weight = self._data, self._steps.loss_weight
         if data.val is None:
-            found = seen | evaluate(stack, *data.train, self._diagnosed)
+            found = seen | self._of(data.train, self._diagnosed)
         else:
-            found = seen | evaluate(stack, *data.val, quality(loss, "val"), self._diagnosed)
+            found = seen | self._of(data.val, [*self._on_val, *self._diagnosed])
         if data.test is not None:
-            found |= evaluate(stack, *data.test, quality(loss, "test"))
-        found |= {name: found[name] * weight for name in ("train_loss", "logit_grad_norm")}
+            found |= self._of(data.test, self._on_test)
+        found |= {name: found[name] * weight for name in (OBJECTIVE.name, GRADIENT_NORM.name)}
         self._steps.alive.mul_(_measurable(found))
         return found
+
+    def _of(self, data: Pair, measures: Sequence[Measure]) -> Measures:
+        return evaluate(self._steps.stack, self._ruler, *data, measures)
 
 
 class _Ledger:
@@ -135,6 +157,7 @@ class _Ledger:
         self._steps = steps
         self._running = [True] * steps.stack.num_trials
         self._epochs = settings.epochs
+        self._names = tuple(measured())
 
     def go_on(self) -> None:
         """Only the trials that still move are running."""
@@ -145,10 +168,10 @@ class _Ledger:
         return not any(self._running)
 
     def rows(self, epoch: int, measures: Measures) -> list[Row | None]:
-        names = [name for name in METRICS if name in measures]
+        names = [name for name in self._names if name in measures]
         values = torch.stack([measures[name] for name in names], 1).tolist()
         last = "finished" if epoch == self._epochs else "running"
-        nothing: Row = dict.fromkeys(("step", *METRICS, "status"))
+        nothing: Row = dict.fromkeys(("step", *self._names, "status"))
         rows: list[Row | None] = []
         alive, taken = self._steps.alive.squeeze(1).tolist(), self._steps.taken.squeeze(1).tolist()
         for trial, (lives, step) in enumerate(zip(alive, taken, strict=True)):
@@ -156,8 +179,8 @@ class _Ledger:
                 rows.append(None)
                 continue
             self._running[trial] = bool(lives)
-            measured = zip(names, map(_finite, values[trial]), strict=True) if lives else ()
-            rows.append({**nothing, "step": int(step), **dict(measured), "status": last if lives else "diverged"})
+            known = zip(names, map(_finite, values[trial]), strict=True) if lives else ()
+            rows.append({**nothing, "step": int(step), **dict(known), "status": last if lives else "diverged"})
         return rows
 
 

@@ -24,7 +24,8 @@ from pydantic import BaseModel, ValidationError
 import clsbench.experiment  # noqa: F401 - registers all that there is
 from clsbench.config.expectations import DIVERGED, OPERATORS
 from clsbench.config.schema import ENTRY_TYPES, Experiment, Frozen, entry_type
-from clsbench.config.verdicts import TOLERANCES, VERDICTS
+from clsbench.config.verdicts import VERDICTS
+from clsbench.metrics.measures import judged, measured
 from clsbench.registry import KINDS, Spec, catalogue
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -139,11 +140,11 @@ def _expectations(tree: Mapping[str, Any]) -> st.SearchStrategy[str]:
     losses = tree["loss"] if isinstance(tree["loss"], list) else [tree["loss"]]
     names = [str(loss.get("label") or loss["name"]) if isinstance(loss, dict) else loss for loss in losses]
     arms = st.sampled_from([*names, "bce", "'bce lr=0.1'", "'a", ""])
-    metrics = st.sampled_from([*catalogue.measures(), DIVERGED, "seconds", "acuracy"])
+    metrics = st.sampled_from([*measured(), DIVERGED, "seconds", "acuracy"])
     epochs = st.sampled_from(["", "", "@best", "@0", "@3", "@-1", "@1e9"])
     measures = st.builds("{}.{}{}".format, arms, metrics, epochs)
     words = st.sampled_from([*VERDICTS, "'no difference'", "'too few seeds'"])
-    on = st.builds("verdict({}, {}, {})".format, arms, arms, st.sampled_from([*TOLERANCES, "test_ece"]))
+    on = st.builds("verdict({}, {}, {})".format, arms, arms, st.sampled_from([*judged(), "test_ece"]))
     sides = st.one_of(measures, measures, on, words, st.sampled_from(NUMBERS).map(str), st.text(max_size=8))
     return st.builds("{} {} {}".format, sides, st.sampled_from([*OPERATORS, "=", ""]), sides)
 

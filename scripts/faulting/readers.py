@@ -17,7 +17,7 @@ from clsbench.config.expectations import read_expectations
 from clsbench.config.reader import read_file
 from clsbench.data.files import csv
 from clsbench.errors import ClsbenchError, ConfigError, DataError, RunError
-from clsbench.execution.events import FIELDS
+from clsbench.execution.events import fields
 from clsbench.runs.directory import METRICS, RunDirectory
 from clsbench.runs.names import MANIFEST
 from faulting.seeds import CONFIGS, EXPECTATIONS, OVERRIDES, TABLES, WORDS
@@ -103,7 +103,7 @@ def _json_reader(read: Callable[[bytes], object], *lines: object) -> Reader:
     return Reader(read, RunError, [example], ["null", "true", "NaN", "1e999", "-1", "{}", "[]"], is_json=True)
 
 
-_RECORD = dict.fromkeys(FIELDS, 0.5) | {"trial": 0, "epoch": 0, "step": 0, "status": "running", "arm": "bce"}
+_RECORD = dict.fromkeys(fields(), 0.5) | {"trial": 0, "epoch": 0, "step": 0, "status": "running", "arm": "bce"}
 _FILE = {"file": f"{METRICS}-00000-epoch-00001-0123abcd.pt", "sha256": "0" * 64}
 _ENTRY = {**_FILE, "phase": METRICS, "trials": [0, 1], "finished": False}
 _SUMMARY = {"name": "a", "status": "finished", "device": "cpu", "arms": [], "verdicts": [], "expectations": []}

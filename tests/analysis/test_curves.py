@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from clsbench.analysis.curves import (
+    Comparison,
     Curve,
     best_mean,
     comparisons,
@@ -83,21 +84,22 @@ def test_other_arms_do_not_count():
 
 def test_best_mean_looks_at_every_epoch_of_every_curve():
     """The best need be neither the last epoch nor the first arm; without points there is none."""
-    assert best_mean([line((0, 0.1), (1, 0.9), (2, 0.3)), line((0, 0.8))]) == 0.9
-    assert best_mean([Curve("a", "m", (), (), (), (), ())]) is None
+    assert best_mean([line((0, 0.1), (1, 0.9), (2, 0.3)), line((0, 0.8))], "test_accuracy") == 0.9
+    assert best_mean([line((0, 0.1), (1, 0.9)), line((0, 0.8))], "test_nll") == 0.1
+    assert best_mean([Curve("a", "m", (), (), (), (), ())], "test_nll") is None
 
 
 def test_ranked_puts_the_highest_first_and_leaves_out_what_has_no_mean():
     """An arm whose seeds all diverged has no rank; equal means keep the order of the plan."""
-    arms = [arm("low", 0.5), arm("lost", None), arm("first", 0.9), arm("second", 0.9)]
-    assert [one["name"] for one in ranked(arms)] == ["first", "second", "low"]
+    arms = (arm("low", 0.5), arm("lost", None), arm("first", 0.9), arm("second", 0.9))
+    assert [one["name"] for one in ranked(Comparison(arms, {}))] == ["first", "second", "low"]
 
 
 def test_leading_keeps_the_order_of_the_plan():
     """The best are chosen by accuracy, and drawn in their own order; those without a mean come last."""
-    arms = [arm("a", 0.5), arm("b", None), arm("c", 0.9), arm("d", 0.7)]
-    assert [one["name"] for one in leading(arms, 2)] == ["c", "d"]
-    assert [one["name"] for one in leading(arms, 4)] == ["a", "b", "c", "d"]
+    arms = (arm("a", 0.5), arm("b", None), arm("c", 0.9), arm("d", 0.7))
+    assert [one["name"] for one in leading(Comparison(arms, {}), 2)] == ["c", "d"]
+    assert [one["name"] for one in leading(Comparison(arms, {}), 4)] == ["a", "b", "c", "d"]
 
 
 def test_comparisons_follow_the_pairing():

@@ -20,7 +20,7 @@ def rows(*means: float | None, diverged: tuple[int, ...] = ()) -> list[dict[str,
 
 def seeds(counts: Sequence[int], samples: int, nll: float | None = None) -> dict[str, Any]:
     """A setting at which so many of the samples are right, seed by seed."""
-    return {"values": [count / samples for count in counts], "diverged": 0, "val_nll": nll}
+    return {"values": [count / samples for count in counts], "diverged": 0, "second": nll}
 
 
 def test_direction_of_the_metric_is_considered() -> None:

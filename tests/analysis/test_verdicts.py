@@ -9,16 +9,18 @@ from hypothesis import strategies as st
 
 from clsbench.analysis.statistics import PairedDifference, holm, paired_difference
 from clsbench.analysis.verdicts import MOST_PAIRS, direction, judged_pairs, judgement, seeds_needed, verdict, verdicts
-from clsbench.config.verdicts import TOLERANCES, VERDICTS
+from clsbench.config.verdicts import VERDICTS
+from clsbench.metrics.measures import judged
 
 KEYS = ["a", "b", "metric", "difference", "low", "high", "n", "p", "p_holm", "verdict"]
+JUDGED = tuple(judged())
 SCORES = st.floats(0, 1) | st.none()
 
 
 def arm(name, seeds=None, **values):
     """An arm of a summary; metrics without values are those that its loss cannot have."""
     seeds = seeds or range(len(next(iter(values.values()))))
-    metrics = {metric: {"values": list(values.get(metric, [None] * len(seeds)))} for metric in TOLERANCES}
+    metrics = {metric: {"values": list(values.get(metric, [None] * len(seeds)))} for metric in judged()}
     return {"name": name, "seeds": list(seeds), "metrics": metrics}
 
 
@@ -26,7 +28,7 @@ def summary(*arms, pairing=None):
     return {"arms": arms, "pairing": pairing or [{"arms": [arm["name"] for arm in arms]}]}
 
 
-def pair(rng, num_seeds, shift=0.0, metrics=tuple(TOLERANCES)):
+def pair(rng, num_seeds, shift=0.0, metrics=JUDGED):
     """Two arms whose paired difference has deviation 0.02 and mean `shift` times that."""
     common = rng.normal(0.8, 0.05, (len(metrics), num_seeds))
     gain = rng.normal(shift * 0.02, 0.02, (len(metrics), num_seeds))
@@ -65,7 +67,7 @@ def test_a_row_has_the_keys_of_the_contract():
     """The rows are those of the design, in strict JSON."""
     rows = verdicts(summary(*pair(np.random.default_rng(0), 5)))
     assert [KEYS] * 3 == [list(row) for row in rows]
-    assert list(TOLERANCES) == [row["metric"] for row in rows]
+    assert list(judged()) == [row["metric"] for row in rows]
     json.dumps(rows, allow_nan=False)
 
 

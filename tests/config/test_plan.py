@@ -12,7 +12,8 @@ from clsbench.config.memory import BATCHES, MAX_STACK, MEASURED, STACK_BYTES
 from clsbench.config.plan import MAX_TRIALS, Plan, make_plan
 from clsbench.config.reader import read_mapping
 from clsbench.errors import ConfigError
-from clsbench.registry import Problem, model
+from clsbench.problems import Posed, SingleLabel
+from clsbench.registry import model
 from clsbench.training.evaluation import pieces
 from clsbench.training.step import UNROLLED
 
@@ -173,7 +174,7 @@ def test_data_that_must_be_opened_bound_the_stack_then() -> None:
     """A table's columns are counted once it is opened; the trials are the same, in smaller pieces."""
     made = plan(dataset={"name": "csv", "path": "a.csv"}, model="mlp", loss="bce", train={"seeds": MAX_STACK})
     key = made.trials[0].dataset.key
-    opened = replace(made, problems={key: Problem((2**20,), 2)}).stacks()
+    opened = replace(made, posed={key: Posed((2**20,), SingleLabel(2))}).stacks()
     assert max(map(len, opened)) < MAX_STACK == len(made.stacks()[0])
 
 

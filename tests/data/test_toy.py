@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 import clsbench.data
 from clsbench.data import toy
 from clsbench.data.raw import RawData, as_raw
+from clsbench.problems import posed_by
 from clsbench.registry import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,10 +42,10 @@ def test_importing_the_room_loads_no_library() -> None:
 @pytest.mark.parametrize("component", TOYS, ids=lambda c: c.name)
 def test_dataset_poses_what_it_gives(component: Any) -> None:
     """The problem told without opening the data is that of the data."""
-    problem = component.poses(**defaults(component))
+    known = posed_by(component.name, defaults(component))
     raw = as_raw(component.factory(0))
-    assert (raw.features.shape[1:], raw.num_classes) == (problem.shape, problem.num_classes)
-    assert not problem.own_test
+    assert (raw.features.shape[1:], raw.num_classes) == (known.shape, known.problem.num_classes)
+    assert not known.own_test
     assert raw.test_features is None
     assert set(range(raw.num_classes)) == set(raw.labels)
 

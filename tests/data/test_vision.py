@@ -25,6 +25,7 @@ from torchvision.datasets import utils
 from clsbench.data import downloads, vision
 from clsbench.data.raw import as_raw
 from clsbench.errors import ConfigError, DataError
+from clsbench.problems import posed_by
 from clsbench.registry import catalogue
 
 FILES = vision.SOURCES["mnist"].files
@@ -152,10 +153,10 @@ def test_emnist_stands_upright_and_counts_from_zero(tmp_path: Path, split: Any, 
     names = vision._emnist_source(split).files
     lay(tmp_path / "EMNIST" / "raw", dict(zip(names, pair * 2, strict=True)))
     raw = as_raw(vision.emnist(0, split=split, data_dir=str(tmp_path)))
-    problem = catalogue.get("dataset", "emnist").poses(split=split, data_dir=None)
+    known = posed_by("emnist", {"split": split, "data_dir": None})
     assert list(range(classes)) == raw.labels.tolist()
     assert (raw.features[:, 0, 20, 3] == 255).all()
-    assert classes == problem.num_classes == len(raw.class_names)
+    assert classes == len(known.problem.names) == len(raw.class_names)
 
 
 @pytest.fixture
@@ -215,8 +216,8 @@ def test_fake_data_is_that_of_torchvision_under_every_seed_another() -> None:
 def test_fake_data_poses_what_it_gives(channels: Any) -> None:
     """Grey or colour, the images have the shape that was announced."""
     options = {"samples": 9, "classes": 2, "image_size": 4, "channels": channels}
-    problem = catalogue.get("dataset", "FakeData").poses(**options)
-    assert problem.shape == as_raw(vision.fake_data(0, **options)).features.shape[1:]
+    known = posed_by("FakeData", options)
+    assert known.shape == as_raw(vision.fake_data(0, **options)).features.shape[1:]
 
 
 CUT_SHORT = "holds 1000 bytes where its header promises 15696"

@@ -16,6 +16,7 @@ from torch.testing import assert_close
 
 import clsbench.losses  # noqa: F401 - registers them
 from clsbench.losses.contract import Loss, build_loss
+from clsbench.problems import SingleLabel
 from clsbench.registry import LossSpec, Registry, catalogue
 
 VARIANTS: list[tuple[str, int, dict[str, Any]]] = [
@@ -42,7 +43,7 @@ reductions = pytest.mark.parametrize("reduction", REDUCTIONS)
 def bound(name: str, num_classes: int = 3, **options: Any) -> Loss:
     """The loss with its defaults, as a config that names it alone has them."""
     defaults = {option.name: option.default for option in catalogue.get("loss", name).options.values()}
-    return build_loss(name, num_classes, defaults | options)
+    return build_loss(name, SingleLabel(num_classes), defaults | options)
 
 
 def samples(
@@ -50,7 +51,7 @@ def samples(
 ) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(*leading, loss.num_outputs, generator=generator, dtype=dtype) * scale
-    return logits, torch.randint(loss.num_classes, leading, generator=generator)
+    return logits, torch.randint(len(loss.problem.names), leading, generator=generator)
 
 
 def gradient(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
@@ -302,7 +303,7 @@ def test_a_name_registered_twice_raises(again: tuple[str, tuple[str, ...]]) -> N
 
 
 def of_ones_own(function: Callable[..., Tensor]) -> Loss:
-    return Loss("mine", function, "softmax", num_outputs=3, num_classes=3, options={}, stacked=False)
+    return Loss("mine", function, "softmax", num_outputs=3, problem=SingleLabel(3), options={}, stacked=False)
 
 
 def test_a_number_for_the_batch_stands_for_each_sample() -> None:

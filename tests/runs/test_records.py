@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clsbench.errors import RunError
-from clsbench.execution.events import FIELDS
+from clsbench.execution.events import fields
 from clsbench.runs.records import RecordFile
 
 
@@ -23,7 +23,7 @@ def record(trial: int, epoch: int, **values: Any) -> dict[str, Any]:
         "train_loss": 0.5,
         "arm": "é交",
     }
-    return {field: {**filled, **values}.get(field) for field in FIELDS}
+    return {field: {**filled, **values}.get(field) for field in fields()}
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import clsbench.models
 import clsbench.training  # noqa: F401 - the rooms register what they offer
 from clsbench.losses.contract import build_loss
 from clsbench.models.initialisation import initial_module
+from clsbench.problems import SingleLabel
 from clsbench.registry import catalogue
 from clsbench.training import loop
 from clsbench.training.epoch import Epochs
@@ -37,7 +38,7 @@ def clouds() -> tuple[Tensor, Tensor]:
 
 def trained(device: torch.device, loss: str = "cross_entropy", **how: Any) -> Iterator[loop.EpochResult]:
     defaults = {option.name: option.default for option in catalogue.get("loss", loss).options.values()}
-    bound, build = build_loss(loss, CLASSES, defaults), catalogue.get("model", "mlp").factory
+    bound, build = build_loss(loss, SingleLabel(CLASSES), defaults), catalogue.get("model", "mlp").factory
 
     def network(seed: int) -> torch.nn.Module:
         return initial_module(

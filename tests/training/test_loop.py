@@ -19,6 +19,7 @@ import clsbench.models
 import clsbench.training  # noqa: F401 - the rooms register what they offer
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
+from clsbench.problems import SingleLabel
 from clsbench.registry import catalogue
 from clsbench.training.loop import EpochResult, train
 from clsbench.training.optimizers import rate_factor
@@ -49,7 +50,7 @@ def network(seed: int, **options: Any) -> nn.Module:
 
 def bound(name: str) -> Loss:
     defaults = {option.name: option.default for option in catalogue.get("loss", name).options.values()}
-    return build_loss(name, CLASSES, defaults)
+    return build_loss(name, SingleLabel(CLASSES), defaults)
 
 
 def stack_of(trials: list[TrialSettings], **options: Any) -> Stack:

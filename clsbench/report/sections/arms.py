@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from clsbench.analysis.curves import Arm, Comparison, leading
+from clsbench.metrics.measures import label_of
 from clsbench.report.document import ArmList, ArmRef, Paragraph, Section, Text
 from clsbench.report.text import setting_of
 
@@ -16,7 +17,7 @@ Refs = Mapping[str, ArmRef]
 
 def references(comparison: Comparison) -> dict[str, ArmRef]:
     """By name, the arms of a comparison; those that are drawn are marked, in their order."""
-    drawn = {arm["name"]: mark for mark, arm in enumerate(leading(comparison.arms, MAX_DRAWN))}
+    drawn = {arm["name"]: mark for mark, arm in enumerate(leading(comparison, MAX_DRAWN))}
     return {arm["name"]: ArmRef(arm["name"], drawn.get(arm["name"])) for arm in comparison.arms}
 
 
@@ -26,8 +27,8 @@ def drawn(refs: Refs) -> list[ArmRef]:
 
 
 def tabled(comparison: Comparison) -> list[Arm]:
-    """The arms that have a row in tables: of many, those that have the highest final test accuracy."""
-    return leading(comparison.arms, MAX_ROWS)
+    """The arms that have a row in tables: of many, those that are best in the headline metric."""
+    return leading(comparison, MAX_ROWS)
 
 
 def settings(comparison: Comparison, refs: Refs) -> ArmList:
@@ -43,6 +44,7 @@ def arms(comparison: Comparison, refs: Refs) -> Section:
 def _left_out(comparison: Comparison, refs: Refs) -> Iterator[Text]:
     lines, rows, in_all = len(drawn(refs)), len(tabled(comparison)), len(comparison.arms)
     if lines < in_all:
-        yield (f"Drawn are {lines} of {in_all} arms: those that end highest in test accuracy.",)
+        best = f"those that are best in {label_of(comparison.headline)} at the end"
+        yield (f"Drawn are {lines} of {in_all} arms: {best}.",)
     if rows < in_all:
         yield (f"The tables have the first {rows} by that; summary.json has {in_all - rows} more.",)

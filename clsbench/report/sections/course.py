@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from clsbench.analysis.curves import Arm, Comparison, seconds_per_trial
 from clsbench.analysis.targets import NEAR_BEST, Reached, times_to_target
+from clsbench.metrics.measures import label_of
 from clsbench.report.document import Cell, Column, Section
 from clsbench.report.sections.arms import Refs, tabled
 from clsbench.report.sections.metrics import arm_table
@@ -22,7 +23,9 @@ def course(comparison: Comparison, refs: Refs) -> Section:
     target = ""
     if reached:
         found = number(next(iter(reached.values())).target)
-        target = f" (epochs to {NEAR_BEST:.0%} of the best mean test accuracy, {found}: median over seeds)"
+        target = (
+            f" (epochs to {NEAR_BEST:.0%} of the best mean {label_of(comparison.headline)}, {found}: median over seeds)"
+        )
     return Section("course", (f"Course{target}",), (arm_table(comparison, refs, columns),))
 
 

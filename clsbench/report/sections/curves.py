@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clsbench.analysis.curves import Arm, Comparison, Curve, spans_decades
+from clsbench.metrics.measures import is_share, label_of
 from clsbench.report.document import ArmList, ArmRef, Axis, Curves, Paragraph, Section, Series, joined
 from clsbench.report.sections.arms import Refs, drawn
-from clsbench.report.text import metric_name, number
+from clsbench.report.text import number
 from clsbench.report.values import mean_range
 
 
@@ -15,11 +16,11 @@ def by_epoch(comparison: Comparison, refs: Refs, metric: str) -> Curves:
     """The mean over seeds of every drawn arm, with a band from minimum to maximum."""
     series = tuple(_series(ref, comparison.curve(ref.name, metric)) for ref in drawn(refs))
     means = [mean for line in series for mean in line.y]
-    # Accuracies and shares are read on a linear axis, however small the first of them are.
-    is_log = bool(means) and metric.endswith("_nll") and spans_decades(means)
-    title = f"{metric_name(metric)} by epoch, mean over seeds{', log scale' if is_log else ''}"
+    # Shares are read on a linear axis, however small the first of them are.
+    is_log = bool(means) and not is_share(metric) and spans_decades(means)
+    title = f"{label_of(metric)} by epoch, mean over seeds{', log scale' if is_log else ''}"
     x = Axis("epoch", "integer", end=comparison.last_epoch)
-    return Curves(title, metric, x, Axis(metric_name(metric), "log" if is_log else "linear"), series)
+    return Curves(title, metric, x, Axis(label_of(metric), "log" if is_log else "linear"), series)
 
 
 def curves(comparison: Comparison, refs: Refs, metric: str) -> Section | None:
@@ -49,7 +50,7 @@ def _end(comparison: Comparison, curve: Curve, arm: Arm) -> str:
 
 
 def _missing(comparison: Comparison, arms: Sequence[ArmRef]) -> list[Paragraph]:
-    trained = [arm for arm in arms if comparison.curve(arm.name, "test_accuracy").epochs]
+    trained = [arm for arm in arms if comparison.curve(arm.name, comparison.headline).epochs]
     lost = [arm for arm in arms if arm not in trained]
     reasons = (("No probabilities, so no NLL", trained), ("No finished epoch", lost))
     return [Paragraph((f"{reason}: ", *joined(group), ".")) for reason, group in reasons if group]

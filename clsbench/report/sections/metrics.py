@@ -5,43 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clsbench.analysis.curves import Comparison, final_mean
+from clsbench.metrics.measures import diagnostics, headline, label_of, on_split
 from clsbench.report.document import Cell, Column, Section, Table
 from clsbench.report.sections.arms import Refs, tabled
-from clsbench.report.text import metric_name
 from clsbench.report.values import mean_std
-
-TEST = ("test_accuracy", "test_nll", "test_brier", "test_ece")
-VALIDATION = ("val_accuracy", "val_nll", "val_brier", "val_ece")
-TRAINING = ("train_loss", "train_accuracy", "train_nll")
-GRADIENTS = ("logit_grad_norm", "stuck_share")
 
 
 def test(comparison: Comparison, refs: Refs) -> Section:
-    """Every test metric: those of classification, then those that another kind of problem adds."""
-    added = (key for arm in comparison.arms for key in arm["metrics"] if key.startswith("test_"))
-    return _measured("test", comparison, refs, list(dict.fromkeys([*TEST, *added])), "Test, at the last epoch")
+    """Every test metric; also those of a plugin that is not loaded now."""
+    kept = (key for arm in comparison.arms for key in arm["metrics"] if key.startswith("test_"))
+    fields = list(dict.fromkeys([*on_split("test"), *kept]))
+    return _measured("test", comparison, refs, fields, "Test, at the last epoch")
 
 
 def validation(comparison: Comparison, refs: Refs) -> Section | None:
     """The validation metrics; None where nothing was set apart for them."""
     if not has_validation(comparison):
         return None
-    return _measured("validation", comparison, refs, VALIDATION, "Validation, at the last epoch")
+    return _measured("validation", comparison, refs, list(on_split("val")), "Validation, at the last epoch")
 
 
 def training(comparison: Comparison, refs: Refs) -> Section:
-    """Loss, accuracy and NLL of training."""
-    return _measured("training", comparison, refs, TRAINING, "Training, over the last epoch")
+    """The loss and the metrics of training."""
+    return _measured("training", comparison, refs, list(on_split("train")), "Training, over the last epoch")
 
 
 def gradients(comparison: Comparison, refs: Refs) -> Section:
     """How large the gradients are that are left, and on how many samples an arm is stuck."""
     where = "validation" if has_validation(comparison) else "training"
-    return _measured("gradients", comparison, refs, GRADIENTS, f"Gradients on {where} logits, at the last epoch")
+    fields = [spec.name for spec in diagnostics()]
+    return _measured("gradients", comparison, refs, fields, f"Gradients on {where} logits, at the last epoch")
 
 
 def has_validation(comparison: Comparison) -> bool:
-    return any(final_mean(arm, "val_accuracy") is not None for arm in comparison.arms)
+    return any(final_mean(arm, headline(comparison.problem, "val")) is not None for arm in comparison.arms)
 
 
 def arm_table(comparison: Comparison, refs: Refs, columns: Sequence[tuple[Column, Sequence[Cell]]]) -> Table:
@@ -58,7 +55,7 @@ def arm_table(comparison: Comparison, refs: Refs, columns: Sequence[tuple[Column
 def _measured(name: str, comparison: Comparison, refs: Refs, metrics: Sequence[str], title: str) -> Section:
     columns = [
         (
-            Column((metric_name(metric).replace("validation", "val"),)),
+            Column((label_of(metric).replace("validation", "val"),)),
             [mean_std(arm["metrics"].get(metric)) for arm in tabled(comparison)],
         )
         for metric in metrics

@@ -5,26 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clsbench.analysis.curves import STUCK_FROM, Comparison, final_mean, ranked
+from clsbench.metrics.diagnostics import STUCK_SHARE
+from clsbench.metrics.measures import direction, is_share, label_of
 from clsbench.report.document import Text, joined
 from clsbench.report.sections.arms import Refs
+from clsbench.report.text import number
 
 
 def outcome(comparison: Comparison, refs: Refs) -> Iterator[Text]:
-    """Which arm ends highest in test accuracy, and by how many points over the next."""
-    order = ranked(comparison.arms)
+    """Which arm has the best final headline metric, and by how much over the next."""
+    metric, order = comparison.headline, ranked(comparison)
+    label = label_of(metric)
     if not order:
-        yield ("No arm has a final test accuracy: no seed reached the last epoch.",)
+        yield (f"No arm has a final {label}: no seed reached the last epoch.",)
         return
-    first, *rest = [(refs[arm["name"]], final_mean(arm, "test_accuracy") or 0.0) for arm in order]
-    sentence: Text = (first[0], f" ends highest in test accuracy: {first[1]:.1%}")
+    first, *rest = [(refs[arm["name"]], final_mean(arm, metric) or 0.0) for arm in order]
+    best = "highest" if direction(metric) == "higher" else "lowest"
+    sentence: Text = (first[0], f" has the {best} final {label}: {_value(metric, first[1])}")
     if rest:
         second, mean = rest[0]
-        sentence = (*sentence, f", {_lead(100 * (first[1] - mean))} ", second, f" ({mean:.1%})")
+        sentence = (*sentence, f", {_lead(metric, abs(first[1] - mean))} ", second, f" ({_value(metric, mean)})")
     yield (*sentence, ".")
     short: list[Text] = [
-        (refs[arm["name"]], f" has {arm['metrics']['test_accuracy']['n']} of {len(arm['seeds'])} left")
+        (refs[arm["name"]], f" has {arm['metrics'][metric]['n']} of {len(arm['seeds'])} left")
         for arm in order[:2]
-        if arm["metrics"]["test_accuracy"]["n"] < len(arm["seeds"])
+        if arm["metrics"][metric]["n"] < len(arm["seeds"])
     ]
     if short:
         yield ("Seeds that did not finish count in no final mean: ", *joined(short), ".")
@@ -32,13 +37,21 @@ def outcome(comparison: Comparison, refs: Refs) -> Iterator[Text]:
 
 def stuck(comparison: Comparison, refs: Refs) -> Iterator[Text]:
     """Which arms have many samples that they get wrong and hardly learn from."""
-    shares = {refs[arm["name"]]: final_mean(arm, "stuck_share") or 0.0 for arm in comparison.arms}
+    shares = {refs[arm["name"]]: final_mean(arm, STUCK_SHARE) or 0.0 for arm in comparison.arms}
     large: list[Text] = [(ref, f" {share:.0%}") for ref, share in shares.items() if share > STUCK_FROM]
     if large:
         yield ("Stuck samples (wrong, with a gradient under 1% of that at zero logits): ", *joined(large), ".")
 
 
-def _lead(points: float) -> str:
-    if points >= 0.05:
-        return f"{points:.1f} points over"
-    return "less than 0.1 points over" if points else "level with"
+def _value(metric: str, value: float) -> str:
+    return f"{value:.1%}" if is_share(metric) else number(value)
+
+
+def _lead(metric: str, difference: float) -> str:
+    if not difference:
+        return "level with"
+    better = "over" if direction(metric) == "higher" else "under"
+    if not is_share(metric):
+        return f"{number(difference)} {better}"
+    points = 100 * difference
+    return f"{points:.1f} points {better}" if points >= 0.05 else f"less than 0.1 points {better}"

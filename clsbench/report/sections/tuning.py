@@ -7,6 +7,7 @@ from typing import Any
 
 from clsbench.analysis.curves import Comparison, spans_decades
 from clsbench.analysis.tuning import choose
+from clsbench.metrics.measures import label_of
 from clsbench.report.document import (
     ArmList,
     ArmRef,
@@ -22,7 +23,7 @@ from clsbench.report.document import (
 )
 from clsbench.report.sections.arms import Refs, drawn
 from clsbench.report.sections.tuning_findings import chosen_row, findings, setting_value, tuned_arms
-from clsbench.report.text import PROTOCOLS, count, metric_name, number
+from clsbench.report.text import PROTOCOLS, count, number
 from clsbench.report.values import Tried, mean_range
 
 Row = Mapping[str, Any]
@@ -32,7 +33,7 @@ def tuning(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any] | None) 
     """How every arm of a comparison was tuned; None where none was."""
     if tuned is None:
         return None
-    title = f"Tuned by {metric_name(tuned['metric'])}: {PROTOCOLS[tuned['protocol']]}"
+    title = f"Tuned by {label_of(tuned['metric'])}: {PROTOCOLS[tuned['protocol']]}"
     keys = [_by_key(comparison, refs, tuned, key) for key, values in tuned["grid"].items() if len(values) > 1]
     chosen = ArmList(tuple(_chosen(comparison, refs, tuned)), ("chosen", "mean [min, max over tuning seeds]"))
     return Section("tuning", (title,), (*keys, chosen, *findings(comparison, refs, tuned)))
@@ -51,8 +52,8 @@ def sensitivity(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any], ke
     logs = [axis for axis, scale in (("x", x), ("y", y)) if scale == "log"]
     scales = f" (log {' and '.join(logs)} {'axis' if len(logs) == 1 else 'axes'})" if logs else ""
     best = ", best over the other keys" if len(tuned["grid"]) > 1 else ""
-    title = f"{metric_name(metric)} by {key}, mean over {count(len(tuned['seeds']), 'tuning seed')}{best}{scales}"
-    return Curves(title, metric, Axis(key, x), Axis(metric_name(metric), y), series)
+    title = f"{label_of(metric)} by {key}, mean over {count(len(tuned['seeds']), 'tuning seed')}{best}{scales}"
+    return Curves(title, metric, Axis(key, x), Axis(label_of(metric), y), series)
 
 
 def profile(rows: Sequence[Row], metric: str, key: str, values: Sequence[Any]) -> list[Row]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clsbench.analysis.curves import Comparison
+from clsbench.metrics.measures import direction, is_share, label_of
 from clsbench.report.document import ArmRef, Paragraph, Text, joined
 from clsbench.report.sections.arms import Refs, tabled
 from clsbench.report.text import count, duration
@@ -42,7 +43,7 @@ def setting_value(value: float | None) -> str:
 
 def _beyond_saving(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[Text]:
     """Which arms no setting brings near the best arm's best: a finding that no single setting could show."""
-    if tuned["metric"] != "val_accuracy":
+    if not is_share(tuned["metric"]) or direction(tuned["metric"]) != "higher":
         return
     best: dict[str, float] = {}
     for name, arm in tuned_arms(comparison, tuned).items():
@@ -57,7 +58,7 @@ def _beyond_saving(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any])
     ]
     if behind:
         points = f" within {100 * FAR_BEHIND:.0f} points of "
-        end = f" ({best[leader]:.1%}) in validation accuracy."
+        end = f" ({best[leader]:.1%}) in {label_of(tuned['metric'])}."
         yield ("No setting of the grid brings ", *joined(behind, " or "), points, refs[leader], end)
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from clsbench.analysis.curves import Comparison, ranked
 from clsbench.analysis.verdicts import Row, seeds_needed, seen_from
-from clsbench.config.verdicts import BETTER, NO_DIFFERENCE, TOLERANCES, TOO_FEW_SEEDS, WORSE
+from clsbench.config.verdicts import BETTER, NO_DIFFERENCE, TOO_FEW_SEEDS, WORSE
+from clsbench.metrics.measures import label_of
 from clsbench.report.document import Block, Cell, Column, Mark, Paragraph, Section, Table, Text, joined, listed
 from clsbench.report.sections.arms import Refs
-from clsbench.report.text import PROTOCOLS, metric_name
+from clsbench.report.text import PROTOCOLS
 from clsbench.report.values import Difference, Proportion, PValue
 
 MOST_ARMS = 6  # the pairs of more would fill screens
@@ -31,8 +32,8 @@ def verdicts(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) -> 
 
 
 def conclusions(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) -> Iterator[Text]:
-    """What the verdicts say of the arm that ends highest in test accuracy, and what would settle the open ones."""
-    best = next((arm["name"] for arm in ranked(comparison.arms)), None)
+    """What the verdicts say of the arm that is best in the headline metric, and what would settle the open ones."""
+    best = next((arm["name"] for arm in ranked(comparison)), None)
     rows = [seen_from(row, best) for row in _shown(comparison, refs, summary) if best in (row["a"], row["b"])]
     if best is None or not rows:
         return
@@ -56,7 +57,7 @@ def _found(refs: Refs, best: str, rows: Sequence[Row], summary: Mapping[str, Any
         others = listed(_open(refs, still_open, summary))
         yield ("the seeds are too few to tell ", refs[best], " ", *others)
     if constant:
-        others = listed((Mark(refs[row["b"]]), f" in {metric_name(row['metric'])}") for row in constant)
+        others = listed((Mark(refs[row["b"]]), f" in {label_of(row['metric'])}") for row in constant)
         yield ("the difference from ", *others, " is the same at every seed, which leaves no p-value")
 
 
@@ -84,7 +85,7 @@ def _shown(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) -> li
     rows = _of_comparison(comparison, summary)
     if len(comparison.arms) <= MOST_ARMS or not rows:
         return rows
-    best = ranked(comparison.arms)[0]["name"]
+    best = ranked(comparison)[0]["name"]
     shown = {name for name, ref in refs.items() if ref.mark is not None}
     if _is_bounded(summary):
         shown.add(comparison.arms[0]["name"])  # which all are judged against
@@ -100,7 +101,7 @@ def _table(comparison: Comparison, refs: Refs, rows: Sequence[Row]) -> Table:
     num_seeds = comparison.num_seeds
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (Column(("pair",), "left"), [(Mark(refs[row["a"]]), " - ", Mark(refs[row["b"]])) for row in rows]),
-        (Column(("metric",), "left"), [metric_name(row["metric"]) for row in rows]),
+        (Column(("metric",), "left"), [label_of(row["metric"]) for row in rows]),
         (Column(("difference",)), [Difference(row["difference"], row["low"], row["high"]) for row in rows]),
         (Column(("Holm's p",)), [None if row["p_holm"] is None else PValue(row["p_holm"]) for row in rows]),
         (Column(("verdict",)), [_word(refs, row) for row in rows]),
@@ -131,11 +132,11 @@ def _ground(comparison: Comparison, summary: Mapping[str, Any]) -> str:
 def _decided(refs: Refs, rows: Sequence[Row]) -> Text:
     """`better than A and C in test accuracy and test NLL; no different from A in test Brier`."""
     metrics: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for metric in TOLERANCES:
+    for metric in dict.fromkeys(row["metric"] for row in rows):
         for word in RELATIONS:
             others = tuple(row["b"] for row in rows if row["metric"] == metric and row["verdict"] == word)
             if others:
-                metrics.setdefault((word, others), []).append(metric_name(metric))
+                metrics.setdefault((word, others), []).append(label_of(metric))
     found: list[Text] = [
         (f"{RELATIONS[word]} ", *listed(Mark(refs[name]) for name in others), " in ", *listed(names))
         for (word, others), names in metrics.items()
@@ -145,11 +146,11 @@ def _decided(refs: Refs, rows: Sequence[Row]) -> Text:
 
 def _open(refs: Refs, rows: Sequence[Row], summary: Mapping[str, Any]) -> Iterator[Text]:
     """By metric: `from A and C in test accuracy (about 34 and 12 seeds would settle it)`."""
-    for metric in TOLERANCES:
+    for metric in dict.fromkeys(row["metric"] for row in rows):
         found = [row for row in rows if row["metric"] == metric]
         if not found:
             continue
         needed = [seeds_needed(row, summary["verdicts"]) for row in found]
         numbers = "".join(map(str, listed("?" if number is None else f"{number:,}" for number in needed)))
         settled = f" (about {numbers} seeds would settle it)" if any(needed) else ""
-        yield ("from ", *listed(Mark(refs[row["b"]]) for row in found), f" in {metric_name(metric)}{settled}")
+        yield ("from ", *listed(Mark(refs[row["b"]]) for row in found), f" in {label_of(metric)}{settled}")

@@ -1,27 +1,14 @@
-"""Softmax, the encoding of labels, and how a loss of one term per output becomes one number per sample."""
+"""Softmax and the encoding of class numbers, over a last axis of classes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Reduction = Literal["sum", "mean", "half"]
-
 # Over a last axis of fewer classes than this, PyTorch goes row by row, ten times slower than over the axis before.
 MANY_CLASSES = 32
-
-
-def over_outputs(terms: Tensor, reduction: Reduction) -> Tensor:
-    """`[..., B, K] -> [..., B]`: the sum over outputs, their mean, or half the sum.
-
-    Mean and sum differ K-fold in value and in gradient, which is the same as another learning rate.
-    """
-    if reduction == "mean":
-        return terms.mean(-1)
-    total = terms.sum(-1)
-    return total / 2 if reduction == "half" else total
 
 
 def log_softmax(logits: Tensor) -> Tensor:

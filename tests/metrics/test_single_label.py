@@ -14,18 +14,28 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 import clsbench.losses  # noqa: F401 - registers them
-from clsbench.losses.contract import Loss, build_loss, log_probabilities, predictions
+from clsbench.losses.contract import Loss, build_loss
 from clsbench.models import layers
+from clsbench.problems import SingleLabel
 from clsbench.registry import LinkName, catalogue
-from clsbench.training.evaluation import CHUNK, Totals, evaluate, objective, progress, pull, quality
+from clsbench.training.evaluation import (
+    CHUNK,
+    OBJECTIVE,
+    Quantities,
+    Ruler,
+    Totals,
+    evaluate,
+    gradient_diagnostics,
+    prediction_metrics,
+)
 from clsbench.training.stack import Stack
 
-ONE = torch.ones(1)
+CPU = torch.device("cpu")
 
 
 def bound(name: str, num_classes: int, **options: Any) -> Loss:
     defaults = {option.name: option.default for option in catalogue.get("loss", name).options.values()}
-    return build_loss(name, num_classes, defaults | options)
+    return build_loss(name, SingleLabel(num_classes), defaults | options)
 
 
 def echo(num_outputs: int) -> Stack:
@@ -38,7 +48,8 @@ def echo(num_outputs: int) -> Stack:
 
 
 def measured(loss: Loss, logits: Tensor, targets: Tensor) -> dict[str, float]:
-    found = evaluate(echo(loss.num_outputs), logits, targets, quality(loss, "test"))
+    taken = prediction_metrics(loss.problem, "test")
+    found = evaluate(echo(loss.num_outputs), Ruler(loss, CPU), logits, targets, taken)
     return {name.removeprefix("test_"): value.item() for name, value in found.items()}
 
 
@@ -72,7 +83,7 @@ def test_metrics_are_scikit_learns(link: LinkName, name: str, options: Any, num_
     """Accuracy, NLL and Brier score equal scikit-learn's on the contract's probabilities, over several chunks."""
     logits, targets = some(num_outputs, num_classes)
     p = by_contract(link, logits)
-    assert_close(p.float(), log_probabilities(link, logits).exp())  # type: ignore[union-attr]
+    assert_close(p.float(), SingleLabel(num_classes).log_probabilities(link, logits).exp())  # type: ignore[union-attr]
     found = measured(bound(name, num_classes, **options), logits, targets)
     labels = range(num_classes)
     assert pytest.approx(accuracy_score(targets, p.argmax(-1))) == found["accuracy"]
@@ -87,16 +98,20 @@ def test_labels_may_be_shared(link: LinkName, name: str, options: Any, num_outpu
     loss = bound(name, num_classes, **options)
     logits, targets = some(num_outputs, num_classes, size=100)
     of_trials = torch.stack([logits, -logits, 3 * logits])
-    for sums in (quality(loss, "val"), progress(loss), objective(loss), pull(loss, torch.device("cpu"))):
-        own, shared = sums(of_trials, targets.expand(3, -1)), sums(of_trials, targets)
-        assert {n: v.tolist() for n, v in own.items()} == {n: v.tolist() for n, v in shared.items()}
+    ruler = Ruler(loss, CPU)
+    for measure in (*prediction_metrics(loss.problem, "val"), OBJECTIVE, *gradient_diagnostics()):
+        own = measure.sums(Quantities(ruler, of_trials, targets.expand(3, -1)))
+        shared = measure.sums(Quantities(ruler, of_trials, targets))
+        assert own is not None
+        assert shared is not None
+        assert own.tolist() == shared.tolist()
 
 
 @pytest.mark.parametrize("num_classes", [2, 3, 40])
 def test_the_first_of_equal_classes_is_predicted(num_classes: int) -> None:
     logits = torch.randint(3, (500, num_classes), generator=torch.Generator().manual_seed(0)).float()
     expected = [row.index(max(row)) for row in logits.tolist()]
-    assert expected == predictions("softmax", logits, num_classes).tolist()
+    assert expected == SingleLabel(num_classes).predictions("softmax", logits).tolist()
 
 
 def ece_in_plain_python(confidences: list[float], right: list[bool]) -> float:
@@ -136,20 +151,23 @@ def test_identity_has_no_probabilities(name: str) -> None:
     loss = bound(name, 3)
     logits, targets = some(loss.num_outputs, 3, size=30)
     assert ["accuracy"] == list(measured(loss, logits, targets))
-    assert ["train_accuracy"] == list(progress(loss)(logits[None], targets[None]))
+    known = Quantities(Ruler(loss, CPU), logits[None], targets[None])
+    taken = prediction_metrics(loss.problem, "train")
+    assert ["train_accuracy"] == [measure.name for measure in taken if measure.sums(known) is not None]
 
 
 def test_regression_predicts_the_nearest_class_number() -> None:
     """The one output is rounded, and a number beyond the classes becomes the last one."""
     outputs = torch.tensor([[-7.0], [0.4], [0.6], [2.4], [2.6], [1e30]])
-    assert [0, 0, 1, 2, 3, 3] == predictions("identity", outputs, 4).tolist()
+    assert [0, 0, 1, 2, 3, 3] == SingleLabel(4).predictions("identity", outputs).tolist()
 
 
 @given(z=st.floats(-50, 50))
 def test_one_sigmoid_predicts_its_likelier_class(z: float) -> None:
     """With one output the prediction is class 1 where its probability is above a half."""
     assume(z == 0 or abs(z) > 1e-9)  # nearer to zero the probability rounds to a half
-    assert (1 / (1 + math.exp(-z)) > 0.5) == predictions("sigmoid", torch.tensor([[z]], dtype=torch.float64), 2).item()
+    output = torch.tensor([[z]], dtype=torch.float64)
+    assert (1 / (1 + math.exp(-z)) > 0.5) == SingleLabel(2).predictions("sigmoid", output).item()
 
 
 @given(st.lists(st.floats(-30, 30), min_size=4, max_size=4))
@@ -157,10 +175,10 @@ def test_log_probabilities_are_probabilities(logits: list[float]) -> None:
     """Under every link that has them they sum to one, and the highest is the prediction's."""
     for link, z in (("softmax", logits), ("sigmoid", logits), ("sigmoid", logits[:1])):
         outputs = torch.tensor([z], dtype=torch.float64)
-        log_p = log_probabilities(link, outputs)  # type: ignore[arg-type]
+        log_p = SingleLabel(max(len(z), 2)).log_probabilities(link, outputs)  # type: ignore[arg-type]
         assert log_p is not None
         assert pytest.approx(1) == log_p.exp().sum().item()
-        predicted = predictions(link, outputs, log_p.shape[-1])  # type: ignore[arg-type]
+        predicted = SingleLabel(log_p.shape[-1]).predictions(link, outputs)  # type: ignore[arg-type]
         assert pytest.approx(log_p.max().item()) == log_p[0, predicted].item()
 
 
@@ -169,8 +187,8 @@ def test_log_probabilities_are_probabilities(logits: list[float]) -> None:
 
 def diagnosed(name: str, logits: list[list[float]], targets: list[int]) -> tuple[float, float]:
     loss = bound(name, len(logits[0]))
-    diagnosis = pull(loss, torch.device("cpu"))
-    found = evaluate(echo(loss.num_outputs), torch.tensor(logits), torch.tensor(targets), diagnosis)
+    stack, x, y = echo(loss.num_outputs), torch.tensor(logits), torch.tensor(targets)
+    found = evaluate(stack, Ruler(loss, CPU), x, y, gradient_diagnostics())
     return found["logit_grad_norm"].item(), found["stuck_share"].item()
 
 
@@ -215,16 +233,17 @@ def test_stuck_is_below_a_hundredth_of_the_pull_at_zero() -> None:
 
 
 @given(sizes=st.lists(st.integers(1, 2 * CHUNK), min_size=1, max_size=6))
-def test_training_measures_do_not_hang_on_the_pieces(sizes: list[int]) -> None:
+def test_training_measures_do_not_depend_on_the_pieces(sizes: list[int]) -> None:
     """Accuracy and NLL are means over all samples, with the same bits whatever batches they came in."""
     logits, targets = some(3, 3, size=sum(sizes))
     loss = bound("cross_entropy", 3)
-    whole, pieces = Totals(progress(loss)), Totals(progress(loss))
+    ruler, taken = Ruler(loss, CPU), prediction_metrics(loss.problem, "train")
+    whole, pieces = Totals(ruler, taken), Totals(ruler, taken)
     whole.add(logits.expand(2, -1, -1), targets.expand(2, -1))
     for part, labels in zip(logits.split(sizes), targets.split(sizes), strict=True):
         pieces.add(part.expand(2, -1, -1), labels.expand(2, -1))
-    found = whole.means(len(targets))
+    found = whole.values(len(targets))
     expected = nn.functional.cross_entropy(logits.double(), targets).item()
     assert [pytest.approx(expected)] * 2 == found["train_nll"].tolist()
     assert [pytest.approx(accuracy_score(targets, logits.argmax(-1)))] * 2 == found["train_accuracy"].tolist()
-    assert {n: v.tolist() for n, v in found.items()} == {n: v.tolist() for n, v in pieces.means(len(targets)).items()}
+    assert {n: v.tolist() for n, v in found.items()} == {n: v.tolist() for n, v in pieces.values(len(targets)).items()}

@@ -1,0 +1,110 @@
+"""Which numbers a record has: each metric on each split that it is taken on, by the name of the record's field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clsbench.problems import Problem
+from clsbench.registry import SHARE, SPLITS, Better, MetricSpec, Split, catalogue
+
+SPLIT_LABELS = {"train": "train", "val": "validation", "test": "test"}
+OBJECTIVE = "train_loss"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A field of a record that holds a measured number.
+
+    Attributes:
+        name: the field's, `test_accuracy` say.
+        label: what people read.
+        split: None for a diagnostic, which is taken on validation data (on training data where there is none).
+        better: None where neither more nor less of it is better.
+        metric: what is taken; None for the loss itself.
+    """
+
+    name: str
+    label: str
+    split: Split | None
+    better: Better | None
+    metric: MetricSpec | None = None
+
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether it has no value where a loss's link gives no probabilities."""
+        needs = () if self.metric is None else self.metric.needs
+        return "probabilities" in needs or "log_probabilities" in needs
+
+    @property
+    def tolerance(self) -> float | None:
+        """The difference that does not matter, in its own units; None where it is not judged."""
+        return self.metric.tolerance if self.metric is not None and self.split == "test" else None
+
+
+def measured() -> dict[str, Measured]:
+    """The measured fields of a record, in its order."""
+    found = [Measured(OBJECTIVE, "train loss", "train", "lower")]
+    for split in SPLITS:
+        found += [_on(split, spec) for spec in catalogue.metrics() if split in spec.splits]
+    found += [Measured(spec.name, spec.label, None, spec.better, spec) for spec in diagnostics()]
+    return {each.name: each for each in found}
+
+
+def on_split(split: Split) -> dict[str, Measured]:
+    """The fields of a record that are taken on a split."""
+    return {name: each for name, each in measured().items() if each.split == split}
+
+
+def judged() -> dict[str, Measured]:
+    """Those that verdicts are on: the metrics on test data that have a tolerance."""
+    return {name: each for name, each in measured().items() if each.tolerance is not None}
+
+
+def direction(field: str) -> Better | None:
+    """Which way a field of a record is better; None for one that has no better, or is not registered here."""
+    known = measured().get(field)
+    return None if known is None else known.better
+
+
+def headline(problem: type[Problem], split: Split) -> str:
+    """The field of a record that is told first of a problem on a split."""
+    return f"{split}_{problem.headline}"
+
+
+def is_share(field: str) -> bool:
+    """Whether a field of a record is a share of samples, which people read in percent."""
+    known = measured().get(field)
+    return known is not None and known.metric is not None and known.metric.unit == SHARE
+
+
+def label_of(field: str) -> str:
+    """What people read for a field of a record; a metric that is not registered here goes by its name."""
+    known = measured().get(field)
+    return field.replace("_", " ") if known is None else known.label
+
+
+def metric_label(name: str) -> str:
+    """What people read for a metric, whatever the split; one that is not registered here goes by its name."""
+    labels = {spec.name: spec.label for spec in catalogue.metrics()}
+    return labels.get(name, name.replace("_", " "))
+
+
+def taken_on(split: Split, problem: Problem) -> list[MetricSpec]:
+    """The metrics of every epoch that judge a problem's predictions on a split."""
+    return [spec for spec in catalogue.metrics() if split in spec.splits and problem.kind in spec.problems]
+
+
+def taken_at_the_end(problem: Problem) -> list[MetricSpec]:
+    """The metrics of a problem that trained networks are measured by on test data."""
+    return [
+        spec for spec in catalogue.metrics() if problem.kind in spec.problems and (spec.final or "test" in spec.splits)
+    ]
+
+
+def diagnostics() -> list[MetricSpec]:
+    """The metrics of every epoch that belong to no split."""
+    return [spec for spec in catalogue.metrics() if not spec.splits and not spec.final]
+
+
+def _on(split: Split, spec: MetricSpec) -> Measured:
+    return Measured(f"{split}_{spec.name}", f"{SPLIT_LABELS[split]} {spec.label}", split, spec.better, spec)

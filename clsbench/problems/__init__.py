@@ -1,0 +1,30 @@
+"""What is posed: what the targets are, and what a network's outputs say of them. One file a kind; imports no torch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from clsbench.problems.base import Problem
+from clsbench.problems.posed import Posed, posed_by
+from clsbench.problems.single_label import SingleLabel
+
+KINDS: dict[str, type[Problem]] = {kind.kind: kind for kind in (SingleLabel,)}
+
+
+def problem_from(facts: Mapping[str, Any]) -> Problem:
+    """The problem whose `facts` a run has kept; before other kinds were known, every one was of one label.
+
+    Raises:
+        ValueError: they are of no problem that this version knows.
+    """
+    return kind_of(facts).from_facts(dict(facts))
+
+
+def kind_of(facts: Mapping[str, Any]) -> type[Problem]:
+    """The kind of problem whose `facts` a run has kept, with the same errors."""
+    kind = facts.get("problem", SingleLabel.kind)
+    if kind not in KINDS:
+        raise ValueError(f"unknown problem {kind!r}; one of {', '.join(KINDS)}")
+    return KINDS[kind]
+
+
+__all__ = ["KINDS", "Posed", "Problem", "SingleLabel", "kind_of", "posed_by", "problem_from"]

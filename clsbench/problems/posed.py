@@ -1,0 +1,34 @@
+"""What a dataset poses, as far as it is known before it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clsbench.problems.base import Problem
+from clsbench.registry import catalogue
+
+
+@dataclass(frozen=True)
+class Posed:
+    """What is known of a dataset; None where only opening it can tell.
+
+    `shape` is that of one sample: `(features,)`, or `(channels, height, width)` for images.
+    `own_test` says that the dataset brings its own test set.
+    """
+
+    shape: tuple[int, ...] | None = None
+    problem: Problem | None = None
+    own_test: bool | None = False
+
+
+def posed_by(dataset: str, options: Mapping[str, Any]) -> Posed:
+    """What a dataset poses with these options.
+
+    Raises:
+        ValueError: no dataset can have them; the message gives the reason.
+    """
+    poses = catalogue.get("dataset", dataset).poses
+    found: Posed = Posed(own_test=None) if poses is None else poses(**options)
+    return found
