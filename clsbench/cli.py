@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from clsbench import __version__
 from clsbench.errors import ClsbenchError, ConfigError, ExpectationError, RunError, TrialError
 from clsbench.report.streams import ReaderLeft, console_on, prepare_streams, stdout_told, whole_page, write, write_json
+from clsbench.report.surroundings import hush_libraries, lack, require_working_directory
 
 if TYPE_CHECKING:
     from clsbench.result import Result
@@ -40,6 +41,7 @@ class _Group(TyperGroup):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         prepare_streams()
+        hush_libraries()
         sys.exit(_exit_code(lambda: super(_Group, self).main(*args, **{**kwargs, "standalone_mode": False})))
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
@@ -51,6 +53,7 @@ class _Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             with stdout_told():
+                require_working_directory()
                 return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             # Typer would leave without a word.
@@ -322,6 +325,8 @@ def _exit_code(verb: Callable[[], Any]) -> int:
         if isinstance(error, UsageProblem):
             return _failed(2, _in_one_line(f"{error.format_message().rstrip('.')}; see clsbench --help"))
         where = _note(error, "the trace is in ")
+        if what := lack(error):
+            return _failed(RunError.exit_code, f"{what}{f'; {where}' if where else ''}")
         if where is None:
             traceback.print_exc()
         what = _in_one_line(f"{type(error).__name__}: {error}")

@@ -58,10 +58,17 @@ class Source:
 
 
 def default_root() -> Path:
-    """Where data goes unless `data_dir` says otherwise: a folder in the user's cache directory."""
+    """Where data goes unless `data_dir` says otherwise: a folder in the user's cache directory.
+
+    Raises:
+        DataError: the system knows no home for this user, as in some containers.
+    """
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("clsbench")) / "data"
+    try:
+        return Path(platformdirs.user_cache_dir("clsbench")) / "data"
+    except RuntimeError as error:
+        raise DataError(f"no place for data is known: {error}; or give data_dir") from error
 
 
 def ensure(source: Source, root: Path, *, progress: bool = False) -> None:
