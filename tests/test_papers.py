@@ -71,7 +71,7 @@ def test_short_variant_meets_its_expectations(config: Path, tmp_path: Path, mnis
     overrides += [f"dataset.data_dir={mnist_dir}", "train.device=cpu"]
     answer = CliRunner().invoke(app, [run, str(config), *overrides, "-q", "--output", str(tmp_path)])
     assert (0, "") == (answer.exit_code, answer.stderr)
-    assert "Expected" in answer.stdout
+    assert "Expectations" in answer.stdout
 
 
 @pytest.mark.slow

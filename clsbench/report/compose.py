@@ -9,12 +9,11 @@ from clsbench.analysis.curves import STUCK_FROM, Comparison, Record, comparisons
 from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import label_of
 from clsbench.report.document import Block, Document, Paragraph, Section
-from clsbench.report.sections import run, verdicts
+from clsbench.report.sections import metrics, run, verdicts
 from clsbench.report.sections.arms import MAX_DRAWN, Refs, arms, references, settings
-from clsbench.report.sections.course import course
+from clsbench.report.sections.convergence import convergence
 from clsbench.report.sections.cross import cross
 from clsbench.report.sections.curves import by_epoch, curves
-from clsbench.report.sections.metrics import gradients, test, training, validation
 from clsbench.report.sections.outcome import outcome, stuck
 from clsbench.report.sections.reliability import reliability
 from clsbench.report.sections.tuning import sensitivity, tuning
@@ -54,7 +53,7 @@ def _comparison(comparison: Comparison, summary: Summary, place: int, in_all: in
 
 
 def _conditions(comparison: Comparison, summary: Summary) -> Iterator[Paragraph]:
-    """What all arms of a comparison share."""
+    """What all arms of a comparison have in common."""
     seeds, epochs = count(comparison.num_seeds, "seed"), count(comparison.last_epoch, "epoch")
     where = f"dataset {comparison.dataset}, model {comparison.model}"
     yield Paragraph((f"{where}, {seeds}, {epochs}, on {summary['device']}",))
@@ -66,12 +65,12 @@ def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[
     yield arms(comparison, refs)
     for metric in _plotted(comparison):
         yield curves(comparison, refs, metric)
-    yield test(comparison, refs)
+    yield metrics.test(comparison, refs)
     yield cross(comparison, refs)
-    yield validation(comparison, refs)
-    yield training(comparison, refs)
-    yield gradients(comparison, refs)
-    yield course(comparison, refs)
+    yield metrics.validation(comparison, refs)
+    yield metrics.training(comparison, refs)
+    yield metrics.gradients(comparison, refs)
+    yield convergence(comparison, refs)
     yield tuning(comparison, refs, summary.get("tuning"))
     yield verdicts.verdicts(comparison, refs, summary)
     sentences = (
@@ -107,7 +106,7 @@ def _notes(compared: Sequence[Comparison]) -> Iterator[str]:
     if len(compared) > MAX_COMPARISONS:
         yield f"The first {MAX_COMPARISONS} of {len(compared)} comparisons."
     if any(len(comparison.arms) > MAX_DRAWN for comparison in compared[:MAX_COMPARISONS]):
-        yield f"Of more than {MAX_DRAWN} arms, those that are best in {label_of(compared[0].headline)} at the end."
+        yield f"At most {MAX_DRAWN} arms are shown, those with the best final {label_of(compared[0].headline)}."
 
 
 def _gets_stuck(comparison: Comparison) -> bool:
@@ -138,9 +137,8 @@ def _reliability_figure(compared: Sequence[Comparison], summary: Summary) -> Doc
         for comparison in compared[:MAX_COMPARISONS]
     ]
     notes = (
-        "Points: share right against mean confidence, by bin of 1/15 (the larger, the more samples); "
-        "on the dashed line the two agree.",
-        "Bars: share of the test samples in each bin, all seeds pooled.",
+        "Points: accuracy against mean confidence in each bin (larger for more samples); equal on the dashed line.",
+        "Bars: the share of test samples in each bin, pooled over seeds.",
     )
     footer = Section("notes", (), tuple(Paragraph((note,), "note") for note in notes))
     return Document(summary["name"], (*sections, footer))

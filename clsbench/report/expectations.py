@@ -1,4 +1,4 @@
-"""What was expected of a run and what came of it, a line each."""
+"""The expectations of a run and their outcomes, a line each."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import Any
 from clsbench.analysis.expectations import COMPARE
 from clsbench.config.expectations import DIVERGED, Measure, Side, VerdictOn, parse
 
-SAFE_SLACK = 2.0  # standard deviations over seeds; with less, other seeds or another machine may tell otherwise
+SAFE_SLACK = (
+    2.0  # standard deviations over seeds; below it, other seeds or another machine may not meet the expectation
+)
 
 Row = Mapping[str, Any]
 
 
 def told(row: Row, summary: Mapping[str, Any]) -> str:
-    """An expectation, what its sides came to, and whether that meets it."""
+    """An expectation, whether it is met, and the values of its sides."""
     if not row["met"]:
         return f"{row['text']}: not met, {shortfall(row, summary)}"
     if row["slack"] is None:
         return f"{row['text']}: met, {_sides(row)}"
-    doubt = ": may not hold elsewhere" if row["slack"] < SAFE_SLACK else ""
-    return f"{row['text']}: {_sides(row)}, met by {row['slack']:.1f} sd{doubt}"
+    doubt = "; other seeds may not meet it" if row["slack"] < SAFE_SLACK else ""
+    return f"{row['text']}: met, {_sides(row)} ({row['slack']:.1f} standard deviations{doubt})"
 
 
 def unmet(summary: Mapping[str, Any]) -> list[str]:
@@ -43,7 +45,7 @@ def failures(summary: Mapping[str, Any]) -> list[str]:
 
 
 def shortfall(row: Row, summary: Mapping[str, Any]) -> str:
-    """Why an expectation was not met: what is missing, or else what its sides came to."""
+    """Why an expectation was not met: what is missing, or else the values of its sides."""
     expectation = parse(row["text"])
     sides = (expectation.left, row["left"]), (expectation.right, row["right"])
     lost = [*dict.fromkeys(text for side, _ in sides for text in _lost(side, summary))]

@@ -1,14 +1,14 @@
-"""Text that can be shown as it is: a user's words made harmless, numbers at one precision."""
+"""Names and numbers as a report shows them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from clsbench.text import printable as printable  # what the report shows goes through it
 
-# What a protocol of tuning asks.
+# What each protocol of tuning compares.
 PROTOCOLS = {
     "per_arm": "each loss at its own best setting",
-    "shared": "one setting for all losses of a comparison, the best by their mean",
+    "shared": "one setting for all losses of a comparison, the best on average",
 }
 
 
@@ -20,7 +20,7 @@ def precision(value: float) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three decimals, or a power of ten where those would say nothing; `-` for no number."""
+    """Three decimals, or a power of ten where those would show too little; `-` for no number."""
     return "-" if value is None else format(value, precision(value))
 
 
@@ -31,14 +31,14 @@ def in_bytes(size: int) -> str:
 
 
 def setting_of(arm: Mapping[str, Any]) -> str:
-    """What to know of an arm besides its name: the loss behind a label of the user's own, reduction, weight, lr."""
+    """The setting of an arm: the loss, where the label is another name, then reduction, weight and learning rate."""
     loss = [] if arm["loss"] == arm["label"] else [f"loss={arm['loss']}"]
     return ", ".join([*loss, *filter(None, [arm.get("setting")])])
 
 
 def warm_start_of(asked: Mapping[str, Any]) -> str:
     """`30 epochs of cross-entropy on rotated labels, lr=1.0`."""
-    labels = "rotated" if asked["labels"] == "rotated" else "the right"
+    labels = "rotated" if asked["labels"] == "rotated" else "the correct"
     return f"{count(asked['epochs'], 'epoch')} of cross-entropy on {labels} labels, lr={asked['lr']}"
 
 

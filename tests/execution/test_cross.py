@@ -159,8 +159,8 @@ def test_table_fits_the_terminal(run: Run, width: int, tmp_path: Path) -> None:
         show(run_document(result.records, result.summary), Console(file=page, width=width))
         page.seek(0)
         lines = page.read().splitlines()
-    assert any("Trained with the row's loss" in line for line in lines)
-    start = next(i for i, line in enumerate(lines) if line.startswith("Trained with"))
+    assert any("Test metrics under every loss" in line for line in lines)
+    start = next(i for i, line in enumerate(lines) if line.startswith("Test metrics under"))
     assert max(Console().measure(line).maximum for line in lines[start : start + 30]) <= width
 
 

@@ -83,7 +83,7 @@ def test_other_verdicts_can_be_asked_of_a_finished_run(result: Result) -> None:
 def test_tables_are_bounded_and_say_so(result: Result) -> None:
     """The terminal shows the arms that come first, and under each table how many more there are."""
     text, more = shown(result), NUM_LOSSES - MAX_ROWS
-    assert f"The tables have the first {MAX_ROWS} by that; summary.json has {more} more." in text
+    assert f"The tables show the first {MAX_ROWS} by the same measure; summary.json holds all {NUM_LOSSES}." in text
     (comparison, *_) = run_document(result.records, result.summary).sections
     tables = [
         block

@@ -21,9 +21,12 @@ def summary(*rows):
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        (row("a.m > 0.5", 0.6, 0.5, slack=3.21), "a.m > 0.5: 0.6 against 0.5, met by 3.2 sd"),
-        (row("a.m > 0.5", 0.6, 0.5, slack=0.4), "a.m > 0.5: 0.6 against 0.5, met by 0.4 sd: may not hold elsewhere"),
-        (row("a.m > 0.5", 0.500001, 0.5, slack=2.0), "a.m > 0.5: 0.500001 against 0.5, met by 2.0 sd"),
+        (row("a.m > 0.5", 0.6, 0.5, slack=3.21), "a.m > 0.5: met, 0.6 against 0.5 (3.2 standard deviations)"),
+        (
+            row("a.m > 0.5", 0.6, 0.5, slack=0.4),
+            "a.m > 0.5: met, 0.6 against 0.5 (0.4 standard deviations; other seeds may not meet it)",
+        ),
+        (row("a.m > 0.5", 0.500001, 0.5, slack=2.0), "a.m > 0.5: met, 0.500001 against 0.5 (2.0 standard deviations)"),
         (row("a.diverged == 0", 0, 0.0), "a.diverged == 0: met, 0 against 0"),
         (
             row("verdict(a, 'b c', m) == better", "better", "better"),
@@ -32,7 +35,7 @@ def summary(*rows):
     ],
 )
 def test_met(entry, said):
-    """What the sides came to, and by how many deviations; a slack under two is doubted."""
+    """The values of the sides, and the slack in standard deviations; one under two is doubted."""
     assert said == told(entry, summary(entry))
     assert [] == unmet(summary(entry))
 
@@ -53,7 +56,7 @@ def test_met(entry, said):
     ],
 )
 def test_unmet(text, left, right, reason):
-    """The reason is what is missing, and where nothing is, what the sides came to."""
+    """The reason is what is missing, or else the values of the sides."""
     entry = row(text, left, right, met=False)
     assert [f"not met: {text}: {reason}"] == unmet(summary(row("a.m > 0", 1.0, 0.0), entry))
     assert f"{text}: not met, {reason}" == told(entry, summary(entry))

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
-# Okabe and Ito's palette, which the colour-blind can read too; its yellow last, the faintest on white.
+# Okabe and Ito's palette, made for colour blindness; yellow is last, as it is the faintest on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00", "#F0E442")
-# In greyscale dashes and markers tell the lines apart.
+# In greyscale, dashes and markers separate the lines.
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
 MARKERS = "os^DvPX*"
 PANELS_IN_A_ROW = 4  # of reliability diagrams, which are square
@@ -84,7 +84,7 @@ def draw_reliability(part: SubFigure, diagrams: Sequence[Reliability]) -> None:
         if index < len(diagrams):
             _draw_diagram(axes, diagrams[index])
             if index % PANELS_IN_A_ROW == 0:
-                axes.set_ylabel("share right")
+                axes.set_ylabel("accuracy")
             if index + PANELS_IN_A_ROW >= len(diagrams):
                 axes.set_xlabel("confidence")
                 axes.tick_params(labelbottom=True)

@@ -61,7 +61,7 @@ def arm_list(block: ArmList, look: Look) -> Grid:
     if block.heads:
         grid.add_row(Text(), *(Text(head, "dim") for head in block.heads))
     for arm, remark in block.entries:
-        # Without heads the remarks belong to the names, which they must not outshine.
+        # Without heads the remarks belong to the names, and are less important.
         grid.add_row(*look.row(arm), Text(look.words(remark), "" if block.heads else "dim"))
     return grid
 
@@ -80,7 +80,7 @@ def _heads(columns: Sequence[tuple[Column, Sequence[Cell]]], look: Look) -> Iter
 
 
 def _without_repeats(texts: Sequence[str]) -> list[str]:
-    """Of rows about the same thing the first one says so: the next column tells them apart."""
+    """Of rows about the same thing the first one says so: the next column separates them."""
     return ["" if place and text == texts[place - 1] else text for place, text in enumerate(texts)]
 
 

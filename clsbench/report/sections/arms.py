@@ -27,7 +27,7 @@ def drawn(refs: Refs) -> list[ArmRef]:
 
 
 def tabled(comparison: Comparison) -> list[Arm]:
-    """The arms that have a row in tables: of many, those that are best in the headline metric."""
+    """The arms that have a row in tables: of many, those with the best final headline metric."""
     return leading(comparison, MAX_ROWS)
 
 
@@ -44,7 +44,7 @@ def arms(comparison: Comparison, refs: Refs) -> Section:
 def _left_out(comparison: Comparison, refs: Refs) -> Iterator[Text]:
     lines, rows, in_all = len(drawn(refs)), len(tabled(comparison)), len(comparison.arms)
     if lines < in_all:
-        best = f"those that are best in {label_of(comparison.headline)} at the end"
-        yield (f"Drawn are {lines} of {in_all} arms: {best}.",)
+        best = f"those with the best final {label_of(comparison.headline)}"
+        yield (f"The plots show {lines} of {in_all} arms, {best}.",)
     if rows < in_all:
-        yield (f"The tables have the first {rows} by that; summary.json has {in_all - rows} more.",)
+        yield (f"The tables show the first {rows} by the same measure; summary.json holds all {in_all}.",)

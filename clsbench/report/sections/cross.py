@@ -1,4 +1,4 @@
-"""Cross-evaluation: trained with one loss, measured by every other."""
+"""Cross-evaluation: the networks of every arm, measured by every loss."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from clsbench.report.document import Column, Section
 from clsbench.report.sections.arms import Refs, tabled
 from clsbench.report.sections.metrics import arm_table
 
-TITLE = "Trained with the row's loss, measured by every column: test, last epoch, means over seeds"
+TITLE = "Test metrics under every loss: last epoch, mean over seeds"
 
 
 def cross(comparison: Comparison, refs: Refs) -> Section | None:

@@ -1,4 +1,4 @@
-"""Curves of a metric by epoch, with where each one ends and why some are missing."""
+"""Curves of a metric by epoch, with the final value of each and the reason where one is missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def by_epoch(comparison: Comparison, refs: Refs, metric: str) -> Curves:
 
 
 def curves(comparison: Comparison, refs: Refs, metric: str) -> Section | None:
-    """The curves of a metric with their ends; None where no arm has a number."""
+    """The curves of a metric with their final values; None where no arm has a number."""
     found = by_epoch(comparison, refs, metric)
     shown = [line.arm for line in found.series if line.x]
     if not shown:
@@ -41,9 +41,9 @@ def _series(ref: ArmRef, curve: Curve) -> Series:
 
 
 def _end(comparison: Comparison, curve: Curve, arm: Arm) -> str:
-    """Where a curve ends, and with fewer seeds than it began with, or before the last epoch, why."""
+    """The final value of a curve, and how many seeds are left of it; or the epoch after which none was left."""
     if curve.epochs[-1] < comparison.last_epoch:
-        return f"none left after epoch {curve.epochs[-1]}"
+        return f"no seeds left after epoch {curve.epochs[-1]}"
     seeds = "" if curve.n[-1] == len(arm["seeds"]) else f" {curve.n[-1]} of {len(arm['seeds'])} seeds"
     final = mean_range(arm["metrics"].get(curve.metric))
     return f"{number(None) if final is None else final}{seeds}"

@@ -15,14 +15,14 @@ def test(comparison: Comparison, refs: Refs) -> Section:
     """Every test metric; also those of a plugin that is not loaded now."""
     kept = (key for arm in comparison.arms for key in arm["metrics"] if key.startswith("test_"))
     fields = list(dict.fromkeys([*on_split("test"), *kept]))
-    return _measured("test", comparison, refs, fields, "Test, at the last epoch")
+    return _measured("test", comparison, refs, fields, "Test, last epoch")
 
 
 def validation(comparison: Comparison, refs: Refs) -> Section | None:
     """The validation metrics; None where nothing was set apart for them."""
     if not has_validation(comparison):
         return None
-    return _measured("validation", comparison, refs, list(on_split("val")), "Validation, at the last epoch")
+    return _measured("validation", comparison, refs, list(on_split("val")), "Validation, last epoch")
 
 
 def training(comparison: Comparison, refs: Refs) -> Section:
@@ -31,10 +31,10 @@ def training(comparison: Comparison, refs: Refs) -> Section:
 
 
 def gradients(comparison: Comparison, refs: Refs) -> Section:
-    """How large the gradients are that are left, and on how many samples an arm is stuck."""
+    """The norm of the gradient that remains on the logits, and the share of samples that are stuck."""
     where = "validation" if has_validation(comparison) else "training"
     fields = [spec.name for spec in diagnostics()]
-    return _measured("gradients", comparison, refs, fields, f"Gradients on {where} logits, at the last epoch")
+    return _measured("gradients", comparison, refs, fields, f"Logit gradients ({where}, last epoch)")
 
 
 def has_validation(comparison: Comparison) -> bool:
@@ -61,4 +61,4 @@ def _measured(name: str, comparison: Comparison, refs: Refs, metrics: Sequence[s
         for metric in metrics
     ]
     table = arm_table(comparison, refs, columns)
-    return Section(name, (f"{title}: mean ± deviation over seeds",), (table,))
+    return Section(name, (f"{title}: mean ± standard deviation over seeds",), (table,))

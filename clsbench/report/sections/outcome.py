@@ -13,7 +13,7 @@ from clsbench.report.text import number
 
 
 def outcome(comparison: Comparison, refs: Refs) -> Iterator[Text]:
-    """Which arm has the best final headline metric, and by how much over the next."""
+    """Which arm has the best final headline metric, and by how much it leads the next."""
     metric, order = comparison.headline, ranked(comparison)
     label = label_of(metric)
     if not order:
@@ -32,7 +32,7 @@ def outcome(comparison: Comparison, refs: Refs) -> Iterator[Text]:
         if arm["metrics"][metric]["n"] < len(arm["seeds"])
     ]
     if short:
-        yield ("Seeds that did not finish count in no final mean: ", *joined(short), ".")
+        yield ("Final means leave out seeds that did not finish: ", *joined(short), ".")
 
 
 def stuck(comparison: Comparison, refs: Refs) -> Iterator[Text]:
@@ -49,9 +49,9 @@ def _value(metric: str, value: float) -> str:
 
 def _lead(metric: str, difference: float) -> str:
     if not difference:
-        return "level with"
-    better = "over" if direction(metric) == "higher" else "under"
+        return "equal to"
+    better = "above" if direction(metric) == "higher" else "below"
     if not is_share(metric):
         return f"{number(difference)} {better}"
     points = 100 * difference
-    return f"{points:.1f} points {better}" if points >= 0.05 else f"less than 0.1 points {better}"
+    return f"{points:.1f} percentage points {better}" if points >= 0.05 else f"less than 0.1 percentage points {better}"

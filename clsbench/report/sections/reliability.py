@@ -1,4 +1,4 @@
-"""Reliability: how often each arm is right, against how confident it is."""
+"""Reliability: the accuracy of each arm against its confidence."""
 
 from __future__ import annotations
 

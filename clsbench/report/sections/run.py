@@ -1,4 +1,4 @@
-"""What is said once of a run: what was expected of it, how long it took, and where its files are."""
+"""What a run has once: its expectations, its duration and its files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def expectations(summary: Mapping[str, Any]) -> Section | None:
     if not summary["expectations"]:
         return None
     rows = tuple(Paragraph((told(row, summary),)) for row in summary["expectations"])
-    return Section("expectations", ("Expected",), rows)
+    return Section("expectations", ("Expectations",), rows)
 
 
 def kept(summary: Mapping[str, Any], files: Sequence[str]) -> Section:

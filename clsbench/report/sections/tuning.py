@@ -1,4 +1,4 @@
-"""What tuning found: how each arm's metric depends on the settings, and which setting was chosen."""
+"""Tuning: how the metric of each arm depends on the settings, and which setting was chosen."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from clsbench.report.text import PROTOCOLS, count, number
 from clsbench.report.values import Tried, mean_range
 
 Row = Mapping[str, Any]
+Rows = tuple[tuple[Cell, ...], ...]
 
 
 def tuning(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any] | None) -> Section | None:
@@ -87,22 +88,18 @@ def _by_key(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any], key: s
     """The metric against one key: curves, and a table with every value."""
     metric, values, arms = tuned["metric"], tuned["grid"][key], tuned_arms(comparison, tuned)
     profiles = {name: profile(arm["sensitivity"], metric, key, values) for name, arm in arms.items()}
-    rows: list[tuple[Cell, ...]] = [
-        (
-            refs[name],
-            *(
-                Tried(row["mean"], row["diverged"], len(row["values"]), chosen=arms[name]["chosen"][key] == value)
-                for row, value in zip(found, values, strict=True)
-            ),
-        )
-        for name, found in profiles.items()
-    ]
+    rows: Rows = tuple((refs[name], *_cells(profiles[name], values, arm["chosen"][key])) for name, arm in arms.items())
     columns = (Column(("arm",), "left"), *(Column((setting_value(value),)) for value in values))
-    table = Table(columns, tuple(rows), omitted=len(comparison.arms) - len(rows))
     lost = any(row["diverged"] for found in profiles.values() for row in found)
     note = Paragraph(("* chosen" + ("; div.: tuning seeds that diverged" if lost else ""),), "note")
-    found = sensitivity(comparison, refs, tuned, key)
-    return Section(f"tuning.{key}", (found.title,), (found, table, note))
+    curves = sensitivity(comparison, refs, tuned, key)
+    table = Table(columns, rows, omitted=len(comparison.arms) - len(rows))
+    return Section(f"tuning.{key}", (curves.title,), (curves, table, note))
+
+
+def _cells(rows: Sequence[Row], values: Sequence[Any], chosen: Any) -> Iterator[Tried]:
+    for row, value in zip(rows, values, strict=True):
+        yield Tried(row["mean"], row["diverged"], len(row["values"]), chosen=value == chosen)
 
 
 def _chosen(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[tuple[ArmRef, str]]:

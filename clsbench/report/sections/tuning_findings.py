@@ -1,4 +1,4 @@
-"""What tuning's results mean, in sentences: what no setting can help, what to be warned of, what it cost."""
+"""The findings of tuning in sentences: arms that no setting helps, warnings, and the cost."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from clsbench.report.document import ArmRef, Paragraph, Text, joined
 from clsbench.report.sections.arms import Refs, tabled
 from clsbench.report.text import count, duration
 
-FAR_BEHIND = 0.05  # of accuracy: a loss that no setting brings nearer is worth a word
+FAR_BEHIND = 0.05  # of accuracy: a loss that no setting brings nearer is reported
 
 
 def findings(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[Paragraph]:
     """Arms that no setting brings near the best, warnings, and the cost of tuning."""
-    for text in _beyond_saving(comparison, refs, tuned):
+    for text in _far_behind(comparison, refs, tuned):
         yield Paragraph(text)
     for text in (*_diverged(comparison, refs, tuned), *_at_edge(comparison, refs, tuned)):
         yield Paragraph(text, "warning")
@@ -41,7 +41,7 @@ def setting_value(value: float | None) -> str:
     return "null" if value is None else f"{float(f'{value:.3g}'):g}"
 
 
-def _beyond_saving(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[Text]:
+def _far_behind(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[Text]:
     """Which arms no setting brings near the best arm's best: a finding that no single setting could show."""
     if not is_share(tuned["metric"]) or direction(tuned["metric"]) != "higher":
         return
@@ -57,7 +57,7 @@ def _beyond_saving(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any])
         (refs[name], f" ({mean:.1%})") for name, mean in best.items() if best[leader] - mean >= FAR_BEHIND
     ]
     if behind:
-        points = f" within {100 * FAR_BEHIND:.0f} points of "
+        points = f" within {100 * FAR_BEHIND:.0f} percentage points of "
         end = f" ({best[leader]:.1%}) in {label_of(tuned['metric'])}."
         yield ("No setting of the grid brings ", *joined(behind, " or "), points, refs[leader], end)
 
@@ -75,7 +75,7 @@ def _at_edge(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> It
         for key in arm["at_edge"]:
             places.setdefault((key, arm["chosen"][key]), []).append(refs[name])
     for (key, value), arms in places.items():
-        end = f" lies on the edge of the grid ({setting_value(value)}): a better one may lie outside."
+        end = f" is at the edge of the grid ({setting_value(value)}): a better one may be outside."
         yield (f"the best {key} for ", *joined(arms), end)
 
 
@@ -85,12 +85,12 @@ def _cost(comparison: Comparison, tuned: Mapping[str, Any]) -> str:
     return (
         f"Tuning cost {count(tuned['trials'], 'trial')} ({count(len(tuned['arms']), 'arm')} x "
         f"{count(settings, 'setting')} x {count(len(seeds), 'seed')}, from {seeds[0]}) and "
-        f"{duration(tuned['seconds'])} of training{'; test data took no part' if _is_blind(comparison, tuned) else ''}."
+        f"{duration(tuned['seconds'])} of training{'; no test data were used' if _is_blind(comparison, tuned) else ''}."
     )
 
 
 def _is_blind(comparison: Comparison, tuned: Mapping[str, Any]) -> bool:
-    """Whether no sample that is tested took part in tuning."""
+    """Whether tuning used no sample that is tested."""
     # An older run, which held nothing out, may have tuned on what it tested at another seed.
     return "data" in tuned or all(arm.get("split_seed") != "per_seed" for arm in comparison.arms)
 

@@ -1,4 +1,4 @@
-"""The verdicts of a comparison: a table of pairs, and in plain sentences what they say of the best arm."""
+"""The verdicts of a comparison: a table of pairs, and what they say of the best arm in plain sentences."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ def verdicts(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) -> 
         return Section("verdicts", (), unjudged) if unjudged else None
     blocks: list[Block] = [_table(comparison, refs, rows)]
     if len(rows) < in_all:
-        blocks.append(Paragraph((f"These are of the best arm; summary.json holds all {in_all} verdicts.",)))
-    title = "Verdicts: differences paired by seed, mean [95% interval]"
+        blocks.append(
+            Paragraph((f"Only pairs with the best arm are shown; summary.json holds all {in_all} verdicts.",))
+        )
+    title = "Verdicts: differences paired by seed, mean [95% confidence interval]"
     return Section("verdicts", (title,), (*blocks, *unjudged))
 
 
 def conclusions(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) -> Iterator[Text]:
-    """What the verdicts say of the arm that is best in the headline metric, and what would settle the open ones."""
+    """What the verdicts say of the arm with the best headline metric, and how many seeds the open ones need."""
     best = next((arm["name"] for arm in ranked(comparison)), None)
     rows = [seen_from(row, best) for row in _shown(comparison, refs, summary) if best in (row["a"], row["b"])]
     if best is None or not rows:
@@ -48,17 +50,17 @@ def conclusions(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) 
 
 
 def _found(refs: Refs, best: str, rows: Sequence[Row], summary: Mapping[str, Any]) -> Iterator[Text]:
-    """What is decided, what is open, and what no p-value can be given for."""
+    """What is decided, what is open, and which differences have no p-value."""
     constant = [row for row in rows if _is_constant(row)]
     varying = [row for row in rows if not _is_constant(row)]
     if decided := _decided(refs, varying):
         yield (refs[best], " is ", *decided)
     if still_open := [row for row in varying if row["verdict"] == TOO_FEW_SEEDS]:
         others = listed(_open(refs, still_open, summary))
-        yield ("the seeds are too few to tell ", refs[best], " ", *others)
+        yield ("there are too few seeds to separate ", refs[best], " ", *others)
     if constant:
         others = listed((Mark(refs[row["b"]]), f" in {label_of(row['metric'])}") for row in constant)
-        yield ("the difference from ", *others, " is the same at every seed, which leaves no p-value")
+        yield ("the difference from ", *others, " is the same at every seed, so it has no p-value")
 
 
 def _is_bounded(summary: Mapping[str, Any]) -> bool:
@@ -124,7 +126,7 @@ def _is_constant(row: Row) -> bool:
 def _ground(comparison: Comparison, summary: Mapping[str, Any]) -> str:
     """What the verdicts are conditional on."""
     per_seed = comparison.arms[0].get("split_seed") == "per_seed"
-    split = "Over splits drawn anew at every seed" if per_seed else "For this split"
+    split = "Over splits drawn anew for every seed" if per_seed else "For this split"
     tuning = summary.get("tuning")
     return split if tuning is None else f"{split}, with {PROTOCOLS[tuning['protocol']]}"
 

@@ -1,4 +1,4 @@
-"""How each arm got to its end: how soon, at what cost, and how many trials were lost."""
+"""Convergence: how soon each arm came near the best, how many of its trials were lost, and how long one took."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from clsbench.report.values import EpochsToTarget, Proportion, Seconds
 Cells = tuple[Column, Sequence[Cell]]
 
 
-def course(comparison: Comparison, refs: Refs) -> Section:
+def convergence(comparison: Comparison, refs: Refs) -> Section:
     """Epochs to the target, lost seeds, and the time of a trial."""
     reached = times_to_target(comparison)
     columns = [_epochs(comparison, reached), *_lost(tabled(comparison)), _seconds(comparison)]
     target = ""
     if reached:
         found = number(next(iter(reached.values())).target)
-        target = (
-            f" (epochs to {NEAR_BEST:.0%} of the best mean {label_of(comparison.headline)}, {found}: median over seeds)"
-        )
-    return Section("course", (f"Course{target}",), (arm_table(comparison, refs, columns),))
+        best = f"{NEAR_BEST:.0%} of the best mean {label_of(comparison.headline)}"
+        target = f" ({best} is {found}; median over seeds)"
+    return Section("convergence", (f"Convergence{target}",), (arm_table(comparison, refs, columns),))
 
 
 def _epochs(comparison: Comparison, reached: Mapping[str, Reached]) -> Cells:

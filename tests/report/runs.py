@@ -1,0 +1,175 @@
+"""Runs that were never trained, and documents as text: what the tests of the report share."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Mapping, Sequence
+from statistics import mean, stdev
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+from clsbench.analysis.curves import Comparison, comparisons
+from clsbench.analysis.tuning import at_edge, choose
+from clsbench.analysis.verdicts import judgement
+from clsbench.report.compose import run_document
+from clsbench.report.document import ArmRef, Block, Mark, Section, Text
+from clsbench.report.renderers.terminal import show
+from clsbench.report.sections.arms import references
+
+EPOCHS = 4
+METRICS = {
+    "train_accuracy": 0.5,
+    "train_nll": 0.3,
+    "test_accuracy": 0.5,
+    "test_nll": 0.4,
+    "test_brier": 0.2,
+    "test_ece": 0.05,
+    "logit_grad_norm": 0.6,
+    "stuck_share": 0.02,
+}
+NEEDS_PROBABILITIES = ("train_nll", "test_nll", "test_brier", "test_ece")
+
+Records = list[dict[str, Any]]
+Summary = dict[str, Any]
+Found = TypeVar("Found", bound=Block)
+
+
+def run_of(
+    arms: Sequence[str],
+    *,
+    seeds: int = 3,
+    diverged: Collection[tuple[str, int]] = (),
+    no_probabilities: Collection[str] = (),
+    finals: Mapping[str, Mapping[str, float]] | None = None,
+    pairing: Sequence[Sequence[str]] | None = None,
+) -> tuple[Records, Summary]:
+    """A run whose metrics rise linearly from half of `finals[arm][metric]` plus 0.01 a seed to the whole of it."""
+    records: Records = []
+    entries = []
+    for number, name in enumerate(arms):
+        values: dict[str, list[float | None]] = {metric: [] for metric in METRICS}
+        for seed in range(seeds):
+            lost = (name, seed) in diverged
+            for epoch in range(3 if lost else EPOCHS + 1):
+                gone = lost and epoch == 2
+                record: dict[str, Any] = {"trial": number * seeds + seed, "arm": name, "seed": seed, "epoch": epoch}
+                for metric, default in METRICS.items():
+                    end = (finals or {}).get(name, {}).get(metric, default) + 0.01 * seed
+                    missing = gone or (name in no_probabilities and metric in NEEDS_PROBABILITIES)
+                    record[metric] = None if missing else end * (1 + epoch / EPOCHS) / 2
+                records.append({**record, "seconds": 2.0, "status": "diverged" if gone else "running"})
+            for metric, column in values.items():
+                column.append(None if lost else records[-1][metric])
+        entries.append(arm_of(name, values))
+    return records, summary_of(entries, pairing or [list(arms)])
+
+
+def usual(**options: Any) -> tuple[Records, Summary]:
+    """A good arm, a bad one that is stuck, and one without probabilities."""
+    finals = {"good": {"test_accuracy": 0.9}, "bad": {"test_accuracy": 0.7, "stuck_share": 0.3}}
+    return run_of(["good", "bad", "hinge"], no_probabilities=["hinge"], finals=finals, **options)
+
+
+def arm_of(name: str, metrics: Mapping[str, Sequence[float | None]], **facts: Any) -> dict[str, Any]:
+    """An arm of a summary, from its metrics by seed."""
+    num_seeds = max((len(values) for values in metrics.values()), default=1)
+    return {
+        "name": name,
+        "loss": "cross_entropy",
+        "label": name,
+        "setting": "reduction=sum, weight=1, lr=0.1",
+        "dataset": "moons",
+        "model": "mlp",
+        "lr": 0.1,
+        "seeds": list(range(num_seeds)),
+        "diverged": list(metrics.get("test_accuracy", ())).count(None),
+        "metrics": {metric: _over_seeds(column) for metric, column in metrics.items()},
+        **facts,
+    }
+
+
+def _over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
+    known = [value for value in values if value is not None]
+    return {
+        "mean": mean(known) if known else None,
+        "std": stdev(known) if len(known) > 1 else None,
+        "n": len(known),
+        "values": list(values),
+    }
+
+
+def summary_of(arms: Sequence[dict[str, Any]], pairing: Sequence[Sequence[str]], **facts: Any) -> Summary:
+    """A summary of these arms with their verdicts."""
+    summary = {
+        "name": "moons",
+        "status": "finished",
+        "device": "cpu",
+        "arms": list(arms),
+        "pairing": [{"arms": list(names)} for names in pairing],
+        "expectations": [],
+        "tuning": None,
+        "seconds": 12.0,
+    }
+    return {**summary, **judgement(summary), **facts}
+
+
+def tried(settings: dict[str, Any], mean: float | None, diverged: int = 0) -> dict[str, Any]:
+    """What tuning measured at a setting with three seeds."""
+    values = [None] * diverged + ([] if mean is None else [mean] * (3 - diverged))
+    return {"settings": settings, **_over_seeds(values), "diverged": diverged}
+
+
+def tuned_run(rows: Mapping[str, list[dict[str, Any]]], grid: dict[str, list[Any]], **tuning: Any) -> Summary:
+    """The summary of a run of arms whose sensitivities are `rows`."""
+    metric = tuning.get("metric", "val_accuracy")
+    found = []
+    for name, sensitivity in rows.items():
+        chosen = sensitivity[choose([sensitivity], metric)]["settings"]
+        edge = at_edge(chosen, grid)
+        found.append({"name": name, "chosen": chosen, "at_edge": edge, "sensitivity": sensitivity})
+    spent = {"seeds": [10000, 10001, 10002], "trials": 24, "seconds": 75.0}
+    summary = summary_of([arm_of(name, {}, setting="lr=1") for name in rows], [list(rows)])
+    return {
+        **summary,
+        "tuning": {"protocol": "per_arm", "metric": metric, **spent, "grid": grid, "arms": found, **tuning},
+    }
+
+
+def compared(records: Records, summary: Summary) -> tuple[Comparison, dict[str, ArmRef]]:
+    """The only comparison of a run, and its arms by name, as sections take them."""
+    (comparison,) = comparisons(records, summary)
+    return comparison, references(comparison)
+
+
+def blocks(section: Section | None, kind: type[Found]) -> list[Found]:
+    """The blocks of a kind in a section, those of sections in it among them."""
+    found: list[Found] = []
+    for block in section.blocks if section else ():
+        if isinstance(block, kind):
+            found.append(block)
+        if isinstance(block, Section):
+            found += blocks(block, kind)
+    return found
+
+
+def plain(text: Text) -> str:
+    """A text with arms by name, and in brackets where their mark stands alone."""
+    parts = (f"[{part.arm.name}]" if isinstance(part, Mark) else part for part in text)
+    return "".join(part.name if isinstance(part, ArmRef) else part for part in parts)
+
+
+def on_screen(
+    records: Records,
+    summary: Summary,
+    width: int = 80,
+    encoding: str = "utf-8",
+    files: Sequence[str] = (),
+    **options: Any,
+) -> str:
+    """What a run looks like on a console."""
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding, newline="")
+    show(run_document(records, summary, files), Console(file=file, width=width, **options))
+    file.flush()
+    return raw.getvalue().decode(encoding)
