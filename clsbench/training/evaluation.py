@@ -135,9 +135,28 @@ def _metric_sums(spec: MetricSpec, known: Quantities) -> Tensor | None:
         return None
     if spec.stacked:
         return _summed(spec, needed)
-    trials = len(known.logits)  # labels may be shared by all
+    trials, samples = known.logits.shape[:2]
     by_trial = zip(*(each if each.dim() > 1 else each.expand(trials, -1) for each in needed), strict=True)
-    return torch.stack([_summed(spec, trial) for trial in by_trial])
+    return torch.stack([_checked(spec, trial, samples) for trial in by_trial])
+
+
+def _checked(spec: MetricSpec, needed: Sequence[Tensor], num_samples: int) -> Tensor:
+    """What a metric of the user's adds up over the samples of one trial.
+
+    Raises:
+        ValueError: it gives something else than one number for each sample, or than sums `[M]`.
+    """
+    if spec.sums is None:
+        values = spec.factory(*needed)
+        if not isinstance(values, Tensor) or values.shape != (num_samples,):
+            gave = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+            raise ValueError(f"metric {spec.name!r} gave {gave}, not one number for each of {num_samples} samples")
+        return _sum(values)
+    sums = spec.sums(*needed)
+    if not isinstance(sums, Tensor) or sums.dim() > 1:
+        gave = f"shape {tuple(sums.shape)}" if isinstance(sums, Tensor) else type(sums).__name__
+        raise ValueError(f"the sums of metric {spec.name!r} are {gave}, not one number or a list of them")
+    return sums.double()
 
 
 def _summed(spec: MetricSpec, needed: Sequence[Tensor]) -> Tensor:

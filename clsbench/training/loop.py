@@ -12,6 +12,7 @@ from torch import Tensor
 
 from clsbench.losses.contract import Loss
 from clsbench.metrics.measures import measured
+from clsbench.problems import Problem
 from clsbench.registry import SPLITS, catalogue
 from clsbench.training.epoch import Epochs
 from clsbench.training.evaluation import (
@@ -143,7 +144,7 @@ class _BetweenEpochs:
         if data.test is not None:
             found |= self._of(data.test, self._on_test)
         found |= {name: found[name] * weight for name in (OBJECTIVE.name, GRADIENT_NORM.name)}
-        self._steps.alive.mul_(_measurable(found))
+        self._steps.alive.mul_(_measurable(found, self._steps.loss.problem))
         return found
 
     def _of(self, data: Pair, measures: Sequence[Measure]) -> Measures:
@@ -188,7 +189,11 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _measurable(measures: Measures) -> Tensor:
-    """`[T, 1]`: the trials whose every measure is finite; what test data says decides nothing."""
-    known = [value for name, value in measures.items() if not name.startswith("test_")]
-    return torch.stack(known).isfinite().all(0).unsqueeze(1)
+def _measurable(measures: Measures, problem: Problem) -> Tensor:
+    """`[T, 1]`: the trials whose loss, gradients and main metrics are finite.
+
+    What test data say decides nothing, and a metric of the user's may have no value where all is well.
+    """
+    main = {f"{split}_{metric}" for split in ("train", "val") for metric in (problem.headline, problem.second)}
+    decisive = main | {OBJECTIVE.name, GRADIENT_NORM.name}
+    return torch.stack([measures[name] for name in measures if name in decisive]).isfinite().all(0).unsqueeze(1)
