@@ -1,1 +1,1 @@
-"""The parts of `scripts/faults.py`: each does one kind of harm many times and counts what came of it."""
+"""The parts of `scripts/faults.py`: each does one kind of harm many times and counts the outcomes."""

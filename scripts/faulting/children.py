@@ -1,4 +1,4 @@
-"""Processes forked from this warm one, and what becomes of them."""
+"""Processes forked from this warm one, and how they end."""
 
 from __future__ import annotations
 

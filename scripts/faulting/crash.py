@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from faulting.recording import Recording, RecordingDisk, Tree, make
 from faulting.runs import Config, Started, checkpoints_each_epoch, one_line, outcome, run_in, small, uninterrupted, warm
 
 COUNT = 2000
+SPARING = 4  # one state in so many is of a run that saves no checkpoint before a stack's end: much is not durable
 RESUMED = 4  # one state in so many is of a run that had been resumed after a crash
 STATES_A_RESUME = 50
 
@@ -36,13 +38,15 @@ def measure(count: int) -> Figure:
     config: Config = {**small(losses=2, epochs=2), "tune": {"grid": {"lr": [0.05, 0.1]}, "seeds": 1}}
     warm(config)
     chance, ends, failures = random.Random(0), Counter[str](), list[str]()
-    of_resumed = count // RESUMED
+    of_sparing, of_resumed = count // SPARING, count // RESUMED
     resumes = -(-of_resumed // STATES_A_RESUME)
-    with tempfile.TemporaryDirectory() as name, checkpoints_each_epoch():
-        folder = Path(name)
+    with ExitStack() as both:
+        folder = Path(both.enter_context(tempfile.TemporaryDirectory()))
+        sparing = _recorded(config, folder / "sparing", {})
+        both.enter_context(checkpoints_each_epoch())
         expected = uninterrupted(config, folder / "whole")
         first = _recorded(config, folder / "recorded", {})
-        recordings = [(first, count - of_resumed)]
+        recordings = [(first, count - of_sparing - of_resumed), (sparing, of_sparing)]
         for number in range(resumes):
             again = _recorded(config, folder / f"again{number}", _crashed_midway(first, chance))
             recordings.append((again, of_resumed * (number + 1) // resumes - of_resumed * number // resumes))
@@ -56,12 +60,13 @@ def measure(count: int) -> Figure:
                 if failure:
                     failures.append(f"after {made} of {len(recording.operations)} calls, {what}: {failure}")
     done = sum(ends.values())
+    calls = [len(recording.operations) for recording in (first, sparing)]
     return Figure(
-        f"{done:,} states after a crash, of a run of {len(first.operations)} calls and of {resumes} that were resumed: "
+        f"{done:,} states after a crash, of runs of {calls[0]} and {calls[1]} calls and of {resumes} resumed ones: "
         f"{ends['resumed']:,} go on to the same records and weights, bit for bit, {ends['not begun']:,} had not begun, "
         f"{ends['refused']:,} are refused with 6 in one line, {ends['wrong']:,} lose a kept epoch or end otherwise",
         reached=not failures,
-        numbers={"states": done, "calls": len(first.operations), **ends, "failures": len(failures)},
+        numbers={"states": done, "calls": calls, **ends, "failures": len(failures)},
         failures=failures,
     )
 

@@ -29,8 +29,8 @@ def measure(count: int) -> Figure:
             if failure := _failure(config, folder, expected, error=error, fails_at=call, stays=stays):
                 failures.append(f"{word} at call {call} of {calls}: {failure}")
     return Figure(
-        f"{len(failed)} runs, ENOSPC or EIO at each of {calls} calls (open, write, fsync, rename): {len(failures)} "
-        "that do not leave with 6 in one line, lose an epoch, or end otherwise when they go on",
+        f"{len(failed)} runs, ENOSPC or EIO at each of {calls} calls (open, write, fsync, rename, mkdir): "
+        f"{len(failures)} that do not leave with 6 in one line, lose an epoch, or end otherwise when they go on",
         reached=not failures,
         numbers={"calls": calls, "runs": len(failed), "failures": len(failures)},
         failures=failures,
