@@ -17,6 +17,10 @@ class ConfigError(ClsbenchError):
         self.mistakes = mistakes
 
 
+class RegistrationError(ConfigError, ValueError):
+    """A function of the user's cannot be registered as it is."""
+
+
 class ExpectationError(ClsbenchError):
     """What the config expected of the run did not come. Carries every unmet expectation, in the config's order."""
 

@@ -16,7 +16,6 @@ import difflib
 import importlib.metadata
 import importlib.util
 import inspect
-import json
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +25,9 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, overload
 
-from clsbench.errors import ConfigError
+from clsbench.containment import contained
+from clsbench.errors import ConfigError, RegistrationError
+from clsbench.signatures import evaluated, require_name, require_signature, told
 from clsbench.sources import require_regular
 
 Kind = Literal["dataset", "model", "loss", "optimizer", "metric"]
@@ -120,10 +121,16 @@ class Spec:
         """The keyword-only parameters, in the signature's order."""
         parameters = inspect.signature(self.factory).parameters.values()
         return {
-            p.name: Option(p.name, _evaluated(p.annotation, self.factory), p.default)
+            p.name: Option(p.name, self._type_of(p), p.default)
             for p in parameters
             if p.kind is inspect.Parameter.KEYWORD_ONLY
         }
+
+    def _type_of(self, option: inspect.Parameter) -> Any:
+        try:
+            return evaluated(option.annotation, self.factory)
+        except RegistrationError as error:
+            raise RegistrationError(f"{self.kind} {self.name!r}: option {option.name}: {error}") from error
 
 
 def is_path(annotation: Any) -> bool:
@@ -181,13 +188,13 @@ class OptimizerSpec(Spec):
 
     def __post_init__(self) -> None:
         if "lr" not in self.options:
-            raise ValueError(f"optimizer {self.name!r} has no option lr; take it after the *, with a default")
+            raise RegistrationError(f"optimizer {self.name!r} has no option lr; take it after the *, with a default")
         if taken := TAKEN & self.options.keys():
-            raise ValueError(
+            raise RegistrationError(
                 f"optimizer {self.name!r}: {min(taken)} is a key of the experiment; call the option otherwise"
             )
         if required := [option.name for option in self.options.values() if option.required]:
-            raise ValueError(f"optimizer {self.name!r}: its option {required[0]} has no default; give one")
+            raise RegistrationError(f"optimizer {self.name!r}: its option {required[0]} has no default; give one")
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,17 +257,25 @@ class Registry:
     def __init__(self) -> None:
         self._specs: dict[Kind, dict[str, Spec]] = {kind: {} for kind in KINDS}
         self._canonical: dict[Kind, dict[str, str]] = {kind: {} for kind in KINDS}
+        self._checks: list[Callable[[Spec], None]] = []
         self.plugins: list[str] = []  # the user's files that added to it; another process runs them too
 
     def add(self, spec: Spec) -> None:
         known = self._canonical[spec.kind]
         for name in (spec.name, *spec.aliases):
             if name in known:
-                raise ValueError(f"{spec.kind} {name!r} is registered twice")
-        _require_plain_defaults(spec)
+                raise RegistrationError(f"{spec.kind} {name!r} is registered twice; choose another name")
+        for check in self._checks:
+            check(spec)
         for name in (spec.name, *spec.aliases):
             known[name] = spec.name
         self._specs[spec.kind][spec.name] = spec
+
+    def require(self, check: Callable[[Spec], None]) -> None:
+        """Let a room refuse, by RegistrationError, what it could not use; what is registered already is checked too."""
+        for spec in [spec for kind in KINDS for spec in self.all(kind)]:
+            check(spec)
+        self._checks.append(check)
 
     @overload
     def get(self, kind: Literal["dataset"], name: str) -> DatasetSpec: ...
@@ -294,17 +309,6 @@ class Registry:
         return tuple(spec for spec in self.all("metric") if isinstance(spec, MetricSpec))
 
 
-def _require_plain_defaults(spec: Spec) -> None:
-    """A run's config is written out with every default: one that cannot be read back could not be resumed."""
-    for parameter in inspect.signature(spec.factory).parameters.values():
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default is not inspect.Parameter.empty:
-            try:
-                json.dumps(parameter.default, allow_nan=False)
-            except (TypeError, ValueError) as error:
-                what = f"the default of {parameter.name}, {parameter.default!r}, cannot stand in a config"
-                raise ValueError(f"{spec.kind} {spec.name!r}: {what}; use plain, finite data or None") from error
-
-
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """What is known and close enough to `name` to be what was meant."""
     folded = {n.lower().replace("-", "_"): n for n in reversed(list(known))}  # a name wins over its alias
@@ -329,7 +333,7 @@ def dataset(
 
     `poses(**options)` gives the `problems.Posed` that is known without opening the data, where something is.
     """
-    return _registers(lambda factory: DatasetSpec(name, factory, aliases, poses))
+    return _registers("dataset", name, aliases, lambda factory: DatasetSpec(name, factory, aliases, poses))
 
 
 def model(
@@ -348,8 +352,10 @@ def model(
     `size(shape, num_outputs, **options)` tells how large a module is without making it; it bounds a stack.
     """
     if stacked and size is None:
-        raise ValueError(f"model {name!r} is stacked: give its size, so that a stack fits into memory")
-    return _registers(lambda factory: ModelSpec(name, factory, aliases, dimensions, stacked, size))
+        raise RegistrationError(f"model {name!r} is stacked: give its size, so that a stack fits into memory")
+    return _registers(
+        "model", name, aliases, lambda factory: ModelSpec(name, factory, aliases, dimensions, stacked, size)
+    )
 
 
 def loss(
@@ -367,7 +373,7 @@ def loss(
     the reason where the loss does not fit the problem. `stacked` says that the function takes any
     leading axes too, `[..., B, K], [..., B] -> [..., B]`, and so serves many trials in one call.
     """
-    return _registers(lambda factory: LossSpec(name, factory, aliases, link, outputs, stacked))
+    return _registers("loss", name, aliases, lambda factory: LossSpec(name, factory, aliases, link, outputs, stacked))
 
 
 def optimizer(
@@ -388,7 +394,9 @@ def optimizer(
     precision; all are zero before the first step. `conflicts` takes some of the options by name and returns, by the
     name of an option, why it cannot be used beside the others.
     """
-    return _registers(lambda factory: OptimizerSpec(name, factory, (), state, columns, conflicts))
+    return _registers(
+        "optimizer", name, (), lambda factory: OptimizerSpec(name, factory, (), state, columns, conflicts)
+    )
 
 
 def metric(
@@ -412,6 +420,9 @@ def metric(
     """
     label = name.replace("_", " ") if label is None else label
     return _registers(
+        "metric",
+        name,
+        (),
         lambda factory: MetricSpec(
             name,
             factory,
@@ -423,7 +434,7 @@ def metric(
             final=final,
             problems=problems,
             stacked=stacked,
-        )
+        ),
     )
 
 
@@ -447,15 +458,16 @@ def load_plugin(path: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look it up there
     try:
-        spec.loader.exec_module(module)
+        with contained():
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise _broken(path, error) from error
     catalogue.plugins.append(str(path.resolve()))
 
 
 def _broken(path: Path, error: BaseException) -> ConfigError:
-    what = " ".join(f"{type(error).__name__}: {error}".split())
-    return ConfigError(f"plugin {path}{_line_in(path, error)}: {what}; mend the file")
+    what = str(error) if isinstance(error, RegistrationError) else f"{told(error)}; mend the file"
+    return ConfigError(f"plugin {path}{_line_in(path, error)}: {what}")
 
 
 def _line_in(path: Path, error: BaseException) -> str:
@@ -474,23 +486,24 @@ def load_installed_plugins() -> None:
     """
     for entry_point in importlib.metadata.entry_points(group="clsbench"):
         try:
-            entry_point.load()
-        except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            raise ConfigError(f"plugin {entry_point.name!r}: {what}; mend or uninstall it") from error
+            with contained():
+                entry_point.load()
+        except (Exception, SystemExit) as error:
+            raise ConfigError(f"plugin {entry_point.name!r}: {told(error)}; mend or uninstall it") from error
 
 
-def _registers(spec_of: Callable[[Factory], Spec]) -> Callable[[Factory], Factory]:
+def _registers(
+    kind: Kind, name: str, aliases: tuple[str, ...], spec_of: Callable[[Factory], Spec]
+) -> Callable[[Factory], Factory]:
+    require_name(kind, name)
+    if not isinstance(aliases, tuple | list):
+        raise RegistrationError(f"{kind} {name!r}: aliases is {aliases!r}; give a tuple of names")
+    for alias in aliases:
+        require_name(kind, alias)
+
     def decorate(factory: Factory) -> Factory:
+        require_signature(kind, name, factory)
         catalogue.add(spec_of(factory))
         return factory
 
     return decorate
-
-
-def _evaluated(annotation: Any, factory: Callable[..., Any]) -> Any:
-    # Only the options' annotations are evaluated: those of tensors name types that are not imported yet.
-    if isinstance(annotation, str):
-        # Not the globals of the module by name: two plugins in two folders may have one name.
-        return eval(annotation, inspect.unwrap(factory).__globals__)
-    return annotation

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +14,7 @@ import pytest
 from annotated_types import Ge
 
 import clsbench.experiment  # noqa: F401 - registers all that there is
+from clsbench.config import registration
 from clsbench.errors import ConfigError
 from clsbench.registry import (
     KINDS,
@@ -134,12 +137,12 @@ def test_plugins_of_one_file_name_keep_their_own_types(tmp_path: Path) -> None:
         ("open('/nowhere/at/all')", r"mine\.py:1: FileNotFoundError: "),
         (
             "import clsbench\n@clsbench.loss('bce')\ndef bce(z, y): ...",
-            r"mine\.py:3?2?: ValueError: loss 'bce' is registered",
+            r"mine\.py:2: loss 'bce' is registered twice; choose another name$",
         ),
         *(
             (
-                f"import clsbench\n@clsbench.loss('new')\ndef new(z, y, *, cap=1, low={default}): ...",
-                r"mine\.py:3?2?: ValueError: loss 'new': the default of low, .* cannot stand in a config; use plain,",
+                f"import clsbench\n@clsbench.loss('new')\ndef new(z, y, *, cap: int = 1, low: float = {default}): ...",
+                r"mine\.py:2: loss 'new': the default of low, .* cannot stand in a config; use plain,",
             )
             for default in ("float('inf')", "float('nan')", "object()", "1j", "{1}")
         ),
@@ -152,6 +155,109 @@ def test_plugin_that_fails_is_told_with_its_line(tmp_path: Path, text: str, mess
     with pytest.raises(ConfigError, match=message) as caught:
         load_plugin(path)
     assert "\n" not in str(caught.value)
+
+
+LOSS = "from __future__ import annotations\nimport clsbench, torch\n@clsbench.loss('mine')\ndef mine({}): ...\n"
+OPTION = "logits, targets, *, "
+RENAME = "call the option otherwise"
+
+
+@pytest.mark.parametrize(
+    ("signature", "message"),
+    [
+        (OPTION + "x=1", "option x has no type; write x: int"),
+        (OPTION + "x: Undefined = 1", "option x: its type 'Undefined' cannot be evaluated: NameError: .*; import or "),
+        (OPTION + "x: 1 / 0 = 1", "option x: its type '1 / 0' cannot be evaluated: ZeroDivisionError: "),
+        (OPTION + "x: torch.Tensor = None", "option x: a config cannot hold its type Tensor; use bool, int, "),
+        (OPTION + "x: 'torch.Tensor' = None", "option x: a config cannot hold its type Tensor; use bool, int, "),
+        (OPTION + "x: int = 1.5", "option x: its default 1.5 does not fit its type int: .*; change one of them"),
+        (OPTION + "x: int = None", "option x: its default None does not fit its type int: "),
+        (OPTION + "lr: float = 5.0", f"option lr: every loss has a key of this name; {RENAME}"),
+        (OPTION + "weight: float = 5.0", f"option weight: every loss has a key of this name; {RENAME}"),
+        (OPTION + "name: str = 'a'", f"option name: every loss has a key of this name; {RENAME}"),
+        (OPTION + "title: str = 'a'", f"option title: clsbench keeps this name for itself; {RENAME}"),
+        (OPTION + "model_dump: int = 3", f"option model_dump: clsbench keeps this name for itself; {RENAME}"),
+        (OPTION + "model_config: float = 1.0", f"option model_config: clsbench keeps this name for itself; {RENAME}"),
+        (OPTION + "_x: int = 3", f"option _x: clsbench keeps this name for itself; {RENAME}"),
+        ("logits", r"takes \(logits\) by position and is given 2 arguments; write \(logits, targets, \*, options\)"),
+        ("logits, targets, gamma", r"takes \(logits, targets, gamma\) by position and is given 2 arguments; write "),
+        ("*logits", r"\*logits says nothing of what it takes; write "),
+        (OPTION + "x: int = 1, **more", r"\*\*more says nothing of what it takes; write "),
+    ],
+)
+def test_mistake_in_a_signature_is_told_with_its_line(tmp_path: Path, signature: str, message: str) -> None:
+    """Whatever a loss could not be called with, or a config could not give, is refused when it is registered."""
+    (tmp_path / "mine.py").write_text(LOSS.format(signature))
+    with pytest.raises(ConfigError, match=rf"^plugin \S*mine\.py:3: loss 'mine':? {message}"):
+        load_plugin(tmp_path / "mine.py")
+
+
+@pytest.mark.parametrize(
+    ("decorated", "message"),
+    [
+        ("@clsbench.loss\ndef mine(logits, targets): ...", r"loss <function mine at .*> has no name; give it a name"),
+        ("@clsbench.loss('')\ndef mine(logits, targets): ...", "loss '' cannot be its name; use up to 100 letters, "),
+        ("@clsbench.loss('a b')\ndef mine(logits, targets): ...", "loss 'a b' cannot be its name; use up to 100 "),
+        ("@clsbench.loss('a', aliases='bc')\ndef mine(logits, targets): ...", "aliases is 'bc'; give a tuple of names"),
+        ("@clsbench.loss('a', aliases=('bce',))\ndef mine(logits, targets): ...", "loss 'bce' is registered twice; "),
+        ("clsbench.loss('a')(3)", "loss 'a' is a int; register a function"),
+        ("@clsbench.dataset('a')\ndef mine(): ...", r"dataset 'a' takes \(\) by position and is given 1 arguments"),
+        ("@clsbench.dataset('a')\ndef mine(seed, *, limit: int = 3): ...", "option limit: every dataset has a key of"),
+        ("@clsbench.model('a')\ndef mine(shape, num_outputs, *, init: int = 3): ...", "option init: every model has a"),
+    ],
+)
+def test_mistake_in_a_decorator_is_told_with_its_line(tmp_path: Path, decorated: str, message: str) -> None:
+    """A name that is none, aliases that clash, and what is no function are refused when they are registered."""
+    (tmp_path / "mine.py").write_text(f"import clsbench\n{decorated}\n")
+    with pytest.raises(ConfigError, match=rf"^plugin \S*mine\.py:2: .*{message}"):
+        load_plugin(tmp_path / "mine.py")
+
+
+def test_a_class_registers_with_its_options(tmp_path: Path) -> None:
+    """A module's class is a factory, its options those of its constructor, also where annotations are postponed."""
+    (tmp_path / "mine.py").write_text(
+        "from __future__ import annotations\nimport clsbench\nfrom torch import nn\n@clsbench.model('mine')\n"
+        "class Mine(nn.Module):\n    def __init__(self, shape, num_outputs, *, width: int = 3): ...\n"
+    )
+    load_plugin(tmp_path / "mine.py")
+    assert int is catalogue.get("model", "mine").options["width"].annotation
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_clsbench_brings_passes_the_checks_of_plugins(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every type and default of a built-in component can stand in a config."""
+    monkeypatch.setattr(registration, "is_own", lambda factory: False)
+    for component in catalogue.all(kind):
+        registration.require_options(component)
+
+
+def test_plugin_leaves_the_process_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Working directory, warning filters, PyTorch's settings are put back; a fork that comes back ends."""
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "import os, torch, warnings\ntorch.set_default_dtype(torch.float64)\ntorch.set_grad_enabled(False)\n"
+        "torch.set_default_device('meta')\nwarnings.simplefilter('error')\nos.chdir('/')\nos.fork()\n"
+    )
+    filters = list(warnings.filters)
+    load_plugin(tmp_path / "mine.py")
+    assert (tmp_path, filters) == (Path.cwd(), warnings.filters)
+    assert (torch.float32, True, torch.device("cpu")) == (
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+        torch.get_default_device(),
+    )
+    assert os.waitpid(-1, 0)[1] == 0
+
+
+def test_error_whose_text_cannot_be_had_is_told(tmp_path: Path) -> None:
+    """An exception with a broken `__str__` is named by its type."""
+    (tmp_path / "mine.py").write_text(
+        "class Broken(Exception):\n    def __str__(self): raise RuntimeError\nraise Broken\n"
+    )
+    with pytest.raises(ConfigError, match=r"mine\.py:3: Broken: its text cannot be made, RuntimeError; mend the file$"):
+        load_plugin(tmp_path / "mine.py")
 
 
 def test_missing_plugin_is_told(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+import clsbench.config.registration  # noqa: F401 - checks what is registered
 from clsbench.config.dump import length_mistake
 from clsbench.config.expectations import name_mistakes, read_expectations
 from clsbench.config.optimizer import conflict_mistakes, read_optimizer

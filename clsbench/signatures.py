@@ -1,0 +1,146 @@
+"""What the signature of a user's function must be: every mistake in it is told when it is registered."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clsbench.errors import RegistrationError
+
+# What clsbench hands over, by position; what a metric takes, its names say.
+HANDED_OVER: Mapping[str, tuple[str, ...]] = {
+    "dataset": ("seed",),
+    "model": ("shape", "num_outputs"),
+    "loss": ("logits", "targets"),
+    "optimizer": ("weights", "gradients", "state"),
+}
+LONGEST_TEXT = 500
+UNNAMED = "give it a name in quotes, as in @clsbench.{kind}('mine')"
+
+
+def require_name(kind: str, name: Any) -> None:
+    """Refuse what cannot name something registered.
+
+    Raises:
+        RegistrationError: it is not made of letters, digits, `_`, `.` and `-`, or begins otherwise.
+    """
+    if not isinstance(name, str):
+        raise RegistrationError(f"{kind} {shortened(repr(name))} has no name; {UNNAMED.format(kind=kind)}")
+    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+        allowed = "use up to 100 letters, digits, '_', '.' and '-', the first a letter, a digit or '_'"
+        raise RegistrationError(f"{kind} {shortened(name)!r} cannot be its name; {allowed}")
+
+
+def require_signature(kind: str, name: str, factory: Any) -> None:
+    """Refuse a function that clsbench could not call, or whose options it could not read.
+
+    Raises:
+        RegistrationError: with what is wrong, and what is allowed.
+    """
+    about = f"{kind} {name!r}"
+    if not callable(factory):
+        raise RegistrationError(f"{about} is a {type(factory).__name__}; register a function")
+    try:
+        parameters = list(inspect.signature(factory).parameters.values())
+    except (ValueError, TypeError) as error:
+        raise RegistrationError(f"{about}: its signature cannot be read: {told(error)}; register a function") from error
+    if kind in HANDED_OVER:
+        _require_positions(about, HANDED_OVER[kind], parameters)
+    for parameter in parameters:
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            _require_option(about, parameter)
+
+
+def _require_positions(about: str, given: Sequence[str], parameters: Sequence[inspect.Parameter]) -> None:
+    form = f"write ({', '.join(given)}, *, options)"
+    for parameter in parameters:
+        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            raise RegistrationError(f"{about}: {parameter} says nothing of what it takes; {form}")
+    places = [p for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    needed = [p.name for p in places if p.default is inspect.Parameter.empty]
+    if not len(needed) <= len(given) <= len(places):
+        got = f"takes ({', '.join(p.name for p in places)}) by position and is given {len(given)} arguments"
+        raise RegistrationError(f"{about} {got}; {form}")
+
+
+def _require_option(about: str, option: inspect.Parameter) -> None:
+    """A run's config is written out with every default: one that cannot be read back could not be resumed."""
+    if option.annotation is inspect.Parameter.empty:
+        shown = "float" if option.default is inspect.Parameter.empty else type(option.default).__name__
+        raise RegistrationError(f"{about}: option {option.name} has no type; write {option.name}: {shown}")
+    if option.default is inspect.Parameter.empty:
+        return
+    try:
+        json.dumps(option.default, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        what = f"the default of {option.name}, {shortened(repr(option.default))}, cannot stand in a config"
+        raise RegistrationError(f"{about}: {what}; use plain, finite data or None") from error
+
+
+def evaluated(annotation: Any, factory: Callable[..., Any]) -> Any:
+    """An annotation as a type, where it was postponed to a text.
+
+    Raises:
+        RegistrationError: it cannot be evaluated.
+    """
+    # Only the options' annotations are evaluated: those of tensors name types that are not imported yet.
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        kind = eval(annotation, _names_at(factory))
+        return eval(kind, _names_at(factory)) if isinstance(kind, str) else kind  # quoted, and postponed beside
+    except Exception as error:
+        what = f"its type {shortened(annotation)!r} cannot be evaluated: {told(error)}"
+        raise RegistrationError(f"{what}; import or define it above the function") from error
+
+
+def _names_at(factory: Any) -> dict[str, Any]:
+    """The names that are known where a function, a class or another callable was written."""
+    function = inspect.unwrap(getattr(factory, "func", factory))
+    if isinstance(function, type):
+        function = function.__init__  # type: ignore[misc]
+    elif not hasattr(function, "__globals__"):
+        function = type(function).__call__
+    # Not the globals of the module by name: two plugins in two folders may have one name.
+    names: dict[str, Any] = getattr(function, "__globals__", {})
+    return names
+
+
+def is_own(factory: Any) -> bool:
+    """Whether clsbench brings it, and the user does not."""
+    return str(getattr(factory, "__module__", "")).startswith("clsbench.")
+
+
+def place_of(factory: Any, error: BaseException | None = None) -> str:
+    """`FILE:LINE` of a user's function: where in its file the error came by, else where it begins."""
+    function = inspect.unwrap(getattr(factory, "func", factory))
+    if isinstance(function, type):
+        function = function.__init__  # type: ignore[misc]
+    elif not hasattr(function, "__code__"):
+        function = type(function).__call__
+    code = getattr(function, "__code__", None)
+    if code is None:  # written in C
+        return str(getattr(factory, "__module__", ""))
+    frames = traceback.extract_tb(error.__traceback__) if error is not None else []
+    lines = [frame.lineno for frame in frames if frame.filename == code.co_filename]
+    return f"{Path(code.co_filename).name}:{lines[-1] if lines else code.co_firstlineno}"
+
+
+def told(error: BaseException) -> str:
+    """An error in one line, `Type: text`, also where its text cannot be had."""
+    try:
+        text = str(error)
+    except (Exception, SystemExit) as broken:
+        text = f"its text cannot be made, {type(broken).__name__}"
+    return shortened(f"{type(error).__name__}: {text}")
+
+
+def shortened(text: str) -> str:
+    """A text of the user's in one line of bounded length."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}..."
