@@ -25,11 +25,12 @@ from clsbench.config.expectations import pairs_of, parse
 from clsbench.config.plan import Plan, plans, with_chosen
 from clsbench.config.reader import read_file, read_mapping
 from clsbench.config.schema import Experiment
-from clsbench.errors import ConfigError
-from clsbench.execution.events import Event, RunResumed, Warned
+from clsbench.errors import ConfigError, DataError, RunError
+from clsbench.execution.events import Event, RunResumed, StackStarted, Warned
 from clsbench.result import Result, experiment_of, load, states_of
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
 from clsbench.runs.keeper import Keeper
+from clsbench.runs.provenance import Fingerprint, config_hash, fingerprint
 from clsbench.runs.resume import changes_since, require_same_trials
 
 if TYPE_CHECKING:
@@ -58,7 +59,10 @@ def read(
     if config is None:
         if resume is None:
             raise ConfigError("CONFIG is missing; give a file, or --resume RUN; `clsbench init` writes one")
-        return experiment_of(RunDirectory(Path(resume)), overrides)
+        directory = RunDirectory(Path(resume))
+        directory.require_own()
+        directory.identify()
+        return experiment_of(directory, overrides)
     if isinstance(overrides, str):
         raise ConfigError(f"overrides are a list of KEY=VALUE, got the text {overrides!r}; put it into a list")
     if isinstance(config, str | Path):
@@ -99,13 +103,32 @@ def run(
     asked = read(config, overrides, resume)
     if resume is None:
         return _start(asked, Path(output), jobs, watch, command_line)
-    directory = RunDirectory(Path(resume))
+    return _resume(asked, RunDirectory(Path(resume)), jobs, watch, command_line)
+
+
+def _resume(
+    asked: Experiment, directory: RunDirectory, jobs: int | None, watch: Watch, command_line: Sequence[str] | None
+) -> Result:
+    # A run that is refused is not touched, its lock neither.
     directory.require_own()
-    require_same_trials(experiment_of(directory), asked)  # a run that is refused is not touched, its lock neither
-    with directory.held():
-        if directory.is_complete():
+    directory.require_free()
+    known = directory.identify()
+    kept = experiment_of(directory)
+    if config_hash(kept) != known.fingerprint.config:
+        raise RunError(f"{directory.path / 'config.yaml'} is not the config that the run began with; start a new run")
+    require_same_trials(kept, asked)
+    if directory.is_complete() and directory.has_environment():
+        with directory.held():
+            directory.restore(known.run)
             return _judged(directory, asked.expect)
-        return _go_on(asked, directory, jobs, watch, command_line)
+    story = _Story.of(asked, jobs, watch)
+    environment = story.environment(command_line)
+    changes = known.fingerprint.changes(story.fingerprint(environment))
+    with directory.held():
+        directory.restore(known.run)
+        if directory.is_complete() and directory.has_environment():  # another process was faster
+            return _judged(directory, asked.expect)
+        return _go_on(story, directory, known.fingerprint, environment, changes)
 
 
 def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
@@ -115,7 +138,7 @@ def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
     summary = {**result.summary, **judged_too(result.summary, pairs_of(expectations))}
     summary["expectations"] = evaluate(expectations, result.records, summary)
     if summary != result.summary:
-        directory.write_json("summary.json", summary)
+        directory.write_summary(summary)
     return replace(result, summary=summary)
 
 
@@ -123,26 +146,22 @@ def _start(
     experiment: Experiment, output: Path, jobs: int | None, watch: Watch, command_line: Sequence[str] | None
 ) -> Result:
     story = _Story.of(experiment, jobs, watch)
-    directory = RunDirectory.create(output, experiment)
+    environment = story.environment(command_line)
+    directory = RunDirectory.create(output, experiment, story.fingerprint(environment), environment)
     with directory.held(), directory.logged():
-        directory.write_json("environment.json", story.environment(command_line))
         return story.told(directory, exact=True)
 
 
 def _go_on(
-    experiment: Experiment, directory: RunDirectory, jobs: int | None, watch: Watch, command_line: Sequence[str] | None
+    story: _Story, directory: RunDirectory, began: Fingerprint, now: Mapping[str, Any], changes: Sequence[str]
 ) -> Result:
-    story = _Story.of(experiment, jobs, watch)
-    now = story.environment(command_line)
-    # Stopped before it was written, a run has not trained yet.
-    before = directory.environment() if directory.has_environment() else now
-    changes = changes_since(before, now)
+    before = directory.environment_or({**now, **began.conditions_in(now)})
     resumed = [*before.get("resumed", []), {key: now[key] for key in ("versions", "machine", "device")}]
     with directory.logged():
         for change in changes:
             log.warning("the run goes on with a difference, and may end with other last bits: %s", change)
-        directory.write_json("environment.json", {**before, "resumed": resumed})
-        exact = all(not changes_since(before, other) for other in resumed)
+        directory.write_environment({**before, "resumed": resumed})
+        exact = all(not changes_since(began.conditions(), other) for other in resumed)
         return story.told(directory, exact=exact)
 
 
@@ -193,7 +212,7 @@ class _Story:
         records = self._train(plan, keepers[METRICS], kept[METRICS])
         result = Result(records, self._summary(plan, keepers, tuned, records, directory), directory.path)
         draw(result, directory.path)
-        directory.write_json("summary.json", result.summary)  # the last: a run that has it is complete
+        directory.write_summary(result.summary)  # the last: a run that has it is complete
         log.info("finished %d trials", len(plan.trials))
         return replace(result, summary=directory.summary())
 
@@ -215,9 +234,17 @@ class _Story:
         events = execute(self.plan.experiment, plan, self.data, self.device, kept, self.jobs)
         with closing(events):
             for event in events:
+                if isinstance(event, StackStarted):
+                    self._require_same_data(plan, event)
                 keeper.keep(event)
                 self.watch(plan, event)
         return keeper.close()
+
+    def _require_same_data(self, plan: Plan, event: StackStarted) -> None:
+        """A process of its own that opened the data itself has to see what is in the run's fingerprint."""
+        dataset = plan.trials[event.trials[0]].dataset
+        if event.data != self.data[dataset.key].hash:
+            raise DataError(f"dataset {dataset.title}: it changed while the run was training; start a new run")
 
     def _summary(
         self,
@@ -277,6 +304,11 @@ class _Story:
             "stacks": len(stacks),
             "threads": sorted({threads for _, threads in modes}),
         }
+
+    def fingerprint(self, environment: Mapping[str, Any]) -> Fingerprint:
+        """What decides the numbers of the run, and where they are made."""
+        trials = [trial for plan in (self.tuning, self.plan) if plan for trial in plan.trials]
+        return fingerprint(self.plan.experiment, trials, self.data, environment)
 
     def environment(self, command_line: Sequence[str] | None) -> dict[str, Any]:
         from clsbench.runs.environment import environment

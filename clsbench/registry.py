@@ -13,6 +13,7 @@ answer at once.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib.metadata
 import importlib.util
 import inspect
@@ -259,6 +260,7 @@ class Registry:
         self._canonical: dict[Kind, dict[str, str]] = {kind: {} for kind in KINDS}
         self._checks: list[Callable[[Spec], None]] = []
         self.plugins: list[str] = []  # the user's files that added to it; another process runs them too
+        self.sources: dict[str, str] = {}  # the SHA-256 of each of them
 
     def add(self, spec: Spec) -> None:
         known = self._canonical[spec.kind]
@@ -463,6 +465,7 @@ def load_plugin(path: Path) -> None:
     except (Exception, SystemExit) as error:
         raise _broken(path, error) from error
     catalogue.plugins.append(str(path.resolve()))
+    catalogue.sources[str(path.resolve())] = hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _broken(path: Path, error: BaseException) -> ConfigError:

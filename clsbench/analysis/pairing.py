@@ -16,7 +16,7 @@ class PromiseBroken(ClsbenchError):
 
 
 def pairing(evidence: Evidence, plan: Plan) -> list[dict[str, Any]]:
-    """The hashes per comparison: `weights` of all that its arms share, `batches` of all epochs.
+    """The hashes per comparison: `weights` of all that its arms share, `batches` of all epochs, `data` of all splits.
 
     Arms with another number of outputs share the hidden layers alone; `weights` is null where arms share
     nothing. A trial that diverged or failed saw fewer epochs; those it saw must agree.
@@ -35,21 +35,25 @@ def _verified(evidence: Evidence, arms: Sequence[Arm], started_trials: Sequence[
     by_seed: dict[int, list[int]] = {}
     for trial in started_trials:
         by_seed.setdefault(trial.seed, []).append(trial.number)
-    weights, batches = hashlib.sha256(), hashlib.sha256()
+    weights, batches, data = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
     shares_weights = False
     for seed, trials in by_seed.items():
         started = [evidence.weights[trial] for trial in trials]
         shared = set.intersection(*(set(parameters) for parameters in started))
         orders = sorted((evidence.batches.get(trial, []) for trial in trials), key=len)
         same_start = all(parameters[key] == started[0][key] for parameters in started for key in shared)
-        if not same_start or any(order != orders[-1][: len(order)] for order in orders):
-            what = "batches" if same_start else "initial weights"
+        same_order = all(order == orders[-1][: len(order)] for order in orders)
+        seen = {evidence.data[trial] for trial in trials}
+        if not (same_start and same_order and len(seen) == 1):
+            what = "data" if len(seen) > 1 else "batches" if same_start else "initial weights"
             raise PromiseBroken(f"at seed {seed} the arms of one comparison had different {what}; please report it")
         shares_weights |= bool(shared)
         weights.update("".join(started[0][key] for key in sorted(shared)).encode())
         batches.update("".join(orders[-1]).encode())
+        data.update("".join(seen).encode())
     return {
         "arms": [arm.name for arm in arms],
         "weights": weights.hexdigest() if shares_weights else None,
         "batches": batches.hexdigest(),
+        "data": data.hexdigest(),
     }

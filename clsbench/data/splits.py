@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -53,6 +54,17 @@ class Splits:
     problem: Problem
     held_out: int = 0
 
+    @cached_property
+    def hashes(self) -> dict[str, str | None]:
+        """The SHA-256 of each split, None of one that is empty: types, shapes and all values, on whatever device."""
+        splits = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: None if tensors is None else _hash_of(tensors) for name, tensors in splits.items()}
+
+    @property
+    def hash(self) -> str:
+        """One SHA-256 for all splits."""
+        return hashlib.sha256(repr(self.hashes).encode()).hexdigest()
+
     @property
     def facts(self) -> dict[str, Any]:
         """What there is to know of the data besides the data, as plain values."""
@@ -63,6 +75,15 @@ class Splits:
             "val": len(self.val) if self.val else 0,
             "test": len(self.test),
         }
+
+
+def _hash_of(tensors: Tensors) -> str:
+    digest = hashlib.sha256()
+    for tensor in (tensors.x, tensors.y):
+        values = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{values.dtype.str} {values.shape} ".encode())
+        digest.update(memoryview(values).cast("B") if values.size else b"")
+    return digest.hexdigest()
 
 
 def split(

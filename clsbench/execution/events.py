@@ -61,6 +61,7 @@ class StackStarted:
     """A stack is about to train, from the epoch after `epoch`.
 
     `weights` holds, by trial number, the hash of every initial parameter; it is empty where a checkpoint goes on.
+    `data` is the hash of the splits, as the process that trains has them.
     """
 
     trials: tuple[int, ...]
@@ -68,6 +69,7 @@ class StackStarted:
     threads: int
     compiled: bool
     weights: Mapping[int, Mapping[str, str]]
+    data: str
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ def _train(share: Share, plan: Plan, splits: Splits, device: torch.device) -> It
     if since is None:
         warm_start(stack, members, plan.experiment.train, splits)
     weights = {} if since else {number: stack.fingerprints(i) for i, number in enumerate(numbers)}
-    yield StackStarted(numbers, since.snapshot.epoch if since else 0, threads, compiled, weights)
+    yield StackStarted(numbers, since.snapshot.epoch if since else 0, threads, compiled, weights, splits.hash)
     if since is None:
         scales = loss_weights(stack, loss, members, plan.experiment.loss[0], splits)
     else:

@@ -6,7 +6,6 @@ until the next counts. What does not match the manifest is never loaded.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import logging
 import math
@@ -16,13 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from clsbench.errors import RunError
 from clsbench.execution.events import Checkpoint
 from clsbench.runs.evidence import Evidence
-from clsbench.runs.files import as_json, opened, write_atomically
-from clsbench.runs.names import MANIFEST, WEIGHTS
+from clsbench.runs.files import opened, write_atomically
+from clsbench.runs.manifest import Entry, Manifest, ManifestFile, content_of
+from clsbench.runs.names import is_weights
+from clsbench.runs.seal import sha256_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,21 +33,11 @@ HASH_LETTERS = 64  # of a SHA-256
 log = logging.getLogger("clsbench")
 
 
-class _Entry(BaseModel):
-    """One file of the manifest; the newest stands last."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    # It is read, and removed, in this folder alone.
-    file: str = Field(pattern=rf"^{WEIGHTS}$")
-    sha256: str
-    phase: str
-    trials: list[int]
-    finished: bool
-
-
 class _Content(BaseModel):
-    """What a file holds. `batches` has, by trial number, the hashes of all epochs as one text: quickly read."""
+    """What a file holds. `batches` has, by trial number, the hashes of all epochs as one text: quickly read.
+
+    From `run` on it says whose it is, as JSON where it is no plain text; earlier versions did not.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -58,6 +49,10 @@ class _Content(BaseModel):
     weights: dict[int, dict[str, str]]
     batches: dict[int, str]
     tensors: dict[str, Any]
+    data: dict[int, str] = {}
+    run: str = ""
+    phase: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,8 +66,9 @@ class Kept:
 class Checkpoints:
     """The checkpoints of one phase of a run, its tuning say."""
 
-    def __init__(self, folder: Path, phase: str) -> None:
-        self.folder = folder
+    def __init__(self, manifest: ManifestFile, phase: str) -> None:
+        self.manifest = manifest
+        self.folder = manifest.folder
         self.phase = phase
 
     def save(self, checkpoint: Checkpoint, evidence: Evidence) -> None:
@@ -81,11 +77,12 @@ class Checkpoints:
         Raises:
             RunError: it cannot be written; those before it count as they did.
         """
-        content = _packed(checkpoint, evidence)
-        sha256 = hashlib.sha256(content).hexdigest()
+        manifest = self.manifest.written()
+        content = _packed(checkpoint, evidence, manifest, self.phase)
+        sha256 = sha256_of(content)
         # Two stacks may begin with one trial and be at one epoch, parts of one say: what they hold parts them.
         name = f"{self.phase}-{checkpoint.trials[0]:05d}-epoch-{checkpoint.snapshot.epoch:05d}-{sha256[:8]}.pt"
-        entry = _Entry(
+        entry = Entry(
             file=name,
             sha256=sha256,
             phase=self.phase,
@@ -93,7 +90,7 @@ class Checkpoints:
             finished=checkpoint.finished,
         )
         write_atomically(self.folder / name, content)
-        self._list([*_still_needed([other for other in self._entries() if other.file != name], entry), entry])
+        self._list([*_still_needed([other for other in manifest.checkpoints if other.file != name], entry), entry])
 
     def newest(self) -> Iterator[Kept]:
         """What is kept of each trial: its newest checkpoint that is whole. A damaged one is told in the log.
@@ -102,12 +99,14 @@ class Checkpoints:
             RunError: a file is as it was written, and yet no checkpoint.
         """
         found: set[int] = set()
-        for entry in reversed([entry for entry in self._entries() if entry.phase == self.phase]):
+        manifest = self.manifest.read()
+        run = "" if manifest is None else manifest.run
+        for entry in reversed([entry for entry in self.manifest.entries() if entry.phase == self.phase]):
             places = [place for place, trial in enumerate(entry.trials) if trial not in found]
             content = self._verified(entry) if places else None
             if content is not None:
                 found.update(entry.trials)
-                yield _unpacked(self.folder / entry.file, content, entry, places)
+                yield _unpacked(self.folder / entry.file, content, entry, places, run)
 
     def model_states(self) -> dict[int, dict[str, Tensor]]:
         """By trial number, the state dict of its model as it was left, where that is whole.
@@ -120,29 +119,29 @@ class Checkpoints:
 
     def tidy(self) -> None:
         """Keep the last of each trial alone: all are finished."""
-        self._list([entry for entry in self._entries() if entry.finished or entry.phase != self.phase])
+        listed = self.manifest.written().checkpoints
+        self._list([entry for entry in listed if entry.finished or entry.phase != self.phase])
 
-    def _entries(self) -> list[_Entry]:
-        path = self.folder / MANIFEST
-        try:
-            with opened(path, "rb") as file:
-                return TypeAdapter(list[_Entry]).validate_json(file.read())
-        except FileNotFoundError:
-            return []
-        except (OSError, ValidationError) as error:
-            what = error.strerror if isinstance(error, OSError) else "it is no manifest"
-            log.warning("%s is damaged (%s): no checkpoint counts", path, what)
-            return []
+    def remove_unlisted(self) -> None:
+        """Remove what was saved by this run and did not count any more when it was stopped."""
+        manifest = self.manifest.written()
+        listed = {entry.file for entry in manifest.checkpoints}
+        for path in self.folder.iterdir():
+            if is_weights(path.name) and path.name not in listed:
+                with suppress(OSError, RunError):
+                    if _read(path, content_of(path)).run == manifest.run:
+                        path.unlink()
 
-    def _list(self, entries: Sequence[_Entry]) -> None:
+    def _list(self, entries: Sequence[Entry]) -> None:
         """Make these files count, and remove those that did until now."""
-        before = {entry.file for entry in self._entries()}
-        write_atomically(self.folder / MANIFEST, as_json([entry.model_dump() for entry in entries]).encode())
+        before = {entry.file for entry in self.manifest.written().checkpoints}
+        if list(entries) != self.manifest.written().checkpoints:
+            self.manifest.list_checkpoints(entries)
         for name in before - {entry.file for entry in entries}:
             with suppress(OSError):  # it takes space alone
                 (self.folder / name).unlink()
 
-    def _verified(self, entry: _Entry) -> bytes | None:
+    def _verified(self, entry: Entry) -> bytes | None:
         path = self.folder / entry.file
         try:
             with opened(path, "rb") as file:
@@ -150,19 +149,39 @@ class Checkpoints:
         except OSError as error:
             log.warning("checkpoint %s cannot be read (%s): the one before it is used", path, error.strerror)
             return None
-        if hashlib.sha256(content).hexdigest() != entry.sha256:
+        if sha256_of(content) != entry.sha256:
             log.warning("checkpoint %s is damaged: its SHA-256 is not the manifest's; the one before is used", path)
             return None
         return content
 
 
-def _still_needed(entries: Sequence[_Entry], new: _Entry) -> Iterator[_Entry]:
+def _still_needed(entries: Sequence[Entry], new: Entry) -> Iterator[Entry]:
     """All but those that the new one replaces: of its own trials, the last stays beside it."""
     replaced = [entry for entry in entries if entry.phase == new.phase and set(entry.trials) <= set(new.trials)]
     return (entry for entry in entries if entry not in replaced[:-1])
 
 
-def _packed(checkpoint: Checkpoint, evidence: Evidence) -> bytes:
+def attributed(folder: Path) -> list[tuple[Entry, str, str]]:
+    """All checkpoints of a folder, oldest first, each with the run and the fingerprint that it names.
+
+    Raises:
+        RunError: one is damaged, or names no run.
+    """
+    found = []
+    for path in folder.iterdir():
+        if is_weights(path.name):
+            content = content_of(path)
+            sha256 = sha256_of(content)
+            read = _read(path, content)
+            if not read.run or not path.name.endswith(f"-{sha256[:8]}.pt"):
+                raise RunError(f"{path} is of no known run, and no manifest lists it; start a new run")
+            entry = Entry(file=path.name, sha256=sha256, phase=read.phase, trials=read.trials, finished=read.finished)
+            found.append((read.epoch, entry, read.run, read.fingerprint))
+    found.sort(key=lambda each: (each[0], each[1].finished, each[1].file))
+    return [(entry, run, fingerprint) for _, entry, run, fingerprint in found]
+
+
+def _packed(checkpoint: Checkpoint, evidence: Evidence, manifest: Manifest, phase: str) -> bytes:
     import torch
 
     content = _Content(
@@ -174,21 +193,33 @@ def _packed(checkpoint: Checkpoint, evidence: Evidence) -> bytes:
         weights={trial: dict(evidence.weights[trial]) for trial in checkpoint.trials},
         batches={trial: "".join(evidence.batches[trial]) for trial in checkpoint.trials},
         tensors=dict(checkpoint.snapshot.tensors),
+        data={trial: evidence.data[trial] for trial in checkpoint.trials},
+        run=manifest.run,
+        phase=phase,
+        fingerprint=manifest.fingerprint.model_dump_json(),
     )
     buffer = io.BytesIO()
     torch.save(dict(content), buffer)
     return buffer.getvalue()
 
 
-def _unpacked(path: Path, content: bytes, entry: _Entry, places: Sequence[int]) -> Kept:
+def _read(path: Path, content: bytes) -> _Content:
+    import torch
+
+    try:
+        return _Content.model_validate(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+    except Exception as error:
+        raise RunError(f"{path} is no checkpoint: {_in_short(error)}; remove it, or start a new run") from error
+
+
+def _unpacked(path: Path, content: bytes, entry: Entry, places: Sequence[int], run: str) -> Kept:
     import torch
 
     from clsbench.training.snapshot import Snapshot
 
-    try:
-        read = _Content.model_validate(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
-    except Exception as error:
-        raise RunError(f"{path} is no checkpoint: {_in_short(error)}; remove it, or start a new run") from error
+    read = _read(path, content)
+    if run and read.run != run:
+        raise RunError(f"{path} is a checkpoint of another run; start a new run")
     if not _is_consistent(read, entry):
         raise RunError(f"{path} is no checkpoint: it is not the one that the manifest names; start a new run")
     for name, tensor in read.tensors.items():
@@ -198,14 +229,19 @@ def _unpacked(path: Path, content: bytes, entry: _Entry, places: Sequence[int]) 
     trials = [read.trials[place] for place in places]
     snapshot = Snapshot(read.epoch, read.tensors).rows(places)
     checkpoint = Checkpoint(tuple(trials), snapshot, read.seconds, read.finished, read.compiled)
-    evidence = Evidence({t: read.weights[t] for t in trials}, {t: _hashes(read.batches[t]) for t in trials})
+    evidence = Evidence(
+        {t: read.weights[t] for t in trials},
+        {t: _hashes(read.batches[t]) for t in trials},
+        {t: read.data[t] for t in trials if t in read.data},
+    )
     return Kept(checkpoint, evidence)
 
 
-def _is_consistent(read: _Content, entry: _Entry) -> bool:
+def _is_consistent(read: _Content, entry: Entry) -> bool:
     """Whether a file says of itself what the manifest says of it, and has evidence of each trial."""
     named = (read.trials, read.finished) == (entry.trials, entry.finished)
     told = read.weights.keys() == read.batches.keys() == set(read.trials)
+    told = told and (not read.run or read.data.keys() == set(read.trials))
     whole = all(len(text) % HASH_LETTERS == 0 for text in read.batches.values())
     return named and told and whole and f"-epoch-{read.epoch:05d}-" in entry.file and 0 <= read.seconds < math.inf
 

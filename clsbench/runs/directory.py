@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,21 @@ from clsbench.runs.files import (
     write_atomically,
 )
 from clsbench.runs.keeper import Keeper
-from clsbench.runs.lock import sole_writer
+from clsbench.runs.lock import require_free, sole_writer
 from clsbench.runs.log import RunLog
+from clsbench.runs.manifest import Manifest, ManifestFile
 from clsbench.runs.names import CHECKPOINTS, is_own
-from clsbench.runs.records import RecordFile, parsed, text_of
+from clsbench.runs.provenance import Fingerprint
+from clsbench.runs.rebuild import environment_identity, identified
+from clsbench.runs.records import RecordFile, decoded, parsed
 from clsbench.runs.resume import COMPARED, is_comparable
+from clsbench.runs.seal import sealed, sha256_of
 from clsbench.runs.stopping import kept_in
 from clsbench.system import force_folder
 
 METRICS, TUNING = "metrics", "tuning"  # the phases of a run, each with its file of records
+log = logging.getLogger("clsbench")
+
 SUMMARY_KEYS = ("name", "status", "device", "arms", "verdicts", "expectations", "pairing", "seconds")
 
 
@@ -42,10 +48,16 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.manifest = ManifestFile(path)
 
     @classmethod
-    def create(cls, output: Path, experiment: Experiment) -> RunDirectory:
+    def create(
+        cls, output: Path, experiment: Experiment, fingerprint: Fingerprint, environment: Mapping[str, Any]
+    ) -> RunDirectory:
         """A new directory, named by the second of its start; starts in one second get a number each.
+
+        From its first moment on it holds the config, the environment and a manifest with the sums of both, in which
+        the run has a random name.
 
         Raises:
             ConfigError: there is a file where a folder should be, or the name is too long for the system.
@@ -57,7 +69,14 @@ class RunDirectory:
             _require_runs_only(home)
             new = [folder for folder in (output, *output.parents) if not folder.exists()]
             (hidden / CHECKPOINTS).mkdir(parents=True)
-            write_atomically(hidden / "config.yaml", as_yaml(experiment.to_dict()).encode())
+            run = cls(hidden)
+            contents = {"config.yaml": as_yaml(experiment.to_dict()).encode()}
+            manifest = Manifest(run=secrets.token_hex(16), fingerprint=fingerprint)
+            contents["environment.json"] = _environment(environment, manifest)
+            for name, content in contents.items():
+                write_atomically(hidden / name, content)
+            sums = {name: [sha256_of(content)] for name, content in contents.items()}
+            run.manifest.write(manifest.model_copy(update={"files": sums}))
             (hidden / f"{METRICS}.jsonl").touch()
             home.mkdir(exist_ok=True)
             path = _renamed(hidden, home / time.strftime("%Y%m%d-%H%M%S"))
@@ -99,8 +118,44 @@ class RunDirectory:
                 f"{self.path} is no run: its checkpoints cannot be read ({error.strerror}); give the directory of one"
             ) from error
 
-    def write_json(self, name: str, value: Any) -> None:
-        write_atomically(self.path / name, as_json(value).encode())
+    def require_free(self) -> None:
+        """Refuse a run that is being written, and touch nothing; RunError."""
+        require_free(self.path / CHECKPOINTS)
+
+    def identify(self) -> Manifest:
+        """What the run says of itself, to go on with it; a damaged manifest is made anew in memory.
+
+        Raises:
+            RunError: as `rebuild.identified`.
+        """
+        self.manifest.rebuilt = None
+        return identified(self.manifest)
+
+    def restore(self, run: str) -> None:
+        """Held: write the manifest that `identify` made anew, if it did, and remove what does not count.
+
+        Raises:
+            RunError: it cannot be written, or this is no longer the run of that name.
+        """
+        if self.identify().run != run:  # another process had the lock meanwhile
+            raise RunError(f"{self.path} is another run by now; start again")
+        if self.manifest.rebuilt is not None:
+            self.manifest.write(self.manifest.rebuilt)
+            self._note(f"{self.manifest.path} is made anew: it was damaged or missing")
+        self.checkpoints(METRICS).remove_unlisted()
+
+    def _note(self, text: str) -> None:
+        """A line in `run.log`, before training logs."""
+        with self.logged():
+            log.warning("%s", text)
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Replace `summary.json`; RunError where it cannot be written."""
+        self.manifest.replace("summary.json", as_json(summary).encode())
+
+    def write_environment(self, environment: Mapping[str, Any]) -> None:
+        """Replace `environment.json`; the same error."""
+        self.manifest.replace("environment.json", _environment(environment, self.manifest.written()))
 
     def log(self) -> logging.Handler:
         """A handler that writes `run.log`.
@@ -154,7 +209,7 @@ class RunDirectory:
             ) from error
 
     def config_text(self) -> str:
-        return text_of(self.path / "config.yaml")
+        return self._text("config.yaml")
 
     def is_complete(self) -> bool:
         """Whether every trial was finished and the summary written: there is nothing to go on with."""
@@ -169,7 +224,8 @@ class RunDirectory:
         return self._json("summary.json", SUMMARY_KEYS)
 
     def has_environment(self) -> bool:
-        return (self.path / "environment.json").exists()
+        """Whether `environment.json` is there, and whole."""
+        return environment_identity(self.path) is not None
 
     def environment(self) -> dict[str, Any]:
         """`environment.json`, with the same errors."""
@@ -181,12 +237,19 @@ class RunDirectory:
             raise RunError(f"{self.path / 'environment.json'} is damaged: {what}; restore it, or run again")
         return found
 
+    def environment_or(self, anew: dict[str, Any]) -> dict[str, Any]:
+        """`environment.json`; where it is missing or damaged, this in its place, which is told in the log."""
+        if self.has_environment():
+            return self.environment()
+        self._note(f"{self.path / 'environment.json'} is made anew: it was damaged or missing")
+        return anew
+
     def records(self, phase: str = METRICS) -> list[dict[str, Any]]:
         """The records, or tuning's, in the order of the file, with the same errors."""
         return self._records(phase).read()
 
     def checkpoints(self, phase: str) -> Checkpoints:
-        return Checkpoints(self.path / CHECKPOINTS, phase)
+        return Checkpoints(self.manifest, phase)
 
     def keeper(self, phase: str, *, exact: bool) -> Keeper:
         """Who writes down a phase; `exact` as `RecordFile` has it."""
@@ -196,7 +259,16 @@ class RunDirectory:
         return RecordFile(self.path / f"{phase}.jsonl", exact=exact)
 
     def _json(self, name: str, keys: Iterable[str]) -> dict[str, Any]:
-        return parsed(str(self.path / name), text_of(self.path / name), keys)
+        return parsed(str(self.path / name), self._text(name), keys)
+
+    def _text(self, name: str) -> str:
+        return decoded(self.path / name, self.manifest.verified(name))
+
+
+def _environment(environment: Mapping[str, Any], manifest: Manifest) -> bytes:
+    """The environment with what says whose it is, and its own sum."""
+    known = {key: value for key, value in environment.items() if key not in ("run", "fingerprint", "sum")}
+    return sealed({"run": manifest.run, **known, "fingerprint": manifest.fingerprint.model_dump()})
 
 
 def is_kept_by_run(path: Path) -> bool:

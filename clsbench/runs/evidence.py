@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from clsbench.errors import RunError
 
 
 @dataclass
 class Evidence:
-    """By trial number: the hash of every initial parameter, and that of each epoch's order of batches."""
+    """By trial number: the hash of every initial parameter, that of each epoch's order of batches, and the data's."""
 
     weights: dict[int, Mapping[str, str]] = field(default_factory=dict)
     batches: dict[int, list[str]] = field(default_factory=dict)
+    data: dict[int, str] = field(default_factory=dict)
 
-    def started(self, trials: Iterable[int], epoch: int, weights: Mapping[int, Mapping[str, str]]) -> None:
-        """Trials start, or go on after an epoch: what some of them saw later is to be seen again."""
+    def started(self, trials: Sequence[int], epoch: int, weights: Mapping[int, Mapping[str, str]], data: str) -> None:
+        """Trials start, or go on after an epoch: what some of them saw later is to be seen again.
+
+        Raises:
+            RunError: a trial goes on with other data than it began with.
+        """
+        for trial in trials:
+            if self.data.get(trial, data) != data:
+                raise RunError(f"the data of trial {trial} are not those it began with; start a new run")
+        self.data.update(dict.fromkeys(trials, data))
         self.weights.update(weights)
         self.batches.update({trial: self.batches.get(trial, [])[:epoch] for trial in trials})
 
@@ -25,3 +36,4 @@ class Evidence:
     def add(self, other: Evidence) -> None:
         self.weights.update(other.weights)
         self.batches.update(other.batches)
+        self.data.update(other.data)

@@ -56,7 +56,7 @@ class Keeper:
             if not self.started.isdisjoint(event.trials):
                 self.records.expect_again()
             self.started.update(event.trials)
-            self.evidence.started(event.trials, event.epoch, event.weights)
+            self.evidence.started(event.trials, event.epoch, event.weights, event.data)
             how = "compiled" if event.compiled else "eager"
             log.info("training trials %s on %d threads, %s", list(event.trials), event.threads, how)
         elif isinstance(event, EpochDone):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,15 @@ from pydantic_core import from_json
 from clsbench import system
 from clsbench.errors import RunError
 from clsbench.execution.events import fields
-from clsbench.runs.files import as_json_line, opened, unwritable, write_atomically
+from clsbench.runs.files import as_json_line, opened, unwritable
+from clsbench.runs.manifest import ManifestFile, changed, content_of
 from clsbench.runs.stopping import write_in_hand
+from clsbench.runs.sums import Sums
 
 Row = Mapping[str, Any]
 STATUSES = ("running", "finished", "diverged", "failed")
+
+LOOKS, SECONDS_BETWEEN_LOOKS = 20, 0.005  # at a file and its sums, while somebody writes them
 
 log = logging.getLogger("clsbench")
 
@@ -24,6 +31,7 @@ log = logging.getLogger("clsbench")
 class RecordFile:
     """Records of one run or of its tuning.
 
+    Once ordered, their sum stands in the manifest; while they grow, the sum of each block stands beside them.
     Epochs that are trained again, after a checkpoint or a failure, must come out as they are recorded: every
     byte but `seconds`. `exact` is False where that is not promised, on another machine say.
     """
@@ -35,36 +43,65 @@ class RecordFile:
         self._known: dict[tuple[int, int], Row] = {}  # what may come again
         self._newest: dict[int, Row] = {}  # of each trial, whatever came again since
         self._name_is_durable = False
+        self._manifest = ManifestFile(path.parent)
+        self._sums = Sums(path)
 
     def read(self) -> list[dict[str, Any]]:
         """Every record, in the order of the file.
 
         Raises:
-            RunError: the file cannot be read, or a line of it is damaged.
+            RunError: the file cannot be read, is not what was written, or a line of it is damaged.
         """
-        lines = text_of(self.path).removesuffix("\n").split("\n")
+        lines = decoded(self.path, self._verified()).removesuffix("\n").split("\n")
         return [self._parsed(number, line) for number, line in enumerate(lines, start=1)]
 
     def reopen(self) -> int:
         """Get ready to go on where another process stopped; return how many trained epochs of trials are kept.
 
-        A record that was torn is dropped, and so are those of failures, whose trials are tried again.
+        A record that was torn is dropped, and so are those of failures, whose trials are tried again, and after a
+        crash of the machine what was not yet forced to disk and is not what was written.
 
         Raises:
             RunError: a record is damaged that was not torn.
         """
-        if not self.path.exists():
+        content = content_of(self.path) if self.path.exists() else b""
+        if not content and not self._sums.path.exists():
             return 0
-        # Cut off in bytes: a record may be torn in the midst of a letter.
-        whole, _, torn = _bytes_of(self.path).rpartition(b"\n")
-        lines = _decoded(self.path, whole).split("\n")
-        rows = [self._parsed(number, line) for number, line in enumerate(lines, start=1) if whole]
-        kept = [row for row in rows if row["status"] != "failed"]
-        if torn or len(kept) < len(rows):
-            kept_lines = [line for line, row in zip(lines, rows, strict=False) if row["status"] != "failed"]
-            write_atomically(self.path, "".join(f"{line}\n" for line in kept_lines).encode())
-        self._expect(kept)
-        return sum(row["epoch"] > 0 for row in kept)
+        rows, lines = self._whole(content)
+        kept = [(row, line) for row, line in zip(rows, lines, strict=True) if row["status"] != "failed"]
+        left = b"".join(line + b"\n" for _, line in kept)
+        if left != content:
+            self._manifest.replace(self.path.name, left)
+        if left:
+            self._sync()
+        self._sums.restart(left)
+        self._expect([row for row, _ in kept])
+        return sum(row["epoch"] > 0 for row, _ in kept)
+
+    def _whole(self, content: bytes) -> tuple[list[dict[str, Any]], list[bytes]]:
+        """The records that can be gone on from, and their lines."""
+        known = len(content)
+        if not self._manifest.vouches_for(self.path.name, content):
+            extent = self._sums.extent(content)
+            if extent.damaged and extent.verified < extent.durable:
+                raise changed(self.path)
+            known = extent.verified
+            if extent.damaged:
+                log.warning("%s: records after byte %d were not forced to disk and are damaged", self.path, known)
+                content = content[:known]
+        rows: list[dict[str, Any]] = []
+        lines = content.split(b"\n")[:-1]  # what follows the last is torn
+        place = 0
+        for number, line in enumerate(lines, start=1):
+            place += len(line) + 1
+            try:
+                rows.append(self._parsed(number, decoded(self.path, line)))
+            except RunError as error:
+                if place <= known:
+                    raise
+                log.warning("records from line %d on were written in part, and are dropped: %s", number, error)
+                break
+        return rows, lines[: len(rows)]
 
     def covers(self, trial: int, epoch: int) -> bool:
         """Whether each epoch of a trial up to this one is recorded, or each up to that in which it diverged."""
@@ -91,8 +128,12 @@ class RecordFile:
         if not lines:
             return
         try:
-            with write_in_hand(), opened(self.path, "ab", sole=True) as file:
-                file.write(lines)
+            with write_in_hand():
+                with opened(self.path, "ab", sole=True) as file:
+                    file.write(lines)
+                    file.flush()
+                    end = file.tell()
+                self._sums.add(end, lines)
         except OSError as error:
             raise unwritable(self.path, error) from error
         self._rows += new
@@ -107,24 +148,47 @@ class RecordFile:
 
     def sync(self) -> None:
         """Force to disk what was added, and once the file's name in its folder, which is another fsync."""
+        end = self._sync()
+        self._sums.durable(end)
+
+    def _sync(self) -> int:
         try:
             with opened(self.path, "r+b") as file:
                 system.force(file.fileno())
+                end = os.fstat(file.fileno()).st_size
             if not self._name_is_durable:
                 system.force_folder(self.path.parent)
                 self._name_is_durable = True
         except OSError as error:
             raise unwritable(self.path, error) from error
+        return end
 
     def order(self) -> list[dict[str, Any]]:
         """Rewrite by epoch, then trial, and return the records in that order."""
-        lines, rows = _bytes_of(self.path).removesuffix(b"\n").split(b"\n"), self._rows
+        lines, rows = self._verified().removesuffix(b"\n").split(b"\n"), self._rows
         if len(rows) != len(lines):
             rows = self.read()
         keys = [(row["epoch"], row["trial"]) for row in rows]
         places = sorted(range(len(rows)), key=keys.__getitem__)
-        write_atomically(self.path, b"\n".join([*(lines[place] for place in places), b""]))
+        self._manifest.replace(self.path.name, b"\n".join([*(lines[place] for place in places), b""]))
+        with suppress(OSError):  # of what was ordered, the manifest has the sum
+            self._sums.path.unlink()
         return [rows[place] for place in places]
+
+    def _verified(self) -> bytes:
+        """What the file holds, every byte of it vouched for by the manifest or by the sums."""
+        before = b""
+        for _ in range(LOOKS):
+            content = content_of(self.path)
+            if self._manifest.vouches_for(self.path.name, content):
+                return content
+            if self._sums.extent(content).verified == len(content):
+                return content
+            if content == before:
+                break
+            before = content
+            time.sleep(SECONDS_BETWEEN_LOOKS)  # between a block and its sum, or an order and its sum
+        raise changed(self.path)
 
     def _expect(self, rows: Sequence[dict[str, Any]]) -> None:
         self._rows = list(rows)
@@ -165,28 +229,12 @@ def _key(record: Row) -> tuple[int, int]:
     return record["trial"], record["epoch"]
 
 
-def text_of(path: Path) -> str:
-    """A file of a run.
-
-    Raises:
-        RunError: it cannot be read.
-    """
-    return _decoded(path, _bytes_of(path))
-
-
-def _decoded(path: Path, content: bytes) -> str:
+def decoded(path: Path, content: bytes) -> str:
+    """The text of a file of a run; RunError where it is not UTF-8."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RunError(f"{path} cannot be read: not UTF-8; is {path.parent} a finished run?") from error
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        with opened(path, "rb") as file:
-            return bytes(file.read())
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}; is {path.parent} a finished run?") from error
 
 
 def parsed(name: str, text: str, keys: Iterable[str]) -> dict[str, Any]:

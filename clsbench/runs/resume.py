@@ -12,7 +12,10 @@ from clsbench.errors import RunError
 FREE = {"name", "expect", "train.device", "train.threads", "train.stack"}
 
 # Of `environment.json`, what is compared: by part, its keys.
-COMPARED = {"versions": {"torch"}, "machine": {"processor", "cores"}, "device": {"kind", "threads"}}
+COMPARED = {"versions": {"torch", "clsbench"}, "machine": {"processor", "cores"}, "device": {"kind", "threads"}}
+
+EXACT = {"torch", "clsbench"}  # any other version is another program; of the rest, a patch changes last bits at most
+NAMES = {"torch": "PyTorch", "python": "Python", "numpy": "NumPy"}
 
 
 def require_same_trials(kept: Experiment, asked: Experiment) -> None:
@@ -21,7 +24,7 @@ def require_same_trials(kept: Experiment, asked: Experiment) -> None:
     Raises:
         RunError: with the first difference, and how many there are.
     """
-    before, now = _comparable(kept), _comparable(asked)
+    before, now = comparable(kept), comparable(asked)
     different = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if different:
         key, more = different[0], len(different) - 1
@@ -32,7 +35,8 @@ def require_same_trials(kept: Experiment, asked: Experiment) -> None:
         )
 
 
-def _comparable(experiment: Experiment) -> dict[str, Any]:
+def comparable(experiment: Experiment) -> dict[str, Any]:
+    """What decides the trials, by dotted key."""
     leaves = dict(_leaves("", experiment.to_dict()))
     leaves["train.seeds"] = list(experiment.train.seed_list)
     return {key: value for key, value in leaves.items() if key not in FREE}
@@ -62,20 +66,32 @@ def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
     """What has changed that may change last bits, in words; empty where the end is promised bit by bit.
 
     Args:
-        before, now: `environment.json` of the run, and what it would be now; both are comparable.
+        before, now: versions, machine and device of the run, and what they are now; both are comparable.
 
     Raises:
-        RunError: PyTorch or the kind of device is another, with which no epoch would be repeated.
+        RunError: the versions or the kind of device are others, with which no epoch would be repeated.
     """
-    for what, key, part in (("PyTorch", "versions", "torch"), ("device", "device", "kind")):
-        if before[key][part] != now[key][part]:
+    if (old := before["device"]["kind"]) != (new := now["device"]["kind"]):
+        raise RunError(f"the run cannot go on with another device: it was {old}, and is {new}; start a new run")
+    changes = []
+    for name in {**before["versions"], **now["versions"]}:
+        old, new = before["versions"].get(name), now["versions"].get(name)
+        if old == new:
+            continue
+        if name in EXACT or _release(old) != _release(new):
             raise RunError(
-                f"the run cannot go on with another {what}: it was {before[key][part]}, and is {now[key][part]}; "
+                f"the run cannot go on with another {NAMES.get(name, name)}: {name} was {old}, is {new}; "
                 "start a new run"
             )
-    changes = [("machine", "processor"), ("machine", "cores"), ("device", "threads")]
-    return [
+        changes.append(f"{name} was {old}, and is {new}")
+    compared = [("machine", "processor"), ("machine", "cores"), ("device", "threads")]
+    return changes + [
         f"{part} was {old}, and is {new}"
-        for key, part in changes
+        for key, part in compared
         if (old := before[key][part]) != (new := now[key][part])
     ]
+
+
+def _release(version: str | None) -> list[str] | None:
+    """A version without its patch."""
+    return None if version is None else version.split(".")[:2]

@@ -59,7 +59,7 @@ def test_run_read_while_it_is_rewritten(here: Path, invoke: Invoke) -> None:
         directory, records = RunDirectory(path), RecordFile(path / "metrics.jsonl")
         while not stop.exists():
             records.order()
-            directory.write_json("summary.json", whole.summary)
+            directory.write_summary(whole.summary)
 
     pid = forked(rewrite)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,9 @@ from hypothesis import strategies as st
 from clsbench.errors import RunError
 from clsbench.execution.events import Checkpoint
 from clsbench.runs.checkpoints import Checkpoints
+from clsbench.runs.directory import RunDirectory
 from clsbench.runs.evidence import Evidence
+from clsbench.runs.manifest import ManifestFile
 from clsbench.training.snapshot import Snapshot
 
 
@@ -27,13 +28,18 @@ def checkpoint(epoch: int, *trials: int, finished: bool = False) -> Checkpoint:
 
 def evidence(*trials: int, epochs: int = 9) -> Evidence:
     batches = {trial: [f"{trial:032x}{epoch:032x}" for epoch in range(epochs)] for trial in trials}
-    return Evidence({trial: {"w [1]": f"hash {trial}"} for trial in trials}, batches)
+    weights = {trial: {"w [1]": f"hash {trial}"} for trial in trials}
+    return Evidence(weights, batches, dict.fromkeys(trials, "data"))
+
+
+def phase(folder: Path, name: str = "metrics") -> Checkpoints:
+    return Checkpoints(ManifestFile(folder.parent), name)
 
 
 def kept(folder: Path) -> dict[int, int]:
     """The epoch that each trial would go on from; what is read must be what was saved."""
     found = {}
-    for each in Checkpoints(folder, "metrics").newest():
+    for each in phase(folder).newest():
         for place, trial in enumerate(each.checkpoint.trials):
             epoch = each.checkpoint.snapshot.epoch
             assert 10.0 * trial + epoch == each.checkpoint.snapshot.tensors["taken"][place].item()
@@ -44,11 +50,11 @@ def kept(folder: Path) -> dict[int, int]:
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> Path:
+def saved(begun: RunDirectory) -> Path:
     """Two trials, saved after epochs 3, 5 and 7."""
     for epoch in (3, 5, 7):
-        Checkpoints(tmp_path, "metrics").save(checkpoint(epoch, 0, 1), evidence(0, 1))
-    return tmp_path
+        begun.checkpoints("metrics").save(checkpoint(epoch, 0, 1), evidence(0, 1))
+    return begun.manifest.folder
 
 
 def files(folder: Path) -> list[str]:
@@ -69,33 +75,35 @@ def test_the_last_counts_and_the_one_before_stays(saved: Path) -> None:
 
 def test_phases_and_stacks_keep_to_themselves(saved: Path) -> None:
     """Another stack's or phase's save removes nothing; tidying leaves what is finished."""
-    Checkpoints(saved, "tuning").save(checkpoint(9, 0, 1, finished=True), evidence(0, 1))
-    Checkpoints(saved, "metrics").save(checkpoint(2, 2), evidence(2))
+    phase(saved, "tuning").save(checkpoint(9, 0, 1, finished=True), evidence(0, 1))
+    phase(saved).save(checkpoint(2, 2), evidence(2))
     assert {0: 7, 1: 7, 2: 2} == kept(saved)
-    Checkpoints(saved, "metrics").save(checkpoint(9, 0, 1, finished=True), evidence(0, 1))
-    Checkpoints(saved, "metrics").save(checkpoint(9, 2, finished=True), evidence(2))
-    Checkpoints(saved, "metrics").tidy()
+    phase(saved).save(checkpoint(9, 0, 1, finished=True), evidence(0, 1))
+    phase(saved).save(checkpoint(9, 2, finished=True), evidence(2))
+    phase(saved).tidy()
     assert {0: 9, 1: 9, 2: 9} == kept(saved)
     assert [f"{name}-epoch-00009" for name in ("metrics-00000", "metrics-00002", "tuning-00000")] == files(saved)
 
 
 def test_trials_saved_apart_go_on_from_their_own(saved: Path) -> None:
     """A part of a stack that came further goes on from there; the rest from what the whole left."""
-    Checkpoints(saved, "metrics").save(checkpoint(8, 1), evidence(1))
+    phase(saved).save(checkpoint(8, 1), evidence(1))
     assert {0: 7, 1: 8} == kept(saved)
 
 
-def test_half_at_the_epoch_of_its_stack_takes_nothing_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_at_the_epoch_of_its_stack_takes_nothing_from_it(
+    begun: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both begin with one trial: cut off before the half counts, the whole still does; after, for the others."""
-    checkpoints = Checkpoints(tmp_path, "metrics")
+    checkpoints = begun.checkpoints("metrics")
     checkpoints.save(checkpoint(5, 0, 1, 2, 3), evidence(0, 1, 2, 3))
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "_list", lambda entries: None)
         checkpoints.save(checkpoint(5, 0, 1), evidence(0, 1))
-    assert dict.fromkeys(range(4), 5) == kept(tmp_path)
+    assert dict.fromkeys(range(4), 5) == kept(begun.manifest.folder)
     checkpoints.save(checkpoint(5, 0, 1), evidence(0, 1))
     checkpoints.save(checkpoint(6, 0, 1), evidence(0, 1))
-    assert {0: 6, 1: 6, 2: 5, 3: 5} == kept(tmp_path)
+    assert {0: 6, 1: 6, 2: 5, 3: 5} == kept(begun.manifest.folder)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -123,9 +131,10 @@ def test_missing_file_is_passed_over(saved: Path) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[{}]", b'{"file": "a"}', b"\xff", b'[{"file": "../../etc/passwd"}]'])
 def test_damaged_manifest_vouches_for_nothing(saved: Path, text: bytes) -> None:
-    """Without a whole manifest no file is loaded."""
+    """Without a whole manifest no file is loaded: 6, and how it is made anew."""
     (saved / "manifest.json").write_bytes(text)
-    assert {} == kept(saved)
+    with pytest.raises(RunError, match=r"manifest\.json is damaged: .*`clsbench run --resume .*` makes it anew"):
+        kept(saved)
 
 
 class Payload:
@@ -137,9 +146,10 @@ def vouched(folder: Path, content: dict[str, Any]) -> None:
     """Put something else where the newest checkpoint is, and let the manifest vouch for it."""
     path = saved_at(folder, 7)
     torch.save(content, path)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest[-1]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    file = ManifestFile(folder.parent)
+    manifest = file.written()
+    last = manifest.checkpoints[-1].model_copy(update={"sha256": hashlib.sha256(path.read_bytes()).hexdigest()})
+    file.list_checkpoints([*manifest.checkpoints[:-1], last])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from clsbench.errors import ConfigError, RunError
 from clsbench.experiment import Result
 from clsbench.runs import files
 from clsbench.runs.directory import RunDirectory, newest
-from clsbench.runs.files import as_json_line, write_atomically
+from clsbench.runs.files import as_json, as_json_line, write_atomically
 
 RECORD = (
     *("trial", "arm", "loss", "dataset", "model", "lr", "seed", "epoch", "step", "train_loss", "train_accuracy"),
@@ -28,6 +29,7 @@ RECORD = (
 )
 WEIGHTS = re.compile(r"-[0-9a-f]{8}\.pt$")  # how the name of a checkpoint ends
 LABEL = "\x1b[31mred\n\u2028\x85交"
+Create = Callable[[Path, Any], RunDirectory]
 TREE: dict[str, Any] = {
     "name": "tiny",
     "dataset": {"name": "moons", "samples": 60, "label": LABEL},
@@ -118,13 +120,14 @@ def test_summary_has_the_fields_of_the_contract(result: Result) -> None:
     assert sum((value - mean) ** 2 for value in last) ** 0.5 == pytest.approx(measured["std"])
     (pairing,) = summary["pairing"]
     assert [arm["name"] for arm in summary["arms"]] == pairing["arms"]
-    assert (64, 64) == (len(pairing["weights"]), len(pairing["batches"]))
+    assert (64, 64, 64) == tuple(len(pairing[key]) for key in ("weights", "batches", "data"))
 
 
 def test_environment_says_where_it_ran_and_nothing_of_the_user(result: Result) -> None:
     """Versions, machine, device, what `auto` became, command line, revision, data; no environment variable."""
     environment = strict((result.directory / "environment.json").read_text(encoding="utf-8"))
-    assert {"versions", "machine", "device", "auto", "command_line", "git_revision", "datasets"} == set(environment)
+    named = {"versions", "machine", "device", "auto", "command_line", "git_revision", "datasets"}
+    assert {"run", "fingerprint", "sum"} | named == set(environment)
     assert {"python", "clsbench", "torch"} <= set(environment["versions"])
     assert {"threads", "stack", "compile"} == set(environment["auto"])
     assert {
@@ -149,7 +152,7 @@ def test_files_are_as_open_as_the_umask_says(result: Result) -> None:
 
 
 def test_directory_appears_by_rename_with_its_config(
-    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, create: Create, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the moment of the rename the config is inside, and `runs/NAME/` has never held anything else."""
     seen: list[tuple[list[str], list[str]]] = []
@@ -160,23 +163,23 @@ def test_directory_appears_by_rename_with_its_config(
         rename(old, new)
 
     monkeypatch.setattr(os, "rename", watched)
-    made = RunDirectory.create(tmp_path, experiment)
-    assert [(["checkpoints", "config.yaml", "metrics.jsonl"], [])] == seen
+    made = create(tmp_path, experiment)
+    assert [(["checkpoints", "config.yaml", "environment.json", "metrics.jsonl"], [])] == seen
     assert tmp_path / "tiny" == made.path.parent
 
 
 def test_starts_in_one_second_get_names_of_their_own(
-    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, create: Create, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Eight directories for eight starts, all of them run directories."""
     monkeypatch.setattr(time, "strftime", lambda form: "20260101-000000")
-    made = [RunDirectory.create(tmp_path, experiment).path.name for _ in range(8)]
+    made = [create(tmp_path, experiment).path.name for _ in range(8)]
     assert ["20260101-000000", *(f"20260101-000000-{n}" for n in range(2, 9))] == made
     assert sorted(made) == sorted(os.listdir(tmp_path / "tiny"))
 
 
 def test_directory_that_cannot_be_made_leaves_nothing(
-    tmp_path: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, create: Create, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A failing rename is a RunError, and the half-made directory is taken away."""
 
@@ -185,24 +188,28 @@ def test_directory_that_cannot_be_made_leaves_nothing(
 
     monkeypatch.setattr(os, "rename", refuse)
     with pytest.raises(RunError, match="cannot be written: permission denied"):
-        RunDirectory.create(tmp_path, experiment)
+        create(tmp_path, experiment)
     assert ["tiny"] == os.listdir(tmp_path)
     assert [] == os.listdir(tmp_path / "tiny")
 
 
-def test_file_where_a_folder_should_be_is_the_users_mistake(tmp_path: Path, experiment: Experiment) -> None:
+def test_file_where_a_folder_should_be_is_the_users_mistake(
+    tmp_path: Path, create: Create, experiment: Experiment
+) -> None:
     """A file called like the output or like the run is told as a wrong command line, and left as it is."""
     (tmp_path / "tiny").write_text("mine")
     for output in (tmp_path, tmp_path / "tiny", tmp_path / ("x" * 300)):
         with pytest.raises(ConfigError, match=r"no run can go there: .*; give another --output"):
-            RunDirectory.create(output, experiment)
+            create(output, experiment)
     assert ("mine", ["tiny"]) == ((tmp_path / "tiny").read_text(), os.listdir(tmp_path))
 
 
 @pytest.mark.parametrize("theirs", ["notes.txt", "20260101-000000/config.toml", "src/main.py", "link"])
-def test_place_that_is_somebody_elses_is_left_alone(tmp_path: Path, experiment: Experiment, theirs: str) -> None:
+def test_place_that_is_somebody_elses_is_left_alone(
+    tmp_path: Path, create: Create, experiment: Experiment, theirs: str
+) -> None:
     """A folder called like the run that holds what is no run is 6, and nothing is put there or beside it."""
-    RunDirectory.create(tmp_path, experiment)
+    create(tmp_path, experiment)
     path = tmp_path / "tiny" / theirs
     if theirs == "link":
         path.symlink_to("nowhere")
@@ -211,23 +218,23 @@ def test_place_that_is_somebody_elses_is_left_alone(tmp_path: Path, experiment: 
         path.write_text("mine")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(RunError, match=rf"tiny holds '{theirs.partition('/')[0]}', which is no run; give another"):
-        RunDirectory.create(tmp_path, experiment)
+        create(tmp_path, experiment)
     assert before == sorted(tmp_path.rglob("*"))
 
 
-def test_hidden_files_are_in_nobodys_way(tmp_path: Path, experiment: Experiment) -> None:
+def test_hidden_files_are_in_nobodys_way(tmp_path: Path, create: Create, experiment: Experiment) -> None:
     """What a file manager leaves does not keep a run from being made, nor does another folder of the output."""
     for name in ("tiny/.DS_Store", "other/mine.txt", "mine.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert RunDirectory.create(tmp_path, experiment).path.is_dir()
+    assert create(tmp_path, experiment).path.is_dir()
 
 
-def test_newest_is_the_run_started_last(tmp_path: Path, experiment: Experiment) -> None:
+def test_newest_is_the_run_started_last(tmp_path: Path, create: Create, experiment: Experiment) -> None:
     """Whatever their names, the last one started counts; unfinished runs and half-made directories do not."""
     with pytest.raises(RunError, match=r"no finished run in .*; `clsbench run CONFIG` makes one"):
         newest(tmp_path)
-    old, new, unfinished = (RunDirectory.create(tmp_path, experiment).path for _ in range(3))
+    old, new, unfinished = (create(tmp_path, experiment).path for _ in range(3))
     for finished in (old, new):
         (finished / "summary.json").touch()
     assert not (unfinished / "summary.json").exists()
@@ -337,7 +344,7 @@ def test_every_save_of_a_run_is_on_disk_before_it_has_its_name(tmp_path: Path, m
         waiting.add(os.fspath(Path(new).parent))
 
     def placed(old: Path, new: Path) -> None:
-        assert ["config.yaml"] == renamed
+        assert ["config.yaml", "environment.json", "manifest.json"] == renamed
         assert set() == waiting
         rename(old, new)
         waiting.add(os.fspath(Path(new).parent))
@@ -353,12 +360,11 @@ def test_every_save_of_a_run_is_on_disk_before_it_has_its_name(tmp_path: Path, m
     assert {"metrics-00000-epoch-00002", "metrics-00002-epoch-00002"} <= {WEIGHTS.sub("", name) for name in renamed}
 
 
-def test_json_is_strict(tmp_path: Path) -> None:
+def test_json_is_strict() -> None:
     """NaN is a bug, never text; as part of a name it is a name."""
     for value in (float("nan"), float("inf"), -float("inf")):
         with pytest.raises(ValueError, match="Out of range float"):
-            RunDirectory(tmp_path).write_json("a.json", {"a": value})
+            as_json({"a": value})
         with pytest.raises(ValueError, match="line 1 column"):
             as_json_line({"arm": "NaN", "nll": value})
-    assert [] == os.listdir(tmp_path)
     assert {"arm": "-Infinity NaN", "nll": 0.5} == json.loads(as_json_line({"arm": "-Infinity NaN", "nll": 0.5}))

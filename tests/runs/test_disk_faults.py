@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from clsbench.runs.directory import RunDirectory
 from clsbench.runs.log import RunLog
 from clsbench.runs.records import RecordFile
 
+Create = Callable[[Path, Any], RunDirectory]
 TREE: dict[str, Any] = {
     "name": "tiny",
     "dataset": {"name": "moons", "samples": 60},
@@ -34,12 +36,12 @@ def full(*_: Any) -> None:
 
 
 def test_directory_whose_config_cannot_be_written_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, create: Create, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hidden folder in which it was made is taken away, and the disk is blamed."""
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match="disk full"):
-        RunDirectory.create(tmp_path, read(TREE))
+        create(tmp_path, TREE)
     assert [] == os.listdir(tmp_path)
 
 
@@ -91,11 +93,20 @@ def test_log_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         RunDirectory(tmp_path).log()
 
 
-def test_run_that_was_stopped_before_all_goes_on(tmp_path: Path) -> None:
+def test_run_that_was_stopped_before_all_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed when its directory had just been made, a run goes on by --resume as any other."""
-    directory = RunDirectory.create(tmp_path, read(TREE))
-    assert ["checkpoints", "config.yaml", "metrics.jsonl"] == sorted(os.listdir(directory.path))
-    result = clsbench.run(resume=directory.path)
+
+    def stop(directory: RunDirectory) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "held", stop)
+        with pytest.raises(KeyboardInterrupt):
+            clsbench.run(TREE, output=tmp_path)
+    (path,) = (tmp_path / "tiny").iterdir()
+    files = ["checkpoints", "config.yaml", "environment.json", "metrics.jsonl"]
+    assert files == sorted(os.listdir(path))
+    result = clsbench.run(resume=path)
     assert "finished" == result.summary["status"]
     assert clsbench.run(TREE, output=tmp_path).arms.keys() == result.arms.keys()
 
@@ -105,7 +116,7 @@ def test_run_that_was_stopped_before_all_goes_on(tmp_path: Path) -> None:
     [
         (RunDirectory, "held"),
         (RunDirectory, "log"),
-        (RunDirectory, "write_json"),
+        (RunDirectory, "write_summary"),
         (RecordFile, "keep"),
         (RecordFile, "order"),
         (Checkpoints, "save"),

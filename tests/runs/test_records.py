@@ -10,7 +10,10 @@ import pytest
 
 from clsbench.errors import RunError
 from clsbench.execution.events import fields
+from clsbench.runs.directory import RunDirectory
+from clsbench.runs.files import as_json_line
 from clsbench.runs.records import RecordFile
+from clsbench.runs.sums import Sums
 
 
 def record(trial: int, epoch: int, **values: Any) -> dict[str, Any]:
@@ -27,9 +30,9 @@ def record(trial: int, epoch: int, **values: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(begun: RunDirectory) -> Path:
     """Two trials, epochs 0 to 2."""
-    path = tmp_path / "metrics.jsonl"
+    path = begun.path / "metrics.jsonl"
     for epoch in range(3):
         RecordFile(path).keep([record(0, epoch), record(1, epoch)])
     return path
@@ -49,19 +52,60 @@ def test_every_cut_leaves_the_whole_lines(path: Path) -> None:
         assert sorted(whole.splitlines()) == sorted(path.read_bytes().splitlines())
 
 
-def test_damage_elsewhere_is_told(path: Path) -> None:
-    """A line that is no record, and not the last, is no tear: the run is damaged."""
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join([lines[0], lines[1][:20], *lines[2:]]) + "\n")
-    with pytest.raises(RunError, match=r"metrics\.jsonl:2 is damaged"):
-        RecordFile(path).reopen()
+def test_damage_of_what_was_on_disk_is_told(path: Path) -> None:
+    """A record that was forced to disk and is another now is no tear: 6, to go on and to read, naming the file."""
+    RecordFile(path).sync()
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 97):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        for read in (RecordFile(path).read, RecordFile(path).reopen):
+            with pytest.raises(RunError, match=r"metrics\.jsonl is damaged, or was edited: its SHA-256"):
+                read()
+
+
+def test_damage_of_what_a_crash_may_have_left_is_made_again(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Records that were not yet on disk may be anything after a crash: those before them are gone on from."""
+    records = RecordFile(path)
+    records.sync()
+    records.keep([record(0, 3), record(1, 3)])
+    kept, whole = len(path.read_bytes()), path.read_bytes()
+    records.keep([record(0, 4), record(1, 4)])
+    path.write_bytes(whole[:-40] + bytes(40) + path.read_bytes()[kept:])
+    again = RecordFile(path)
+    assert 4 == again.reopen()
+    assert "were not forced to disk and are damaged" in caplog.text
+    assert 6 == len(again.read())
+
+
+def test_record_without_a_sum_is_gone_on_from_and_not_shown(path: Path) -> None:
+    """Ended between a block and its sum, a run goes on with both; elsewhere what has no sum is not believed."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(record(0, 3)) + "\n")
+    with pytest.raises(RunError, match="its SHA-256 is not the run's"):
+        RecordFile(path).read()
+    again = RecordFile(path)
+    assert 5 == again.reopen()
+    assert 7 == len(again.read())
+
+
+def test_any_flip_in_ordered_records_is_noticed(path: Path) -> None:
+    """Ordered, the records have one sum, in the manifest."""
+    RecordFile(path).order()
+    assert not Sums(path).path.exists()
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"0.5", b"0.7", 1))
+    for read in (RecordFile(path).read, RecordFile(path).order):
+        with pytest.raises(RunError, match=r"metrics\.jsonl is damaged"):
+            read()
 
 
 @pytest.mark.parametrize("wrong", [{"trial": {}}, {"trial": "0"}, {"epoch": 1.0}, {"epoch": None}, {"status": 5}])
 def test_record_of_another_kind_is_told(path: Path, wrong: dict[str, Any]) -> None:
-    """What identifies a record is of the type that it has, or the record is damaged."""
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(record(0, 3) | wrong) + "\n")
+    """What identifies a record is of the type that it has, or the record is damaged, whatever its sum."""
+    line = as_json_line(record(0, 3) | wrong)
+    with open(path, "ab") as file:
+        file.write(line)
+        Sums(path).add(file.tell(), line)
     for read in (RecordFile(path).read, RecordFile(path).reopen):
         with pytest.raises(RunError, match=r"metrics\.jsonl:7 is damaged: trial, epoch or status"):
             read()
@@ -120,8 +164,8 @@ def test_failure_is_the_last_of_its_trial_however_far_it_came_again(path: Path, 
 def test_ordered_records_are_those_of_the_file(path: Path, start: str) -> None:
     """By epoch, then trial, the same whether they were just written, read before, or neither."""
     if start == "new":
-        path.unlink()
-        path.touch()
+        path.write_bytes(b"")
+        Sums(path).path.unlink()
     records = RecordFile(path)
     if start == "reopened":
         records.reopen()

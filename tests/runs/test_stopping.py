@@ -56,7 +56,7 @@ MOMENTS = {
     "a write, by two Ctrl-C": at(os, "fsync", INT, INT, nth=12, then=for_ever, patience=60),
     "a batch, by Ctrl-C": at(Steps, "__call__", INT),
     "the figures": at(experiment, "draw", TERM, nth=1),
-    "the summary": at(RunDirectory, "write_json", TERM, nth=2),
+    "the summary": at(RunDirectory, "write_summary", TERM, nth=1),
     "the report": at(terminal, "show", TERM, nth=1),
 }
 config = small(losses=1, epochs=3)

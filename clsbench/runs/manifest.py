@@ -1,0 +1,190 @@
+"""The manifest: who a run is, the sum of each of its files, and which checkpoints count. It carries its own sum.
+
+To replace a file, the new sum is listed beside the old one, then the file is written: at every moment it is one of
+the listed. Runs of earlier versions have a plain list of checkpoints instead, and no sums; they are read as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from clsbench.errors import RunError
+from clsbench.runs.files import opened, write_atomically
+from clsbench.runs.names import CHECKPOINTS, MANIFEST, WEIGHTS
+from clsbench.runs.provenance import Fingerprint
+from clsbench.runs.seal import sealed, sha256_of, unsealed
+
+SHA256 = r"^[0-9a-f]{64}$"
+
+
+class Entry(BaseModel):
+    """One checkpoint; the newest stands last."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    # It is read, and removed, in this folder alone.
+    file: str = Field(pattern=rf"^{WEIGHTS}$")
+    sha256: str
+    phase: str
+    trials: list[int]
+    finished: bool
+
+
+class Manifest(BaseModel):
+    """`files` holds by name the SHA-256 that each may have: one, or while it is replaced the old and the new."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format_version: Literal[1] = 1
+    run: str = Field(pattern=r"^[0-9a-f]{32}$")
+    fingerprint: Fingerprint
+    files: dict[str, list[str]] = Field(default={})
+    checkpoints: list[Entry] = Field(default=[])
+
+
+class Damaged(RunError):
+    """What vouches for the rest is missing or was changed; `clsbench run --resume` may make it anew."""
+
+
+class ManifestFile:
+    """The manifest of a run, and the reading and replacing of the files that it vouches for."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.folder = run / CHECKPOINTS
+        self.path = self.folder / MANIFEST
+        self.rebuilt: Manifest | None = None  # stands in for a damaged one until it is written
+
+    def read(self) -> Manifest | None:
+        """The manifest; None for a run of an earlier version, which has no sums.
+
+        Raises:
+            RunError: it is missing, cannot be read or is damaged.
+        """
+        if self.rebuilt is not None:
+            return self.rebuilt
+        content = self._content()
+        if content is None or _is_list(content):
+            return None
+        try:
+            return Manifest.model_validate(unsealed(content))
+        except (ValueError, ValidationError) as error:
+            what = "a key is missing or wrong" if isinstance(error, ValidationError) else str(error)
+            raise self._damaged(f"is damaged: {what}") from error
+
+    def entries(self) -> list[Entry]:
+        """The checkpoints that count, of a run of an earlier version too; errors as `read`."""
+        manifest = self.read()
+        if manifest is not None:
+            return manifest.checkpoints
+        try:
+            return TypeAdapter(list[Entry]).validate_json(self._content() or b"[]")
+        except ValidationError as error:
+            raise self._damaged("is damaged: it is no list of checkpoints") from error
+
+    def written(self) -> Manifest:
+        """The manifest of a run that is being written; errors as `read`."""
+        manifest = self.read()
+        if manifest is None:
+            raise RunError(
+                f"{self.run} was begun by an earlier version of clsbench, which kept no sums; start a new run"
+            )
+        return manifest
+
+    def write(self, manifest: Manifest) -> None:
+        """Replace the manifest; RunError where it cannot be written."""
+        write_atomically(self.path, sealed(manifest.model_dump()))
+        self.rebuilt = None
+
+    def list_checkpoints(self, entries: Sequence[Entry]) -> None:
+        """Make these checkpoints count, and no others; errors as `written` and `write`."""
+        self.write(self.written().model_copy(update={"checkpoints": list(entries)}))
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a file of the run that is vouched for at every moment; errors as `written` and `write`."""
+        manifest, new = self.written(), sha256_of(content)
+        listed = manifest.files.get(name, [])
+        sums = [*(each for each in listed if each != new and each == self._sum_of(name)), new]
+        if sums != listed:
+            self.write(manifest.model_copy(update={"files": {**manifest.files, name: sums}}))
+        write_atomically(self.run / name, content)
+
+    def verified(self, name: str) -> bytes:
+        """What a file holds, known to be what the run wrote; of a run of an earlier version, what it holds.
+
+        Raises:
+            RunError: it cannot be read, or its sum is not listed.
+        """
+        manifest = self.read()
+        while True:
+            content = content_of(self.run / name)
+            if manifest is None or sha256_of(content) in manifest.files.get(name, []):
+                return content
+            before, manifest = manifest, self.read()
+            if manifest == before:  # else it was replaced in between
+                raise changed(self.run / name)
+
+    def vouches_for(self, name: str, content: bytes) -> bool:
+        """Whether this is one of the contents that a file may have; errors as `read`."""
+        manifest = self.read()
+        return manifest is None or sha256_of(content) in manifest.files.get(name, [])
+
+    def _sum_of(self, name: str) -> str | None:
+        try:
+            return sha256_of(content_of(self.run / name))
+        except RunError:
+            return None
+
+    def _content(self) -> bytes | None:
+        """The bytes; None where there are none, and an earlier version had written none either."""
+        try:
+            with opened(self.path, "rb") as file:
+                return bytes(file.read())
+        except FileNotFoundError:
+            if self._is_of_this_version():
+                raise self._damaged("is missing") from None
+            return None
+        except OSError as error:
+            raise self._damaged(f"cannot be read: {error.strerror}") from error
+
+    def _is_of_this_version(self) -> bool:
+        """Whether the environment names a run, as those with a manifest from their first moment on do."""
+        try:
+            with opened(self.run / "environment.json", "rb") as file:
+                return b'"run": ' in file.read()
+        except OSError:
+            return False
+
+    def _damaged(self, what: str) -> Damaged:
+        return Damaged(f"{self.path} {what}; `clsbench run --resume {self.run}` makes it anew from what is whole")
+
+
+def content_of(path: Path) -> bytes:
+    """A file of a run.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    try:
+        with opened(path, "rb") as file:
+            return bytes(file.read())
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}; is {path.parent} a finished run?") from error
+
+
+def changed(path: Path) -> RunError:
+    """The error to raise where a file of a run is not what the run wrote."""
+    return RunError(f"{path} is damaged, or was edited: its SHA-256 is not the run's; restore it, or run again")
+
+
+def _is_list(content: bytes) -> bool:
+    try:
+        value: Any = from_json(content)
+    except ValueError:
+        return False
+    return isinstance(value, list)

@@ -1,0 +1,164 @@
+"""What produced a run: its config, the data it saw, the code of its plugins, the versions and the machine.
+
+Noted when a run starts, in its manifest, its environment and each checkpoint. A run goes on only where all that
+decides its numbers is as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from clsbench.config.schema import Entry, Experiment
+from clsbench.errors import RunError
+from clsbench.registry import Kind, Spec, catalogue
+from clsbench.runs.resume import changes_since, comparable
+from clsbench.runs.seal import sha256_of
+
+if TYPE_CHECKING:
+    from clsbench.config.plan import Trial
+    from clsbench.data.splits import Splits
+
+SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
+
+
+class Fingerprint(BaseModel):
+    """Hashes of what decides the numbers of a run, and where it ran.
+
+    `data` holds the SHA-256 of each split by dataset and split seed; `sources` that of each plugin's code by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    config: str
+    data: dict[str, dict[str, dict[str, str | None]]]
+    sources: dict[str, str]
+    versions: dict[str, str | None]
+    machine: dict[str, str | int | None]
+    device: dict[str, str | list[int]]
+
+    def conditions(self) -> dict[str, Any]:
+        """Where the run was made: versions, machine and device, as far as they are compared."""
+        return self.model_dump(include={"versions", "machine", "device"})
+
+    def conditions_in(self, environment: Mapping[str, Any]) -> dict[str, Any]:
+        """Versions, machine and device of an environment, with these in the place of its own."""
+        return {key: {**environment[key], **known} for key, known in self.conditions().items()}
+
+    def changes(self, now: Fingerprint) -> list[str]:
+        """What has changed that may change last bits, in words.
+
+        Raises:
+            RunError: something has changed with which the run would be another.
+        """
+        for what in (*_changed_data(self.data, now.data), *_changed_sources(self.sources, now.sources)):
+            raise RunError(f"the run cannot go on: {what}; start a new run")
+        if self.config != now.config:
+            raise RunError("the run cannot go on: its config.yaml is not the one that it was started with")
+        return changes_since(self.conditions(), now.conditions())
+
+
+def fingerprint(
+    experiment: Experiment,
+    trials: Iterable[Trial],
+    data: Mapping[str, Splits],
+    environment: Mapping[str, Any],
+) -> Fingerprint:
+    """The fingerprint of a run that is about to train these trials on these data, by the keys of their datasets."""
+    hashes: dict[str, dict[str, dict[str, str | None]]] = {}
+    for trial in trials:
+        entry = trial.dataset
+        hashes.setdefault(entry.title, {})[str(entry.split_seed)] = dict(data[entry.key].hashes)
+    return Fingerprint(
+        config=config_hash(experiment),
+        data=hashes,
+        sources=dict(_sources(experiment)),
+        versions=environment["versions"],
+        machine={key: environment["machine"][key] for key in ("processor", "cores")},
+        device={key: environment["device"][key] for key in ("kind", "threads")},
+    )
+
+
+def config_hash(experiment: Experiment) -> str:
+    """The SHA-256 of all settings that decide the trials."""
+    return sha256_of(json.dumps(comparable(experiment), sort_keys=True).encode())
+
+
+def _changed_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for title in {**before, **now}:
+        seeds, seeds_now = before.get(title, {}), now.get(title, {})
+        for seed in {**seeds, **seeds_now}:
+            old, new = seeds.get(seed, {}), seeds_now.get(seed, {})
+            for split, word in SPLIT_WORDS.items():
+                if old.get(split) != new.get(split):
+                    yield f"the data of dataset {title!r}: {word} split differs"
+
+
+def _changed_sources(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    for name in {**before, **now}:
+        if name not in now:
+            yield f"{name} is missing"
+        elif name not in before:
+            yield f"{name} was not there"
+        elif before[name] != now[name]:
+            yield f"{name} changed"
+
+
+def _sources(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    """The code that is not clsbench's: plugin files, installed plugins, and what a script registered by itself."""
+    names: Counter[str] = Counter()
+    for path in catalogue.plugins:
+        name = Path(path).name
+        names[name] += 1
+        yield f"plugin {name}" + (f" ({names[name]})" if names[name] > 1 else ""), catalogue.sources[path]
+    installed = {each.name: each.module for each in entry_points(group="clsbench")}
+    for name, module in installed.items():
+        yield f"plugin {name}", _source_of(sys.modules.get(module))
+    for spec in _used(experiment):
+        module = spec.factory.__module__
+        if module.partition(".")[0].startswith("clsbench") or module in installed.values():
+            continue  # of clsbench, whose version is compared, or of a plugin file or an installed plugin
+        # Of a script, whatever else is edited there, the function alone; what it imports is a module of its own.
+        whole = module != "__main__" and module in sys.modules
+        yield f"{spec.kind} {spec.name!r}", _source_of(sys.modules[module] if whole else spec.factory)
+
+
+def _used(experiment: Experiment) -> Iterator[Spec]:
+    asked: tuple[tuple[Kind, Sequence[Entry]], ...] = (
+        ("dataset", experiment.dataset),
+        ("model", experiment.model),
+        ("loss", experiment.loss),
+    )
+    for kind, entries in asked:
+        yield from (catalogue.get(kind, entry.name) for entry in entries)
+    yield catalogue.get("optimizer", experiment.optimizer.name)
+    yield from catalogue.all("metric")
+
+
+def _source_of(code: Any) -> str:
+    """The SHA-256 of the source of a module or a function; where there is none, of what it was compiled to."""
+    try:
+        return sha256_of(inspect.getsource(code).encode(errors="surrogatepass"))
+    except (OSError, TypeError):
+        compiled = getattr(inspect.unwrap(code), "__code__", None) if callable(code) else None
+        return sha256_of(repr(code).encode()) if compiled is None else _hash_of_code(compiled)
+
+
+def _hash_of_code(code: CodeType) -> str:
+    digest = hashlib.sha256(code.co_code)
+    for constant in code.co_consts:
+        # A set has another order in each process.
+        plain = sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant
+        digest.update((_hash_of_code(constant) if isinstance(constant, CodeType) else repr(plain)).encode())
+    digest.update(repr((code.co_names, code.co_varnames)).encode())
+    return digest.hexdigest()

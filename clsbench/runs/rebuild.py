@@ -1,0 +1,77 @@
+"""Who a run is, from whatever is whole: its manifest, its environment, or the checkpoints, which all name it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from clsbench.errors import RunError
+from clsbench.runs.checkpoints import attributed
+from clsbench.runs.manifest import Damaged, Entry, Manifest, ManifestFile, content_of
+from clsbench.runs.provenance import Fingerprint
+from clsbench.runs.seal import sha256_of, unsealed
+from clsbench.runs.sums import Sums
+
+SEALED_BY_MANIFEST = ("config.yaml", "environment.json", "summary.json", "metrics.jsonl", "tuning.jsonl")
+
+Identity = tuple[str, Fingerprint]
+
+
+def identified(file: ManifestFile) -> Manifest:
+    """The manifest of a run to go on with, made anew in memory where it is damaged; nothing is written.
+
+    Raises:
+        RunError: the parts of the run do not agree, or nothing says what produced it.
+    """
+    try:
+        manifest = file.written()
+    except Damaged:
+        manifest = _rebuilt(file.run)
+        file.rebuilt = manifest
+    environment = environment_identity(file.run)
+    if environment is not None and environment != (manifest.run, manifest.fingerprint):
+        raise RunError(f"{file.path} is of another run than {file.run / 'environment.json'}; start a new run")
+    return manifest
+
+
+def environment_identity(run: Path) -> Identity | None:
+    """The run and fingerprint that `environment.json` names; None where it is missing or damaged."""
+    try:
+        document: dict[str, Any] = unsealed(content_of(run / "environment.json"))
+        return document["run"], Fingerprint.model_validate(document["fingerprint"])
+    except (RunError, ValueError, KeyError, ValidationError):
+        return None
+
+
+def _rebuilt(run: Path) -> Manifest:
+    found = attributed(ManifestFile(run).folder)
+    identities = [(name, _fingerprint(text)) for _, name, text in found]
+    environment = environment_identity(run)
+    if environment is not None:
+        identities.append(environment)
+    if not identities:
+        raise RunError(
+            f"neither the manifest of {run} nor its environment.json nor a checkpoint says what produced it; "
+            "start a new run"
+        )
+    if any(identity != identities[0] for identity in identities):
+        raise RunError(f"the manifest of {run} is damaged, and its other files are of several runs; start a new run")
+    name, fingerprint = identities[0]
+    entries: list[Entry] = [entry for entry, _, _ in found]
+    return Manifest(run=name, fingerprint=fingerprint, files=_sums(run), checkpoints=entries)
+
+
+def _fingerprint(text: str) -> Fingerprint:
+    try:
+        return Fingerprint.model_validate_json(text)
+    except ValidationError as error:
+        raise RunError(f"a checkpoint does not say what produced it ({error.errors()[0]['msg']})") from error
+
+
+def _sums(run: Path) -> dict[str, list[str]]:
+    """The sums of what is there; of records that grow, the sums stand beside them."""
+    present = [name for name in SEALED_BY_MANIFEST if (run / name).exists()]
+    growing = {name for name in present if name.endswith(".jsonl") and Sums(run / name).path.exists()}
+    return {name: [sha256_of(content_of(run / name))] for name in present if name not in growing}
