@@ -82,7 +82,7 @@ def _hash_of(tensors: Tensors) -> str:
     for tensor in (tensors.x, tensors.y):
         values = tensor.detach().cpu().contiguous().numpy()
         digest.update(f"{values.dtype.str} {values.shape} ".encode())
-        digest.update(memoryview(values).cast("B") if values.size else b"")
+        digest.update(values.data)
     return digest.hexdigest()
 
 

@@ -16,7 +16,6 @@ import clsbench
 from clsbench import experiment
 from clsbench.errors import RunError
 from clsbench.execution.events import EpochDone
-from clsbench.experiment import read
 from clsbench.runs.checkpoints import Checkpoints
 from clsbench.runs.directory import RunDirectory
 from clsbench.runs.log import RunLog
