@@ -22,6 +22,10 @@ from clsbench.errors import RunError
 from clsbench.execution import stacks
 from clsbench.execution.events import EpochDone, Event, RunResumed
 from clsbench.registry import catalogue
+from clsbench.runs.directory import RunDirectory
+from clsbench.runs.manifest import ManifestFile
+from clsbench.runs.provenance import Fingerprint
+from clsbench.runs.sums import Sums
 from clsbench.training.step import has_compiler
 
 Config = dict[str, Any]
@@ -159,6 +163,7 @@ def test_epoch_that_cannot_be_repeated_ends_the_run(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     rows[3]["val_accuracy"] = 0.123
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Sums(file).restart(file.read_bytes())
     with pytest.raises(RunError, match=r"epoch 1 of trial 1 came out differently .* val_accuracy was 0\.123, and is"):
         clsbench.run(resume=path)
 
@@ -255,14 +260,14 @@ def test_checkpoint_of_another_kind_is_refused(often: None, tmp_path: Path, chan
     path = cut(TINY, tmp_path / "cut", 3)
     whole = clsbench.run(TINY, output=tmp_path / "whole").directory
     for run in (path, whole):
-        manifest = json.loads((run / "checkpoints" / "manifest.json").read_text())
-        for entry in manifest:
-            file = run / "checkpoints" / entry["file"]
+        manifest, entries = ManifestFile(run), []
+        for entry in manifest.entries():
+            file = manifest.folder / entry.file
             content = torch.load(file, weights_only=True)
             change(content["tensors"])
             torch.save(content, file)
-            entry["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
-        (run / "checkpoints" / "manifest.json").write_text(json.dumps(manifest))
+            entries.append(entry.model_copy(update={"sha256": hashlib.sha256(file.read_bytes()).hexdigest()}))
+        manifest.list_checkpoints(entries)
     with pytest.raises(RunError, match=r"the checkpoint of trials \[0, 1\] is of others: 'model\.1\.weight'"):
         clsbench.run(resume=path)
     with pytest.raises(RunError, match=r"the weights of trial 2 are not its model's: '1\.weight' differs"):
@@ -285,15 +290,45 @@ def test_other_threads_are_told_and_recorded(tmp_path: Path) -> None:
     assert [1], [[2]] == (environment["device"]["threads"], [r["device"]["threads"] for r in environment["resumed"]])
 
 
-@pytest.mark.parametrize(("part", "key", "told"), [("versions", "torch", "PyTorch"), ("device", "kind", "device")])
-def test_another_torch_or_device_is_refused(tmp_path: Path, part: str, key: str, told: str) -> None:
-    """What would repeat no epoch is 6 before training."""
+def made_with(path: Path, part: str, key: str, value: str) -> None:
+    """Let a run say that another version or device made it."""
+    directory = RunDirectory(path)
+    environment = directory.environment()
+    environment[part] = {**environment[part], key: value}
+    manifest = directory.manifest.written()
+    known = manifest.fingerprint.model_dump()
+    changed = Fingerprint.model_validate({**known, part: {**known[part], key: value}})
+    directory.manifest.write(manifest.model_copy(update={"fingerprint": changed}))
+    directory.write_environment(environment)
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value", "told"),
+    [
+        ("versions", "torch", "1.0.0", "another PyTorch: torch was 1.0.0, is "),
+        ("versions", "clsbench", "9.9.9", "another clsbench: clsbench was 9.9.9, is "),
+        ("versions", "numpy", "1.26.4", "another NumPy: numpy was 1.26.4, is "),
+        ("versions", "scikit-learn", "0.1.1", "another scikit-learn: scikit-learn was 0.1.1, is "),
+        ("device", "kind", "another", "another device: it was another, and is cpu"),
+    ],
+)
+def test_another_version_or_device_is_refused(tmp_path: Path, part: str, key: str, value: str, told: str) -> None:
+    """What would repeat no epoch is 6 before anything is touched."""
     path = cut(TINY, tmp_path, 3)
-    environment = json.loads((path / "environment.json").read_text())
-    environment[part][key] = "another"
-    (path / "environment.json").write_text(json.dumps(environment))
-    with pytest.raises(RunError, match=f"cannot go on with another {told}: it was another"):
+    made_with(path, part, key, value)
+    before = everything(path)
+    with pytest.raises(RunError, match=f"cannot go on with {told}"):
         clsbench.run(resume=path)
+    assert before == everything(path)
+
+
+def test_another_patch_is_told(tmp_path: Path) -> None:
+    """A patch release of NumPy and the like is a warning in the log."""
+    path = cut(TINY, tmp_path, 3)
+    numpy = RunDirectory(path).environment()["versions"]["numpy"]
+    made_with(path, "versions", "numpy", f"{numpy}.post1")
+    assert "finished" == clsbench.run(resume=path).summary["status"]
+    assert f"numpy was {numpy}.post1, and is {numpy}" in (path / "run.log").read_text()
 
 
 @pytest.mark.parametrize(
@@ -340,8 +375,8 @@ def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
 def test_environment_of_another_kind_is_refused(tmp_path: Path, odd: dict[str, Any]) -> None:
     """A part of `environment.json` that is no mapping, or lacks what is compared, is 6, named."""
     path = cut(TINY, tmp_path, 3)
-    environment = json.loads((path / "environment.json").read_text())
-    (path / "environment.json").write_text(json.dumps(environment | odd))
+    directory = RunDirectory(path)
+    directory.write_environment(directory.environment() | odd)
     with pytest.raises(RunError, match=r"environment\.json is damaged: a part is no mapping"):
         clsbench.run(resume=path)
 
