@@ -106,7 +106,7 @@ def test_summary_has_the_fields_of_the_contract(result: Result) -> None:
     summary = strict((result.directory / "summary.json").read_text(encoding="utf-8"))
     assert result.summary == summary
     keys = ["name", "status", "device", "arms", "verdicts", "expectations", "pairing", "seconds"]
-    assert [*keys[:3], "engine", "warm_start", *keys[3:7], "tuning", "seconds"] == list(summary)
+    assert [*keys[:3], "engine", "warm_start", "arms", "pairs", *keys[4:7], "tuning", "seconds"] == list(summary)
     assert ("tiny", "finished", "cpu") == (summary["name"], summary["status"], summary["device"])
     arm = summary["arms"][0]
     assert ["mse_softmax", "mse_softmax", LABEL, 0.1, [0, 1], 0] == [
@@ -131,6 +131,7 @@ def test_environment_says_where_it_ran_and_nothing_of_the_user(result: Result) -
     assert {"python", "clsbench", "torch"} <= set(environment["versions"])
     assert {"threads", "stack", "compile"} == set(environment["auto"])
     assert {
+        "problem": "single_label",
         "shape": [2],
         "num_classes": 2,
         "class_names": ["upper moon", "lower moon"],
