@@ -166,7 +166,7 @@ def check(config: Config, overrides: Overrides = None, plugin: Plugins = None) -
     _load_plugins(plugin)
     from clsbench import experiment
     from clsbench.config.plan import make_plan
-    from clsbench.report.listing import show_plan
+    from clsbench.report.renderers.listing import show_plan
 
     plan = make_plan(experiment.read(config, overrides or ()))
     with whole_page() as console:
@@ -230,7 +230,7 @@ def list_(
     _load_plugins(plugin)
     import clsbench.experiment  # noqa: F401 - registers all that there is
     from clsbench.registry import KINDS, catalogue, nearest
-    from clsbench.report.listing import catalogue_data, kind_named, plural, show_kinds, show_spec
+    from clsbench.report.renderers.listing import catalogue_data, kind_named, plural, show_kinds, show_spec
 
     kind = kind_named(what) if what else None
     kinds = [kind] if kind else KINDS
@@ -264,7 +264,7 @@ def explain(
         raise ConfigError(f"--target: must be a class number from 0 to {len(values) - 1}, got {target}")
     import clsbench.losses  # noqa: F401 - registers the losses
     from clsbench.analysis.explanation import explain as explained
-    from clsbench.report.listing import show_explanation
+    from clsbench.report.renderers.listing import show_explanation
 
     with whole_page() as console:
         show_explanation(console, explained(values, target))

@@ -28,7 +28,7 @@ from clsbench.registry import (
     nearest,
     suggestion,
 )
-from clsbench.report.listing import allowed
+from clsbench.report.renderers.listing import allowed
 
 
 def some_loss(logits: Any, targets: Any, *, gamma: Annotated[float, Ge(0)] = 2.0, needed: int) -> None:

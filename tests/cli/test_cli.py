@@ -322,7 +322,7 @@ def test_bug_outside_a_run_shows_its_trace(invoke: Invoke, monkeypatch: pytest.M
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("boom")
 
-    monkeypatch.setattr("clsbench.report.listing.show_kinds", broken)
+    monkeypatch.setattr("clsbench.report.renderers.listing.show_kinds", broken)
     answer = invoke("list")
     assert 1 == answer.exit_code
     assert "Traceback (most recent call last)" in answer.stderr
@@ -355,7 +355,7 @@ def test_interrupt_outside_a_run_is_told(fails: Fails, monkeypatch: pytest.Monke
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("clsbench.report.listing.show_kinds", interrupted)
+    monkeypatch.setattr("clsbench.report.renderers.listing.show_kinds", interrupted)
     assert "interrupted" == fails(130, "list")
 
 
