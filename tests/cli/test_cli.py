@@ -202,7 +202,7 @@ def test_list_of_one_shows_its_options(invoke: Invoke, fails: Fails) -> None:
     (focal,) = json.loads(invoke("list", "focal", "--json").stdout)
     assert {"gamma": {"type": "a number, at least 0", "required": False, "default": 2.0}} == focal["options"]
     (table,) = json.loads(invoke("list", "csv", "--json").stdout)
-    assert {"type": "text", "required": True} == table["options"]["path"]
+    assert {"type": "a path", "required": True} == table["options"]["path"]
     assert "unknown name 'focl'; did you mean 'focal'?" == fails(2, "list", "focl")
     assert "unknown name 'lossess'; did you mean 'losses'?" == fails(2, "list", "lossess")
     assert "unknown name 'zzzz'; `clsbench list` shows all there are" == fails(2, "list", "zzzz")
