@@ -14,8 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from clsbench.models import loops
-from clsbench.models.products import affine, worthwhile
+from clsbench.kernels import loops, onednn
 
 # So few inputs or outputs are multiplied and summed in the loops around a compiled layer, and are no product to those.
 FEW = 4
@@ -40,8 +39,8 @@ class Linear(nn.Linear):
             return nn.functional.linear(x, self.weight, self.bias)
         if torch.compiler.is_compiling():
             return self._compiled(x)
-        if worthwhile(x, self.weight):
-            return affine(x, self.weight, self.bias)
+        if onednn.worthwhile(x, self.weight):
+            return onednn.affine(x, self.weight, self.bias)
         # Samples last in memory: the weights' gradients come out as the weights lie, and few outputs cost less.
         return torch.baddbmm(self.bias.unsqueeze(-1), self.weight, x.mT).mT
 

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from clsbench.kernels.onednn import gradient_goes_to
 from clsbench.models.layers import Dropout
-from clsbench.models.products import gradient_goes_to
 from clsbench.training.layout import ALL, PART
 from clsbench.training.randomness import generator_for, seed_for
 

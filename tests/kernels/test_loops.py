@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from clsbench.models.loops import product
+from clsbench.kernels.loops import product
 from clsbench.training.layout import PART
 from clsbench.training.step import has_compiler
 
@@ -43,7 +43,7 @@ def test_product_and_its_gradients_are_those_of_matrices(
 @pytest.mark.skipif(not has_compiler(), reason="loops are compiled where there is a C++ compiler")
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("rows", "inner", "columns"), [(32, 32, 32), (10, 13, 21), (13, 784, 5)])
-def test_a_compiled_product_hangs_on_its_own_matrices(rows: int, inner: int, columns: int) -> None:
+def test_a_compiled_product_depends_on_its_own_matrices(rows: int, inner: int, columns: int) -> None:
     """Beside one other pair, and at another place among four, a product and its gradients have the same bits.
 
     As in a stack, the left factors lie in rows of a multiple of 64 numbers, and the right ones transposed. One pair

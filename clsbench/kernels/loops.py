@@ -1,6 +1,9 @@
-"""Products of matrices as loops of a compiled graph, which on a CPU take less time than a BLAS: for small ones half.
+"""Products of small matrices as loops of a compiled graph, on a CPU.
 
-A BLAS copies both factors into an order of its own first, which takes as long as a small product itself.
+Reason: a BLAS first copies both factors into an order of its own, which takes as long as a small product itself.
+Measured: PyTorch 2.14 (Inductor's C++) on an AMD EPYC: half of what the BLAS takes for an MLP of 32 units a layer.
+Fallback: `torch.bmm`, where no number of `ROWS` divides the rows, for the gradient of the left factor, and for all
+eager steps, which do not come here.
 """
 
 from __future__ import annotations

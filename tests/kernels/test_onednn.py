@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.functional import linear
 from torch.testing import assert_close
 
+from clsbench.kernels.onednn import LARGE, affine, gradient_goes_to, worthwhile
 from clsbench.models.layers import Linear
-from clsbench.models.products import LARGE, affine, gradient_goes_to, worthwhile
 from clsbench.training.stack import Stack
 
 SHAPES = [(64, 784, 128), (33, 131, 129), (1, 200, 100), (250, 1000, 17)]
@@ -80,7 +80,7 @@ def test_layer_is_the_same_on_either_way(monkeypatch: pytest.MonkeyPatch) -> Non
     layer = Linear(300, 100)
     state = {"weight": weight, "bias": bias}
     ours = torch.func.functional_call(layer, state, (x,))
-    monkeypatch.setattr("clsbench.models.layers.worthwhile", lambda x, weight: False)
+    monkeypatch.setattr("clsbench.kernels.onednn.worthwhile", lambda x, weight: False)
     theirs = torch.func.functional_call(layer, state, (x,))
     assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
