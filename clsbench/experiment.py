@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from clsbench.data.splits import Splits
     from clsbench.execution.cross import CrossEvaluation
     from clsbench.execution.events import Checkpoint
+    from clsbench.execution.work import Work
 
 Watch = Callable[[Plan, Event], None]
 
@@ -178,7 +179,7 @@ class _Story:
 
     @classmethod
     def of(cls, experiment: Experiment, jobs: int | None, watch: Watch) -> _Story:
-        from clsbench.execution.build import device_for, load_data, posed_of
+        from clsbench.execution.opening import device_for, load_data, posed_of
 
         *tuning, plan = plans(experiment)
         device = device_for(experiment.train.device)
@@ -216,10 +217,16 @@ class _Story:
         log.info("finished %d trials", len(plan.trials))
         return replace(result, summary=directory.summary())
 
-    def _warn(self) -> None:
-        from clsbench.execution.build import lacks_compiler
+    def _work(self, plan: Plan, kept: Mapping[int, Checkpoint]) -> Work:
+        from clsbench.execution.work import Work
 
-        if any(lacks_compiler(each, self.data) for each in (self.tuning, self.plan) if each):
+        compiled = {trial: checkpoint.compiled for trial, checkpoint in kept.items()}
+        return Work(self.plan.experiment, plan, dict(self.data), self.device, compiled)
+
+    def _warn(self) -> None:
+        from clsbench.execution.work import lacks_compiler
+
+        if any(lacks_compiler(self._work(each, {}).stacks()) for each in (self.tuning, self.plan) if each):
             text = (
                 "long trainings are several times faster compiled, which takes a C++ compiler, Python's headers and a "
                 "PyTorch that traces gradients: one of them is missing here; install it, or set train.compile=off to "
@@ -229,9 +236,9 @@ class _Story:
             self.watch(self.plan, Warned(text))
 
     def _train(self, plan: Plan, keeper: Keeper, kept: Mapping[int, Checkpoint]) -> list[dict[str, Any]]:
-        from clsbench.execution.local import execute
+        from clsbench.execution.execute import execute
 
-        events = execute(self.plan.experiment, plan, self.data, self.device, kept, self.jobs)
+        events = execute(self._work(plan, kept), kept, self.jobs)
         with closing(events):
             for event in events:
                 if isinstance(event, StackStarted):
@@ -289,20 +296,17 @@ class _Story:
         ended = {record["trial"] for record in records if record["status"] == "finished"}
         trials = [trial for trial in plan.trials if trial.number in ended]
         state_of = states_of(directory)
-        return cross_evaluations(plan, state_of, trials, self.data, self.device)
+        return cross_evaluations(self._work(plan, {}), state_of, trials)
 
     def _engine(self) -> dict[str, Any]:
-        """How the plan is trained, which hangs on the plan, the data and the machine alone."""
-        from clsbench.execution.build import mode_of
-
-        stacks = self.plan.stacks()
-        modes = [mode_of(trials[0], self.plan, self.data[trials[0].dataset.key]) for trials in stacks]
-        names = {"compiled" if compiled else "eager" for compiled, _ in modes}
+        """How the plan is trained, which depends on the plan, the data and the machine alone."""
+        stacks = self._work(self.plan, {}).stacks()
+        names = {"compiled" if stack.compiled else "eager" for stack in stacks}
         return {
             "mode": "mixed" if len(names) > 1 else names.pop(),
             "precision": self.plan.experiment.train.precision,
             "stacks": len(stacks),
-            "threads": sorted({threads for _, threads in modes}),
+            "threads": sorted({stack.num_cores for stack in stacks}),
         }
 
     def fingerprint(self, environment: Mapping[str, Any]) -> Fingerprint:

@@ -56,17 +56,18 @@ def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor
     """
     import torch
 
-    from clsbench.execution.build import give_weights, loss_of, module_of
+    from clsbench.execution.trained import trained_model
+    from clsbench.losses.contract import build_loss
 
     directory = RunDirectory(Path(run))
     trials = make_plan(experiment_of(directory)).trials
     if not 0 <= trial < len(trials):
         raise RunError(f"{directory.path} has no trial {trial}; they are numbered 0 to {len(trials) - 1}")
-    arm, seed = trials[trial].arm, trials[trial].seed
+    arm = trials[trial].arm
     facts = directory.environment()["datasets"][arm.dataset.title]
-    loss = loss_of(arm, problem_from(facts))
-    module = module_of(arm, seed, tuple(facts["shape"]), loss.num_outputs).eval()
-    give_weights(module, states_of(directory)(trial), trial)
+    loss = build_loss(arm.loss.name, problem_from(facts), arm.loss.options)
+    state = states_of(directory)(trial)
+    module = trained_model(trials[trial], tuple(facts["shape"]), loss.num_outputs, state).eval()
 
     def predict(samples: Tensor) -> Tensor:
         with torch.no_grad():

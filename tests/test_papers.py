@@ -14,7 +14,7 @@ import clsbench
 from clsbench.cli import app
 from clsbench.config.plan import make_plan
 from clsbench.data.splits import Splits
-from clsbench.execution.build import load_data
+from clsbench.execution.opening import load_data
 from clsbench.experiment import read
 from clsbench.losses.contract import build_loss
 from clsbench.models.dense import linear

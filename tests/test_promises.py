@@ -17,8 +17,9 @@ import clsbench
 import clsbench.experiment
 from clsbench.analysis.pairing import PromiseBroken, pairing
 from clsbench.config.plan import make_plan
-from clsbench.execution import local
-from clsbench.execution.build import compiles, load_data
+from clsbench.execution import scheduling
+from clsbench.execution.modes import compiles
+from clsbench.execution.opening import load_data
 from clsbench.experiment import Result, read
 from clsbench.registry import catalogue
 from clsbench.runs.evidence import Evidence
@@ -38,7 +39,7 @@ LOSSES = [component.name for component in catalogue.all("loss")]
 @pytest.fixture(autouse=True)
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """They are put back; where there are several, every stack that can be is dealt out in parts."""
-    monkeypatch.setattr(local, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(scheduling, "WORTH_A_PROCESS", 1)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -415,7 +416,7 @@ def test_run_that_breaks_its_promise_fails(run: Run, monkeypatch: pytest.MonkeyP
     def another_each_time(purpose: str, seed: int) -> torch.Generator:
         return torch.Generator().manual_seed(next(calls))
 
-    monkeypatch.setattr("clsbench.execution.build.generator_for", another_each_time)
+    monkeypatch.setattr("clsbench.execution.work.generator_for", another_each_time)
     with pytest.raises(PromiseBroken, match="different initial weights"):
         run(loss=["bce", "hinge"])
 

@@ -19,7 +19,7 @@ import torch
 import clsbench
 from clsbench.config.plan import Plan
 from clsbench.errors import RunError
-from clsbench.execution import stacks
+from clsbench.execution import units
 from clsbench.execution.events import EpochDone, Event, RunResumed
 from clsbench.registry import catalogue
 from clsbench.runs.directory import RunDirectory
@@ -43,8 +43,8 @@ class Cut(BaseException):
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every epoch."""
-    monkeypatch.setattr(stacks, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(stacks, "SPARING", 0.0)
+    monkeypatch.setattr(units, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(units, "SPARING", 0.0)
 
 
 def cut_after(epochs: int) -> Callable[[Plan, Event], None]:
@@ -338,12 +338,12 @@ def test_compiler_that_comes_or_goes_is_told(
     often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int, before: bool
 ) -> None:
     """Where steps would be compiled that were eager, or eager that were compiled, 6 before anything is trained."""
-    monkeypatch.setattr("clsbench.execution.build.COMPILED_STEPS", 1)
-    monkeypatch.setattr("clsbench.execution.stacks.train", eagerly(stacks.train))
-    monkeypatch.setattr("clsbench.execution.build.has_compiler", lambda: before)
+    monkeypatch.setattr("clsbench.execution.modes.COMPILED_STEPS", 1)
+    monkeypatch.setattr("clsbench.execution.units.train", eagerly(units.train))
+    monkeypatch.setattr("clsbench.execution.modes.has_compiler", lambda: before)
     path = cut(TINY, tmp_path, epochs)
     rows = (path / "metrics.jsonl").read_bytes()
-    monkeypatch.setattr("clsbench.execution.build.has_compiler", lambda: not before)
+    monkeypatch.setattr("clsbench.execution.modes.has_compiler", lambda: not before)
     now, was = ("eager", "compiled") if before else ("compiled", "eager")
     message = (
         f"the run cannot go on with {now} steps: those of trial 0 were {was}; .* there is {'a' if before else 'no'} C"

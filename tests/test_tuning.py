@@ -14,11 +14,12 @@ import pytest
 import torch
 
 import clsbench
-import clsbench.execution.local
+import clsbench.execution.execute
 import clsbench.experiment
 from clsbench.config.plan import make_plan, tuning_plan
 from clsbench.data.raw import RawData
 from clsbench.errors import DataError
+from clsbench.execution.work import Work
 from clsbench.experiment import Result
 from clsbench.problems import Posed, SingleLabel
 
@@ -148,18 +149,19 @@ class Seen:
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     """What goes into training, whoever asks for it: of every trial, the samples of its splits."""
-    found, execute = Seen(), clsbench.execution.local.execute
+    found, execute = Seen(), clsbench.execution.execute.execute
 
-    def watched(experiment: Any, plan: Any, data: Any, *rest: Any) -> Any:
+    def watched(work: Work, *rest: Any) -> Any:
+        plan, data = work.plan, work.data
         for splits in {trial.dataset.key: data[trial.dataset.key] for trial in plan.trials}.values():
             if plan.sees_test:
                 found.tests.append(len(splits.test))
                 found.tested |= {row.numpy().tobytes() for row in splits.test.x}
             else:
                 found.tuned |= {row.numpy().tobytes() for part in (splits.train, splits.val) for row in part.x}
-        return execute(experiment, plan, data, *rest)
+        return execute(work, *rest)
 
-    monkeypatch.setattr(clsbench.execution.local, "execute", watched)
+    monkeypatch.setattr(clsbench.execution.execute, "execute", watched)
     return found
 
 

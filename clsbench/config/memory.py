@@ -28,27 +28,26 @@ def state_bytes(model: ModelEntry, loss: LossEntry, optimizer: str, known: Posed
     return None if size is None else NUMBER * size.parameters * _copies(optimizer)
 
 
-def trials_that_fit(
-    model: ModelEntry,
-    loss: LossEntry,
-    optimizer: str,
-    batch_size: int,
-    known: Posed,
-    beside: int = 1,
-) -> int:
-    """The most trials of one of `beside` stacks that `STACK_BYTES` hold together: at least one, at most `MAX_STACK`.
+def trial_bytes(size: Size, optimizer: str, batch_size: int) -> int:
+    """What a trial takes of memory while it trains.
 
-    A trial takes its state twice, for a step and a checkpoint each hold a copy; the activations of a batch and
-    their gradients; the batches of a compiled graph; and the activations of what is measured at once. The data
-    are shared, and the order of an epoch comes on top, 8 bytes for each sample and trial.
+    It takes its state twice, for a step and a checkpoint each hold a copy; the activations of a batch and their
+    gradients; the batches of a compiled graph; and the activations of what is measured at once. The data are shared,
+    and the order of an epoch comes on top, 8 bytes for each sample and trial.
     """
-    size = size_of(model, loss, known)
-    if size is None:
-        return max(1, MAX_STACK // beside)
     state = 2 * _copies(optimizer) * size.parameters
     activations = (2 * batch_size + MEASURED) * size.activations
-    each = NUMBER * (state + activations + BATCHES * batch_size * size.inputs)
-    return min(MAX_STACK, max(1, STACK_BYTES // beside // each))
+    return NUMBER * (state + activations + BATCHES * batch_size * size.inputs)
+
+
+def trials_that_fit(bytes_each: int | None, beside: int = 1) -> int:
+    """The most trials of one of `beside` stacks that `STACK_BYTES` hold together: at least one, at most `MAX_STACK`.
+
+    `bytes_each` is None where it is not known.
+    """
+    if bytes_each is None:
+        return max(1, MAX_STACK // beside)
+    return min(MAX_STACK, max(1, STACK_BYTES // beside // bytes_each))
 
 
 def _copies(optimizer: str) -> int:

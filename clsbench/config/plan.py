@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from clsbench.config.memory import posed, size_of, state_bytes, trials_that_fit
+from clsbench.config.memory import posed, size_of, state_bytes, trial_bytes, trials_that_fit
 from clsbench.config.schema import DatasetEntry, Experiment, LossEntry, ModelEntry, OptimizerConfig
 from clsbench.errors import ConfigError
 from clsbench.problems import Posed
@@ -96,7 +96,7 @@ class Plan:
             together.setdefault(self._stack_key(trial), []).append(trial)
         pieces = []
         for trials in together.values():
-            number = -(-len(trials) // self.largest_stack(trials[0]))
+            number = -(-len(trials) // self._largest_stack(trials[0]))
             pieces += [trials[part] for part in even_parts(len(trials), number)]
         return pieces
 
@@ -105,23 +105,16 @@ class Plan:
         known = posed(arm.dataset)
         return state_bytes(arm.model, arm.loss, self.experiment.optimizer.name, known)
 
-    def num_parameters(self, trial: Trial) -> int:
-        """The weights of a trial's model; 0 where only the model itself can tell."""
-        size = size_of(trial.arm.model, trial.arm.loss, self._posed(trial))
-        return 0 if size is None else size.parameters
-
-    def largest_stack(self, trial: Trial, beside: int = 1) -> int:
-        """How many trials like this a stack may have, where so many stacks share the memory."""
+    def _largest_stack(self, trial: Trial) -> int:
+        """How many trials like this a stack may have, alone in memory."""
         arm, asked = trial.arm, self.experiment.train.stack
         if not catalogue.get("model", arm.model.name).stacked:
             return 1
         if asked != "auto":
             return int(asked)
-        known, optimizer = self._posed(trial), self.experiment.optimizer.name
-        return trials_that_fit(arm.model, arm.loss, optimizer, arm.batch_size, known, beside)
-
-    def _posed(self, trial: Trial) -> Posed:
-        return self.posed.get(trial.dataset.key) or posed(trial.arm.dataset)
+        size = size_of(arm.model, arm.loss, self.posed.get(trial.dataset.key) or posed(arm.dataset))
+        each = None if size is None else trial_bytes(size, self.experiment.optimizer.name, arm.batch_size)
+        return trials_that_fit(each)
 
     def _stack_key(self, trial: Trial) -> str:
         arm = trial.arm

@@ -13,13 +13,12 @@ from torch import Tensor
 
 from clsbench.config.plan import Arm, Plan, Trial
 from clsbench.config.schema import LossEntry
-from clsbench.data.splits import Splits
-from clsbench.execution.build import give_weights, in_company, loss_of, mode_of, module_of
+from clsbench.execution.trained import trained_model
+from clsbench.execution.work import StackWork, Work
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.metrics.measures import taken_at_the_end
 from clsbench.metrics.reliability import COLUMNS, reliability
 from clsbench.problems import Problem
-from clsbench.registry import catalogue
 from clsbench.training.evaluation import Measure, Quantities, Ruler, evaluate, final_metrics
 from clsbench.training.stack import Stack
 
@@ -50,11 +49,7 @@ def judging(plan: Plan, arm: Arm) -> Sequence[LossEntry]:
 
 
 def cross_evaluations(
-    plan: Plan,
-    state_of: Callable[[int], State],
-    trials: Sequence[Trial],
-    data: Mapping[str, Splits],
-    device: torch.device,
+    work: Work, state_of: Callable[[int], State], trials: Sequence[Trial]
 ) -> dict[int, CrossEvaluation]:
     """Measure trained networks on test data, by trial number, in the stacks that they were trained in.
 
@@ -66,37 +61,26 @@ def cross_evaluations(
     """
     wanted = {trial.number for trial in trials}
     found: dict[int, CrossEvaluation] = {}
-    for stack in plan.stacks():
-        members = [trial for trial in stack if trial.number in wanted]
+    for stack in work.stacks():
+        members = [trial for trial in stack.trials if trial.number in wanted]
         if members:
-            found |= _measured(members, plan, state_of, data[members[0].dataset.key], device)
+            found |= _measured(members, work.plan, state_of, stack)
     return found
 
 
 def _measured(
-    trials: Sequence[Trial],
-    plan: Plan,
-    state_of: Callable[[int], State],
-    splits: Splits,
-    device: torch.device,
+    trials: Sequence[Trial], plan: Plan, state_of: Callable[[int], State], work: StackWork
 ) -> dict[int, CrossEvaluation]:
-    arm = trials[0].arm
-    own = loss_of(arm, splits.problem)
-    stacked = catalogue.get("model", arm.model.name).stacked
-    _, num_threads = mode_of(trials[0], plan, splits)
-    torch.set_num_threads(1 if stacked else num_threads)
-    modules = []
-    for trial in trials:
-        module = module_of(trial.arm, trial.seed, splits.shape, own.num_outputs)
-        give_weights(module, state_of(trial.number), trial.number)
-        modules.append(module)
-    places = in_company(len(trials), stacked=stacked, device=device)
-    stack = Stack([modules[place] for place in places], stacked=stacked, device=device)
+    splits, own = work.splits, work.loss
+    torch.set_num_threads(work.num_threads)
+    modules = [trained_model(trial, splits.shape, own.num_outputs, state_of(trial.number)) for trial in trials]
+    places = work.in_company(len(trials))
+    stack = Stack([modules[place] for place in places], stacked=work.stacked, device=work.device)
     stack.train(False)
-    losses = {e.title: build_loss(e.name, splits.problem, e.options) for e in judging(plan, arm)}
+    losses = {e.title: build_loss(e.name, splits.problem, e.options) for e in judging(plan, work.arm)}
     test = splits.test
     taken = [*final_metrics(splits.problem), RELIABILITY, *_judged(own, losses)]
-    measured = evaluate(stack, Ruler(own, device), test.x, test.y, taken)
+    measured = evaluate(stack, Ruler(own, work.device), test.x, test.y, taken)
     values = {name: tensor.tolist() for name, tensor in measured.items()}
     found = {}
     for place, trial in enumerate(trials):

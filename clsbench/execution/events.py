@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from clsbench.metrics.measures import measured
 
 if TYPE_CHECKING:
+    from clsbench.config.plan import Trial
     from clsbench.training.snapshot import Snapshot
 
 Record = dict[str, float | int | str | None]
@@ -19,6 +20,13 @@ IDENTITY = ("trial", "arm", "loss", "dataset", "model", "lr", "seed", "epoch", "
 def fields() -> tuple[str, ...]:
     """Those of a record, in its order: whose it is, what was measured, what it took."""
     return (*IDENTITY, *measured(), "seconds", "status")
+
+
+def identity_of(trial: Trial) -> Mapping[str, float | int | str]:
+    """The fields of a record that say whose it is."""
+    arm = trial.arm
+    names = {"arm": arm.name, "loss": arm.loss.name, "dataset": arm.dataset.title, "model": arm.model.title}
+    return {"trial": trial.number, **names, "lr": arm.lr, "seed": trial.seed}
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from clsbench.config.plan import Trial
-from clsbench.config.schema import TrainConfig
-from clsbench.data.splits import Splits
-from clsbench.execution.build import compiles
+from clsbench.execution.modes import compiles
+from clsbench.execution.work import StackWork
 from clsbench.losses.contract import build_loss
 from clsbench.training.loop import train
 from clsbench.training.randomness import seed_for
@@ -17,20 +16,20 @@ from clsbench.training.settings import StackData, StackSettings, TrialSettings
 from clsbench.training.stack import Stack
 
 
-def warm_start(stack: Stack, trials: Sequence[Trial], asked: TrainConfig, splits: Splits) -> None:
-    """Train a stack's fresh weights, in place, as `asked.warm_start` says; where it says nothing, leave them.
+def warm_start(stack: Stack, trials: Sequence[Trial], work: StackWork) -> None:
+    """Train a stack's fresh weights, in place, as `train.warm_start` says; where it says nothing, leave them.
 
     Class c becomes c + 1, and the last one the first, where labels are rotated. Plain SGD, the arm's batch size,
-    an order of batches and dropout masks of its own: the weights hang on the model, its initialisation, the
+    an order of batches and dropout masks of its own: the weights depend on the model, its initialisation, the
     data, the batch size and the seed, never on the arm's loss or optimizer. A trial that diverges here has no
     weights to start from: they become NaN, and it is `diverged` at epoch 0.
     """
-    warm = asked.warm_start
+    asked, splits = work.experiment.train, work.splits
+    warm, batch_size = asked.warm_start, work.arm.batch_size
     if warm is None:
         return
     x, y = splits.train.x, splits.train.y
-    batch_size = trials[0].arm.batch_size
-    compiled = compiles(asked.compile, stacked=stack.stacked, num_steps=-(-len(y) // batch_size) * warm.epochs)
+    compiled = compiles(asked.compile, stacked=work.stacked, num_steps=-(-len(y) // batch_size) * warm.epochs)
     results = train(
         stack,
         [TrialSettings(seed=_own_seed(trial.seed), lr=float(warm.lr)) for trial in trials],

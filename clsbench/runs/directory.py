@@ -200,7 +200,7 @@ class RunDirectory:
             handler.close()
 
     def _tell_out_of_memory(self, error: BaseException) -> None:
-        from clsbench.execution.build import is_out_of_memory
+        from clsbench.execution.failures import is_out_of_memory
 
         if is_out_of_memory(error):
             raise RunError(

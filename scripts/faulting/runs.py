@@ -17,7 +17,7 @@ import clsbench
 import clsbench.cli  # as every child needs it
 from clsbench import experiment
 from clsbench.config.plan import Plan
-from clsbench.execution import stacks
+from clsbench.execution import units
 from clsbench.execution.events import EpochDone, Event
 from clsbench.runs.directory import METRICS, RunDirectory
 from faulting.children import exit_code, forked, replaced
@@ -74,7 +74,7 @@ def checkpoints_each_epoch(wanted: bool = True) -> Iterator[None]:
     """While it holds, a checkpoint is due after every epoch, not every five seconds."""
     with ExitStack() as both:
         for name in ("SECONDS_BETWEEN_CHECKPOINTS", "SPARING") if wanted else ():
-            both.enter_context(replaced(stacks, name, 0.0))
+            both.enter_context(replaced(units, name, 0.0))
         yield
 
 

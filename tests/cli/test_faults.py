@@ -206,7 +206,7 @@ def test_output_that_may_not_be_written(
     place: str, here: Path, invoke: Invoke, fails: Fails, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A read-only output is 6 before training, wherever the wall is, and is left as it was."""
-    monkeypatch.setattr("clsbench.execution.local.execute", lambda *_: 1 / 0)
+    monkeypatch.setattr("clsbench.execution.execute.execute", lambda *_: 1 / 0)
     assert 1 == invoke("run", "tiny.yaml", "--output", "warm").exit_code  # what there is to import, root may read
     (here / "runs" / "moons").mkdir(parents=True)
     wall = here if place == "new" else here / place

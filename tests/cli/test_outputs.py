@@ -21,7 +21,7 @@ Invoke = Callable[..., Any]
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing may be trained."""
-    monkeypatch.setattr("clsbench.execution.local.execute", lambda *_: 1 / 0)
+    monkeypatch.setattr("clsbench.execution.execute.execute", lambda *_: 1 / 0)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def test_too_few_file_descriptors(here: Path, fails: Fails, monkeypatch: pytest.
     def exhausted(*_: Any) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr("clsbench.execution.local.execute", exhausted)
+    monkeypatch.setattr("clsbench.execution.execute.execute", exhausted)
     line = fails(6, "run", "tiny.yaml", "--quiet")
     assert line.startswith("too many open files; raise the limit, as by `ulimit -n 1024`; the trace is in runs/moons/")
 

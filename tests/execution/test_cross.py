@@ -17,7 +17,7 @@ import clsbench
 import clsbench.experiment
 from clsbench.config.plan import make_plan
 from clsbench.data.splits import Splits
-from clsbench.execution.build import load_data
+from clsbench.execution.opening import load_data
 from clsbench.experiment import Result, read
 from clsbench.report.compose import figure_documents, run_document
 from clsbench.report.renderers import figures

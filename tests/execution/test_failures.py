@@ -19,8 +19,8 @@ import clsbench
 import clsbench.experiment
 from clsbench.cli import app
 from clsbench.errors import RunError
-from clsbench.execution import stacks
-from clsbench.execution.build import is_out_of_memory
+from clsbench.execution import units
+from clsbench.execution.failures import is_out_of_memory
 from clsbench.registry import load_plugin
 
 Config = dict[str, Any]
@@ -111,7 +111,7 @@ def test_trials_that_raise_leave_or_starve_end_alone(run: Run, tmp_path: Path) -
 def broken(monkeypatch: pytest.MonkeyPatch, breaks: Callable[[list[int], int], Exception | None]) -> list[list[int]]:
     """From now on `breaks(seeds, epoch)` says what a stack raises; the sizes of batches that it was given come back."""
     sizes: list[list[int]] = []
-    real = stacks.train
+    real = units.train
 
     def train(stack: Any, settings: Any, *args: Any, **how: Any) -> Iterator[Any]:
         seeds = [each.seed for each in settings]
@@ -121,7 +121,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, breaks: Callable[[list[int], int], E
                 raise error
             yield result
 
-    monkeypatch.setattr(stacks, "train", train)
+    monkeypatch.setattr(units, "train", train)
     return sizes
 
 

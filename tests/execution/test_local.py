@@ -1,11 +1,11 @@
-"""Several cores: which stacks are dealt out to how many processes, and that no bit hangs on it."""
+"""Several cores: which stacks are dealt out to how many processes, and that no bit depends on it."""
 
 from __future__ import annotations
 
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ import clsbench.experiment
 from clsbench.config import memory
 from clsbench.config.plan import make_plan
 from clsbench.errors import RunError
-from clsbench.execution import build, local, stacks
-from clsbench.execution.build import threads_for
+from clsbench.execution import execute, modes, scheduling, units
 from clsbench.execution.events import EpochDone
-from clsbench.execution.local import in_parts
+from clsbench.execution.modes import threads_for
+from clsbench.execution.opening import load_data
 from clsbench.execution.process import can_fork
-from clsbench.execution.stacks import Share
+from clsbench.execution.scheduling import WorkUnit, dealt
+from clsbench.execution.work import Work
 from clsbench.experiment import read
 from clsbench.training.step import has_compiler
 
@@ -41,8 +42,8 @@ TRAIN = {"epochs": 4, "seeds": 5, "batch_size": 10, "device": "cpu", "threads": 
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run(threads=..., loss=..., ...)`: a small run without its figures, on eight cores, in parts however small."""
     monkeypatch.setattr(clsbench.experiment, "draw", lambda result, directory: [])
-    monkeypatch.setattr(local, "WORTH_A_PROCESS", 1)
-    monkeypatch.setattr(local, "cores", lambda: 8)
+    monkeypatch.setattr(scheduling, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(execute, "cores", lambda: 8)
 
     def small(loss: Any = "cross_entropy", lr: Any = 0.1, **train: Any) -> clsbench.Result:
         jobs, watch = train.pop("jobs", None), train.pop("watch", lambda plan, event: None)
@@ -62,18 +63,26 @@ def log_of(result: clsbench.Result) -> str:
     return (result.directory / "run.log").read_text("utf-8")
 
 
+@dataclass(frozen=True)
+class Costly:
+    """A stack whose steps have so many multiplications a trial."""
+
+    multiplications: int
+
+
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=9), st.integers(1, 64), st.integers(0, 10**9))
 def test_parts_have_two_trials_and_enough_work(sizes: list[int], processes: int, multiplications: int) -> None:
     """Every trial is dealt out once, in order; as many stacks as there are processes are left whole."""
-    whole = [Share(tuple((stack, number) for number in range(size))) for stack, size in enumerate(sizes)]  # type: ignore[misc]
-    dealt = in_parts(whole, processes, lambda share: multiplications)
-    assert [trial for share in whole for trial in share.trials] == [trial for share in dealt for trial in share.trials]
-    for share in dealt:
-        assert share in whole or len(share.trials) >= 2
-        assert share in whole or (len(share.trials) + 1) * multiplications >= local.WORTH_A_PROCESS
+    stack: Any = Costly(multiplications)
+    whole = [WorkUnit(tuple(range(1000 * place, 1000 * place + size))) for place, size in enumerate(sizes)]
+    parts = dealt([(stack, unit) for unit in whole], processes)
+    assert [trial for unit in whole for trial in unit.trials] == [trial for unit in parts for trial in unit.trials]
+    for unit in parts:
+        assert unit in whole or len(unit.trials) >= 2
+        assert unit in whole or (len(unit.trials) + 1) * multiplications >= scheduling.WORTH_A_PROCESS
     even = len(sizes) - len(sizes) % processes
-    assert whole[:even] == dealt[:even]
-    assert len(dealt) - even <= processes
+    assert whole[:even] == parts[:even]
+    assert len(parts) - even <= processes
 
 
 @pytest.mark.parametrize(
@@ -83,19 +92,20 @@ def test_parts_have_two_trials_and_enough_work(sizes: list[int], processes: int,
 def test_the_last_stacks_are_cut_where_processes_would_be_idle(
     number: int, processes: int, expected: list[int]
 ) -> None:
-    whole = [Share(tuple(range(100)))] * number  # type: ignore[arg-type]
-    assert expected == [len(share.trials) for share in in_parts(whole, processes, lambda share: local.WORTH_A_PROCESS)]
+    stack: Any = Costly(scheduling.WORTH_A_PROCESS)
+    whole = [(stack, WorkUnit(tuple(range(100))))] * number
+    assert expected == [len(unit.trials) for unit in dealt(whole, processes)]
 
 
-def test_threads_hang_on_the_trial_and_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_depend_on_the_trial_and_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """`auto`: one core for eager steps of a model that stacks, all for compiled ones and others; a number is obeyed."""
-    monkeypatch.setattr(build, "cores", lambda: 8)
-    monkeypatch.setattr(build, "can_fork", lambda: True)
+    monkeypatch.setattr(modes, "cores", lambda: 8)
+    monkeypatch.setattr(modes, "can_fork", lambda: True)
     asked = [("auto", True, False), ("auto", True, True), ("auto", False, False), (3, True, False), (3, False, False)]
     assert [1, 8, 8, 3, 3] == [
         threads_for(value, stacked=stacked, compiled=compiled) for value, stacked, compiled in asked
     ]
-    monkeypatch.setattr(build, "can_fork", lambda: False)
+    monkeypatch.setattr(modes, "can_fork", lambda: False)
     assert [1, 1, 8, 1, 3] == [
         threads_for(value, stacked=stacked, compiled=compiled) for value, stacked, compiled in asked
     ]
@@ -118,7 +128,7 @@ def test_as_many_processes_as_are_asked_for_and_have_a_core(
     jobs: int | None, threads: Any, cores: int, expected: int, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stack of twelve, whose operations have one thread, is trained by one process for each."""
-    monkeypatch.setattr(local, "cores", lambda: cores)
+    monkeypatch.setattr(execute, "cores", lambda: cores)
     result = run(seeds=12, epochs=1, jobs=jobs, threads=threads)
     assert (f"training {expected} stacks in {expected} processes" in log_of(result)) == (expected > 1)
 
@@ -127,9 +137,11 @@ def test_as_many_processes_as_are_asked_for_and_have_a_core(
 def test_stacks_side_by_side_share_the_memory(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """What two processes hold at once is what one may: each has half of the trials that fit, and all are trained."""
     monkeypatch.setattr(memory, "STACK_BYTES", 8 * 30_000)
-    monkeypatch.setattr(local, "WORTH_A_PROCESS", 10**12)
-    plan = make_plan(read({"dataset": {"name": "moons", "samples": 70}, "model": MODEL, "loss": "cross_entropy"}))
-    together, each = (plan.largest_stack(plan.trials[0], beside) for beside in (1, 2))
+    monkeypatch.setattr(scheduling, "WORTH_A_PROCESS", 10**12)
+    asked = read({"dataset": {"name": "moons", "samples": 70}, "model": MODEL, "loss": "cross_entropy"})
+    plan, cpu = make_plan(asked), torch.device("cpu")
+    stack, *_ = Work(asked, plan, load_data(plan.trials, cpu), cpu).stacks()
+    together, each = (stack.most_beside(number) for number in (1, 2))
     assert together // 2 == each > 1
     result = run(seeds=together, epochs=1, threads=2)
     assert f"training {-(-together // each)} stacks in 2 processes" in log_of(result)
@@ -166,8 +178,8 @@ def test_compiled_parts_change_no_bit(run: Run) -> None:
 @pytest.mark.parametrize("rates", [[0.1, 0.2, 0.3, 0.4], [1e30, 1e31, 0.3, 0.4], [0.3, 0.4, 1e30, 1e31]])
 def test_parts_go_on_from_a_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch, rates: list[float]) -> None:
     """Stopped after its second epoch, a stack in parts ends as one that never stopped, whichever part is over."""
-    monkeypatch.setattr(stacks, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(stacks, "SPARING", 0.0)
+    monkeypatch.setattr(units, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(units, "SPARING", 0.0)
     whole = run(lr=rates, seeds=1)
 
     def stop(plan: object, event: object) -> None:
@@ -184,7 +196,7 @@ def test_parts_go_on_from_a_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch
 @needs_fork
 def test_trial_that_leaves_in_another_process_fails_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """`sys.exit` in a part that is trained elsewhere fails the trial that called it; the others end as alone."""
-    real = stacks.train
+    real = units.train
 
     def train(stack: Any, settings: Any, *args: Any, **how: Any) -> Iterator[Any]:
         for result in real(stack, settings, *args, **how):
@@ -192,7 +204,7 @@ def test_trial_that_leaves_in_another_process_fails_alone(run: Run, monkeypatch:
                 sys.exit("enough")
             yield result
 
-    monkeypatch.setattr(stacks, "train", train)
+    monkeypatch.setattr(units, "train", train)
     alone, spread = (run(lr=[0.1, 0.2, 0.3, 0.4], seeds=1, threads=threads) for threads in (1, 2))
     assert untimed(alone) == untimed(spread)
     assert [3] == [record["trial"] for record in spread.records if record["status"] == "failed"]
@@ -202,13 +214,13 @@ def test_trial_that_leaves_in_another_process_fails_alone(run: Run, monkeypatch:
 @needs_fork
 def test_seconds_of_a_stack_in_parts_are_those_that_it_trained(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of two parts takes a second an epoch for two trials: the stack trains a second for its four."""
-    real = stacks.train
+    real = units.train
 
     def train(*args: Any, **how: Any) -> Iterator[Any]:
         for result in real(*args, **how):
             yield replace(result, seconds=1.0 if result.epoch else 0.0)
 
-    monkeypatch.setattr(stacks, "train", train)
+    monkeypatch.setattr(units, "train", train)
     for threads in (1, 2):
         result = run(seeds=4, epochs=3, threads=threads)
         assert ("processes" in log_of(result)) == (threads > 1)
@@ -233,7 +245,7 @@ def test_no_process_where_memory_holds_a_single_trial(run: Run, monkeypatch: pyt
 @needs_fork
 def test_process_that_cannot_be_forked_trains_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a fork has no autograd, say, stacks are trained one after the other, and the run says so."""
-    for module in (build, local):
+    for module in (modes, execute):
         monkeypatch.setattr(module, "can_fork", lambda: False)
     result = run(threads=2)
     assert "processes" not in log_of(result)

@@ -22,12 +22,13 @@ import clsbench
 from clsbench.config.plan import Plan, make_plan
 from clsbench.config.reader import read_mapping
 from clsbench.config.schema import Experiment
-from clsbench.execution import local, workers
-from clsbench.execution.build import load_data
+from clsbench.execution import execute
 from clsbench.execution.events import Checkpoint, EpochDone, Event, StackStarted, TrialFailed
+from clsbench.execution.executors import processes
+from clsbench.execution.opening import load_data
 from clsbench.execution.process import can_fork
-from clsbench.execution.stacks import Share, shares
-from clsbench.execution.workers import Work, side_by_side
+from clsbench.execution.scheduling import WorkUnit, units_left
+from clsbench.execution.work import Work
 from clsbench.training.snapshot import Snapshot
 
 CONFIG: dict[str, Any] = {
@@ -46,8 +47,8 @@ FORKED = [pytest.param(True, marks=pytest.mark.skipif(not can_fork(), reason="fo
 @pytest.fixture(params=FORKED, ids=["forked", "spawned"])
 def forked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """On two cores, whose processes are forks of this one or start from nothing."""
-    monkeypatch.setattr(local, "cores", lambda: 2)
-    monkeypatch.setattr(workers, "can_fork", lambda: request.param)
+    monkeypatch.setattr(execute, "cores", lambda: 2)
+    monkeypatch.setattr(processes, "can_fork", lambda: request.param)
     return bool(request.param)
 
 
@@ -78,7 +79,7 @@ def test_stack_of_a_killed_process_goes_on(tmp_path: Path) -> None:
 
     def kill_the_first(plan: Plan, event: Event) -> None:
         if isinstance(event, StackStarted) and not killed:
-            for child in workers.multiprocessing.active_children():
+            for child in processes.multiprocessing.active_children():
                 killed.append(child.pid)
                 child.kill()
 
@@ -87,7 +88,7 @@ def test_stack_of_a_killed_process_goes_on(tmp_path: Path) -> None:
     assert untimed(alone.records) == untimed(result.records)
     assert "its process was killed by SIGKILL" in (result.directory / "run.log").read_text()
     assert 2 == len(killed)
-    assert [] == workers.multiprocessing.active_children()
+    assert [] == processes.multiprocessing.active_children()
 
 
 def at_epoch(epoch: int, *trials: int) -> EpochDone:
@@ -100,15 +101,15 @@ def test_process_that_dies_while_it_tells(monkeypatch: pytest.MonkeyPatch) -> No
     lives: list[list[Event | None]] = [[at_epoch(3, 0, 1)], [], [None], [at_epoch(5, 0)]]
     given: list[tuple[list[int], int | None]] = []
 
-    class Mortal(workers._Worker):
+    class Mortal(processes._Worker):
         """Tells what the next of its lives has, and dies in the midst of a message where that is not the end."""
 
         def __init__(self, context: Any, target: Any) -> None:
-            self.channel, self.far_end = workers.multiprocessing.Pipe()
+            self.channel, self.far_end = processes.multiprocessing.Pipe()
 
-        def train(self, share: Share) -> None:
-            self.share, life = share, lives.pop(0)
-            given.append(([trial.number for trial in share.trials], share.since and share.since.snapshot.epoch))
+        def train(self, unit: WorkUnit) -> None:
+            self.unit, life = unit, lives.pop(0)
+            given.append((list(unit.trials), unit.since and unit.since.snapshot.epoch))
             for event in life:
                 self.far_end.send_bytes(pickle.dumps(event))
             if life[-1:] != [None]:
@@ -119,10 +120,10 @@ def test_process_that_dies_while_it_tells(monkeypatch: pytest.MonkeyPatch) -> No
             self.channel.close()
             return "its process was killed by SIGKILL"
 
-    monkeypatch.setattr(workers, "_Worker", Mortal)
+    monkeypatch.setattr(processes, "_Worker", Mortal)
     experiment = read_mapping({**CONFIG, "tune": None, "loss": "bce", "train": {"epochs": 9, "seeds": 2}})
     work = work_of(experiment)
-    told = list(side_by_side(shares(work.plan, {}), work, 1))
+    told = list(processes.run(list(units_left(work.plan.trials, {})), work, 1))
     assert [([0, 1], None), ([0], 3), ([1], 3), ([0], 3)] == given
     *epochs, failed = told
     assert [3, 5] == [event.epoch for event in epochs if isinstance(event, EpochDone)]
@@ -138,12 +139,12 @@ def work_of(experiment: Experiment, compiled: Mapping[int, bool] = MappingProxyT
 
 def test_other_steps_are_refused_in_a_process_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it trains, a process refuses a run of which something was kept that it would train otherwise."""
-    monkeypatch.setattr(workers, "_die_with_parent", lambda: None)
+    monkeypatch.setattr(processes, "_die_with_parent", lambda: None)
     experiment = read_mapping({**CONFIG, "tune": None, "train": {"epochs": 1, "seeds": 1}})
     told: list[Any] = []
 
     class Channel:
-        given: ClassVar = [pickle.dumps(((1,), None, 1))]
+        given: ClassVar = [pickle.dumps(WorkUnit((1,)))]
 
         def recv_bytes(self) -> bytes:
             if not self.given:
@@ -153,9 +154,9 @@ def test_other_steps_are_refused_in_a_process_too(monkeypatch: pytest.MonkeyPatc
         def send_bytes(self, message: bytes) -> None:
             told.append(pickle.loads(message))
 
-    recipe = workers._recipe(work_of(experiment, {0: True}))
-    workers._work(lambda: workers._remade(recipe), cast(Any, Channel()), cast(Any, Channel()))
-    assert ["the run cannot go on with eager steps: those of trial 0 were compiled"] == [
+    recipe = work_of(experiment, {1: True}).recipe()
+    processes._work(lambda: Work.of_recipe(recipe), cast(Any, Channel()), cast(Any, Channel()))
+    assert ["the run cannot go on with eager steps: those of trial 1 were compiled"] == [
         str(each).partition(";")[0] for each in told
     ]
 
@@ -166,11 +167,12 @@ def test_processes_die_with_their_parent(tmp_path: Path, forked: bool) -> None:
     """No orphan five seconds after the parent was killed."""
     script = f"""
         import clsbench
-        from clsbench.execution import local, workers
+        from clsbench.execution import execute
+        from clsbench.execution.executors import processes
         if __name__ == "__main__":
-            local.cores, workers.can_fork = lambda: 2, lambda: {forked}
+            execute.cores, processes.can_fork = lambda: 2, lambda: {forked}
             def tell(plan, event):
-                print(*(child.pid for child in workers.multiprocessing.active_children()), flush=True)
+                print(*(child.pid for child in processes.multiprocessing.active_children()), flush=True)
             config = {{**{CONFIG!r}, "tune": None}}
             config["train"] = {{**config["train"], "epochs": 100_000}}
             clsbench.run(config, output={str(tmp_path)!r}, jobs=2, watch=tell)
@@ -191,13 +193,14 @@ def test_ctrl_c_while_processes_start(tmp_path: Path, forked: bool) -> None:
     """Ctrl-C reaches all, and those that are still being imported leave no trace: 130 and one line."""
     script = f"""
         import clsbench
-        from clsbench.execution import local, workers
+        from clsbench.execution import execute
+        from clsbench.execution.executors import processes
         from clsbench.runs.stopping import obey_signals
         if __name__ == "__main__":
             obey_signals()
-            local.cores, workers.can_fork = lambda: 2, lambda: {forked}
-            train = workers._Worker.train
-            workers._Worker.train = lambda worker, share: print("started", flush=True) or train(worker, share)
+            execute.cores, processes.can_fork = lambda: 2, lambda: {forked}
+            train = processes._Worker.train
+            processes._Worker.train = lambda worker, unit: print("started", flush=True) or train(worker, unit)
             clsbench.run({ {**CONFIG, "tune": None}!r}, output={str(tmp_path)!r}, jobs=2)
     """
     (tmp_path / "script.py").write_text(textwrap.dedent(script))
@@ -226,8 +229,8 @@ def test_fork_of_a_process_that_used_all_threads_trains(tmp_path: Path) -> None:
     """The numerical library's threads are not in a fork, which must not wait for them."""
     script = f"""
         import clsbench, torch
-        from clsbench.execution import local
-        local.cores = lambda: 2
+        from clsbench.execution import execute
+        execute.cores = lambda: 2
         torch.set_num_threads(2)
         torch.randn(1000, 1000).exp().sum()
         result = clsbench.run({ {**CONFIG, "tune": None}!r}, output={str(tmp_path)!r}, jobs=2)

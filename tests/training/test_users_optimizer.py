@@ -16,7 +16,7 @@ import clsbench
 from clsbench.cli import app
 from clsbench.config.reader import read_text
 from clsbench.errors import ConfigError
-from clsbench.execution import stacks
+from clsbench.execution import units
 from clsbench.execution.events import EpochDone
 from clsbench.registry import load_plugin
 from clsbench.training.step import has_compiler
@@ -154,8 +154,8 @@ def cut_after(epochs: int) -> Callable[..., None]:
 
 def test_it_is_resumed_bit_by_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it keeps of a trial is in the checkpoint: a run that was stopped ends with the same records and weights."""
-    monkeypatch.setattr(stacks, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(stacks, "SPARING", 0.0)
+    monkeypatch.setattr(units, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(units, "SPARING", 0.0)
     whole = clsbench.run(CONFIG, output=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         clsbench.run(CONFIG, output=tmp_path / "cut", watch=cut_after(3))

@@ -9,28 +9,22 @@ import pickle
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
-
-import torch
+from typing import TYPE_CHECKING, cast
 
 from clsbench import system
-from clsbench.config.plan import Plan, plans, with_chosen
-from clsbench.config.reader import read_mapping
-from clsbench.config.schema import Experiment
-from clsbench.data.splits import Splits
 from clsbench.errors import ClsbenchError
-from clsbench.execution.build import load_data, posed_of, require_same_steps, threads_in_operations
 from clsbench.execution.events import EpochDone, Event, TrialFailed
+from clsbench.execution.failures import failed_record
 from clsbench.execution.process import can_fork, starting_a_process, training
-from clsbench.execution.stacks import Share, failed_record, train_share
-from clsbench.registry import catalogue, load_installed_plugins, load_plugin
+from clsbench.execution.scheduling import WorkUnit, after_a_death
+from clsbench.execution.units import train_unit
+from clsbench.execution.work import Work
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext, SpawnContext
@@ -38,25 +32,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("clsbench")
 
 
-@dataclass(frozen=True)
-class Work:
-    """What a process needs to train some stacks of a plan.
+def run(units: Sequence[WorkUnit], work: Work, num_processes: int) -> Iterator[Event]:
+    """Train units, so many at a time, and tell what happens as it comes.
 
-    `experiment` is what the plan, or the tuning before it, is made of. `compiled` says, by trial number, how the steps
-    were taken of which something is kept.
-    """
-
-    experiment: Experiment
-    plan: Plan
-    data: Mapping[str, Splits]
-    device: torch.device
-    compiled: Mapping[int, bool]
-
-
-def side_by_side(shares: Sequence[Share], work: Work, processes: int) -> Iterator[Event]:
-    """Train stacks, so many at a time, and tell what happens as it comes.
-
-    A stack whose process dies, for want of memory say, goes on in halves from its last checkpoint; a single
+    A unit whose process dies, for want of memory say, is trained in halves from its last checkpoint; a single
     trial is tried once more, and has failed after that.
 
     The processes are forks of this one, which have what it has, where that is possible. Others open the data
@@ -65,23 +44,23 @@ def side_by_side(shares: Sequence[Share], work: Work, processes: int) -> Iterato
     Raises:
         ClsbenchError: as a process raised it.
     """
-    waiting = deque(shares)
-    log.info("training %d stacks in %d processes", len(waiting), min(processes, len(waiting)))
-    forked = can_fork() and all(_has_one_thread(share, work) for share in shares)
+    waiting = deque(units)
+    log.info("training %d stacks in %d processes", len(waiting), min(num_processes, len(waiting)))
+    forked = can_fork() and all(_has_one_thread(unit, work) for unit in units)
     context = multiprocessing.get_context("fork") if forked else multiprocessing.get_context("spawn")
-    target = partial(_work, (lambda: work) if forked else partial(_remade, _recipe(work)))
+    target = partial(_work, (lambda: work) if forked else partial(Work.of_recipe, work.recipe()))
     idle: list[_Worker] = []
     busy: dict[Connection, _Worker] = {}
     tried: set[int] = set()
     try:
         while waiting or busy:
-            while waiting and len(busy) < processes:
+            while waiting and len(busy) < num_processes:
                 try:
                     worker = idle.pop() if idle else _Worker(context, target)
                 except OSError:  # the system allows no more processes
                     if not busy:
                         raise
-                    processes = len(busy)
+                    num_processes = len(busy)
                     break
                 busy[worker.channel] = worker
                 worker.train(waiting.popleft())
@@ -91,7 +70,7 @@ def side_by_side(shares: Sequence[Share], work: Work, processes: int) -> Iterato
                     told = worker.told()
                 except (EOFError, OSError):  # plain, where it died in the midst of a message
                     del busy[channel]
-                    yield from _after_death(worker, waiting, tried)
+                    yield from _after_death(worker, waiting, tried, work)
                     continue
                 if told is None:
                     idle.append(busy.pop(channel))
@@ -104,14 +83,13 @@ def side_by_side(shares: Sequence[Share], work: Work, processes: int) -> Iterato
             worker.end()
 
 
-def _has_one_thread(share: Share, work: Work) -> bool:
+def _has_one_thread(unit: WorkUnit, work: Work) -> bool:
     """Whether its operations have one: where they have several, the numerical libraries do not survive a fork."""
-    trial = share.trials[0]
-    return threads_in_operations(trial, work.plan, work.data[trial.dataset.key]) == 1
+    return work.resolved([work.plan.trials[number] for number in unit.trials]).num_threads == 1
 
 
 class _Worker:
-    """A process that trains one stack at a time. `share` is what it would have to be given again."""
+    """A process that trains one unit at a time. `unit` is what it would have to be given again."""
 
     def __init__(self, context: ForkContext | SpawnContext, target: Callable[[Connection, Connection], None]) -> None:
         # Two pipes, for one both ways would be a socket, and a run without network makes none.
@@ -124,21 +102,19 @@ class _Worker:
             self._process.start()
         orders.close()
         events.close()  # so that its death is heard
-        self.share = Share(())
+        self.unit = WorkUnit(())
 
-    def train(self, share: Share) -> None:
-        self.share = share
+    def train(self, unit: WorkUnit) -> None:
+        self.unit = unit
         with suppress(OSError):  # it is dead, which is heard next
-            self._orders.send_bytes(
-                pickle.dumps((tuple(trial.number for trial in share.trials), share.since, share.parts_at_once))
-            )
+            self._orders.send_bytes(pickle.dumps(unit))
 
     def told(self) -> Event | ClsbenchError | None:
-        """The next event, the error that ended it, or None when the stack is over."""
+        """The next event, the error that ended it, or None when the unit is over."""
         event: Event | ClsbenchError | None = pickle.loads(self.channel.recv_bytes())
         checkpoint = event.checkpoint if isinstance(event, EpochDone) else None
-        if checkpoint is not None and checkpoint.trials == tuple(trial.number for trial in self.share.trials):
-            self.share = replace(self.share, since=checkpoint)
+        if checkpoint is not None and checkpoint.trials == self.unit.trials:
+            self.unit = replace(self.unit, since=checkpoint)
         return event
 
     def end(self, patience: float = 0.0) -> str:
@@ -152,18 +128,15 @@ class _Worker:
         return f"its process was killed by {signal.Signals(-code).name}" if code and code < 0 else "its process ended"
 
 
-def _after_death(worker: _Worker, waiting: deque[Share], tried: set[int]) -> Iterator[Event]:
-    share, reason = worker.share, worker.end(patience=5.0)
-    numbers = {trial.number for trial in share.trials}
-    log.warning("trials %s: %s", sorted(numbers), reason)
-    if len(numbers) > 1:
-        waiting.extend(share.parts(2))
-    elif tried.isdisjoint(numbers):
-        tried |= numbers
-        waiting.append(share)
-    else:
-        (trial,) = share.trials
-        yield TrialFailed(trial.number, failed_record(trial, None, share.since), reason, "")
+def _after_death(worker: _Worker, waiting: deque[WorkUnit], tried: set[int], work: Work) -> Iterator[Event]:
+    unit, reason = worker.unit, worker.end(patience=5.0)
+    log.warning("trials %s: %s", sorted(unit.trials), reason)
+    again = after_a_death(unit, tried)
+    waiting.extend(again)
+    if not again:
+        (number,) = unit.trials
+        record = failed_record(work.plan.trials[number], None, unit.since)
+        yield TrialFailed(number, record, reason, "")
 
 
 def _work(make: Callable[[], Work], orders: Connection, events: Connection) -> None:
@@ -173,51 +146,16 @@ def _work(make: Callable[[], Work], orders: Connection, events: Connection) -> N
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         work = make()
-        plan, data = work.plan, dict(work.data)
         while True:
-            numbers, since, parts_at_once = pickle.loads(orders.recv_bytes())
-            trials = tuple(plan.trials[number] for number in numbers)
-            missing = [trial for trial in trials if trial.dataset.key not in data]
-            data |= load_data(missing, work.device, plan.spared)
-            require_same_steps(work.compiled, plan, data)
-            plan = replace(plan, posed={key: posed_of(splits) for key, splits in data.items()})
+            unit = pickle.loads(orders.recv_bytes())
             with training():
-                share = Share(trials, since, parts_at_once)
-                for event in train_share(share, plan, data, work.device):
+                for event in train_unit(unit, work):
                     events.send_bytes(pickle.dumps(event))
             events.send_bytes(pickle.dumps(None))
     except ClsbenchError as error:
         events.send_bytes(pickle.dumps(error))
     except (EOFError, ConnectionError):
         pass  # the parent is gone
-
-
-def _recipe(work: Work) -> dict[str, Any]:
-    """What a process that is not a fork makes the same work of."""
-    return {
-        "experiment": work.experiment.to_dict(),
-        "sees_test": work.plan.sees_test,
-        "chosen": {arm.name: dict(arm.tuned) for arm in work.plan.arms},
-        "plugins": list(catalogue.plugins),
-        "device": str(work.device),
-        "compiled": dict(work.compiled),
-    }
-
-
-def _remade(recipe: Mapping[str, Any]) -> Work:
-    import clsbench.data
-    import clsbench.losses
-    import clsbench.models  # noqa: F401 - the rooms register what they offer
-
-    load_installed_plugins()
-    for path in recipe["plugins"]:
-        load_plugin(Path(path))
-    experiment = read_mapping(recipe["experiment"])
-    each = plans(experiment)
-    plan = each[-1] if recipe["sees_test"] else each[0]
-    if recipe["sees_test"] and len(each) > 1:
-        plan = with_chosen(plan, recipe["chosen"])
-    return Work(experiment, plan, {}, torch.device(recipe["device"]), recipe["compiled"])
 
 
 def _die_with_parent() -> None:

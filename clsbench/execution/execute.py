@@ -1,0 +1,38 @@
+"""Training a plan on this machine: what is left of it, dealt to the executor that suits it."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Generator, Mapping
+
+from clsbench.execution.events import Checkpoint, Event
+from clsbench.execution.executors import in_process, processes
+from clsbench.execution.process import can_fork
+from clsbench.execution.scheduling import Machine, batches
+from clsbench.execution.work import Work
+from clsbench.system import cores
+
+
+def execute(work: Work, kept: Mapping[int, Checkpoint], jobs: int | None = None) -> Generator[Event, None, None]:
+    """Train every stack of the plan, and tell what happens; for the inside of `process.training`.
+
+    A trial's numbers depend neither on the process that trains it nor on the trials beside it.
+
+    Args:
+        kept: by trial number, the checkpoint to go on from.
+        jobs: how many processes, where there are cores for them; without it, as many as `train.threads` asks for.
+
+    Raises:
+        RunError: this machine would train in other steps than those that are kept.
+    """
+    machine = Machine(
+        num_cores=cores(),
+        can_fork=can_fork(),
+        may_have_children=not multiprocessing.current_process().daemon,
+        shares_memory=work.device.type == "cpu",
+    )
+    for batch in batches(work.stacks(), kept, machine, work.plan.experiment.train.threads, jobs):
+        if batch.num_processes == 1 or len(batch.units) == 1:
+            yield from in_process.run(batch.units, work)
+        else:
+            yield from processes.run(batch.units, work, batch.num_processes)

@@ -1,0 +1,1 @@
+"""Where units are trained: each executor is `run(units, work) -> Iterator[Event]`."""

@@ -1,0 +1,40 @@
+"""Why a trial failed, and what is recorded of it then."""
+
+from __future__ import annotations
+
+import errno
+
+import torch
+
+from clsbench.config.plan import Trial
+from clsbench.execution.events import Checkpoint, Record, fields, identity_of
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory did not suffice. What was handled, and then something else went wrong, does not count."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    # Packing a checkpoint, PyTorch trips over its own error while it handles that.
+    tripped = isinstance(error, RuntimeError) and "unexpected pos" in str(error)
+    return tripped and error.__context__ is not None and is_out_of_memory(error.__context__)
+
+
+def failed_record(trial: Trial, last: Record | None, since: Checkpoint | None) -> Record:
+    """The last record of a trial that failed: the epoch that it failed in, what it took until then, no measures."""
+    came_to: Record = {"epoch": 0, "step": 0, "seconds": 0.0}
+    if last is not None:
+        came_to = {"epoch": int(last["epoch"] or 0) + 1, "step": last["step"], "seconds": last["seconds"]}
+    elif since is not None:
+        step = int(since.snapshot.tensors["taken"].sum())
+        came_to = {"epoch": since.snapshot.epoch + 1, "step": step, "seconds": round(since.seconds, 6)}
+    known = {**identity_of(trial), **came_to, "status": "failed"}
+    return {field: known.get(field) for field in fields()}
+
+
+def reason_of(error: BaseException) -> str:
+    text = str(error)
+    if is_out_of_memory(error):
+        return "out of memory"
+    return " ".join(f"{type(error).__name__}: {text}".split())

@@ -1,0 +1,130 @@
+"""The device and the data of a run: config entries in, splits on the device out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from clsbench.config.plan import Trial
+from clsbench.config.reader import misfit
+from clsbench.config.schema import DatasetEntry
+from clsbench.data.raw import RawData, as_raw
+from clsbench.data.splits import Splits, split, tested_samples
+from clsbench.errors import ConfigError, DataError
+from clsbench.execution.failures import is_out_of_memory
+from clsbench.problems import Posed
+from clsbench.registry import catalogue
+
+
+def device_for(asked: str) -> torch.device:
+    """The device of `train.device`; `auto` is CUDA where there is one.
+
+    Raises:
+        ConfigError: this machine has no such device.
+    """
+    if asked == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(asked)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        there_is = f"this machine has {count}" if count else "this machine has none"
+        raise ConfigError(f"train.device: no CUDA device {asked!r}: {there_is}; use auto or cpu")
+    return device
+
+
+def load_data(trials: Iterable[Trial], device: torch.device, spared: Sequence[int] = ()) -> dict[str, Splits]:
+    """Every dataset of the trials by its entry's key, split and on the device, once each.
+
+    Args:
+        spared: seeds at which others test. A dataset that is split `per_seed` is given without every sample that one
+            of them tests; generated data, which are new at every seed, lose nothing by that.
+
+    Raises:
+        DataError: a dataset is missing or damaged, or nothing is left of it.
+        ConfigError: a model or a loss does not fit what opening a dataset showed.
+    """
+    loaded: dict[str, Splits] = {}
+    tested: dict[str, set[bytes]] = {}
+    for trial in trials:
+        entry, whole = trial.dataset, trial.arm.dataset
+        key = entry.key
+        if key not in loaded:
+            if whole.key not in tested:
+                seeds = spared if whole.split_seed == "per_seed" else ()
+                tested[whole.key] = _tested(whole, seeds)
+            loaded[key] = _load(entry, device, tested[whole.key], len(spared))
+        known = posed_of(loaded[key])
+        for part in (trial.arm.model, trial.arm.loss):
+            if (reason := misfit(entry.name, known, part)) is not None:
+                raise ConfigError(reason)
+    return loaded
+
+
+def posed_of(splits: Splits) -> Posed:
+    """What an opened dataset poses."""
+    return Posed(splits.shape, splits.problem)
+
+
+def _load(entry: DatasetEntry, device: torch.device, tested: Collection[bytes], num_testing: int) -> Splits:
+    with _told_of(entry):
+        raw = _opened(entry)
+        try:
+            return split(
+                raw,
+                **_drawing(entry, raw),
+                normalize=entry.normalize,
+                label_noise=entry.label_noise,
+                tested=tested,
+                device=device,
+            )
+        except DataError as error:
+            if not tested:
+                raise
+            raise DataError(
+                f"tuning leaves out what the {num_testing} seeds test, and too little remains: {error}; "
+                "use fewer seeds, a smaller test_fraction, or a number as split_seed"
+            ) from error
+
+
+def _tested(entry: DatasetEntry, seeds: Iterable[int]) -> set[bytes]:
+    """Digests of all samples that some of the seeds test."""
+    found: set[bytes] = set()
+    for seed in seeds:
+        drawn = entry.model_copy(update={"split_seed": seed})
+        with _told_of(entry):
+            raw = _opened(drawn)
+            found |= tested_samples(raw, **_drawing(drawn, raw))
+    return found
+
+
+def _opened(entry: DatasetEntry) -> RawData:
+    return as_raw(catalogue.get("dataset", entry.name).factory(entry.split_seed, **entry.options))
+
+
+def _drawing(entry: DatasetEntry, raw: RawData) -> dict[str, Any]:
+    """What decides which sample goes into which split, as `split` takes it."""
+    assert isinstance(entry.split_seed, int), "a trial's dataset has its seed"
+    return {
+        "val_fraction": entry.val_fraction,
+        "test_fraction": None if raw.test_labels is not None else entry.test_fraction,
+        "split_seed": entry.split_seed,
+        "limit": entry.limit,
+    }
+
+
+@contextmanager
+def _told_of(entry: DatasetEntry) -> Iterator[None]:
+    """Errors within name the dataset."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"dataset {entry.title}: {error}") from error
+    except (MemoryError, OSError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DataError(
+            f"dataset {entry.title}: it does not fit into memory ({error}); ask for a smaller one"
+        ) from error

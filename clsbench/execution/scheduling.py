@@ -1,0 +1,164 @@
+"""Which trials are trained where and when: pure functions of the stacks, of what is kept, and of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from clsbench.config.plan import Trial, even_parts
+from clsbench.execution.events import Checkpoint
+from clsbench.training.snapshot import Snapshot
+
+# Multiplications of a step of some trials, forward alone, from which its calls are a small part of it.
+WORTH_A_PROCESS = 2_000_000
+
+
+@dataclass(frozen=True)
+class WorkUnit:
+    """Trials to train as one stack, by number, from the start or from where a checkpoint left all of them.
+
+    Of a stack that is cut, and whose units train at the same time, it is one of `units_at_once`.
+    """
+
+    trials: tuple[int, ...]
+    since: Checkpoint | None = None
+    units_at_once: int = 1
+
+    def cut(self, number: int) -> list[WorkUnit]:
+        """So many units of like size, one at least."""
+        places = range(len(self.trials))
+        return [self._part(places[part]) for part in even_parts(len(places), max(number, 1))]
+
+    def cut_at_once(self, number: int) -> list[WorkUnit]:
+        """Units of like size that train at the same time, one at least."""
+        return [replace(part, units_at_once=self.units_at_once * max(number, 1)) for part in self.cut(number)]
+
+    def _part(self, places: Sequence[int]) -> WorkUnit:
+        trials = tuple(self.trials[place] for place in places)
+        return replace(self, trials=trials, since=None if self.since is None else self.since.part(places))
+
+
+class Stacked(Protocol):
+    """What of a stack decides where it is trained; see `work.StackWork`."""
+
+    @property
+    def trials(self) -> tuple[Trial, ...]: ...
+    @property
+    def stacked(self) -> bool: ...
+    @property
+    def num_threads(self) -> int: ...
+    @property
+    def multiplications(self) -> int: ...
+    @property
+    def is_bounded_by_memory(self) -> bool: ...
+    def most_beside(self, num_stacks: int) -> int: ...
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where it runs: its cores, whether this process can be forked, and whether it may have children at all."""
+
+    num_cores: int
+    can_fork: bool
+    may_have_children: bool = True
+    shares_memory: bool = True  # stacks on a CPU; a GPU trains one at a time
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Units for so many processes."""
+
+    units: tuple[WorkUnit, ...]
+    num_processes: int
+
+
+def batches(
+    stacks: Sequence[Stacked], kept: Mapping[int, Checkpoint], machine: Machine, threads: str | int, jobs: int | None
+) -> Iterator[Batch]:
+    """What is left to train, in units for as many processes as there is work and room for.
+
+    Args:
+        kept: by trial number, the checkpoint to go on from.
+        threads: as `train.threads`.
+        jobs: how many processes, where there are cores for them; without it, as many as `threads` asks for.
+    """
+    by_processes: dict[int, list[tuple[Stacked, WorkUnit]]] = {}
+    for stack in stacks:
+        for unit in units_left(stack.trials, kept):
+            by_processes.setdefault(num_processes(stack, machine, threads, jobs), []).append((stack, unit))
+    for processes, group in by_processes.items():
+        if machine.shares_memory:
+            group = [(stack, part) for stack, unit in group for part in _fitting(stack, unit, processes)]
+            yield Batch(tuple(dealt(group, processes)), processes)
+        else:
+            yield Batch(tuple(unit for _, unit in group), processes)
+
+
+def units_left(trials: Sequence[Trial], kept: Mapping[int, Checkpoint]) -> Iterator[WorkUnit]:
+    """A stack without the trials that are finished; those that were left at different epochs part."""
+    by_epoch: dict[int | None, list[int]] = {}
+    for trial in trials:
+        checkpoint = kept.get(trial.number)
+        if checkpoint is None:
+            by_epoch.setdefault(None, []).append(trial.number)
+        elif not checkpoint.finished:
+            by_epoch.setdefault(checkpoint.snapshot.epoch, []).append(trial.number)
+    for epoch, numbers in by_epoch.items():
+        since = None if epoch is None else _joined([kept[number] for number in numbers])
+        yield WorkUnit(tuple(numbers), since)
+
+
+def num_processes(stack: Stacked, machine: Machine, threads: str | int, jobs: int | None) -> int:
+    """How many processes a stack may be trained beside others in: those asked for, or one for each core.
+
+    Two threads that wait for each other after every operation gain a third on a quiet machine, and cost ten times that
+    beside any other work: models that stack have one, and a process for each core.
+    """
+    if not machine.may_have_children:
+        return 1
+    if jobs is None:
+        everywhere = machine.num_cores if threads == "auto" else int(threads)
+        jobs = everywhere if stack.stacked and machine.can_fork else 1
+    if stack.is_bounded_by_memory:  # each holds two trials at least
+        jobs = min(jobs, stack.most_beside(1) // 2)
+    return max(1, min(jobs, machine.num_cores // stack.num_threads))
+
+
+def dealt(whole: Sequence[tuple[Stacked, WorkUnit]], processes: int) -> list[WorkUnit]:
+    """Units for so many processes: the last ones, which would leave some idle, are cut where that is worth it.
+
+    A part has two trials at least: one alone would take a copy of it along.
+    """
+    odd = len(whole) % processes
+    found = [unit for _, unit in whole[: len(whole) - odd]]
+    for stack, unit in whole[len(whole) - odd :]:
+        trials = len(unit.trials)
+        worth = trials * stack.multiplications // WORTH_A_PROCESS
+        found += unit.cut_at_once(min(processes // odd, trials // 2, worth))
+    return found
+
+
+def after_a_death(unit: WorkUnit, tried: set[int]) -> list[WorkUnit]:
+    """What to train where a unit's process died: its halves, a single trial once more; empty if it has failed.
+
+    Args:
+        tried: the single trials that were tried again, to which this one is added.
+    """
+    if len(unit.trials) > 1:
+        return unit.cut(2)
+    if not tried.isdisjoint(unit.trials):
+        return []
+    tried.update(unit.trials)
+    return [unit]
+
+
+def _fitting(stack: Stacked, unit: WorkUnit, processes: int) -> list[WorkUnit]:
+    """A stack in parts of which memory holds as many as there are processes."""
+    return unit.cut(-(-len(unit.trials) // stack.most_beside(processes)))
+
+
+def _joined(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
+    numbers = tuple(number for each in checkpoints for number in each.trials)
+    snapshot = Snapshot.joined([each.snapshot for each in checkpoints])
+    return replace(checkpoints[0], trials=numbers, snapshot=snapshot, seconds=max(each.seconds for each in checkpoints))

@@ -1,0 +1,137 @@
+"""One unit's way from its first epoch, or from a checkpoint, to its last: what each process does with its share."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from clsbench.config.plan import Trial
+from clsbench.errors import ClsbenchError, RunError
+from clsbench.execution.events import (
+    Checkpoint,
+    EpochDone,
+    Event,
+    Record,
+    StackDone,
+    StackStarted,
+    TrialFailed,
+    fields,
+    identity_of,
+)
+from clsbench.execution.failures import failed_record, reason_of
+from clsbench.execution.matching import loss_weights
+from clsbench.execution.process import settled, thawed
+from clsbench.execution.scheduling import WorkUnit
+from clsbench.execution.warm_start import warm_start
+from clsbench.execution.work import StackWork, Work
+from clsbench.training.loop import EpochResult, train
+from clsbench.training.snapshot import SnapshotMismatch
+
+log = logging.getLogger("clsbench")
+
+SECONDS_BETWEEN_CHECKPOINTS = 5.0
+# A checkpoint that took long to keep is followed by this many times as long without one.
+SPARING = 20.0
+
+
+def train_unit(unit: WorkUnit, work: Work) -> Iterator[Event]:
+    """Train a unit and tell what happens. One that raises is trained again in halves, to the trial that does.
+
+    It sets threads and leaves them, and is for the inside of `process.training`.
+    """
+    trials = tuple(work.plan.trials[number] for number in unit.trials)
+    last: dict[int, Record] = {}
+    failure = None
+    try:
+        for event in _train(unit, trials, work.resolved(trials)):
+            if isinstance(event, EpochDone):
+                last |= {int(record["trial"] or 0): record for record in event.records}
+            yield event
+    except ClsbenchError:
+        raise
+    except (Exception, SystemExit) as error:  # a loss of the user's may call sys.exit
+        # Out of this block the error is gone, and with it the memory that its frames hold.
+        failure = (reason_of(error), traceback.format_exc())
+    if failure is None:
+        return
+    if len(trials) > 1:
+        log.warning("trials %s are trained again in halves: %s", list(unit.trials), failure[0])
+        for half in unit.cut(2):
+            yield from train_unit(half, work)
+        return
+    (trial,) = trials
+    yield TrialFailed(trial.number, failed_record(trial, last.get(trial.number), unit.since), *failure)
+
+
+def _train(unit: WorkUnit, trials: Sequence[Trial], work: StackWork) -> Iterator[Event]:
+    # Before the first operation: a fork may have no others.
+    torch.set_num_threads(work.num_threads)
+    if work.compiled:
+        thawed()  # of the stack before
+    since, places = unit.since, work.in_company(len(trials))
+    members = [trials[place] for place in places]
+    stack = work.stack(members)
+    if since is None:
+        warm_start(stack, members, work)
+    weights = {} if since else {number: stack.fingerprints(i) for i, number in enumerate(unit.trials)}
+    epoch = since.snapshot.epoch if since else 0
+    yield StackStarted(unit.trials, epoch, work.num_cores, work.compiled, weights, work.splits.hash)
+    # A snapshot has its own.
+    scales = loss_weights(stack, members, work) if since is None else [1.0] * len(members)
+    results = train(
+        stack,
+        [work.trial_settings(trial, scale) for trial, scale in zip(members, scales, strict=True)],
+        work.loss,
+        work.data,
+        work.settings,
+        since.snapshot.rows(places) if since else None,
+    )
+    try:
+        yield from _told(results, unit, trials, work)
+    except SnapshotMismatch as error:
+        numbers = list(unit.trials)
+        raise RunError(f"the checkpoint of trials {numbers} is of others: {error}; start a new run") from error
+
+
+def _told(results: Iterator[EpochResult], unit: WorkUnit, trials: Sequence[Trial], work: StackWork) -> Iterator[Event]:
+    """A stack's epochs as events, with a checkpoint now and then and one at the end."""
+    numbers = unit.trials
+    seconds = compile_seconds = 0.0
+    before = unit.since.seconds if unit.since else 0.0
+
+    def checkpoint(result: EpochResult, *, finished: bool) -> Checkpoint:
+        snapshot = result.snapshot().rows(range(len(numbers)))
+        return Checkpoint(numbers, snapshot, before + seconds / len(numbers), finished, work.compiled)
+
+    due, result = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS, None
+    for number, result in enumerate(results):
+        if work.compiled and number == 1:  # they were compiled in the first epoch
+            settled()
+        # The whole stack trains while this part does, which has its share of that time.
+        seconds += result.seconds / unit.units_at_once
+        compile_seconds += result.compile_seconds / unit.units_at_once
+        records = _records(trials, result, before + seconds / len(numbers))
+        taken = checkpoint(result, finished=False) if time.monotonic() >= due else None
+        told = time.monotonic()
+        yield EpochDone(result.epoch, records, dict(zip(numbers, result.batches, strict=False)), taken)
+        if taken is not None:
+            now = time.monotonic()
+            due = now + max(SECONDS_BETWEEN_CHECKPOINTS, SPARING * (now - told))
+    if result is not None:
+        yield StackDone(checkpoint(result, finished=True), seconds, compile_seconds)
+    elif unit.since is not None:  # it was left after its last epoch
+        yield StackDone(replace(unit.since, finished=True), 0.0, 0.0)
+
+
+def _records(trials: Sequence[Trial], result: EpochResult, seconds: float) -> tuple[Record, ...]:
+    records, empty = [], dict.fromkeys(fields())
+    for trial, row in zip(trials, result.rows, strict=False):
+        if row is not None:
+            known = {**identity_of(trial), "epoch": result.epoch, **row, "seconds": round(seconds, 6)}
+            records.append(empty | known)
+    return tuple(records)

@@ -1,0 +1,239 @@
+"""A stack, resolved once: what the plan, its data and this machine decide is decided here, and obeyed elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clsbench.config.memory import size_of, trial_bytes, trials_that_fit
+from clsbench.config.plan import Arm, Plan, Trial, plans, with_chosen
+from clsbench.config.reader import read_mapping
+from clsbench.config.schema import SCHEDULE_KEYS, Experiment
+from clsbench.data.splits import Splits
+from clsbench.errors import RunError
+from clsbench.execution.modes import compiles, threads_for, worth_compiling
+from clsbench.execution.opening import load_data, posed_of
+from clsbench.losses.contract import Loss, build_loss
+from clsbench.models.initialisation import initial_module
+from clsbench.problems import Problem
+from clsbench.registry import catalogue, load_installed_plugins, load_plugin
+from clsbench.training.optimizers import rate_factor
+from clsbench.training.randomness import generator_for
+from clsbench.training.settings import StackData, StackSettings, TrialSettings
+from clsbench.training.stack import Stack
+from clsbench.training.step import has_compiler
+
+
+@dataclass(frozen=True)
+class StackWork:
+    """Trials that train as one tensor program, and all that building and training them takes.
+
+    Attributes:
+        trials: they differ by seed, initial weights and the numbers of the optimizer alone.
+        first_loss: the first loss of the experiment, which `weight: match` matches.
+        stacked: whether the model's layers take a leading trial axis; other models run one trial at a time.
+        compiled: whether steps are taken by a compiled graph, `worth_compiling` whether they would be if this machine
+            could.
+        num_cores: that train a trial, alone or with the others; `num_threads` those of each operation.
+        multiplications: those of a trial's step, forward alone; 0 where the weights are not known.
+        bytes_each: what a trial takes of memory; None where that is not known.
+    """
+
+    experiment: Experiment
+    trials: tuple[Trial, ...]
+    splits: Splits
+    sees_test: bool
+    device: torch.device
+    loss: Loss
+    first_loss: Loss
+    stacked: bool
+    compiled: bool
+    worth_compiling: bool
+    num_cores: int
+    num_threads: int
+    multiplications: int
+    bytes_each: int | None
+
+    @property
+    def arm(self) -> Arm:
+        """One of the arms, which are alike in data, model, loss and batch size."""
+        return self.trials[0].arm
+
+    @property
+    def data(self) -> StackData:
+        """The tensors that the trials may see."""
+        train, val, test = self.splits.train, self.splits.val, self.splits.test
+        return StackData(
+            (train.x, train.y),
+            val=None if val is None else (val.x, val.y),
+            test=(test.x, test.y) if self.sees_test else None,
+        )
+
+    @property
+    def settings(self) -> StackSettings:
+        """What the trials share."""
+        asked, optimizer = self.experiment.train, self.experiment.optimizer
+        return StackSettings(self.arm.batch_size, asked.epochs, optimizer.name, self.compiled, asked.precision)
+
+    def trial_settings(self, trial: Trial, loss_weight: float) -> TrialSettings:
+        """What a trial has to itself."""
+        chosen, optimizer, epochs = trial.arm.settings, self.experiment.optimizer, self.experiment.train.epochs
+        shape = {key: chosen[key] for key in SCHEDULE_KEYS}
+        return TrialSettings(
+            seed=trial.seed,
+            lr=float(chosen["lr"]),
+            options={name: chosen.get(name, value) for name, value in optimizer.options.items() if name != "lr"},
+            clip_norm=None if chosen["clip_norm"] is None else float(chosen["clip_norm"]),
+            loss_weight=loss_weight,
+            rate_factor=lambda epoch: rate_factor(optimizer.schedule.name, epoch, epochs, **shape),
+        )
+
+    def stack(self, trials: Sequence[Trial], num_outputs: int | None = None) -> Stack:
+        """Fresh models of some of the trials, with their initial weights; by default with the loss's outputs."""
+        outputs = self.loss.num_outputs if num_outputs is None else num_outputs
+        modules = [initial_model(trial.arm, trial.seed, self.splits.shape, outputs) for trial in trials]
+        return Stack(modules, stacked=self.stacked, device=self.device)
+
+    def in_company(self, number: int) -> list[int]:
+        """The places, among so many trials, of those to put into one stack: all of them, and a lone one twice.
+
+        On a CPU, a batched product of one takes another path through the BLAS than one of several, with other last
+        bits: so that a lone trial's numbers are those it has in company, it has its own copy beside it.
+        """
+        lone = self.stacked and number == 1 and self.device.type == "cpu"
+        return [0, 0] if lone else list(range(number))
+
+    @property
+    def is_bounded_by_memory(self) -> bool:
+        """Whether memory alone bounds the number of trials of a stack."""
+        return self.stacked and self.experiment.train.stack == "auto"
+
+    def most_beside(self, num_stacks: int) -> int:
+        """How many of its trials one of so many stacks may have that share the memory."""
+        if self.is_bounded_by_memory:
+            return trials_that_fit(self.bytes_each, num_stacks)
+        return int(self.experiment.train.stack) if self.stacked else 1
+
+
+@dataclass
+class Work:
+    """A plan with its data on this machine. A process that is not a fork makes its own, from `recipe`.
+
+    `experiment` is what the plan, or the tuning before it, is made of. `compiled` says, by trial number, how the steps
+    were taken of which something is kept.
+    """
+
+    experiment: Experiment
+    plan: Plan
+    data: dict[str, Splits]
+    device: torch.device
+    compiled: Mapping[int, bool] = field(default_factory=dict)
+
+    def stacks(self) -> list[StackWork]:
+        """Every stack of the plan, in its order.
+
+        Raises:
+            RunError: what is kept of a trial was trained in other steps than this machine would take.
+        """
+        return [self.resolved(trials) for trials in self.plan.stacks()]
+
+    def resolved(self, trials: Sequence[Trial]) -> StackWork:
+        """Trials of one stack, as one; their data are opened where that was not done.
+
+        Raises:
+            DataError, ConfigError: as `load_data`.
+            RunError: as `stacks`.
+        """
+        plan, first = self.plan, trials[0]
+        if first.dataset.key not in self.data:
+            self.data |= load_data([first], self.device, plan.spared)
+        splits, arm, asked = self.data[first.dataset.key], first.arm, plan.experiment.train
+        stacked = catalogue.get("model", arm.model.name).stacked
+        num_steps = -(-len(splits.train) // arm.batch_size) * asked.epochs
+        compiled = compiles(asked.compile, stacked=stacked, num_steps=num_steps)
+        num_cores = threads_for(asked.threads, stacked=stacked, compiled=compiled)
+        size = size_of(arm.model, arm.loss, posed_of(splits))
+        work = StackWork(
+            experiment=plan.experiment,
+            trials=tuple(trials),
+            splits=splits,
+            sees_test=plan.sees_test,
+            device=self.device,
+            loss=build_loss(arm.loss.name, splits.problem, arm.loss.options),
+            first_loss=self._first_loss(splits.problem),
+            stacked=stacked,
+            compiled=compiled,
+            worth_compiling=worth_compiling(asked.compile, stacked=stacked, num_steps=num_steps),
+            num_cores=num_cores,
+            num_threads=1 if stacked else num_cores,
+            multiplications=0 if size is None else arm.batch_size * size.parameters,
+            bytes_each=None if size is None else trial_bytes(size, plan.experiment.optimizer.name, arm.batch_size),
+        )
+        _require_same_steps(work, self.compiled)
+        return work
+
+    def _first_loss(self, problem: Problem) -> Loss:
+        entry = self.plan.experiment.loss[0]
+        return build_loss(entry.name, problem, entry.options)
+
+    def recipe(self) -> dict[str, Any]:
+        """What a process that is not a fork makes the same work of, as plain data."""
+        return {
+            "experiment": self.experiment.to_dict(),
+            "sees_test": self.plan.sees_test,
+            "chosen": {arm.name: dict(arm.tuned) for arm in self.plan.arms},
+            "plugins": list(catalogue.plugins),
+            "device": str(self.device),
+            "compiled": dict(self.compiled),
+        }
+
+    @classmethod
+    def of_recipe(cls, recipe: Mapping[str, Any]) -> Work:
+        """The work of another process, of which nothing is opened yet."""
+        import clsbench.data
+        import clsbench.losses
+        import clsbench.models  # noqa: F401 - the rooms register what they offer
+
+        load_installed_plugins()
+        for path in recipe["plugins"]:
+            load_plugin(Path(path))
+        experiment = read_mapping(recipe["experiment"])
+        each = plans(experiment)
+        plan = each[-1] if recipe["sees_test"] else each[0]
+        if recipe["sees_test"] and len(each) > 1:
+            plan = with_chosen(plan, recipe["chosen"])
+        return cls(experiment, plan, {}, torch.device(recipe["device"]), recipe["compiled"])
+
+
+def initial_model(arm: Arm, seed: int, shape: tuple[int, ...], num_outputs: int) -> torch.nn.Module:
+    """The model of an arm with the initial weights of a seed."""
+    factory = catalogue.get("model", arm.model.name).factory
+    return initial_module(
+        partial(factory, shape, num_outputs, **arm.model.options),
+        generator_for("weights", seed),
+        weights=arm.model.init.weights,
+        scale=arm.scale,
+        bias=arm.model.init.bias,
+    )
+
+
+def lacks_compiler(stacks: Sequence[StackWork]) -> bool:
+    """Whether steps that would be compiled are not, for this machine cannot."""
+    return any(stack.worth_compiling for stack in stacks) and not has_compiler()
+
+
+def _require_same_steps(work: StackWork, compiled: Mapping[int, bool]) -> None:
+    """Refuse to go on with compiled steps after eager ones, or the other way: their last bits differ."""
+    for trial in work.trials:
+        before = compiled.get(trial.number, work.compiled)
+        if before != work.compiled:
+            was, is_now, a = ("compiled", "eager", "a") if before else ("eager", "compiled", "no")
+            raise RunError(
+                f"the run cannot go on with {is_now} steps: those of trial {trial.number} were {was}; "
+                f"go on with it where there is {a} C++ compiler with Python's headers, or start a new run"
+            )
