@@ -127,7 +127,7 @@ class ModelEntry(Entry):
 class LossEntry(Entry):
     lr: PositiveOrNull = Field(None, description="replaces optimizer.lr for this loss")
     weight: PositiveOrMatch = Field(
-        1.0, description="multiplies the loss; match makes its first pull on the logits that of the first loss"
+        1.0, description="multiplies the loss; match gives it the first logit gradient of the first loss"
     )
 
 

@@ -34,7 +34,7 @@ class Checkpoint:
     """What the training of some trials goes on from, in the order of the snapshot's rows.
 
     `seconds` is how long each has trained, `finished` whether they have nothing left to train, `compiled` whether
-    their steps were, for their bits hang on it.
+    their steps were, since their bits depend on it.
     """
 
     trials: tuple[int, ...]

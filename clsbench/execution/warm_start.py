@@ -11,7 +11,7 @@ from clsbench.execution.modes import compiles
 from clsbench.execution.work import StackWork
 from clsbench.losses.contract import build_loss
 from clsbench.training.loop import train
-from clsbench.training.randomness import seed_for
+from clsbench.training.rng import seed_for
 from clsbench.training.settings import StackData, StackSettings, TrialSettings
 from clsbench.training.stack import Stack
 

@@ -23,7 +23,7 @@ from clsbench.models.initialisation import initial_module
 from clsbench.problems import Problem
 from clsbench.registry import catalogue, load_installed_plugins, load_plugin
 from clsbench.training.optimizers import rate_factor
-from clsbench.training.randomness import generator_for
+from clsbench.training.rng import generator_for
 from clsbench.training.settings import StackData, StackSettings, TrialSettings
 from clsbench.training.stack import Stack
 from clsbench.training.step import has_compiler

@@ -1,7 +1,7 @@
 """Layers that take their parameters with a leading trial axis or without one.
 
 Every layer works on `x [..., B, F]`; with parameters `[T, ...]` and `x [T, B, F]`, T trials are one batched
-program. None of their functions' bits hang on an element's place in the tensor, as those of PyTorch's
+program. None of their functions' bits depend on an element's place in the tensor, as those of PyTorch's
 sigmoid and GELU do at the end of an array: a trial's numbers do not depend on its neighbours.
 """
 
@@ -94,7 +94,7 @@ class BatchNorm(nn.Module):
 class Dropout(nn.Module):
     """Multiplies by `mask` in training; whoever trains sets the mask `[..., B, F]` before each step.
 
-    The mask is not drawn here so that it can hang on the trial's seed and step alone.
+    The mask is not drawn here so that it can depend on the trial's seed and step alone.
     """
 
     mask: Tensor

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clsbench.training.evaluation import OBJECTIVE, Measures, Ruler, Totals, prediction_metrics
-from clsbench.training.randomness import seed_for
+from clsbench.training.rng import seed_for
 from clsbench.training.settings import Pair, StackSettings, TrialSettings, column
 from clsbench.training.stack import sent
 from clsbench.training.step import CompiledSteps, Steps, best_unrolling, blocks
@@ -35,7 +35,7 @@ class EpochPlan:
 
 
 @dataclass(frozen=True)
-class Stepped:
+class StepsResult:
     """An epoch that was trained: the running means over its batches, `[T]` each, the loss unweighted, and its time."""
 
     measures: Measures
@@ -62,7 +62,7 @@ class Epochs:
         steps.alive.mul_(rate.isfinite())
         return EpochPlan(epoch, order, rate.nan_to_num_(0.0, 0.0, 0.0), started)
 
-    def step(self, plan: EpochPlan) -> Stepped:
+    def run_steps(self, plan: EpochPlan) -> StepsResult:
         """Take the steps; what they see is measured beside them, in time that does not count."""
         steps, compiled_before, measuring = self._steps, self._take.seconds, 0.0
         steps.stack.train(True)
@@ -77,7 +77,7 @@ class Epochs:
         seconds = time.perf_counter() - plan.started - measuring - compiling
         num_samples = plan.order.shape[1]
         means = {OBJECTIVE.name: steps.loss_sum / num_samples, **seen.values(num_samples)}
-        return Stepped(means, seconds, compiling)
+        return StepsResult(means, seconds, compiling)
 
     def logits(self, plan: EpochPlan) -> Iterator[Pair]:
         """Take an epoch's steps and yield the logits `[T, n, K]` that they saw, with the targets.
@@ -86,7 +86,7 @@ class Epochs:
         taken eagerly.
         """
         stack, number, first = self._steps.stack, 0, None
-        with stack.own_chance():
+        with stack.own_rng():
             for block in blocks(plan.order, self._batch_size, self._unrolled):
                 first = first or block.shape
                 _, count, size = block.shape

@@ -92,10 +92,10 @@ def train(
         if ledger.all_over:
             return
         plan = epochs.plan(epoch)
-        stepped = epochs.step(plan)
-        measures = between.after_epoch(stepped.measures)
+        result = epochs.run_steps(plan)
+        measures = between.after_epoch(result.measures)
         rows, snapshot = ledger.rows(epoch, measures), partial(Snapshot.of, steps, epoch)
-        yield EpochResult(epoch, rows, plan.hashes(), stepped.seconds, stepped.compile_seconds, snapshot)
+        yield EpochResult(epoch, rows, plan.hashes(), result.seconds, result.compile_seconds, snapshot)
 
 
 def _steps(stack: Stack, trials: Sequence[TrialSettings], loss: Loss, settings: StackSettings) -> Steps:

@@ -21,7 +21,7 @@ MODEL = "model."  # begins the names of what a model's state dict holds
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that the epochs after `epoch` hang on: training from it cannot be told from training that never stopped.
+    """All that the epochs after `epoch` depend on: training from it gives the bits of training that never stopped.
 
     `tensors` holds, by name, every tensor that a step moves and the next epoch needs, on the CPU, a row for each
     trial.

@@ -25,7 +25,7 @@ from torch.func import functional_call
 from clsbench.kernels.onednn import gradient_goes_to
 from clsbench.models.layers import Dropout
 from clsbench.training.layout import ALL, PART
-from clsbench.training.randomness import generator_for, seed_for
+from clsbench.training.rng import generator_for, seed_for
 
 Named = Mapping[str, Tensor]
 
@@ -191,7 +191,7 @@ class Stack:
         return _called(self._modules[trial], {name: tensor[trial] for name, tensor in state.items()}, x)
 
     def dropout_masks(self, seeds: Sequence[int], step: tuple[int, int], batch_size: int) -> dict[str, Tensor]:
-        """The masks of one step (epoch, number), which hang on it and the seed alone: `[T, B, F]` by buffer."""
+        """The masks of one step (epoch, number), which depend on it and the seed alone: `[T, B, F]` by buffer."""
         if not self._dropouts:
             return {}
         generators = [generator_for("dropout", seed, *step) for seed in seeds]
@@ -200,14 +200,14 @@ class Stack:
             for name, layer in self._dropouts.items()
         }
 
-    def own_chance(self) -> AbstractContextManager[None]:
-        """Around an epoch's steps, each `seeded`: whatever they draw, the caller's chance goes on as it would have."""
+    def own_rng(self) -> AbstractContextManager[None]:
+        """Around an epoch's steps, each `seeded`: whatever they draw, the caller's generators are left as they were."""
         if self.stacked:
             return nullcontext()
         return torch.random.fork_rng(devices=[self.weights.device] if self.weights.device.type == "cuda" else [])
 
     def seeded(self, seeds: Sequence[int], step: tuple[int, int]) -> None:
-        """In `own_chance`: what a module of the user's draws by itself, in dropout say, hangs on (seed, step) alone."""
+        """In `own_rng`: what a module of the user's draws by itself, in dropout say, depends on (seed, step) alone."""
         if self.stacked:
             return
         seed = seed_for("dropout", *seeds, *step)

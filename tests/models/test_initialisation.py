@@ -14,7 +14,7 @@ from torch.testing import assert_close
 import clsbench.models  # noqa: F401 - registers them
 from clsbench.models.initialisation import WEIGHTS, initial_module
 from clsbench.registry import catalogue
-from clsbench.training.randomness import generator_for
+from clsbench.training.rng import generator_for
 
 FAN_IN, FAN_OUT = 400, 300
 

@@ -19,7 +19,7 @@ from clsbench.registry import catalogue
 from clsbench.training import loop
 from clsbench.training.epoch import Epochs
 from clsbench.training.loop import Row, train
-from clsbench.training.randomness import generator_for
+from clsbench.training.rng import generator_for
 from clsbench.training.settings import Precision, StackData, StackSettings, TrialSettings
 from clsbench.training.stack import Stack
 

@@ -23,7 +23,7 @@ from clsbench.problems import SingleLabel
 from clsbench.registry import catalogue
 from clsbench.training.loop import EpochResult, train
 from clsbench.training.optimizers import rate_factor
-from clsbench.training.randomness import generator_for
+from clsbench.training.rng import generator_for
 from clsbench.training.settings import StackData, StackSettings, TrialSettings
 from clsbench.training.stack import Stack
 
