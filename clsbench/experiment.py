@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import clsbench.data
 import clsbench.losses
@@ -28,6 +28,7 @@ from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, DataError, RunError
 from clsbench.execution.events import Event, RunResumed, StackStarted, Warned
 from clsbench.result import Result, experiment_of, load, states_of
+from clsbench.results import FORMAT_VERSION, ArmSummary, Environment, ExpectationResult, Platform, Record, Summary
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
 from clsbench.runs.keeper import Keeper
 from clsbench.runs.provenance import Fingerprint, config_hash, fingerprint
@@ -113,6 +114,7 @@ def _resume(
     # A run that is refused is not touched, its lock neither.
     directory.require_own()
     directory.require_free()
+    directory.require_known_format()
     known = directory.identify()
     kept = experiment_of(directory)
     if config_hash(kept) != known.fingerprint.config:
@@ -136,7 +138,7 @@ def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
     """A complete run, judged by expectations that may be others than it was trained with."""
     result = load(directory.path)
     expectations = [parse(text) for text in expect]
-    summary = {**result.summary, **judged_too(result.summary, pairs_of(expectations))}
+    summary: Any = {**result.summary, **judged_too(result.summary, pairs_of(expectations))}
     summary["expectations"] = evaluate(expectations, result.records, summary)
     if summary != result.summary:
         directory.write_summary(summary)
@@ -154,14 +156,15 @@ def _start(
 
 
 def _go_on(
-    story: _Story, directory: RunDirectory, began: Fingerprint, now: Mapping[str, Any], changes: Sequence[str]
+    story: _Story, directory: RunDirectory, began: Fingerprint, now: Environment, changes: Sequence[str]
 ) -> Result:
-    before = directory.environment_or({**now, **began.conditions_in(now)})
-    resumed = [*before.get("resumed", []), {key: now[key] for key in ("versions", "machine", "device")}]
+    before = directory.environment_or(began.began_in(now))
+    here: Platform = {"versions": now["versions"], "machine": now["machine"], "device": now["device"]}
+    resumed = [*(before["resumed"] or ()), here]
     with directory.logged():
         for change in changes:
             log.warning("the run goes on with a difference, and may end with other last bits: %s", change)
-        directory.write_environment({**before, "resumed": resumed})
+        directory.write_environment({**before, "format_version": FORMAT_VERSION, "resumed": resumed})
         exact = all(not changes_since(began.conditions(), other) for other in resumed)
         return story.told(directory, exact=exact)
 
@@ -198,7 +201,8 @@ class _Story:
             return self._told(directory, exact)
 
     def _told(self, directory: RunDirectory, exact: bool) -> Result:
-        keepers = {phase: directory.keeper(phase, exact=exact) for phase in (TUNING, METRICS)}
+        asked = {TUNING: self.tuning, METRICS: self.plan}
+        keepers = {phase: directory.keeper(phase, plan, exact=exact) for phase, plan in asked.items()}
         kept = {phase: keeper.reopen() for phase, keeper in keepers.items()}
         if epochs := sum(keeper.kept_epochs for keeper in keepers.values()):
             done = sum(each.snapshot.epoch for checkpoints in kept.values() for each in checkpoints.values())
@@ -235,7 +239,7 @@ class _Story:
             log.warning(text)
             self.watch(self.plan, Warned(text))
 
-    def _train(self, plan: Plan, keeper: Keeper, kept: Mapping[int, Checkpoint]) -> list[dict[str, Any]]:
+    def _train(self, plan: Plan, keeper: Keeper, kept: Mapping[int, Checkpoint]) -> list[Record]:
         from clsbench.execution.execute import execute
 
         events = execute(self._work(plan, kept), kept, self.jobs)
@@ -257,10 +261,10 @@ class _Story:
         self,
         plan: Plan,
         keepers: Mapping[str, Keeper],
-        tuned: dict[str, Any] | None,
-        records: Sequence[Mapping[str, Any]],
+        tuned: Any,
+        records: Sequence[Record],
         directory: RunDirectory,
-    ) -> dict[str, Any]:
+    ) -> Summary:
         seeds, keeper = plan.experiment.train.seed_list, keepers[METRICS]
         reasons: dict[str, dict[int, str]] = {}
         for number, reason in keeper.failures.items():
@@ -271,26 +275,25 @@ class _Story:
             for arm in plan.arms
         ]
         expectations = [parse(text) for text in plan.experiment.expect]
-        judged: dict[str, Any] = {"arms": arms, "pairing": pairing(keeper.evidence, plan)}
+        judged: Any = {"arms": arms, "pairing": pairing(keeper.evidence, plan)}
         judged |= judgement(judged, pairs_of(expectations))
         return {
+            "format_version": FORMAT_VERSION,
             "name": plan.experiment.name,
             "status": "failed" if any(each.failures for each in keepers.values()) else "finished",
             "device": str(self.device),
             "engine": {**self._engine(), "compile_seconds": round(keeper.compile_seconds, 3)},
             "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
-            "arms": with_times_to_target(judged, records),
+            "arms": cast(list[ArmSummary], with_times_to_target(judged, records)),
             "pairs": judged["pairs"],
             "verdicts": judged["verdicts"],
-            "expectations": evaluate(expectations, records, judged),
+            "expectations": cast(list[ExpectationResult], evaluate(expectations, records, judged)),
             "pairing": judged["pairing"],
             "tuning": tuned,
             "seconds": round(sum(each.seconds for each in keepers.values()), 6),
         }
 
-    def _crossed(
-        self, plan: Plan, records: Sequence[Mapping[str, Any]], directory: RunDirectory
-    ) -> dict[int, CrossEvaluation]:
+    def _crossed(self, plan: Plan, records: Sequence[Record], directory: RunDirectory) -> dict[int, CrossEvaluation]:
         from clsbench.execution.cross import cross_evaluations
 
         ended = {record["trial"] for record in records if record["status"] == "finished"}
@@ -309,12 +312,12 @@ class _Story:
             "threads": sorted({stack.num_cores for stack in stacks}),
         }
 
-    def fingerprint(self, environment: Mapping[str, Any]) -> Fingerprint:
+    def fingerprint(self, environment: Environment) -> Fingerprint:
         """What decides the numbers of the run, and where they are made."""
         trials = [trial for plan in (self.tuning, self.plan) if plan for trial in plan.trials]
         return fingerprint(self.plan.experiment, trials, self.data, environment)
 
-    def environment(self, command_line: Sequence[str] | None) -> dict[str, Any]:
+    def environment(self, command_line: Sequence[str] | None) -> Environment:
         from clsbench.runs.environment import environment
 
         asked, engine = self.plan.experiment.train, self._engine()
@@ -330,7 +333,7 @@ class _Story:
             for trial in self.plan.trials
             if trial.seed == asked.seed_list[0]  # another seed's split has the same sizes
         }
-        return {**environment(self.device, engine["threads"], auto, command_line), "datasets": datasets}
+        return environment(self.device, engine["threads"], auto, command_line, datasets)
 
 
 def draw(result: Result, directory: Path) -> list[Path]:

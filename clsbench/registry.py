@@ -35,6 +35,7 @@ Kind = Literal["dataset", "model", "loss", "optimizer", "metric"]
 KINDS: tuple[Kind, ...] = ("dataset", "model", "loss", "optimizer", "metric")
 LinkName = Literal["softmax", "sigmoid", "identity"]
 Better = Literal["higher", "lower"]
+Bounds = tuple[float | None, float | None]  # least and greatest; None where there is none
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 SHARE = "share of samples"  # a unit: a whole number of samples over all
@@ -209,6 +210,7 @@ class MetricSpec(Spec):
         unit: what it is counted in.
         tolerance: the difference that does not matter, in its own units; None where it is not judged.
         final: it is taken of trained networks on test data alone.
+        bounds: its least and greatest value, None where there is none; a record beyond them is damaged.
         problems: the kinds of problems whose predictions it judges.
         stacked: it takes leading axes, `[..., B]`; one of the user's own is called trial by trial.
     """
@@ -219,6 +221,7 @@ class MetricSpec(Spec):
     unit: str = ""
     tolerance: float | None = None
     final: bool = False
+    bounds: Bounds = (None, None)
     problems: tuple[str, ...] = ("single_label",)
     stacked: bool = False
     kind: ClassVar[Kind] = "metric"
@@ -410,6 +413,7 @@ def metric(
     unit: str = "",
     tolerance: float | None = None,
     final: bool = False,
+    bounds: Bounds = (None, None),
     problems: tuple[str, ...] = ("single_label",),
     stacked: bool = False,
 ) -> Callable[[Factory], Factory]:
@@ -434,6 +438,7 @@ def metric(
             unit=unit,
             tolerance=tolerance,
             final=final,
+            bounds=bounds,
             problems=problems,
             stacked=stacked,
         ),

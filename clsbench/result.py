@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from clsbench.config.plan import make_plan
+from clsbench.config.plan import make_plan, plans
 from clsbench.config.reader import read_text
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, RunError
 from clsbench.problems import problem_from
-from clsbench.runs.directory import METRICS, RunDirectory
+from clsbench.results import ArmSummary, Record, Summary, damaged, origins
+from clsbench.runs.directory import METRICS, TUNING, RunDirectory
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,17 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """A run: its records (one a trial and epoch), its summary, and the directory that keeps them."""
+    """A run: its records (one a trial and epoch), its summary, and the directory that keeps them; plain dicts."""
 
-    records: list[dict[str, Any]]
-    summary: dict[str, Any]
+    records: list[Record]
+    summary: Summary
     directory: Path
 
     def __repr__(self) -> str:
         return f"Result({self.summary['name']}: {len(self.arms)} arms, {len(self.records)} records, {self.directory})"
 
     @property
-    def arms(self) -> dict[str, dict[str, Any]]:
+    def arms(self) -> dict[str, ArmSummary]:
         """The arms of the summary by name."""
         return {arm["name"]: arm for arm in self.summary["arms"]}
 
@@ -39,10 +40,37 @@ def load(run: str | Path) -> Result:
     """Read a run back.
 
     Raises:
-        RunError: it is not a run, is damaged, or did not finish.
+        RunError: it is not a run, is damaged, or has not finished; the message says how far it came.
     """
     directory = RunDirectory(Path(run))
-    return Result(directory.records(), directory.summary(), directory.path)
+    directory.require_known_format()
+    if not directory.has_summary():
+        raise _unfinished(directory)
+    summary = directory.summary()
+    records = directory.records(origins(summary), ended=summary["status"] == "finished")
+    return Result(records, summary, directory.path)
+
+
+def _unfinished(directory: RunDirectory) -> RunError:
+    """What to say of a run without a summary: how far it came, and how to go on.
+
+    Raises:
+        RunError: it is no run, is damaged, or another process is writing it.
+    """
+    directory.require_free()
+    in_tuning, in_training = directory.kept_epochs(TUNING), directory.kept_epochs(METRICS)
+    try:
+        *tuning, plan = plans(experiment_of(directory))
+    except ConfigError as error:
+        raise RunError(str(error)) from error
+    if tuning and not in_training:
+        where, kept, asked = "tuning", in_tuning, tuning[0]
+    else:
+        where, kept, asked = "training", in_training, plan
+    return RunError(
+        f"{directory.path} has not finished: it was stopped while {where}, with {kept} of {asked.num_trial_epochs} "
+        f"epochs of its trials done; go on with it by `clsbench run --resume {directory.path}`"
+    )
 
 
 def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
@@ -64,8 +92,14 @@ def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor
     if not 0 <= trial < len(trials):
         raise RunError(f"{directory.path} has no trial {trial}; they are numbered 0 to {len(trials) - 1}")
     arm = trials[trial].arm
-    facts = directory.environment()["datasets"][arm.dataset.title]
-    loss = build_loss(arm.loss.name, problem_from(facts), arm.loss.options)
+    facts, path = directory.environment()["datasets"].get(arm.dataset.title), directory.path / "environment.json"
+    if facts is None:
+        raise damaged(str(path), f"datasets.{arm.dataset.title} is missing")
+    try:
+        problem = problem_from(facts)
+    except (ValueError, TypeError) as error:
+        raise damaged(str(path), f"datasets.{arm.dataset.title}: {error}") from error
+    loss = build_loss(arm.loss.name, problem, arm.loss.options)
     state = states_of(directory)(trial)
     module = trained_model(trials[trial], tuple(facts["shape"]), loss.num_outputs, state).eval()
 
@@ -95,6 +129,7 @@ def experiment_of(directory: RunDirectory, overrides: Sequence[str] = ()) -> Exp
         RunError: its config is damaged, or needs a plugin that is not loaded.
         ConfigError: an override is wrong.
     """
+    directory.require_known_format()
     text, name = directory.config_text(), str(directory.path / "config.yaml")
     try:
         kept = read_text(text, name, ())

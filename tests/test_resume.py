@@ -373,11 +373,11 @@ def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
     ],
 )
 def test_environment_of_another_kind_is_refused(tmp_path: Path, odd: dict[str, Any]) -> None:
-    """A part of `environment.json` that is no mapping, or lacks what is compared, is 6, named."""
+    """A part of `environment.json` that is of another type, or lacks what is compared, is 6, named."""
     path = cut(TINY, tmp_path, 3)
     directory = RunDirectory(path)
     directory.write_environment(directory.environment() | odd)
-    with pytest.raises(RunError, match=r"environment\.json is damaged: a part is no mapping"):
+    with pytest.raises(RunError, match=rf"environment\.json is damaged: {next(iter(odd))}"):
         clsbench.run(resume=path)
 
 

@@ -83,7 +83,7 @@ def comparisons(records: Iterable[Record], summary: Mapping[str, Any]) -> list[C
         Comparison(
             tuple(arms[name] for name in names),
             {name: rows[name] for name in names},
-            kind_of(summary.get("data", {}).get(arms[names[0]].get("dataset"), {})),
+            kind_of((summary.get("data") or {}).get(arms[names[0]].get("dataset"), {})),
         )
         for names in (entry["arms"] for entry in summary["pairing"])
         if names

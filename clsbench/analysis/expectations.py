@@ -104,7 +104,7 @@ def _reading(side: Side, run: _Run) -> _Reading:
 
 def _lost(arm: Mapping[str, Any]) -> int:
     """Seeds that diverged or failed."""
-    return int(arm["diverged"]) + len(arm.get("failures", ()))
+    return int(arm["diverged"]) + len(arm.get("failures") or ())
 
 
 def _by_seed(side: Measure, records: Sequence[Record]) -> dict[int, float]:

@@ -95,6 +95,24 @@ def pairs_of(expectations: Iterable[Expectation]) -> set[tuple[str, str]]:
     return {(side.a, side.b) for side in sides if isinstance(side, VerdictOn)}
 
 
+def outcome_mistake(text: str, left: object, right: object) -> str | None:
+    """What cannot be so of an expectation and what its sides came to; None where all is well."""
+    try:
+        expectation = parse(text)
+    except ValueError as error:
+        return str(error)
+    for side, value in ((expectation.left, left), (expectation.right, right)):
+        if isinstance(side, Measure):
+            fits = value is None or isinstance(value, int | float)
+        elif isinstance(side, VerdictOn):
+            fits = value is None or isinstance(value, str)
+        else:
+            fits = value == side
+        if not fits:
+            return f"a side of {text} cannot be {value!r}"
+    return None
+
+
 def check_names(
     expectation: Expectation,
     comparisons: Sequence[Collection[str]],

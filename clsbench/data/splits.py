@@ -19,6 +19,7 @@ import torch
 from clsbench.data.raw import RawData
 from clsbench.errors import DataError
 from clsbench.problems import Problem
+from clsbench.results import DatasetFacts
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -66,15 +67,17 @@ class Splits:
         return hashlib.sha256(repr(self.hashes).encode()).hexdigest()
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> DatasetFacts:
         """What there is to know of the data besides the data, as plain values."""
-        return {
+        sizes: Any = {
             "shape": list(self.shape),
             **self.problem.facts,
             "train": len(self.train),
             "val": len(self.val) if self.val else 0,
             "test": len(self.test),
         }
+        facts: DatasetFacts = sizes
+        return facts
 
 
 def _hash_of(tensors: Tensors) -> str:

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from clsbench.metrics.measures import measured
+from clsbench.results import Record
 
 if TYPE_CHECKING:
     from clsbench.config.plan import Trial
     from clsbench.training.snapshot import Snapshot
-
-Record = dict[str, float | int | str | None]
 
 IDENTITY = ("trial", "arm", "loss", "dataset", "model", "lr", "seed", "epoch", "step")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+from typing import cast
 
 import torch
 
 from clsbench.config.plan import Trial
-from clsbench.execution.events import Checkpoint, Record, fields, identity_of
+from clsbench.execution.events import Checkpoint, fields, identity_of
+from clsbench.results import Record
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -23,14 +25,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def failed_record(trial: Trial, last: Record | None, since: Checkpoint | None) -> Record:
     """The last record of a trial that failed: the epoch that it failed in, what it took until then, no measures."""
-    came_to: Record = {"epoch": 0, "step": 0, "seconds": 0.0}
+    came_to: dict[str, float] = {"epoch": 0, "step": 0, "seconds": 0.0}
     if last is not None:
-        came_to = {"epoch": int(last["epoch"] or 0) + 1, "step": last["step"], "seconds": last["seconds"]}
+        came_to = {"epoch": last["epoch"] + 1, "step": last["step"], "seconds": last["seconds"]}
     elif since is not None:
         step = int(since.snapshot.tensors["taken"].sum())
         came_to = {"epoch": since.snapshot.epoch + 1, "step": step, "seconds": round(since.seconds, 6)}
     known = {**identity_of(trial), **came_to, "status": "failed"}
-    return {field: known.get(field) for field in fields()}
+    return cast(Record, {field: known.get(field) for field in fields()})
 
 
 def reason_of(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
 
@@ -16,7 +17,6 @@ from clsbench.execution.events import (
     Checkpoint,
     EpochDone,
     Event,
-    Record,
     StackDone,
     StackStarted,
     TrialFailed,
@@ -29,6 +29,7 @@ from clsbench.execution.process import settled, thawed
 from clsbench.execution.scheduling import WorkUnit
 from clsbench.execution.warm_start import warm_start
 from clsbench.execution.work import StackWork, Work
+from clsbench.results import Record
 from clsbench.training.loop import EpochResult, train
 from clsbench.training.snapshot import SnapshotMismatch
 
@@ -129,9 +130,10 @@ def _told(results: Iterator[EpochResult], unit: WorkUnit, trials: Sequence[Trial
 
 
 def _records(trials: Sequence[Trial], result: EpochResult, seconds: float) -> tuple[Record, ...]:
-    records, empty = [], dict.fromkeys(fields())
+    records: list[Record] = []
+    empty = dict.fromkeys(fields())
     for trial, row in zip(trials, result.rows, strict=False):
         if row is not None:
             known = {**identity_of(trial), "epoch": result.epoch, **row, "seconds": round(seconds, 6)}
-            records.append(empty | known)
+            records.append(cast(Record, empty | known))
     return tuple(records)

@@ -13,13 +13,13 @@ STUCK_SHARE = "stuck_share"
 STUCK_BELOW = 0.01  # of the norm at zero logits
 
 
-@metric("logit_grad_norm", label="gradient norm", stacked=True)
+@metric("logit_grad_norm", label="gradient norm", bounds=(0, None), stacked=True)
 def logit_grad_norm(gradient_norms: Tensor) -> Tensor:
     """Mean over samples of the L2 norm of the loss's gradient on the logits."""
     return gradient_norms
 
 
-@metric(STUCK_SHARE, label="stuck share", unit=SHARE, better="lower", stacked=True)
+@metric(STUCK_SHARE, label="stuck share", unit=SHARE, better="lower", bounds=(0, 1), stacked=True)
 def stuck_share(gradient_norms: Tensor, zero_gradient_norms: Tensor, predictions: Tensor, targets: Tensor) -> Tensor:
     """Share of samples that are wrong and whose gradient norm is under 1% of the loss's at zero logits."""
     return (gradient_norms < STUCK_BELOW * zero_gradient_norms) & (predictions != targets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clsbench.problems import Problem
-from clsbench.registry import SHARE, SPLITS, Better, MetricSpec, Split, catalogue
+from clsbench.registry import SHARE, SPLITS, Better, Bounds, MetricSpec, Split, catalogue
 
 SPLIT_LABELS = {"train": "train", "val": "validation", "test": "test"}
 OBJECTIVE = "train_loss"
@@ -48,6 +48,11 @@ def measured() -> dict[str, Measured]:
         found += [_on(split, spec) for spec in catalogue.metrics() if split in spec.splits]
     found += [Measured(spec.name, spec.label, None, spec.better, spec) for spec in diagnostics()]
     return {each.name: each for each in found}
+
+
+def bounds() -> dict[str, Bounds]:
+    """The measured fields of a record, in order, with their least and greatest values, None where there is none."""
+    return {name: (None, None) if each.metric is None else each.metric.bounds for name, each in measured().items()}
 
 
 def on_split(split: Split) -> dict[str, Measured]:

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 HELD_OUT: tuple[Split, ...] = ("val", "test")
 
 
-@metric("accuracy", unit=SHARE, better="higher", splits=SPLITS, tolerance=0.01, stacked=True)
+@metric("accuracy", unit=SHARE, better="higher", splits=SPLITS, tolerance=0.01, bounds=(0, 1), stacked=True)
 def accuracy(predictions: Tensor, targets: Tensor) -> Tensor:
     """Share of samples whose predicted class is the target."""
     return predictions == targets
 
 
-@metric("nll", label="NLL", unit="nats", better="lower", splits=SPLITS, tolerance=0.02, stacked=True)
+@metric("nll", label="NLL", unit="nats", better="lower", splits=SPLITS, tolerance=0.02, bounds=(0, None), stacked=True)
 def nll(log_probabilities: Tensor, targets: Tensor) -> Tensor:
     """Negative log-likelihood of the target, in nats: -log p_t."""
     return -at_target(log_probabilities, targets)
 
 
-@metric("likelihood", label="likelihood per sample", better="higher", final=True, stacked=True)
+@metric("likelihood", label="likelihood per sample", better="higher", final=True, bounds=(0, 1), stacked=True)
 class Likelihood:
     """Geometric mean over samples of the probability given to the target: exp(-NLL)."""
 
@@ -39,13 +39,13 @@ class Likelihood:
         return (sums / num_samples).exp()
 
 
-@metric("brier", label="Brier", better="lower", splits=HELD_OUT, tolerance=0.01, stacked=True)
+@metric("brier", label="Brier", better="lower", splits=HELD_OUT, tolerance=0.01, bounds=(0, 2), stacked=True)
 def brier(probabilities: Tensor, targets: Tensor) -> Tensor:
     """Brier score, summed over the classes: sum_i (p_i - y_i)^2, from 0 to 2."""
     return (probabilities - one_hot(targets, probabilities)).square().sum(-1)
 
 
-@metric("ece", label="ECE", better="lower", splits=HELD_OUT, stacked=True)
+@metric("ece", label="ECE", better="lower", splits=HELD_OUT, bounds=(0, 1), stacked=True)
 class ExpectedCalibrationError:
     """Expected calibration error of the predicted class, in 15 equal-width bins of confidence.
 

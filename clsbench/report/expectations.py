@@ -35,7 +35,7 @@ def failures(summary: Mapping[str, Any]) -> list[str]:
     """The arms with trials that raised, each with the reasons."""
     found = []
     for arm in summary["arms"]:
-        reasons = arm.get("failures", {})
+        reasons = arm.get("failures") or {}
         if reasons:
             why = "; ".join(dict.fromkeys(reasons.values()))
             found.append(f"{arm['name']}: {len(reasons)} of {len(arm['seeds'])} seeds failed: {why}")
@@ -74,7 +74,7 @@ def _lost(side: Side, summary: Mapping[str, Any]) -> Iterator[str]:
         names = [side.arm] if isinstance(side, Measure) and side.metric != DIVERGED else []
     for arm in summary["arms"]:
         if arm["name"] in names:
-            for lost, what in (arm["diverged"], "diverged"), (len(arm.get("failures", ())), "failed"):
+            for lost, what in (arm["diverged"], "diverged"), (len(arm.get("failures") or ()), "failed"):
                 if lost:
                     yield f"{lost} of {len(arm['seeds'])} seeds of {arm['name']} {what}"
 

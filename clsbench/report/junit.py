@@ -22,7 +22,7 @@ def suite_name(experiment: str) -> str:
 def as_junit(summary: Mapping[str, Any]) -> bytes:
     """The outcome of a run."""
     suite = _suite(suite_name(summary["name"]))
-    run = _case(suite, "run", seconds=summary["seconds"])
+    run = _case(suite, "run", seconds=summary["seconds"] or 0.0)
     if failed := failures(summary):
         _add(run, "error", type=TrialError.__name__, message="; ".join(failed))
     for row in summary["expectations"]:

@@ -7,14 +7,31 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from clsbench.config.dump import as_yaml
+from clsbench.config.expectations import outcome_mistake
+from clsbench.config.plan import Plan
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, RunError
+from clsbench.metrics.measures import bounds
+from clsbench.problems import kind_of
+from clsbench.results import (
+    Environment,
+    Origin,
+    Record,
+    Summary,
+    damaged,
+    read_environment,
+    read_summary,
+    require_known_format,
+    require_sequence,
+)
 from clsbench.runs.checkpoints import Checkpoints
 from clsbench.runs.files import (
     as_json,
@@ -27,20 +44,17 @@ from clsbench.runs.files import (
 from clsbench.runs.keeper import Keeper
 from clsbench.runs.lock import require_free, sole_writer
 from clsbench.runs.log import RunLog
-from clsbench.runs.manifest import Manifest, ManifestFile
+from clsbench.runs.manifest import Manifest, ManifestFile, content_of
 from clsbench.runs.names import CHECKPOINTS, is_own
 from clsbench.runs.provenance import Fingerprint
 from clsbench.runs.rebuild import environment_identity, identified
-from clsbench.runs.records import RecordFile, decoded, parsed
-from clsbench.runs.resume import COMPARED, is_comparable
+from clsbench.runs.records import RecordFile, decoded
 from clsbench.runs.seal import sealed, sha256_of
 from clsbench.runs.stopping import kept_in
 from clsbench.system import force_folder
 
 METRICS, TUNING = "metrics", "tuning"  # the phases of a run, each with its file of records
 log = logging.getLogger("clsbench")
-
-SUMMARY_KEYS = ("name", "status", "device", "arms", "verdicts", "expectations", "pairing", "seconds")
 
 
 class RunDirectory:
@@ -52,7 +66,7 @@ class RunDirectory:
 
     @classmethod
     def create(
-        cls, output: Path, experiment: Experiment, fingerprint: Fingerprint, environment: Mapping[str, Any]
+        cls, output: Path, experiment: Experiment, fingerprint: Fingerprint, environment: Environment
     ) -> RunDirectory:
         """A new directory, named by the second of its start; starts in one second get a number each.
 
@@ -119,7 +133,9 @@ class RunDirectory:
             ) from error
 
     def require_free(self) -> None:
-        """Refuse a run that is being written, and touch nothing; RunError."""
+        """Refuse a folder that is no run, and a run that is being written; nothing is touched; RunError."""
+        if not (self.path / CHECKPOINTS).is_dir():
+            raise RunError(f"{self.path} is no run: it has no checkpoints; give the directory of one")
         require_free(self.path / CHECKPOINTS)
 
     def identify(self) -> Manifest:
@@ -149,11 +165,11 @@ class RunDirectory:
         with self.logged():
             log.warning("%s", text)
 
-    def write_summary(self, summary: Mapping[str, Any]) -> None:
+    def write_summary(self, summary: Summary) -> None:
         """Replace `summary.json`; RunError where it cannot be written."""
         self.manifest.replace("summary.json", as_json(summary).encode())
 
-    def write_environment(self, environment: Mapping[str, Any]) -> None:
+    def write_environment(self, environment: Environment) -> None:
         """Replace `environment.json`; the same error."""
         self.manifest.replace("environment.json", _environment(environment, self.manifest.written()))
 
@@ -213,53 +229,84 @@ class RunDirectory:
 
     def is_complete(self) -> bool:
         """Whether every trial was finished and the summary written: there is nothing to go on with."""
-        return (self.path / "summary.json").exists() and self.summary()["status"] == "finished"
+        return self.has_summary() and self.summary()["status"] == "finished"
 
-    def summary(self) -> dict[str, Any]:
+    def has_summary(self) -> bool:
+        """Whether the run came to its end."""
+        return (self.path / "summary.json").exists()
+
+    def summary(self) -> Summary:
         """`summary.json`.
 
         Raises:
-            RunError: there is none, or it is damaged.
+            RunError: there is none, or it is damaged, or of a newer version.
         """
-        return self._json("summary.json", SUMMARY_KEYS)
+        path = str(self.path / "summary.json")
+        summary = read_summary(path, self._text("summary.json"), bounds())
+        for place, row in enumerate(summary["expectations"]):
+            if mistake := outcome_mistake(row["text"], row["left"], row["right"]):
+                raise damaged(path, f"expectations[{place}]: {mistake}")
+        for title, facts in (summary.get("data") or {}).items():
+            try:
+                kind_of(facts)
+            except (ValueError, TypeError) as error:
+                raise damaged(path, f"data.{title}: {error}") from error
+        return summary
 
     def has_environment(self) -> bool:
         """Whether `environment.json` is there, and whole."""
         return environment_identity(self.path) is not None
 
-    def environment(self) -> dict[str, Any]:
-        """`environment.json`, with the same errors."""
-        found = self._json("environment.json", (*COMPARED, "datasets"))
-        resumed = found.get("resumed", [])
-        whole = isinstance(resumed, list) and isinstance(found["datasets"], dict)
-        if not whole or not all(map(is_comparable, [found, *resumed])):
-            what = "a part is no mapping, or lacks what every run notes"
-            raise RunError(f"{self.path / 'environment.json'} is damaged: {what}; restore it, or run again")
-        return found
+    def require_known_format(self) -> None:
+        """Refuse a run of a newer clsbench, none of whose files may be understood.
 
-    def environment_or(self, anew: dict[str, Any]) -> dict[str, Any]:
+        Raises:
+            RunError: `environment.json` says so.
+        """
+        path = self.path / "environment.json"
+        try:
+            value = from_json(content_of(path))
+        except (RunError, ValueError):
+            return
+        if isinstance(value, dict):
+            require_known_format(str(path), value)
+
+    def environment(self) -> Environment:
+        """`environment.json`, with the same errors as `summary`."""
+        return read_environment(str(self.path / "environment.json"), self._text("environment.json"))
+
+    def environment_or(self, anew: Environment) -> Environment:
         """`environment.json`; where it is missing or damaged, this in its place, which is told in the log."""
         if self.has_environment():
             return self.environment()
         self._note(f"{self.path / 'environment.json'} is made anew: it was damaged or missing")
         return anew
 
-    def records(self, phase: str = METRICS) -> list[dict[str, Any]]:
-        """The records, or tuning's, in the order of the file, with the same errors."""
-        return self._records(phase).read()
+    def records(self, trials: Sequence[Origin], *, ended: bool) -> list[Record]:
+        """The records of the run, in the order of the file, with the same errors.
+
+        Args:
+            trials: where each trial comes from, by its number.
+            ended: every trial is expected to have its last record.
+        """
+        file = self._records(METRICS)
+        found = file.read()
+        require_sequence(str(file.path), found, trials, ended=ended)
+        return found
+
+    def kept_epochs(self, phase: str) -> int:
+        """How many trained epochs of trials a phase has kept so far, with the same errors."""
+        return self._records(phase).kept_epochs()
 
     def checkpoints(self, phase: str) -> Checkpoints:
         return Checkpoints(self.manifest, phase)
 
-    def keeper(self, phase: str, *, exact: bool) -> Keeper:
-        """Who writes down a phase; `exact` as `RecordFile` has it."""
-        return Keeper(self._records(phase, exact=exact), self.checkpoints(phase))
+    def keeper(self, phase: str, plan: Plan | None, *, exact: bool) -> Keeper:
+        """Who writes down a phase; `plan` and `exact` as `RecordFile` has them."""
+        return Keeper(self._records(phase, plan, exact=exact), self.checkpoints(phase))
 
-    def _records(self, phase: str, *, exact: bool = True) -> RecordFile:
-        return RecordFile(self.path / f"{phase}.jsonl", exact=exact)
-
-    def _json(self, name: str, keys: Iterable[str]) -> dict[str, Any]:
-        return parsed(str(self.path / name), self._text(name), keys)
+    def _records(self, phase: str, plan: Plan | None = None, *, exact: bool = True) -> RecordFile:
+        return RecordFile(self.path / f"{phase}.jsonl", exact=exact, plan=plan)
 
     def _text(self, name: str) -> str:
         return decoded(self.path / name, self.manifest.verified(name))
@@ -279,18 +326,20 @@ def is_kept_by_run(path: Path) -> bool:
 
 
 def newest(output: Path) -> RunDirectory:
-    """The finished run that was started last.
+    """The finished run that was started last; where none has finished, the run that was started last.
 
     Raises:
         RunError: there is none.
     """
     runs = []
-    for summary in output.glob("[!.]*/[!.]*/summary.json"):
-        with suppress(OSError):  # it is no run, or has just been removed
-            runs.append((summary.with_name("config.yaml").stat().st_mtime_ns, summary.parent))
+    for config in output.glob("[!.]*/[!.]*/config.yaml"):
+        run = RunDirectory(config.parent)
+        with suppress(OSError):  # it has just been removed
+            if (run.path / f"{METRICS}.jsonl").exists() or run.has_summary():
+                runs.append((run.has_summary(), config.stat().st_mtime_ns, run.path))
     if not runs:
-        raise RunError(f"no finished run in {output}; `clsbench run CONFIG` makes one, --resume RUN ends one")
-    return RunDirectory(max(runs)[1])
+        raise RunError(f"no run in {output}; `clsbench run CONFIG` makes one")
+    return RunDirectory(max(runs)[2])
 
 
 def _require_runs_only(home: Path) -> None:

@@ -10,13 +10,19 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
+from clsbench.results import FORMAT_VERSION, DatasetFacts, Environment
+
 PACKAGES = ("clsbench", "torch", "torchvision", "numpy", "scikit-learn")
 
 
 def environment(
-    device: Any, threads: list[int], auto: dict[str, Any], command_line: Sequence[str] | None
-) -> dict[str, Any]:
-    """Versions, machine, device, command line and git revision; `auto` says what every `auto` became.
+    device: Any,
+    threads: list[int],
+    auto: dict[str, Any],
+    command_line: Sequence[str] | None,
+    datasets: dict[str, DatasetFacts],
+) -> Environment:
+    """Versions, machine, device, command line, git revision, data; `auto` says what every `auto` became.
 
     `command_line` is None where another program runs clsbench: what that was started with is its own affair.
     """
@@ -24,12 +30,15 @@ def environment(
 
     model = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
+        "format_version": FORMAT_VERSION,
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
         "device": {"name": str(device), "kind": device.type, "model": model, "threads": threads},
         "auto": auto,
         "command_line": None if command_line is None else list(command_line),
         "git_revision": _git_revision(),
+        "datasets": datasets,
+        "resumed": None,
     }
 
 

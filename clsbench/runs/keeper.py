@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from clsbench.execution.events import Checkpoint, EpochDone, Event, Record, StackDone, StackStarted, TrialFailed
+from clsbench.execution.events import Checkpoint, EpochDone, Event, StackDone, StackStarted, TrialFailed
+from clsbench.results import Record
 from clsbench.runs.checkpoints import Checkpoints
 from clsbench.runs.evidence import Evidence
 from clsbench.runs.records import RecordFile
@@ -73,7 +73,7 @@ class Keeper:
             self.failures[event.trial] = event.reason
             log.error("%s failed: %s\n%s", _named(event.record), event.reason, event.trace)
 
-    def close(self) -> list[dict[str, Any]]:
+    def close(self) -> list[Record]:
         """All trials are over: order the records, return them, and drop what only a resume would need."""
         records = self.records.order()
         if not self.failures:

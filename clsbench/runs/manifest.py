@@ -14,11 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from clsbench.errors import RunError
+from clsbench.results import require_known_format
 from clsbench.runs.files import opened, write_atomically
 from clsbench.runs.names import CHECKPOINTS, MANIFEST, WEIGHTS
 from clsbench.runs.provenance import Fingerprint
 from clsbench.runs.seal import sealed, sha256_of, unsealed
 
+MANIFEST_VERSION = 1
 SHA256 = r"^[0-9a-f]{64}$"
 
 
@@ -72,7 +74,9 @@ class ManifestFile:
         if content is None or _is_list(content):
             return None
         try:
-            return Manifest.model_validate(unsealed(content))
+            document = unsealed(content)
+            require_known_format(str(self.path), document, MANIFEST_VERSION)
+            return Manifest.model_validate(document)
         except (ValueError, ValidationError) as error:
             what = "a key is missing or wrong" if isinstance(error, ValidationError) else str(error)
             raise self._damaged(f"is damaged: {what}") from error

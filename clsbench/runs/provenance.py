@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from clsbench.config.schema import Entry, Experiment
 from clsbench.errors import RunError
 from clsbench.registry import Kind, Spec, catalogue
+from clsbench.results import Environment
 from clsbench.runs.resume import changes_since, comparable
 from clsbench.runs.seal import sha256_of
 
@@ -51,9 +52,12 @@ class Fingerprint(BaseModel):
         """Where the run was made: versions, machine and device, as far as they are compared."""
         return self.model_dump(include={"versions", "machine", "device"})
 
-    def conditions_in(self, environment: Mapping[str, Any]) -> dict[str, Any]:
-        """Versions, machine and device of an environment, with these in the place of its own."""
-        return {key: {**environment[key], **known} for key, known in self.conditions().items()}
+    def began_in(self, environment: Environment) -> Environment:
+        """An environment whose versions, machine and device are these, as far as they are compared."""
+        whole: Mapping[str, Any] = environment
+        began: Any = {**whole, **{key: {**whole[key], **known} for key, known in self.conditions().items()}}
+        found: Environment = began
+        return found
 
     def changes(self, now: Fingerprint) -> list[str]:
         """What has changed that may change last bits, in words.
@@ -72,7 +76,7 @@ def fingerprint(
     experiment: Experiment,
     trials: Iterable[Trial],
     data: Mapping[str, Splits],
-    environment: Mapping[str, Any],
+    environment: Environment,
 ) -> Fingerprint:
     """The fingerprint of a run that is about to train these trials on these data, by the keys of their datasets."""
     hashes: dict[str, dict[str, dict[str, str | None]]] = {}
@@ -84,8 +88,8 @@ def fingerprint(
         data=hashes,
         sources=dict(_sources(experiment)),
         versions=environment["versions"],
-        machine={key: environment["machine"][key] for key in ("processor", "cores")},
-        device={key: environment["device"][key] for key in ("kind", "threads")},
+        machine={"processor": environment["machine"]["processor"], "cores": environment["machine"]["cores"]},
+        device={"kind": environment["device"]["kind"], "threads": environment["device"]["threads"]},
     )
 
 

@@ -5,23 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-from pydantic_core import from_json
 
 from clsbench import system
+from clsbench.config.plan import Plan
 from clsbench.errors import RunError
-from clsbench.execution.events import fields
+from clsbench.metrics.measures import bounds
+from clsbench.results import Origin, Record, reader_of, require_sequence
 from clsbench.runs.files import as_json_line, opened, unwritable
 from clsbench.runs.manifest import ManifestFile, changed, content_of
 from clsbench.runs.stopping import write_in_hand
 from clsbench.runs.sums import Sums
-
-Row = Mapping[str, Any]
-STATUSES = ("running", "finished", "diverged", "failed")
 
 LOOKS, SECONDS_BETWEEN_LOOKS = 20, 0.005  # at a file and its sums, while somebody writes them
 
@@ -34,19 +30,22 @@ class RecordFile:
     Once ordered, their sum stands in the manifest; while they grow, the sum of each block stands beside them.
     Epochs that are trained again, after a checkpoint or a failure, must come out as they are recorded: every
     byte but `seconds`. `exact` is False where that is not promised, on another machine say.
+    Where a `plan` is given, a file with other trials or epochs than it asks for is damaged.
     """
 
-    def __init__(self, path: Path, *, exact: bool = True) -> None:
+    def __init__(self, path: Path, *, exact: bool = True, plan: Plan | None = None) -> None:
         self.path = path
         self.exact = exact
-        self._rows: list[dict[str, Any]] = []  # the file's, as far as they were read or written here
-        self._known: dict[tuple[int, int], Row] = {}  # what may come again
-        self._newest: dict[int, Row] = {}  # of each trial, whatever came again since
+        self.plan = plan
+        self._reader = reader_of(tuple(bounds().items()))
+        self._rows: list[Record] = []  # the file's, as far as they were read or written here
+        self._known: dict[tuple[int, int], Record] = {}  # what may come again
+        self._newest: dict[int, Record] = {}  # of each trial, whatever came again since
         self._name_is_durable = False
         self._manifest = ManifestFile(path.parent)
         self._sums = Sums(path)
 
-    def read(self) -> list[dict[str, Any]]:
+    def read(self) -> list[Record]:
         """Every record, in the order of the file.
 
         Raises:
@@ -54,6 +53,14 @@ class RecordFile:
         """
         lines = decoded(self.path, self._verified()).removesuffix("\n").split("\n")
         return [self._parsed(number, line) for number, line in enumerate(lines, start=1)]
+
+    def kept_epochs(self) -> int:
+        """How many trained epochs of trials can be gone on from; nothing is changed.
+
+        Raises:
+            RunError: as `reopen`.
+        """
+        return _num_trained(self._whole(content_of(self.path))[0]) if self.path.exists() else 0
 
     def reopen(self) -> int:
         """Get ready to go on where another process stopped; return how many trained epochs of trials are kept.
@@ -67,7 +74,12 @@ class RecordFile:
         content = content_of(self.path) if self.path.exists() else b""
         if not content and not self._sums.path.exists():
             return 0
-        rows, lines = self._whole(content)
+        rows, lines, dropped = self._whole(content)
+        if self.plan is not None:
+            epochs = self.plan.experiment.train.epochs
+            require_sequence(str(self.path), rows, _origins(self.plan), epochs=epochs)
+        for what in dropped:
+            log.warning("%s", what)
         kept = [(row, line) for row, line in zip(rows, lines, strict=True) if row["status"] != "failed"]
         left = b"".join(line + b"\n" for _, line in kept)
         if left != content:
@@ -76,20 +88,20 @@ class RecordFile:
             self._sync()
         self._sums.restart(left)
         self._expect([row for row, _ in kept])
-        return sum(row["epoch"] > 0 for row, _ in kept)
+        return _num_trained(row for row, _ in kept)
 
-    def _whole(self, content: bytes) -> tuple[list[dict[str, Any]], list[bytes]]:
-        """The records that can be gone on from, and their lines."""
-        known = len(content)
+    def _whole(self, content: bytes) -> tuple[list[Record], list[bytes], list[str]]:
+        """The records that can be gone on from, their lines, and in words what else is dropped."""
+        known, dropped = len(content), []
         if not self._manifest.vouches_for(self.path.name, content):
             extent = self._sums.extent(content)
             if extent.damaged and extent.verified < extent.durable:
                 raise changed(self.path)
             known = extent.verified
             if extent.damaged:
-                log.warning("%s: records after byte %d were not forced to disk and are damaged", self.path, known)
+                dropped.append(f"{self.path}: records after byte {known} were not forced to disk and are damaged")
                 content = content[:known]
-        rows: list[dict[str, Any]] = []
+        rows: list[Record] = []
         lines = content.split(b"\n")[:-1]  # what follows the last is torn
         place = 0
         for number, line in enumerate(lines, start=1):
@@ -99,9 +111,9 @@ class RecordFile:
             except RunError as error:
                 if place <= known:
                     raise
-                log.warning("records from line %d on were written in part, and are dropped: %s", number, error)
+                dropped.append(f"records from line {number} on were written in part, and are dropped: {error}")
                 break
-        return rows, lines[: len(rows)]
+        return rows, lines[: len(rows)], dropped
 
     def covers(self, trial: int, epoch: int) -> bool:
         """Whether each epoch of a trial up to this one is recorded, or each up to that in which it diverged."""
@@ -117,7 +129,7 @@ class RecordFile:
         """What is recorded may be trained again."""
         self._expect(self.read() if self.path.stat().st_size else [])
 
-    def keep(self, records: Iterable[dict[str, Any]]) -> None:
+    def keep(self, records: Iterable[Record]) -> None:
         """Add the records of a finished epoch; when this returns, the system has them.
 
         Raises:
@@ -139,7 +151,7 @@ class RecordFile:
         self._rows += new
         self._note_newest(new)
 
-    def keep_failure(self, record: dict[str, Any]) -> None:
+    def keep_failure(self, record: Record) -> None:
         """Add the last record of a trial that failed, after all that were recorded of it when it came further."""
         newest = self._newest.get(record["trial"])
         if newest is not None and newest["epoch"] >= record["epoch"] - 1:
@@ -163,7 +175,7 @@ class RecordFile:
             raise unwritable(self.path, error) from error
         return end
 
-    def order(self) -> list[dict[str, Any]]:
+    def order(self) -> list[Record]:
         """Rewrite by epoch, then trial, and return the records in that order."""
         lines, rows = self._verified().removesuffix(b"\n").split(b"\n"), self._rows
         if len(rows) != len(lines):
@@ -190,42 +202,52 @@ class RecordFile:
             time.sleep(SECONDS_BETWEEN_LOOKS)  # between a block and its sum, or an order and its sum
         raise changed(self.path)
 
-    def _expect(self, rows: Sequence[dict[str, Any]]) -> None:
+    def _expect(self, rows: Sequence[Record]) -> None:
         self._rows = list(rows)
         self._known = {_key(row): row for row in rows}
         self._note_newest(rows)
 
-    def _note_newest(self, rows: Iterable[Row]) -> None:
+    def _note_newest(self, rows: Iterable[Record]) -> None:
         for row in rows:
             before = self._newest.get(row["trial"])
             if before is None or row["epoch"] >= before["epoch"]:
                 self._newest[row["trial"]] = row
 
-    def _is_known(self, record: Row) -> bool:
+    def _is_known(self, record: Record) -> bool:
         before = self._known.pop(_key(record), None)
         if before is None:
             return False
-        different = [key for key in record if key != "seconds" and record[key] != before.get(key)]
+        was, now = dict[str, object](before), dict[str, object](record)
+        different = [key for key in now if key != "seconds" and now[key] != was.get(key)]
         if different:
             key = different[0]
             what = (
                 f"{self.path}: epoch {record['epoch']} of trial {record['trial']} came out differently when it was "
-                f"trained again: {key} was {before.get(key)}, and is {record[key]}"
+                f"trained again: {key} was {was.get(key)}, and is {now[key]}"
             )
             if self.exact:
                 raise RunError(f"{what}; the run is as it was, start a new one")
             log.warning("%s", what)
         return True
 
-    def _parsed(self, number: int, line: str) -> dict[str, Any]:
-        name = f"{self.path}:{number}"
-        row = parsed(name, line, fields())
-        if type(row["trial"]) is not int or type(row["epoch"]) is not int or row["status"] not in STATUSES:
-            raise RunError(f"{name} is damaged: trial, epoch or status is no such thing; restore it, or run again")
-        return row
+    def _parsed(self, number: int, line: str) -> Record:
+        return self._reader.read(f"{self.path}:{number}", line)
 
 
-def _key(record: Row) -> tuple[int, int]:
+def _origins(plan: Plan) -> list[Origin]:
+    """Where each trial of a plan comes from, by its number."""
+    return [
+        Origin(trial.arm.name, trial.arm.loss.name, trial.arm.dataset.title, trial.arm.model.title, trial.seed)
+        for trial in plan.trials
+    ]
+
+
+def _num_trained(rows: Iterable[Record]) -> int:
+    """Epoch 0 is no training."""
+    return sum(row["epoch"] > 0 for row in rows)
+
+
+def _key(record: Record) -> tuple[int, int]:
     return record["trial"], record["epoch"]
 
 
@@ -235,19 +257,3 @@ def decoded(path: Path, content: bytes) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RunError(f"{path} cannot be read: not UTF-8; is {path.parent} a finished run?") from error
-
-
-def parsed(name: str, text: str, keys: Iterable[str]) -> dict[str, Any]:
-    """A mapping in strict JSON with some keys at least.
-
-    Raises:
-        RunError: it is none; `name` says what is damaged.
-    """
-    try:
-        value = from_json(text, allow_inf_nan=False)
-        missing = [key for key in keys if key not in value]
-        if not isinstance(value, dict) or missing:
-            raise ValueError(f"{missing[0]!r} is missing" if missing else "it is no mapping")
-    except (ValueError, TypeError) as error:
-        raise RunError(f"{name} is damaged: {error}; restore it, or run again") from error
-    return value

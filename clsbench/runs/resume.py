@@ -11,9 +11,6 @@ from clsbench.errors import RunError
 # What changes no trial's numbers, or is looked at by itself: the kind of device, the threads.
 FREE = {"name", "expect", "train.device", "train.threads", "train.stack"}
 
-# Of `environment.json`, what is compared: by part, its keys.
-COMPARED = {"versions": {"torch", "clsbench"}, "machine": {"processor", "cores"}, "device": {"kind", "threads"}}
-
 EXACT = {"torch", "clsbench"}  # any other version is another program; of the rest, a patch changes last bits at most
 NAMES = {"torch": "PyTorch", "python": "Python", "numpy": "NumPy"}
 
@@ -55,18 +52,11 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def is_comparable(environment: Any) -> bool:
-    """Whether it has all that `changes_since` asks for."""
-    return isinstance(environment, dict) and all(
-        isinstance(environment.get(part), dict) and keys <= environment[part].keys() for part, keys in COMPARED.items()
-    )
-
-
 def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What has changed that may change last bits, in words; empty where the end is promised bit by bit.
 
     Args:
-        before, now: versions, machine and device of the run, and what they are now; both are comparable.
+        before, now: versions, machine and device of the run, and what they are now.
 
     Raises:
         RunError: the versions or the kind of device are others, with which no epoch would be repeated.

@@ -67,6 +67,7 @@ def moons(
 def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
     import clsbench
     from clsbench.execution.events import EpochDone
+    from clsbench.results import measured
 
     stamps: list[tuple[int, float, float]] = []
 
@@ -94,10 +95,10 @@ def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
     unit = 1 if sys.platform == "darwin" else 1024
     return {
         "training": sum(r["seconds"] for r in last),
-        "compiling": result.summary["engine"]["compile_seconds"],
+        "compiling": (result.summary["engine"] or {})["compile_seconds"],
         "wall": wall,
         "evaluating": mean(gaps),
-        "accuracy": mean(r["test_accuracy"] for r in last),
+        "accuracy": mean(measured(r, "test_accuracy") or 0.0 for r in last),
         "memory": memory * unit,
         "processes": side_by_side,
         "num_trials": len(last),

@@ -18,6 +18,7 @@ from clsbench.config.reader import read_file
 from clsbench.data.files import csv
 from clsbench.errors import ClsbenchError, ConfigError, DataError, RunError
 from clsbench.execution.events import fields
+from clsbench.results import Origin
 from clsbench.runs.directory import METRICS, RunDirectory
 from clsbench.runs.names import MANIFEST
 from faulting.seeds import CONFIGS, EXPECTATIONS, OVERRIDES, TABLES, WORDS
@@ -73,9 +74,9 @@ def records(data: bytes) -> None:
     _file(f"run/{METRICS}.jsonl", data)
     run = RunDirectory(_folder() / "run")
     try:
-        run.keeper(METRICS, exact=True).records.reopen()
+        run.keeper(METRICS, None, exact=True).records.reopen()
     except RunError:
-        run.records()
+        run.records([Origin("bce", "bce", "moons", "mlp", 0)], ended=True)
         raise
 
 
@@ -103,10 +104,15 @@ def _json_reader(read: Callable[[bytes], object], *lines: object) -> Reader:
     return Reader(read, RunError, [example], ["null", "true", "NaN", "1e999", "-1", "{}", "[]"], is_json=True)
 
 
-_RECORD = dict.fromkeys(fields(), 0.5) | {"trial": 0, "epoch": 0, "step": 0, "status": "running", "arm": "bce"}
+_NAMES = {"arm": "bce", "loss": "bce", "dataset": "moons", "model": "mlp"}
+_NUMBERS = {"trial": 0, "lr": 0.1, "seed": 0, "epoch": 0, "step": 0}
+_RECORD = dict.fromkeys(fields(), 0.5) | _NAMES | _NUMBERS | {"status": "running"}
 _FILE = {"file": f"{METRICS}-00000-epoch-00001-0123abcd.pt", "sha256": "0" * 64}
 _ENTRY = {**_FILE, "phase": METRICS, "trials": [0, 1], "finished": False}
-_SUMMARY = {"name": "a", "status": "finished", "device": "cpu", "arms": [], "verdicts": [], "expectations": []}
+_STATISTIC = {"mean": 0.5, "std": None, "n": 1, "values": [0.5]}
+_ARM = {**_NAMES, "name": "bce", "label": "bce", "lr": 0.1, "seeds": [0], "diverged": 0, "metrics": {"m": _STATISTIC}}
+_PAIRED = {"arms": [_ARM], "pairing": [{"arms": ["bce"], "weights": None, "batches": "0"}], "verdicts": []}
+_SUMMARY = {"name": "a", "status": "finished", "device": "cpu", "expectations": [], **_PAIRED}
 _DEVICE = {"device": {"kind": "cpu", "threads": [1]}, "datasets": {}}
 _MACHINE = {"versions": {"torch": "2.10"}, "machine": {"processor": "a", "cores": 2}, **_DEVICE}
 
@@ -117,7 +123,7 @@ READERS = {
     "table": Reader(table, DataError, TABLES, ["nan", "inf", "1e999", ",", '"', "\r", "1_0"]),
     "records": _json_reader(records, _RECORD, {**_RECORD, "epoch": 1}),
     "manifest": _json_reader(manifest, [_ENTRY]),
-    "summary": _json_reader(summary, {**_SUMMARY, "pairing": [], "seconds": 1.5}),
+    "summary": _json_reader(summary, {**_SUMMARY, "seconds": 1.5}),
     "environment": _json_reader(environment, {**_MACHINE, "resumed": [_MACHINE]}),
 }
 

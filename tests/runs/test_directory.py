@@ -105,8 +105,8 @@ def test_summary_has_the_fields_of_the_contract(result: Result) -> None:
     """Strict JSON; each arm with its last metrics over seeds, std with n - 1, and the pairing's hashes."""
     summary = strict((result.directory / "summary.json").read_text(encoding="utf-8"))
     assert result.summary == summary
-    keys = ["name", "status", "device", "arms", "verdicts", "expectations", "pairing", "seconds"]
-    assert [*keys[:3], "engine", "warm_start", "arms", "pairs", *keys[4:7], "tuning", "seconds"] == list(summary)
+    first = ["format_version", "name", "status", "device", "engine", "warm_start", "arms", "pairs"]
+    assert [*first, "verdicts", "expectations", "pairing", "tuning", "seconds"] == list(summary)
     assert ("tiny", "finished", "cpu") == (summary["name"], summary["status"], summary["device"])
     arm = summary["arms"][0]
     assert ["mse_softmax", "mse_softmax", LABEL, 0.1, [0, 1], 0] == [
@@ -127,7 +127,7 @@ def test_environment_says_where_it_ran_and_nothing_of_the_user(result: Result) -
     """Versions, machine, device, what `auto` became, command line, revision, data; no environment variable."""
     environment = strict((result.directory / "environment.json").read_text(encoding="utf-8"))
     named = {"versions", "machine", "device", "auto", "command_line", "git_revision", "datasets"}
-    assert {"run", "fingerprint", "sum"} | named == set(environment)
+    assert {"format_version", "run", "fingerprint", "sum", "resumed"} | named == set(environment)
     assert {"python", "clsbench", "torch"} <= set(environment["versions"])
     assert {"threads", "stack", "compile"} == set(environment["auto"])
     assert {
@@ -232,10 +232,12 @@ def test_hidden_files_are_in_nobodys_way(tmp_path: Path, create: Create, experim
 
 
 def test_newest_is_the_run_started_last(tmp_path: Path, create: Create, experiment: Experiment) -> None:
-    """Whatever their names, the last one started counts; unfinished runs and half-made directories do not."""
-    with pytest.raises(RunError, match=r"no finished run in .*; `clsbench run CONFIG` makes one"):
+    """Whatever their names, the last finished one counts, and where none is, the last; half-made directories do not."""
+    with pytest.raises(RunError, match=r"no run in .*; `clsbench run CONFIG` makes one"):
         newest(tmp_path)
     old, new, unfinished = (create(tmp_path, experiment).path for _ in range(3))
+    os.utime(unfinished / "config.yaml", ns=(2**61, 2**61))
+    assert unfinished == newest(tmp_path).path
     for finished in (old, new):
         (finished / "summary.json").touch()
     assert not (unfinished / "summary.json").exists()
@@ -269,9 +271,9 @@ def test_damaged_file_is_named(tmp_path: Path, result: Result, name: str, text: 
 
 
 def test_what_is_no_run_is_told(tmp_path: Path) -> None:
-    """A folder without records, or none at all, is a RunError with a question."""
+    """A folder of something else, or none at all, is a RunError that asks for one."""
     for path in (tmp_path, tmp_path / "none"):
-        with pytest.raises(RunError, match=r"metrics\.jsonl cannot be read: No such file.*; is .* a finished run\?"):
+        with pytest.raises(RunError, match=r" is no run: it has no checkpoints; give the directory of one"):
             clsbench.load(path)
 
 

@@ -40,7 +40,7 @@ def _epochs(comparison: Comparison, reached: Mapping[str, Reached]) -> Cells:
 def _lost(arms: Sequence[Arm]) -> list[Cells]:
     """The diverged seeds, and in a column of their own, which is rare, those that failed."""
     diverged = [Proportion(arm["diverged"], len(arm["seeds"])) for arm in arms]
-    failed = [Proportion(len(arm.get("failures", ())), len(arm["seeds"])) for arm in arms]
+    failed = [Proportion(len(arm.get("failures") or ()), len(arm["seeds"])) for arm in arms]
     columns: list[Cells] = [(Column(("diverged", "seeds")), diverged)]
     return [*columns, (Column(("failed", "seeds")), failed)] if any(cell.part for cell in failed) else columns
 

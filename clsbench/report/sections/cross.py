@@ -14,7 +14,7 @@ TITLE = "Test metrics under every loss: last epoch, mean over seeds"
 def cross(comparison: Comparison, refs: Refs) -> Section | None:
     """A column for each measure and then for each loss; None for a run that kept nothing of the kind."""
     arms = tabled(comparison)
-    if not all("cross" in arm for arm in arms):
+    if not all(arm.get("cross") for arm in arms):
         return None
     names = [name for name in arms[0]["cross"] if name != "losses"]
     measures = [(_head(name), [arm["cross"][name]["mean"] for arm in arms]) for name in names]

@@ -92,12 +92,12 @@ def _cost(comparison: Comparison, tuned: Mapping[str, Any]) -> str:
 def _is_blind(comparison: Comparison, tuned: Mapping[str, Any]) -> bool:
     """Whether tuning used no sample that is tested."""
     # An older run, which held nothing out, may have tuned on what it tested at another seed.
-    return "data" in tuned or all(arm.get("split_seed") != "per_seed" for arm in comparison.arms)
+    return bool(tuned.get("data")) or all(arm.get("split_seed") != "per_seed" for arm in comparison.arms)
 
 
 def _held_out(comparison: Comparison, tuned: Mapping[str, Any]) -> Iterator[str]:
     """What was left to tune on, where every seed tests other samples of one set."""
-    data = tuned.get("data", {}).get(comparison.dataset)
+    data = (tuned.get("data") or {}).get(comparison.dataset)
     if data and data["held_out"]:
         yield (
             f"Every seed has a test set of its own: {count(data['held_out'], 'sample')} that some seed tests were held "

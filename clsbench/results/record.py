@@ -1,0 +1,139 @@
+"""A record: one trial at one epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+
+from pydantic import Field, TypeAdapter, ValidationError, with_config
+from pydantic_core import from_json
+from typing_extensions import TypedDict
+
+from clsbench.results.reading import ROUNDING, STRICT, Bounds, Count, Seconds, Seed, damaged, first_mistake
+
+Status = Literal["running", "finished", "diverged", "failed"]
+
+
+class Record(TypedDict):
+    """One line of `metrics.jsonl`. Beside these keys stand its metrics, which `measured` reads.
+
+    `epoch` 0 is before training; `loss` is the canonical name, `lr` the configured one; `seconds` is the training time
+    of the trial so far.
+    """
+
+    trial: Count
+    arm: str
+    loss: str
+    dataset: str
+    model: str
+    lr: float
+    seed: Seed
+    epoch: Count
+    step: Count
+    seconds: Seconds
+    status: Status
+
+
+class Origin(NamedTuple):
+    """What every record of a trial says of where it comes from."""
+
+    arm: str
+    loss: str
+    dataset: str
+    model: str
+    seed: int
+
+
+def measured(record: Record, metric: str) -> float | None:
+    """The value of a metric in a record; None where it has none."""
+    values: Mapping[str, Any] = record
+    value: float | None = values.get(metric)
+    return value
+
+
+@dataclass(frozen=True)
+class RecordReader:
+    """Reads lines of records with the metrics that `adapter` knows."""
+
+    adapter: TypeAdapter[Any]
+    num_fields: int
+
+    def read(self, name: str, line: str) -> Record:
+        """The record of a line; a metric that it lacks is None.
+
+        Raises:
+            RunError: the line is no record; `name` says what is damaged.
+        """
+        try:
+            record: Record = self.adapter.validate_json(line)
+            if len(record) > self.num_fields:
+                from_json(line, allow_inf_nan=False)  # keys of a newer version must be strict JSON, too
+        except ValidationError as error:
+            raise damaged(name, first_mistake(error)) from error
+        except ValueError as error:
+            raise damaged(name, str(error)) from error
+        return record
+
+
+@cache
+def reader_of(metrics: tuple[tuple[str, Bounds], ...]) -> RecordReader:
+    """The reader of records with these metrics, in their order, each with its bounds; built once."""
+    *before, seconds, status = get_type_hints(Record, include_extras=True).items()
+    fields = dict(before) | {name: _value(bounds) for name, bounds in metrics} | dict([seconds, status])
+    # Written out, so that one pass of compiled code reads a line: there may be millions.
+    line = TypedDict("line", fields)  # type: ignore[misc]
+    return RecordReader(TypeAdapter(with_config(STRICT)(line)), len(fields))
+
+
+def _value(bounds: Bounds) -> Any:
+    low, high = (None if end is None else end + sign * ROUNDING for end, sign in zip(bounds, (-1, 1), strict=True))
+    return Annotated[float | None, Field(ge=low, le=high, default=None)]
+
+
+def require_sequence(
+    path: str, records: Iterable[Record], trials: Sequence[Origin], *, epochs: int | None = None, ended: bool = False
+) -> None:
+    """Refuse records that are not those of the trials of a run, each with its epochs from 0 in order.
+
+    Args:
+        path: the file that they are read from, one a line.
+        trials: where each trial comes from, by its number.
+        epochs: how many there are, where that is known.
+        ended: every trial is expected to have its last record.
+
+    Raises:
+        RunError: with the first line that is wrong.
+    """
+    newest: dict[int, Record] = {}
+    for number, record in enumerate(records, start=1):
+        trial, epoch = record["trial"], record["epoch"]
+        if what := _foreign(record, trials):
+            raise damaged(f"{path}:{number}", what)
+        before = newest.get(trial)
+        if before is not None and before["status"] != "running":
+            raise damaged(f"{path}:{number}", f"trial {trial} had {before['status']} at epoch {before['epoch']}")
+        wanted = 0 if before is None else before["epoch"] + 1
+        if epoch != wanted:
+            what = "stands twice" if before is not None and epoch == before["epoch"] else f"stands for epoch {wanted}"
+            raise damaged(f"{path}:{number}", f"epoch {epoch} of trial {trial} {what}")
+        if epochs is not None and epoch > epochs and record["status"] != "failed":
+            raise damaged(f"{path}:{number}", f"epoch {epoch} of trial {trial} is beyond the last, {epochs}")
+        newest[trial] = record
+    if ended:
+        for trial in range(len(trials)):
+            if trial not in newest or newest[trial]["status"] == "running":
+                raise damaged(path, f"the last records of trial {trial} are missing")
+
+
+def _foreign(record: Record, trials: Sequence[Origin]) -> str | None:
+    """How a record differs from every one that its trial can have."""
+    if record["trial"] >= len(trials):
+        return f"trial {record['trial']} is none of the run's, which are numbered 0 to {len(trials) - 1}"
+    origin = trials[record["trial"]]
+    found = (record["arm"], record["loss"], record["dataset"], record["model"], record["seed"])
+    if found == origin:
+        return None
+    key, value, right = next(each for each in zip(Origin._fields, found, origin, strict=True) if each[1] != each[2])
+    return f"{key} of trial {record['trial']} is {right!r}, not {value!r}"

@@ -1,0 +1,269 @@
+"""`summary.json`: what a run came to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from clsbench.results.consistency import require_consistent
+from clsbench.results.reading import ADDED, STRICT, Bounds, Count, Seconds, Seed, parsed, validated
+from clsbench.results.record import Origin
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Protocol = Literal["per_arm", "shared"]
+
+
+@with_config(STRICT)
+class Statistic(TypedDict):
+    """A number over seeds: `values` by seed, None where it has none, `n` of them known, `std` with n - 1."""
+
+    mean: float | None
+    std: float | None
+    n: Count
+    values: list[float | None]
+
+
+@with_config(STRICT)
+class Cross(TypedDict):
+    """An arm's trained networks on test data, by every loss of the experiment, by its label.
+
+    Beside `losses` stands every metric by its name, a `Statistic`; `cross_metrics` reads them.
+    """
+
+    losses: dict[str, Statistic]
+
+
+@with_config(STRICT)
+class Reliability(TypedDict):
+    """By bin of confidence: the samples of all seeds, their mean confidence and accuracy, None where a bin is empty."""
+
+    count: list[Count]
+    confidence: list[Probability | None]
+    accuracy: list[Probability | None]
+
+
+@with_config(STRICT)
+class TimeToTargetSummary(TypedDict):
+    """When an arm reached `target`: by seed, None where it never did, and the median, None where half or more did not.
+
+    It is counted in epochs.
+    """
+
+    metric: str
+    target: float
+    median: float | None
+    reached: Count
+    n: Count
+    epochs: list[Count | None]
+
+
+@with_config(STRICT)
+class ArmSummary(TypedDict):
+    """The trials that differ by seed alone; `metrics` of the last epoch. `failures` has the reason by seed."""
+
+    name: str
+    loss: str
+    label: str
+    setting: Annotated[str | None, ADDED]
+    dataset: str
+    split_seed: Annotated[Seed | Literal["per_seed"] | None, ADDED]
+    model: str
+    batch_size: Annotated[Count | None, ADDED]
+    lr: float
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    failures: Annotated[dict[str, str] | None, ADDED]
+    diverged: Count
+    metrics: dict[str, Statistic]
+    seconds: Annotated[Seconds | None, ADDED]
+    cross: Annotated[Cross | None, ADDED]
+    reliability: Annotated[Reliability | None, ADDED]
+    time_to_target: Annotated[TimeToTargetSummary | None, ADDED]
+
+
+@with_config(STRICT)
+class ArmCross(TypedDict):
+    """What of an arm's summary comes from measuring its trained networks by every loss."""
+
+    cross: Cross | None
+    reliability: Reliability | None
+
+
+@with_config(STRICT)
+class Verdict(TypedDict):
+    """What two arms of a comparison are to one another: `difference` is the mean over seeds of a - b."""
+
+    a: str
+    b: str
+    metric: str
+    difference: float
+    low: float | None
+    high: float | None
+    n: Annotated[int, Field(ge=1)]
+    p: Probability | None
+    p_holm: Probability | None
+    verdict: str
+
+
+@with_config(STRICT)
+class Pairs(TypedDict):
+    """How many pairs of arms were judged, and how many there are."""
+
+    judged: Count
+    all: Count
+
+
+@with_config(STRICT)
+class ExpectationResult(TypedDict):
+    """An expectation and what its sides came to; `slack` is in standard deviations over seeds."""
+
+    text: str
+    met: bool
+    left: int | float | str | None
+    right: int | float | str | None
+    slack: float | None
+
+
+@with_config(STRICT)
+class Pairing(TypedDict):
+    """The evidence that the arms of a comparison were paired: hashes of what they started from and saw."""
+
+    arms: Annotated[list[str], Field(min_length=1)]
+    weights: str | None
+    batches: str
+
+
+@with_config(STRICT)
+class SettingResult(Statistic):
+    """What an arm's tuning metric came to at one setting of the grid.
+
+    `second` is the mean of the validation metric that decides between equal settings.
+    """
+
+    settings: dict[str, int | float | None]
+    diverged: Count
+    second: Annotated[float | None, ADDED]
+
+
+@with_config(STRICT)
+class ArmTuning(TypedDict):
+    """An arm at every setting of the grid, in its order."""
+
+    name: str
+    chosen: dict[str, int | float | None]
+    at_edge: list[str]
+    sensitivity: list[SettingResult]
+
+
+@with_config(STRICT)
+class TuningSizes(TypedDict):
+    """The samples that tuning trained and validated on, and those held out because they are tested."""
+
+    train: Count
+    val: Count
+    held_out: Count
+
+
+@with_config(STRICT)
+class Tuning(TypedDict):
+    """What tuning found, and what it cost."""
+
+    protocol: Protocol
+    metric: str
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    grid: Annotated[dict[str, list[int | float | None]], Field(min_length=1)]
+    data: Annotated[dict[str, TuningSizes] | None, ADDED]
+    trials: Count
+    seconds: Seconds
+    arms: list[ArmTuning]
+
+
+@with_config(STRICT)
+class WarmStart(TypedDict):
+    """What every trial was first trained on; `labels` is `rotated` or true."""
+
+    labels: Literal["rotated"] | bool
+    epochs: Count
+    lr: float
+
+
+@with_config(STRICT)
+class Summary(TypedDict):
+    """`summary.json` as a whole; README says what its parts mean."""
+
+    format_version: Annotated[Annotated[int, Field(ge=1)] | None, ADDED]
+    name: str
+    status: Literal["finished", "failed"]
+    device: str
+    engine: Annotated[dict[str, Any] | None, ADDED]
+    data: NotRequired[dict[str, dict[str, Any]] | None]
+    warm_start: Annotated[WarmStart | None, ADDED]
+    arms: Annotated[list[ArmSummary], Field(min_length=1)]
+    pairs: Annotated[Pairs | None, ADDED]
+    verdicts: list[Verdict]
+    expectations: list[ExpectationResult]
+    pairing: list[Pairing]
+    tuning: Annotated[Tuning | None, ADDED]
+    seconds: Annotated[Seconds | None, ADDED]
+
+
+class Compared(TypedDict):
+    """The part of a summary that says which arms are compared."""
+
+    arms: list[ArmSummary]
+    pairing: list[Pairing]
+
+
+class Judged(Compared):
+    """The part of a summary that says what the arms are to one another, too."""
+
+    pairs: Pairs | None
+    verdicts: list[Verdict]
+
+
+@cache
+def _adapter() -> TypeAdapter[Summary]:
+    """Built when it is first needed: that takes as long as reading many summaries."""
+    return TypeAdapter(Summary)
+
+
+@cache
+def _statistic() -> TypeAdapter[Statistic]:
+    return TypeAdapter(Statistic)
+
+
+def read_summary(path: str, text: str, metrics: Mapping[str, Bounds]) -> Summary:
+    """`summary.json`; what an older version lacks is None.
+
+    Args:
+        path: where the text is from, for messages.
+        text: the content of the file.
+        metrics: the bounds of every metric that is known.
+
+    Raises:
+        RunError: it is damaged, or of a newer version.
+    """
+    summary = validated(path, _adapter(), parsed(path, text))
+    for place, arm in enumerate(summary["arms"]):
+        for name, value in cross_metrics(arm["cross"]).items() if arm["cross"] else ():
+            validated(path, _statistic(), value, f"arms[{place}].cross.{name}")
+    require_consistent(path, summary, metrics)
+    return summary
+
+
+def cross_metrics(cross: Cross) -> dict[str, Statistic]:
+    """The metrics of trained networks on test data, by name."""
+    found: Mapping[str, Any] = cross
+    return {name: statistic for name, statistic in found.items() if name != "losses"}
+
+
+def origins(summary: Summary) -> list[Origin]:
+    """Where each trial of a run comes from, by its number: arm by arm, seed by seed."""
+    return [
+        Origin(arm["name"], arm["loss"], arm["dataset"], arm["model"], seed)
+        for arm in summary["arms"]
+        for seed in arm["seeds"]
+    ]
