@@ -21,6 +21,7 @@ PARTS = {
     "checkpoint": "300 cuts and 400 flipped bits of checkpoints: all noticed",
     "io": "every write, fsync and rename fails in turn: never in silence",
     "crash": "2,000 states in which a power failure could leave a run: no kept epoch lost",
+    "mutations": "1,000 changes of values in each of five files of a run: 0 or 6",
     "sigterm": "50 SIGTERM at random moments: 143 within 5 s, nothing lost",
     "cost": "what all this costs a run of moons: under 5% of its time",
 }
