@@ -159,7 +159,7 @@ def test_plugin_that_fails_is_told_with_its_line(tmp_path: Path, text: str, mess
 
 LOSS = "from __future__ import annotations\nimport clsbench, torch\n@clsbench.loss('mine')\ndef mine({}): ...\n"
 OPTION = "logits, targets, *, "
-RENAME = "call the option otherwise"
+RENAME = "rename the option"
 
 
 @pytest.mark.parametrize(
@@ -175,10 +175,10 @@ RENAME = "call the option otherwise"
         (OPTION + "lr: float = 5.0", f"option lr: every loss has a key of this name; {RENAME}"),
         (OPTION + "weight: float = 5.0", f"option weight: every loss has a key of this name; {RENAME}"),
         (OPTION + "name: str = 'a'", f"option name: every loss has a key of this name; {RENAME}"),
-        (OPTION + "title: str = 'a'", f"option title: clsbench keeps this name for itself; {RENAME}"),
-        (OPTION + "model_dump: int = 3", f"option model_dump: clsbench keeps this name for itself; {RENAME}"),
-        (OPTION + "model_config: float = 1.0", f"option model_config: clsbench keeps this name for itself; {RENAME}"),
-        (OPTION + "_x: int = 3", f"option _x: clsbench keeps this name for itself; {RENAME}"),
+        (OPTION + "title: str = 'a'", f"option title: this name is reserved; {RENAME}"),
+        (OPTION + "model_dump: int = 3", f"option model_dump: this name is reserved; {RENAME}"),
+        (OPTION + "model_config: float = 1.0", f"option model_config: this name is reserved; {RENAME}"),
+        (OPTION + "_x: int = 3", f"option _x: this name is reserved; {RENAME}"),
         ("logits", r"takes \(logits\) by position and is given 2 arguments; write \(logits, targets, \*, options\)"),
         ("logits, targets, gamma", r"takes \(logits, targets, gamma\) by position and is given 2 arguments; write "),
         ("*logits", r"\*logits says nothing of what it takes; write "),

@@ -1,1 +1,1 @@
-"""What was asked: the experiment's schema, the reader that knows lines and columns, and the plan."""
+"""The configuration: the experiment's schema, the reader that reports lines and columns, and the plan."""

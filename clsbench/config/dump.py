@@ -11,14 +11,14 @@ from clsbench.config.yaml_text import MAX_CHARACTERS, Surprise, scalar
 
 
 def length_mistake(experiment: Experiment) -> str | None:
-    """Why the file that a run keeps of its experiment could not be read back; None where it can be."""
+    """Why the config file that a run keeps could not be read back; None if it can be."""
     # YAML takes less than 16 times the characters of JSON, for indentation and escapes.
     if len(experiment.model_dump_json()) * 16 <= MAX_CHARACTERS:
         return None
     length = len(as_yaml(experiment.to_dict()))
     if length <= MAX_CHARACTERS:
         return None
-    what = f"written with every default the experiment has {length:,} characters, and {MAX_CHARACTERS:,} can be read"
+    what = f"with every default filled in, the experiment has {length:,} characters, and {MAX_CHARACTERS:,} can be read"
     return f"{what}; split it into several"
 
 
@@ -27,7 +27,7 @@ def as_yaml(tree: dict[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what this project's reader, or any other, would take for something else than text."""
+    """Quotes text that this project's reader, or any other, would not read as text."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -35,7 +35,7 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 def _is_plain(text: str) -> bool:
-    if not text.isprintable():  # PyYAML would fold what Unicode calls a line's end
+    if not text.isprintable():  # PyYAML would fold Unicode line breaks
         return False
     try:
         return scalar(text) == text

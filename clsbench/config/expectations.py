@@ -1,12 +1,12 @@
-"""Expectations: what a config says must come out, such as `cross_entropy.diverged == 0`.
+"""Expectations: results that a config requires, such as `cross_entropy.diverged == 0`.
 
 An expectation is `SIDE OP SIDE`, OP one of `< <= > >= == !=`, a SIDE one of
 
     0.95                            a number
     ARM.METRIC                      the mean over seeds at the last epoch; `ARM.diverged` counts the diverged seeds
-    ARM.METRIC@EPOCH                at that epoch, 0 being before training
+    ARM.METRIC@EPOCH                at that epoch; epoch 0 is before training
     ARM.METRIC@best                 at the epoch whose mean over seeds is best, the metric's direction considered
-    verdict(ARM, ARM, METRIC)       what the run says of the first arm; compared by == or != with
+    verdict(ARM, ARM, METRIC)       the verdict on the first arm; compared by == or != with
     better, worse, 'no difference', 'too few seeds'
 
 A name is split at its last dot. Quotes, single or double, keep blanks and signs in a name, as in a shell, and a
@@ -56,7 +56,7 @@ Side = float | str | Measure | VerdictOn  # text is a verdict's word
 
 @dataclass(frozen=True)
 class Expectation:
-    """A text that was understood."""
+    """A parsed expectation."""
 
     text: str
     left: Side
@@ -68,24 +68,24 @@ def parse(text: str) -> Expectation:
     """Read an expectation.
 
     Raises:
-        ValueError: it is none; the message says at which column, what is wrong, and a hint.
+        ValueError: it is not one; the message gives the column, the mistake and a hint.
     """
     tokens = deque(_Token(str(match.lastgroup), match[0], match.start() + 1) for match in _TOKEN.finditer(text))
     tokens.append(_Token("end", "", len(text) + 1))
     left = _side(tokens)
     sign = tokens.popleft()
     if sign.kind != "operator":
-        raise sign.unexpected(f"one of {' '.join(OPERATORS)}", "a name with blanks or signs stands in quotes")
+        raise sign.unexpected(f"one of {' '.join(OPERATORS)}", "quote a name that has blanks or signs")
     right = _side(tokens)
     if tokens[0].kind != "end":
-        raise tokens[0].unexpected("the end", "an expectation is one comparison, and a name with blanks is quoted")
+        raise tokens[0].unexpected("the end", "an expectation is one comparison; quote a name that has blanks")
     kinds = {type(left), type(right)}
     if kinds & {VerdictOn, str} and kinds != {VerdictOn, str}:
-        raise sign.mistake("a verdict stands against one of its words", f"{_VERDICT} == {_WORDS}")
+        raise sign.mistake("compare a verdict with one of its words", f"{_VERDICT} == {_WORDS}")
     if VerdictOn in kinds and sign.text not in ("==", "!="):
-        raise sign.mistake(f"verdicts have no order to ask for with {sign.text}", "use == or !=")
+        raise sign.mistake(f"verdicts have no order, so they cannot be compared by {sign.text}", "use == or !=")
     if kinds == {float}:
-        raise sign.mistake("two numbers say nothing of a run", "one side must be ARM.METRIC")
+        raise sign.mistake("two numbers say nothing about a run", "one side must be ARM.METRIC")
     return Expectation(text, left, sign.text, right)
 
 
@@ -96,7 +96,7 @@ def pairs_of(expectations: Iterable[Expectation]) -> set[tuple[str, str]]:
 
 
 def outcome_mistake(text: str, left: object, right: object) -> str | None:
-    """What cannot be so of an expectation and what its sides came to; None where all is well."""
+    """What is inconsistent between an expectation and the values of its sides; None if nothing is."""
     try:
         expectation = parse(text)
     except ValueError as error:
@@ -119,7 +119,7 @@ def check_names(
     metrics: Mapping[str, Better | None],
     epochs: int,
 ) -> list[str]:
-    """What an expectation names that the run will not have, with the nearest right name; empty if all is well.
+    """The names in an expectation that the run will not have, each with the nearest known name.
 
     Args:
         expectation: what `parse` returned.
@@ -137,7 +137,7 @@ def check_names(
 
 
 def read_expectations(value: Any, mistakes: list[Mistake]) -> dict[Path, Expectation]:
-    """The expectations of a config, by their paths; what cannot be understood is added to `mistakes`."""
+    """The expectations of a config, by their paths; those that cannot be parsed are added to `mistakes`."""
     if not isinstance(value, list | tuple):
         mistakes.append((("expect",), f"must be a list of expectations, got {shown(value)}"))
         return {}
@@ -155,7 +155,7 @@ def read_expectations(value: Any, mistakes: list[Mistake]) -> dict[Path, Expecta
 
 
 def name_mistakes(found: Mapping[Path, Expectation], plan: Plan) -> Iterator[Mistake]:
-    """What expectations name that the run of `plan` will not have."""
+    """The names in the expectations that the run of `plan` will not have."""
     comparisons = [[arm.name for arm in arms] for arms in plan.comparisons]
     metrics = {**{name: each.better for name, each in measured().items()}, "seconds": None}
     for path, expectation in found.items():
@@ -163,7 +163,7 @@ def name_mistakes(found: Mapping[Path, Expectation], plan: Plan) -> Iterator[Mis
             yield path, mistake
 
 
-# Reading a text.
+# Parsing.
 
 _WANTED = "a number, ARM.METRIC or a verdict"
 _VERDICT = "verdict(ARM, ARM, METRIC)"
@@ -173,7 +173,7 @@ _TOKEN = re.compile(
     rf"""(?P<operator>[<>=!]=|[<>])
        | (?P<mark>[(),@])
        | (?P<name>(?:{_QUOTED}|[^\s'"<>=!(),@])+)
-       | (?P<other>['"].*|\S)  # a quote without an end takes all that follows""",
+       | (?P<other>['"].*|\S)  # an unclosed quote takes all that follows""",
     re.VERBOSE | re.DOTALL,
 )
 _PIECE = re.compile(rf"{_QUOTED}|[^'\"]+")
@@ -198,7 +198,9 @@ class _Token:
 
     def unexpected(self, wanted: str, hint: str) -> ValueError:
         if self.kind == "other" and self.text[0] in "'\"":
-            return self.mistake(f"{shown(self.text)} has no closing quote", "in quotes, \\ stands before a quote or \\")
+            return self.mistake(
+                f"{shown(self.text)} has no closing quote", "inside quotes, write \\ before a quote or a \\"
+            )
         return self.mistake(f"expected {wanted}, got {shown(self.text) if self.text else 'the end'}", hint)
 
 
@@ -218,7 +220,7 @@ def _side(tokens: deque[_Token]) -> Side:
         return token.name
     arm, _, metric = token.name.rpartition(".")
     if not arm or not metric:
-        raise token.unexpected(_WANTED, f"verdicts are {_WORDS}, and a name with blanks is quoted")
+        raise token.unexpected(_WANTED, f"verdicts are {_WORDS}; quote a name that has blanks")
     return Measure(arm, metric, _epoch(tokens))
 
 
@@ -264,7 +266,7 @@ def _measure_mistakes(
         yield f"{DIVERGED} is counted over the whole run; leave out @{side.epoch}"
     elif side.epoch == "best":
         if metrics[side.metric] is None:
-            yield f"{side.metric} has no best: neither more nor less of it is better; name an epoch"
+            yield f"{side.metric} has no best: neither direction of it is better; name an epoch"
     elif side.epoch > epochs:
         yield f"there is no epoch {side.epoch}; the last is {epochs}"
 

@@ -1,4 +1,4 @@
-"""How much memory trials take, counted from shapes: what bounds a stack, and what `check` says of it. Pure."""
+"""The memory that trials take, computed from shapes: it limits a stack, and `check` prints it. Pure."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from clsbench.problems import Posed, posed_by
 from clsbench.registry import Size, catalogue
 
 STACK_BYTES = 2 << 30
-# More trials gain no speed: what a step of theirs touches leaves the caches.
+# More trials are not faster: the data of one step no longer fit into the caches.
 MAX_STACK = 256
 
 NUMBER = 4  # bytes
-# A compiled graph takes the batches of up to so many steps at once.
+# The most steps whose batches one compiled graph takes at once.
 BATCHES = 8
-# Samples that go through a network at once while it is measured, at most: 250, but all of up to half as many again.
+# The most samples that go through a network at once in evaluation: 250, or all of up to 375.
 MEASURED = 375
 
 
 def posed(entry: DatasetEntry) -> Posed:
-    """What a dataset poses, as far as it is known before it is opened."""
+    """The problem that a dataset poses, as far as it is known before the data are opened."""
     return posed_by(entry.name, entry.options)
 
 
 def state_bytes(model: ModelEntry, loss: LossEntry, optimizer: str, known: Posed) -> int | None:
-    """A trial's weights, gradients and optimizer state; None where only opening the data or the model can tell."""
+    """The size of a trial's weights, gradients and optimizer state; None until the data or model is opened."""
     size = size_of(model, loss, known)
     return None if size is None else NUMBER * size.parameters * _copies(optimizer)
 
 
 def trial_bytes(size: Size, optimizer: str, batch_size: int) -> int:
-    """What a trial takes of memory while it trains.
+    """The memory that a trial takes while it trains, in bytes.
 
-    It takes its state twice, for a step and a checkpoint each hold a copy; the activations of a batch and their
-    gradients; the batches of a compiled graph; and the activations of what is measured at once. The data are shared,
-    and the order of an epoch comes on top, 8 bytes for each sample and trial.
+    It counts the state twice, since a step and a checkpoint each hold a copy; the activations of a batch and their
+    gradients; the batches of a compiled graph; and the activations of one chunk of evaluation. The data are shared.
+    The order of an epoch is not counted: 8 bytes for each sample and trial.
     """
     state = 2 * _copies(optimizer) * size.parameters
     activations = (2 * batch_size + MEASURED) * size.activations
@@ -41,7 +41,7 @@ def trial_bytes(size: Size, optimizer: str, batch_size: int) -> int:
 
 
 def trials_that_fit(bytes_each: int | None, beside: int = 1) -> int:
-    """The most trials of one of `beside` stacks that `STACK_BYTES` hold together: at least one, at most `MAX_STACK`.
+    """The most trials in each of `beside` stacks that fit into `STACK_BYTES` together: from 1 to `MAX_STACK`.
 
     `bytes_each` is None where it is not known.
     """
@@ -51,12 +51,12 @@ def trials_that_fit(bytes_each: int | None, beside: int = 1) -> int:
 
 
 def _copies(optimizer: str) -> int:
-    """How many numbers stand for a weight: itself, its gradient, and what the optimizer keeps of it."""
+    """How many numbers are kept for each weight: the weight, its gradient and the optimizer's state."""
     return 2 + len(catalogue.get("optimizer", optimizer).state)
 
 
 def size_of(model: ModelEntry, loss: LossEntry, known: Posed) -> Size | None:
-    """How large a model is under a loss; None where only opening the data or the model can tell."""
+    """The size of a model under a loss; None until the data or model is opened."""
     measure = catalogue.get("model", model.name).size
     if measure is None or known.shape is None or known.problem is None:
         return None

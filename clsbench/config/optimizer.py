@@ -19,7 +19,7 @@ from clsbench.registry import Spec, UnknownName, catalogue
 
 @functools.cache
 def optimizer_type(spec: Spec) -> type[OptimizerConfig]:
-    """What an optimizer's section may say: the options of its own in the signature's order, each number swept."""
+    """The type of an optimizer's section: its options in the order of the signature; every number can be swept."""
     sweep: Any = Sweep
     numbers, others = numbers_of(spec), others_of(spec)
     types = {name: sweep[kind] for name, kind in numbers.items()} | others
@@ -38,7 +38,7 @@ def optimizer_type(spec: Spec) -> type[OptimizerConfig]:
 
 
 def read_optimizer(value: Any, mistakes: list[Mistake]) -> tuple[Spec | None, OptimizerConfig]:
-    """The optimizer, None where its name is unknown, and what is asked of it: its defaults where that is a mistake."""
+    """The optimizer (None if its name is unknown) and its settings (the defaults if they are mistaken)."""
     spec = catalogue.get("optimizer", DEFAULT_OPTIMIZER)
     if isinstance(value, Mapping) and isinstance(name := value.get("name", DEFAULT_OPTIMIZER), str):
         try:
@@ -59,10 +59,10 @@ def read_optimizer(value: Any, mistakes: list[Mistake]) -> tuple[Spec | None, Op
 def without_foreign(
     given: Mapping[str, Any], spec: Spec, *, tuned: bool = False
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """What is given without the options that only other optimizers have, and the mistakes among those, by key.
+    """The section without the options that only other optimizers have, and the mistakes among those, by key.
 
-    One that is given with its default says nothing, and is left out: a config may be kept for several optimizers, and
-    older runs wrote down the options of all. To tune it makes no sense.
+    An option of another optimizer that has its default value is dropped: a config may serve several optimizers, and
+    older runs wrote the options of all. It cannot be tuned.
     """
     own, mistakes = dict(given), []
     for key in given:

@@ -1,4 +1,4 @@
-"""What the signature of an optimizer allows in a config: its numbers, with their bounds, kept as they were written."""
+"""What an optimizer's signature allows in a config: numbers with their bounds, kept as they were written."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from clsbench.registry import Spec, is_number
 
 
 def numbers_of(spec: Spec) -> dict[str, Any]:
-    """The options that are one number each, by name, as types that a config's value is checked by."""
+    """The options that are a single number, by name, as the types that check a config's value."""
     options = spec.options.values()
     return {option.name: _number(option.annotation) for option in options if is_number(option.annotation)}
 
 
 def others_of(spec: Spec) -> dict[str, Any]:
-    """The other options, by name, as `numbers_of`: none of them sweeps."""
+    """The other options, by name, as `numbers_of`; they cannot be swept."""
     options = spec.options.values()
     return {option.name: _other(option.annotation) for option in options if not is_number(option.annotation)}
 

@@ -1,6 +1,6 @@
-"""Paths in a config: relative to the folder of the file that gives them, elsewhere to the working directory.
+"""Paths in a config: relative to the folder of its file; in overrides, relative to the working directory.
 
-The experiment holds them in full, so that its run can be resumed, and its config run again, from anywhere.
+The experiment holds absolute paths, so that its run can be resumed and its config run again from anywhere.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
 
 def working_directory(path: Path) -> FilePath:
-    """The folder of what stands in no file."""
+    """The folder for paths that come from no file."""
     return FilePath()
 
 
 def with_full_paths(entry: AnyEntry, spec: Spec, at: Path, folder_of: FolderOf, mistakes: list[Mistake]) -> AnyEntry:
-    """The entry with its relative paths joined to the folder of what gave them, and `~` replaced by the home folder."""
+    """The entry with its relative paths joined to their folder, and `~` replaced by the home folder."""
     full: dict[str, str] = {}
     for option in _path_options(spec):
         value, where = getattr(entry, option), (*at, option)

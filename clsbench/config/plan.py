@@ -1,4 +1,4 @@
-"""From an experiment to what is to be trained: comparisons, arms, trials and stacks. Pure, and cheap."""
+"""From an experiment to its comparisons, arms, trials and stacks. Pure, and cheap."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ MAX_TRIALS = 100_000
 
 @dataclass(frozen=True)
 class Arm:
-    """The trials that differ by seed alone. `settings` holds one value of every number of the optimizer
-    and of its schedule; `comparison` counts the comparisons from 0; `tuned` says what tuning chose of the
-    settings, or that it is still to choose."""
+    """The trials that differ by seed alone.
+
+    `settings` holds one value for every number of the optimizer and its schedule; `comparison` counts the
+    comparisons from 0; `tuned` holds the settings that tuning chose, or says that it has yet to choose.
+    """
 
     name: str
     comparison: int
@@ -41,7 +43,7 @@ class Arm:
 
     @property
     def setting(self) -> str:
-        """What must be said with the loss's name: its options, its weight and its learning rate."""
+        """What is printed with the loss's name: its options, its weight and its learning rate."""
         shown = {**self.loss.options, "weight": self.loss.weight, "lr": self.settings["lr"], **self.tuned}
         return ", ".join(f"{key}={_as_json(value)}" for key, value in shown.items() if value is not None)
 
@@ -56,17 +58,17 @@ class Trial:
 
     @property
     def dataset(self) -> DatasetEntry:
-        """The arm's dataset, split by this trial's own seed where that is asked for."""
+        """The arm's dataset, split by this trial's seed if `split_seed` is `per_seed`."""
         entry = self.arm.dataset
         return entry.model_copy(update={"split_seed": self.seed}) if entry.split_seed == "per_seed" else entry
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that an experiment asks for, in order. `sees_test` is false of tuning, which test data must not touch.
+    """All trials of an experiment, in order. `sees_test` is false for tuning, which must not use test data.
 
-    `posed` holds what opening the datasets showed, by their keys. `spared` are seeds whose test samples no
-    `per_seed` split of this plan may hold: in tuning, the seeds of the experiment.
+    `posed` holds the problem of each opened dataset, by its key. `spared` are the seeds whose test samples no
+    `per_seed` split of this plan may contain: in tuning, the seeds of the experiment.
     """
 
     experiment: Experiment
@@ -82,14 +84,14 @@ class Plan:
 
     @property
     def comparisons(self) -> list[list[Arm]]:
-        """The arms with the same dataset, model and batch size, together."""
+        """The arms, grouped by dataset, model and batch size."""
         return [list(group) for _, group in itertools.groupby(self.arms, key=lambda arm: arm.comparison)]
 
     def stacks(self) -> list[list[Trial]]:
-        """The trials that can be one tensor program, in pieces of at most `train.stack`, or of what fits into memory.
+        """The trials that can be one tensor program, in stacks of at most `train.stack`, or of what fits into memory.
 
-        The pieces are of like size: small ones cost more by trial, and the last to end keeps others waiting. Models
-        whose layers take no trial axis run one trial at a time.
+        The stacks have nearly equal sizes: a small one costs more per trial, and the others wait for the last one.
+        Models whose layers take no trial axis run one trial at a time.
         """
         together: dict[str, list[Trial]] = {}
         for trial in self.trials:
@@ -101,12 +103,12 @@ class Plan:
         return pieces
 
     def state_bytes(self, arm: Arm) -> int | None:
-        """What a trial of the arm keeps of its weights; None where only opening the data or the model can tell."""
+        """The numbers that a trial of the arm keeps; None until the data or model is opened."""
         known = posed(arm.dataset)
         return state_bytes(arm.model, arm.loss, self.experiment.optimizer.name, known)
 
     def _largest_stack(self, trial: Trial) -> int:
-        """How many trials like this a stack may have, alone in memory."""
+        """How many trials like this one fit into a stack that has the memory to itself."""
         arm, asked = trial.arm, self.experiment.train.stack
         if not catalogue.get("model", arm.model.name).stacked:
             return 1
@@ -124,13 +126,13 @@ class Plan:
 
 
 def even_parts(total: int, number: int) -> list[slice]:
-    """So many numbers from 0 in parts whose lengths differ by one at most."""
+    """`number` slices that cover `range(total)`, whose lengths differ by at most one."""
     ends = [total * part // number for part in range(number + 1)]
     return [slice(start, end) for start, end in itertools.pairwise(ends)]
 
 
 def make_plan(experiment: Experiment) -> Plan:
-    """Multiply an experiment out.
+    """Expand the grid of an experiment.
 
     Raises:
         ConfigError: the grid is too large, or two arms have one name.
@@ -144,13 +146,13 @@ def make_plan(experiment: Experiment) -> Plan:
 
 
 def tuning_plan(experiment: Experiment) -> Plan | None:
-    """Every arm at every setting of the grid, on tuning's own seeds; None where nothing is tuned."""
+    """Every arm at every setting of the grid, on tuning's seeds; None if nothing is tuned."""
     grid = _grid_experiment(experiment)
     return None if grid is None else replace(make_plan(grid), sees_test=False, spared=experiment.train.seed_list)
 
 
 def plans(experiment: Experiment) -> list[Plan]:
-    """What a run trains, in order: tuning's trials, where there are some, and the experiment's own.
+    """The plans that a run trains, in order: that of tuning, if there is one, and that of the experiment.
 
     Raises:
         ConfigError: as `make_plan`.
@@ -170,7 +172,7 @@ def with_chosen(plan: Plan, chosen: Mapping[str, Mapping[str, Any]]) -> Plan:
 
 
 def plan_mistake(experiment: Experiment) -> str | None:
-    """Why an experiment cannot be multiplied out; None where it can."""
+    """Why the grid of an experiment cannot be expanded; None if it can."""
     grid = _grid_experiment(experiment)
     in_tuning = 0 if grid is None else _most_trials(grid)
     size = _most_trials(experiment) + in_tuning
@@ -183,7 +185,7 @@ def plan_mistake(experiment: Experiment) -> str | None:
 
 
 def _grid_experiment(experiment: Experiment) -> Experiment | None:
-    """The experiment that tuning is: a sweep over the grid."""
+    """Tuning as an experiment: a sweep over the grid."""
     tune = experiment.tune
     if tune is None:
         return None

@@ -1,4 +1,4 @@
-"""From YAML and overrides to an `Experiment`: every mistake at once, each with its place and a hint."""
+"""From YAML and overrides to an `Experiment`; all mistakes are reported together, each with its position and a hint."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def read_file(path: FilePath, overrides: Sequence[str]) -> Experiment:
     """The experiment of a file, with `KEY=VALUE` overrides applied.
 
     Raises:
-        ConfigError: with every mistake of the file and the overrides, in the order of their places.
+        ConfigError: with every mistake of the file and the overrides, in the order of their positions.
     """
     return read_text(_text_of(path), str(path), overrides)
 
 
 def read_text(text: str, source: str, overrides: Sequence[str]) -> Experiment:
-    """As `read_file`, of a text that `source` names in messages."""
+    """As `read_file`, for a text that messages call `source`."""
     document = parse(text, source, words=WORDS)
     if not document.mistakes and not isinstance(document.value, dict):
         what = "is empty" if document.value is None else f"is {_kind_of(document.value)}, not a mapping of keys"
@@ -80,7 +80,7 @@ def read_mapping(tree: Mapping[str, Any]) -> Experiment:
     """The experiment of plain data, as YAML would give it.
 
     Raises:
-        ConfigError: with every mistake; the place is the key alone.
+        ConfigError: with every mistake; the position is the key alone.
     """
     experiment, mistakes = build(tree, working_directory)
     if experiment is None:
@@ -89,9 +89,9 @@ def read_mapping(tree: Mapping[str, Any]) -> Experiment:
 
 
 def build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | None, list[Mistake]]:
-    """Validate plain data section by section; the experiment is None where there are mistakes.
+    """Validate plain data section by section; the experiment is None if there are mistakes.
 
-    A relative path at a place in the tree is one in the folder that `folder_of` gives for it.
+    `folder_of` gives the folder that relative paths at a path of the tree start from.
     """
     mistakes: list[Mistake] = []
     for key in tree:
@@ -182,14 +182,14 @@ def _with_fractions(entry: DatasetEntry, known: Posed, path: Path, mistakes: lis
             mistakes.append(((*path, "test_fraction"), f"{entry.name} brings its own test set; leave the key out"))
         entry = entry.model_copy(update={"test_fraction": None})
     elif given and not entry.test_fraction and (known.own_test is False or entry.test_fraction == 0):
-        mistakes.append(((*path, "test_fraction"), f"{entry.name} has no test set of its own; give a share above 0"))
+        mistakes.append(((*path, "test_fraction"), f"{entry.name} has no test set of its own; give a fraction above 0"))
     if entry.val_fraction + (entry.test_fraction or 0) >= 1:
         mistakes.append(((*path, "val_fraction"), "validation and test take everything; nothing is left for training"))
     return entry
 
 
 def _misfits(datasets: Iterable[Entry], served: Mapping[Path, Entry]) -> Iterable[Mistake]:
-    """Models and losses that do not fit a dataset, as far as is known before data is opened."""
+    """Models and losses that do not fit a dataset, as far as is known before the data are opened."""
     for dataset in datasets:
         known = posed_by(dataset.name, dataset.options)
         for path, entry in served.items():
@@ -199,7 +199,7 @@ def _misfits(datasets: Iterable[Entry], served: Mapping[Path, Entry]) -> Iterabl
 
 
 def misfit(dataset: str, known: Posed, entry: Entry) -> str | None:
-    """Why a model or a loss cannot serve the problem that a dataset poses; None where it can."""
+    """Why a model or a loss does not fit the problem that a dataset poses; None if it fits."""
     if isinstance(entry, ModelEntry) and known.shape is not None:
         dimensions = catalogue.get("model", entry.name).dimensions
         if dimensions not in (None, len(known.shape)):
@@ -213,7 +213,7 @@ def misfit(dataset: str, known: Posed, entry: Entry) -> str | None:
 
 
 def _apply(document: Document, override: str, number: int) -> None:
-    """Put one `KEY=VALUE` of the command line into the tree; it is argument `number`, counted from 1."""
+    """Put one `KEY=VALUE` of the command line, the argument `number` (from 1), into the tree."""
     key, equals, text = override.partition("=")
     start = Position(number, 1, "command line")
     path: Path = tuple(key.split("."))
@@ -268,12 +268,12 @@ def _yaml_files(folder: FilePath) -> list[str]:
 
 
 def _short(path: str) -> str:
-    """A path that a system can have, whole; an override in the place of one, cut."""
+    """A path, in full if a system can have one so long; an override given as the path is cut."""
     return path if len(path) <= 4096 else f"{path[:60]}..."
 
 
 def _position(document: Document, path: Path, text: str, source: str) -> Position:
-    """Where a mistake stands: an unknown key at the key, another at the value, or at what holds it."""
+    """The position of a mistake: that of an unknown key, else of the value or of its nearest parent."""
     places = [document.values, document.keys]
     if text.startswith(UNKNOWN_KEY):
         places.reverse()
@@ -293,7 +293,7 @@ def _under(path: Path, text: str) -> str:
 
 
 def _dotted(path: Path) -> str:
-    # A key of the user's own may hold a line break, and a mistake is one line.
+    # A user's key may contain a line break, and a mistake is printed on one line.
     return ".".join(part if part.isprintable() else shown(part) for part in path if isinstance(part, str))
 
 

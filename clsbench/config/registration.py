@@ -1,4 +1,4 @@
-"""What a config can give a registered function: checked when the function is registered, from the schema itself."""
+"""Which options a config can give a registered function; checked by the schema when it is registered."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ UNUSABLE = (PydanticSchemaGenerationError, PydanticUserError, TypeError, ValueEr
 
 
 def require_options(spec: Spec) -> None:
-    """Refuse options that a config could not give: by their names, their types or their defaults.
+    """Refuse options that a config cannot give because of their names, types or defaults.
 
     Raises:
-        RegistrationError: with the option, what is wrong with it, and what is allowed.
+        RegistrationError: naming the option, the mistake and what is allowed.
     """
     base = ENTRY_TYPES.get(spec.kind)
     for option in spec.options.values():
         if base is None:
             break
         if option.name in base.model_fields:
-            raise _refused(spec, option, f"every {spec.kind} has a key of this name; call the option otherwise")
+            raise _refused(spec, option, f"every {spec.kind} has a key of this name; rename the option")
         if option.name.startswith("_") or hasattr(base, option.name):
-            raise _refused(spec, option, "clsbench keeps this name for itself; call the option otherwise")
-    if is_own(spec.factory):  # tests look at these: the check costs a start more than all the rest of it
+            raise _refused(spec, option, "this name is reserved; rename the option")
+    if is_own(spec.factory):  # tests check these: at startup the check would take most of the time
         return
     for option in spec.options.values() if base else ():
         _require_type(spec, option)

@@ -1,7 +1,7 @@
-"""The experiment, typed and frozen. Every key's meaning and default stands here, once.
+"""The experiment, typed and frozen. Every key's meaning and default is written here, once.
 
-Datasets, models and losses add options of their own: `entry_type` joins them, read from the factory's
-signature, to the keys that all entries share.
+Datasets, models and losses add options: `entry_type` reads them from the factory's signature and joins them
+to the keys that all entries share.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ class Frozen(BaseModel):
 
 
 class Entry(Frozen):
-    """A dataset, a model or a loss: its name, its label, and the options of its own."""
+    """A dataset, a model or a loss: its name, its label and its options."""
 
     name: str
-    label: str | None = Field(None, description="what it is called in names and legends; by default its name")
+    label: str | None = Field(None, description="its name in arms and legends; by default `name`")
 
     @model_validator(mode="before")
     @classmethod
@@ -77,18 +77,18 @@ class Entry(Frozen):
 
     @property
     def key(self) -> str:
-        """All that it says, as text to look it up by."""
+        """All its values as one text, for lookup."""
         return self.model_dump_json()
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of its own, as the factory's keyword arguments."""
+        """Its options, as keyword arguments for the factory."""
         (base,) = (kind for kind in ENTRY_TYPES.values() if isinstance(self, kind))
         return {name: getattr(self, name) for name in type(self).model_fields if name not in base.model_fields}
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """A value and all that it holds."""
+    """A value and everything inside it."""
     yield value
     if isinstance(value, Mapping):
         for key, each in value.items():
@@ -100,15 +100,17 @@ def _parts(value: Any) -> Iterator[Any]:
 
 
 class DatasetEntry(Entry):
-    val_fraction: Share = Field(0.2, description="share of the set (of its training part) kept for validation")
-    test_fraction: ShareOrNull = Field(0.2, description="share kept for testing; null where a test set comes along")
+    val_fraction: Share = Field(0.2, description="fraction of the set (of its training part) used for validation")
+    test_fraction: ShareOrNull = Field(
+        0.2, description="fraction used for testing; null if the dataset has its own test set"
+    )
     split_seed: SplitSeed = Field(
         0,
-        description="seeds split, noise and generated data; per_seed takes each trial's own seed, "
-        "and trials of two seeds then share no stack",
+        description="seeds the split, the label noise and generated data; per_seed uses each trial's seed, "
+        "and trials of different seeds then share no stack",
     )
     normalize: Literal["standard", "unit", "none"] = Field("standard", description="fitted on the training split")
-    label_noise: Share = Field(0.0, description="share of the training labels replaced by another class")
+    label_noise: Share = Field(0.0, description="fraction of the training labels replaced by another class")
     limit: Count | None = Field(None, description="keep at most this many samples")
 
 
@@ -116,12 +118,14 @@ class Init(Frozen):
     weights: Literal[
         "default", "normal", "uniform", "xavier_normal", "xavier_uniform", "kaiming_normal", "kaiming_uniform", "zeros"
     ] = Field("default", description="the distribution of the weights; default is PyTorch's")
-    scale: Sweep[NonNegative] = Field((1.0,), description="multiplies the weights; for normal, their deviation")
-    bias: Literal["default", "zeros", "normal"] = Field("default", description="normal has deviation 1")
+    scale: Sweep[NonNegative] = Field(
+        (1.0,), description="multiplies the weights; for normal, their standard deviation"
+    )
+    bias: Literal["default", "zeros", "normal"] = Field("default", description="normal has standard deviation 1")
 
 
 class ModelEntry(Entry):
-    init: Init = Field(Init(), description="how the weights start")
+    init: Init = Field(Init(), description="initial weights")
 
 
 class LossEntry(Entry):
@@ -132,7 +136,7 @@ class LossEntry(Entry):
 
 
 class Schedule(Frozen):
-    name: Literal["constant", "step", "cosine"] = Field("constant", description="how the rate goes on after warm-up")
+    name: Literal["constant", "step", "cosine"] = Field("constant", description="the learning rate after warm-up")
     warmup: Sweep[Annotated[int, Interval(ge=0, le=MAX_COUNT)]] = Field((0,), description="epochs of linear rise")
     step: Sweep[Count] = Field((10,), description="epochs between the drops of `step`")
     gamma: Sweep[Positive] = Field((0.1,), description="factor of each drop of `step`")
@@ -143,22 +147,22 @@ class Named(Frozen):
 
 
 class OptimizerConfig(Named):
-    """An optimizer: its name, the options of its own (see `optimizer_type`), and what is every optimizer's."""
+    """An optimizer: its name, its options (see `optimizer_type`) and those that all optimizers share."""
 
     own_numbers: ClassVar[tuple[str, ...]] = ()
 
     clip_norm: Sweep[PositiveOrNull] = Field((None,), description="largest L2 norm of a trial's gradient")
-    schedule: Schedule = Field(Schedule(), description="how the learning rate changes")
+    schedule: Schedule = Field(Schedule(), description="learning-rate schedule")
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of its own: those that are numbers as the values to sweep over."""
+        """Its options; numbers are tuples of the values to sweep over."""
         shared = OptimizerConfig.model_fields
         return {name: getattr(self, name) for name in type(self).model_fields if name not in shared}
 
     @property
     def swept(self) -> dict[str, tuple[Any, ...]]:
-        """The values of every number, the schedule's too, by the last part of its key."""
+        """The values of every number, those of the schedule included, by the last part of its key."""
         own = {name: getattr(self, name) for name in (*self.own_numbers, "clip_norm")}
         return own | {name: getattr(self.schedule, name) for name in SCHEDULE_KEYS}
 
@@ -170,7 +174,7 @@ class OptimizerConfig(Named):
 
 
 class WarmStart(Frozen):
-    """Training before the training: by cross-entropy and plain SGD, the same for every arm of a comparison."""
+    """Pre-training by cross-entropy and plain SGD, the same for every arm of a comparison."""
 
     labels: Literal["rotated", True] = Field(
         "rotated", description="rotated: each label is the next class, a confidently wrong start; true: the right ones"
@@ -185,14 +189,14 @@ class TrainConfig(Frozen):
     seeds: Seeds = Field(5, description="5 means 0..4; a list names them")
     device: Device = Field("auto", description="auto, cpu, cuda, cuda:N")
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of the layers in training; weights, losses and everything measured stay in float32"
+        "float32", description="precision of the layers in training; weights, losses and metrics are float32"
     )
     threads: AutoOrThreads = Field("auto", description="CPU cores: of a stack of dense trials, else of one operation")
     compile: Literal["auto", "on", "off"] = Field("auto", description="compiled steps; auto from 10,000 steps on")
     stack: AutoOrCount = Field(
-        "auto", description="trials trained as one program; auto as many as 2 GiB hold, 256 at most"
+        "auto", description="trials trained as one program; auto: as many as fit into 2 GiB, 256 at most"
     )
-    warm_start: WarmStart | None = Field(None, description="what every trial is trained on first")
+    warm_start: WarmStart | None = Field(None, description="pre-training of every trial")
 
     @property
     def seed_list(self) -> tuple[int, ...]:
@@ -204,7 +208,7 @@ class TrainConfig(Frozen):
 
 
 class Grid(Frozen):
-    """Values to try, by the last part of an optimizer's or a schedule's key; what is not tuned is empty.
+    """Values to try, by the last part of an optimizer's or a schedule's key; empty if not tuned.
 
     `grid_type` adds the numbers of an optimizer, before these.
     """
@@ -216,7 +220,7 @@ class Grid(Frozen):
 
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
-        """The keys that are tuned, in the order of the fields above, whatever the file's."""
+        """The tuned keys, in the order of the fields above, not of the file."""
         return {key: values for key in type(self).model_fields if (values := getattr(self, key))}
 
     @property
@@ -237,18 +241,18 @@ def _validated(metric: str) -> str:
 
 
 class TuneConfig(Frozen):
-    """Every arm tries the whole grid on seeds of tuning's own, and is then trained afresh at the setting chosen.
+    """Every arm tries the whole grid on separate seeds, and is then trained again at the chosen setting.
 
-    What some seed of the experiment tests takes no part: of data split `per_seed`, tuning has what remains.
+    Test samples of the experiment's seeds take no part: with `per_seed` splits, tuning uses the samples that remain.
     """
 
     grid: SerializeAsAny[Grid] = Field(description="settings to try: lists of values, or log(1e-3, 1, 7)")
     seeds: Count = Field(3, description="seeds of each setting, counted from 10000")
     metric: Annotated[str, AfterValidator(_validated)] = Field(
-        headline(SingleLabel, "val"), description="what the best setting is best by, on validation data"
+        headline(SingleLabel, "val"), description="validation metric that chooses the best setting"
     )
     protocol: Literal["per_arm", "shared"] = Field(
-        "per_arm", description="each arm its own best setting, or one for all arms of a comparison"
+        "per_arm", description="per_arm: each arm has its own best setting; shared: one for all arms of a comparison"
     )
 
     @property
@@ -257,7 +261,7 @@ class TuneConfig(Frozen):
 
 
 class Experiment(Frozen):
-    """One YAML file, defaults filled in."""
+    """One YAML file with its defaults filled in."""
 
     name: RunName = "moons"
     dataset: Sweep[SerializeAsAny[DatasetEntry]]
@@ -281,7 +285,7 @@ DEFAULT_GRID: Mapping[str, Any] = {"lr": [0.01, 0.1, 1.0]}
 
 @functools.cache  # entries of two types are never equal
 def entry_type(spec: Spec) -> type[Entry]:
-    """The shared keys of a spec's kind joined with the options of its own."""
+    """The keys that all specs of a kind share, and the options of this one."""
     base = ENTRY_TYPES[spec.kind]
     options: dict[str, Any] = {
         option.name: (

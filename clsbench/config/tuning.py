@@ -1,4 +1,4 @@
-"""What only the sections together can say of tuning and of matched weights: mistakes, each with its path."""
+"""Checks of tuning and of matched weights that need several sections; each mistake has its path."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from clsbench.registry import Kind, Spec, catalogue
 
 @functools.cache
 def tune_type(spec: Spec) -> type[TuneConfig]:
-    """What the section `tune` may say beside an optimizer: its grid has the optimizer's numbers."""
+    """The type of the section `tune` for an optimizer: its grid has the optimizer's numbers."""
     trials: Any = Trials
     axes: dict[str, Any] = {name: (trials[kind], ()) for name, kind in numbers_of(spec).items()}
     bases: Any = (Grid, create_model(f"numbers of {spec.name}", __base__=Frozen, **axes))
@@ -49,7 +49,7 @@ def _not_empty(grid: Grid) -> Grid:
 
 
 def read_tune(value: Any, spec: Spec | None, mistakes: list[Mistake]) -> TuneConfig | None:
-    """The section `tune` beside an optimizer; of one that is not known, no grid can be read."""
+    """The section `tune` for an optimizer; no grid can be read for an unknown one."""
     if value is None:
         return None
     if isinstance(value, Mapping) and isinstance(grid := value.get("grid"), Mapping) and grid:
@@ -69,7 +69,7 @@ def read_tune(value: Any, spec: Spec | None, mistakes: list[Mistake]) -> TuneCon
 def tune_mistakes(
     tune: TuneConfig, optimizer: OptimizerConfig, found: Mapping[Kind, Mapping[Path, Entry]]
 ) -> Iterable[Mistake]:
-    """Settings that are tuned and given too, and what tuning lacks to judge by."""
+    """Settings that are both tuned and given, and metrics that tuning lacks."""
     swept = {key for key, values in optimizer.swept.items() if len(values) > 1}
     for key in tune.grid.axes:
         if key in swept:
@@ -77,7 +77,7 @@ def tune_mistakes(
             yield ("optimizer", *section, key), f"{key} is tuned, so it cannot be swept too; drop one of the two"
     for path, entry in found["dataset"].items():
         if isinstance(entry, DatasetEntry) and not entry.val_fraction:
-            yield (*path, "val_fraction"), "tuning chooses on validation data; give a share above 0"
+            yield (*path, "val_fraction"), "tuning chooses on validation data; give a fraction above 0"
     known = on_split("val")
     for path, entry in found["loss"].items():
         if isinstance(entry, LossEntry) and entry.lr is not None and "lr" in tune.grid.axes:
@@ -89,12 +89,12 @@ def tune_mistakes(
 
 
 def seed_mistake(experiment: Experiment) -> Mistake | None:
-    """A seed of the experiment that tuning would have seen."""
+    """A seed of the experiment that tuning uses too."""
     tune, seeds = experiment.tune, experiment.train.seeds
     if tune is None:
         return None
     own = tune.seed_range
-    # Not by listing them: their number is checked later.
+    # Not by a list of all seeds: their number is checked later.
     shared = range(own[0], seeds) if isinstance(seeds, int) else [seed for seed in seeds if seed in own]
     if not shared:
         return None
@@ -104,4 +104,4 @@ def seed_mistake(experiment: Experiment) -> Mistake | None:
 def match_mistakes(losses: Mapping[Path, Entry]) -> Iterable[Mistake]:
     for path, entry in losses.items():
         if path in (("loss",), ("loss", 0)) and isinstance(entry, LossEntry) and entry.weight == "match":
-            yield (*path, "weight"), "the first loss is what others match; give it a number"
+            yield (*path, "weight"), "the other losses match the first; give it a number"

@@ -1,4 +1,4 @@
-"""Kinds of values that the schema is made of: each refuses what it is not, in this project's words."""
+"""The types of values in the schema; each refuses other values with a message of its own."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def number(
     most: float = math.inf,
     nullable: bool = False,
 ) -> Callable[[Any], int | float | None]:
-    """A check for a finite number, kept as it was written: `10` stays 10 and an arm is named so."""
+    """A check for a finite number, kept as it was written: `10` stays 10, also in an arm's name."""
     named = (("above", above), ("at least", least), ("below", below), ("at most", most))
     bounds = [f"{word} {bound:g}" for word, bound in named]
-    told = " and ".join(text for text in bounds if "inf" not in text)
-    allowed = f"a number {told}".rstrip() + " or null" * nullable
+    range_text = " and ".join(text for text in bounds if "inf" not in text)
+    allowed = f"a number {range_text}".rstrip() + " or null" * nullable
 
     def check(value: Any) -> int | float | None:
         if value is None and nullable:
@@ -91,18 +91,18 @@ def _split_seed(value: Any) -> int | str:
 
 def _run_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", value):
-        rule = "must begin with a-z or 0-9 and go on with those, '.', '_' and '-', 100 characters at most"
+        rule = "must start with a-z or 0-9, then contain only those, '.', '_' and '-', 100 characters at most"
         raise mistake(f"{rule}, got {shown(value)}")
     if not is_portable_name(value):
-        what = "Windows keeps it for a device" if not value.endswith(".") else "Windows drops a dot at the end"
+        what = "Windows reserves it for a device" if not value.endswith(".") else "Windows drops a dot at the end"
         raise mistake(f"names a folder, and {shown(value)} cannot be one everywhere: {what}; give another name")
     return value
 
 
 def without_nul(value: Any) -> Any:
-    """A check for what may be the name of a file."""
+    """A check for text that may be a file's name."""
     if isinstance(value, str) and "\0" in value:
-        raise mistake(f"{shown(value)} holds a NUL character, which no file's name can; leave it out")
+        raise mistake(f"{shown(value)} contains a NUL character, which no file's name can; remove it")
     return value
 
 
@@ -130,7 +130,7 @@ def _unlisted(values: tuple[Any, ...]) -> Any:
 
 
 def _spaced(value: Any) -> Any:
-    """The values that `log(1e-3, 1, 7)` means, each end included; what is no text stays as it is."""
+    """The values that `log(1e-3, 1, 7)` means, both ends included; other values than text are returned as they are."""
     if not isinstance(value, str):
         return value
     form = re.fullmatch(r"\s*log\(([^,]*),([^,]*),([^,]*)\)\s*", value)
@@ -143,7 +143,7 @@ def _spaced(value: Any) -> Any:
         raise mistake(f"{rule}, got {shown(value)}")
     start, end = math.log10(low), math.log10(high)
     inner = (10 ** (start + (end - start) * place / (count - 1)) for place in range(1, count - 1))
-    # Twelve digits: a power of ten is one, and the arithmetic's last bits are no part of a name.
+    # Twelve digits: powers of ten are exact, and rounding errors do not get into a name.
     return [low, *(float(f"{value:.12g}") for value in inner), high]
 
 

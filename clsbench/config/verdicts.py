@@ -1,4 +1,4 @@
-"""What a verdict is on and what it can say: the grammar of expectations and the analysis share these words."""
+"""The words of verdicts, shared by the grammar of expectations and the analysis."""
 
 BETTER, WORSE, NO_DIFFERENCE, TOO_FEW_SEEDS = "better", "worse", "no difference", "too few seeds"
 VERDICTS = (BETTER, WORSE, NO_DIFFERENCE, TOO_FEW_SEEDS)

@@ -1,4 +1,4 @@
-"""What only the sections together can say of `train.warm_start`: mistakes, each with its path."""
+"""Checks of `train.warm_start` that need several sections; each mistake has its path."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from clsbench.registry import catalogue
 
 
 def warm_start_mistakes(datasets: Iterable[Entry], losses: Mapping[Path, Entry]) -> Iterable[Mistake]:
-    """Losses that need another number of outputs than cross-entropy, which trains the warm start.
+    """Losses whose number of outputs differs from that of cross-entropy, which trains the warm start.
 
-    A network of theirs would have to start from other hidden layers than the other arms.
+    Their networks could not start from the same hidden layers as the other arms.
     """
     posed = [posed_by(entry.name, entry.options).problem for entry in datasets]
     examples = [example for kind in KINDS.values() for example in kind.examples()]
@@ -27,7 +27,7 @@ def warm_start_mistakes(datasets: Iterable[Entry], losses: Mapping[Path, Entry])
 
 
 def _outputs(loss: str, options: Mapping[str, object], problem: Problem) -> int | None:
-    """None where the loss does not fit the problem, which is another mistake."""
+    """None if the loss does not fit the problem, which is reported elsewhere."""
     try:
         return problem.num_outputs(catalogue.get("loss", loss), options)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, in this project's words."""
+"""pydantic's errors in this project's words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clsbench.config.yaml_text import Path, shown
 from clsbench.registry import suggestion
 
 UNKNOWN_KEY = "unknown key"
-Mistake = tuple[Path, str]  # where in the tree, what is wrong and a hint
+Mistake = tuple[Path, str]  # path in the tree, message with a hint
 
 WORDS = {
     "int_type": "must be a whole number",
@@ -54,7 +54,7 @@ def _must(detail: Any) -> str:
 
 
 def _fields_at(model: type[BaseModel], where: Path) -> Iterable[str]:
-    """The names that a section knows, `where` leading to it from `model`."""
+    """The names that a section knows; `where` is its path from `model`."""
     for part in where:
         annotation = model.model_fields[str(part)].annotation
         (model,) = (

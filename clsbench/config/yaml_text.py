@@ -1,8 +1,8 @@
-"""YAML as data with positions: text in; plain values, where each stands, and every mistake out.
+"""YAML as plain values with their positions, and all mistakes.
 
-A small, strict dialect: no anchors, aliases, merge keys or tags, so nothing can expand and nothing can be
-constructed; and where YAML 1.1 and 1.2 disagree on what a bare word means (`no`, `012`, `1:30`), neither
-is guessed. Numbers like `1e-3` are numbers.
+A small, strict dialect: it has no anchors, aliases, merge keys or tags, so nothing expands and no object is
+constructed. Bare words that YAML 1.1 and 1.2 read differently (`no`, `012`, `1:30`) are refused. `1e-3` is a
+number.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import yaml
 Path = tuple[str | int, ...]
 
 MAX_DEPTH = 12
-MAX_CHARACTERS = 1_000_000  # a quarter of a minute to read
+MAX_CHARACTERS = 1_000_000  # takes about 15 s to read
 
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -29,19 +29,19 @@ _SURPRISES = (
     (re.compile(r"(?i)y|n|yes|no|on|off"), "is a truth value in YAML 1.1 and a word in 1.2"),
     (re.compile(r"[-+]?0[0-9_]+"), "is octal in YAML 1.1 and decimal in 1.2"),
     (re.compile(r"[-+]?0[xob][0-9a-fA-F_]+"), "is a number in one version of YAML and text in another"),
-    (re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"), "is a count of sixties in YAML 1.1"),
+    (re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"), "is a base-60 number in YAML 1.1"),
     (re.compile(r"[-+]?[0-9][0-9_.]*_[0-9_.]*"), "is a number in YAML 1.1 and text in 1.2"),
     (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?"), "is a date in YAML 1.1"),
 )
 
 
 class Surprise(ValueError):
-    """A bare word that means different things to different readers of YAML."""
+    """A bare word that different YAML readers read differently."""
 
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """A place in a source: a file's name or `command line`, line and column counted from 1."""
+    """A position in a source (a file's name or `command line`): line and column, from 1."""
 
     line: int
     column: int
@@ -53,7 +53,7 @@ class Position:
 
 @dataclass
 class Document:
-    """A parsed text. `values` and `keys` map a path to where its value and its key stand."""
+    """A parsed text. `values` and `keys` map a path to the positions of its value and its key."""
 
     value: Any = None
     values: dict[Path, Position] = field(default_factory=dict)
@@ -62,10 +62,10 @@ class Document:
 
 
 def scalar(text: str) -> str | int | float | bool | None:
-    """What a bare word means.
+    """The value of a bare word.
 
     Raises:
-        Surprise: it means different things in YAML 1.1 and 1.2, or it is a number too long to be one.
+        Surprise: YAML 1.1 and 1.2 read it differently, or it is too long for a number.
     """
     if text in _NULLS:
         return None
@@ -85,12 +85,12 @@ def scalar(text: str) -> str | int | float | bool | None:
 
 
 def is_text(value: str) -> bool:
-    """Whether a string can be written to a file: one with half of a surrogate pair cannot."""
+    """Whether a string can be written to a file: one with an unpaired Unicode surrogate cannot."""
     return not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def shown(value: Any, length: int = 60) -> str:
-    """A value as it would be written in YAML or Python, cut to a length fit for a message."""
+    """A value as YAML or Python writes it, cut to a length that fits a message."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int) and abs(value) > 10**length:
@@ -102,10 +102,10 @@ def shown(value: Any, length: int = 60) -> str:
 def parse(
     text: str, source: str, *, line: int = 1, column: int = 1, at: Path = (), words: Container[Path] = ()
 ) -> Document:
-    """Read one YAML document; its first character stands at `line`, `column` of `source`.
+    """Read one YAML document; its first character is at `line`, `column` of `source`.
 
-    Where a path is among `words`, a bare word is text, whatever else it could mean; `at` is what leads to
-    the document, where it is a part of a larger one.
+    At the paths in `words`, a bare word is always text; `at` is the path to the document, if it is part of a
+    larger one.
     """
     return _Composer(source, line, column, at, words).compose(text)
 
@@ -208,7 +208,7 @@ class _Composer:
         return self._place(mark.line, mark.column)
 
     def _place(self, line: int, column: int) -> Position:
-        """A place in the source, from line and column in this text, counted from 0."""
+        """A position in the source, from the line and column in this text, counted from 0."""
         return Position(line + self._line, column + (self._column if line == 0 else 1), self._source)
 
     def _mistake(self, position: Position, path: Path, text: str) -> None:
@@ -220,4 +220,4 @@ class _Composer:
 
 
 class _Refused(Exception):
-    """What follows cannot be trusted to mean anything: reading stops."""
+    """Reading stops: what follows may be misread."""

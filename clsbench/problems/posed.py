@@ -1,4 +1,4 @@
-"""What a dataset poses, as far as it is known before it is opened."""
+"""The problem that a dataset poses, as far as it is known before the data are opened."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def test_config_that_could_not_be_read_back_is_refused(
     (here / "long.yaml").write_text(yaml.dump({"dataset": entries, "loss": "bce"}))
     for verb in ("check", "run"):
         line = fails(2, verb, "long.yaml")
-        assert "long.yaml:1:1: written with every default the experiment has " in line
+        assert "long.yaml:1:1: with every default filled in, the experiment has " in line
         assert line.endswith(" and 2,000 can be read; split it into several")
     assert {"tiny.yaml", "long.yaml"} == set(os.listdir(here))
     assert MAX_CHARACTERS == 1_000_000

@@ -103,8 +103,7 @@ expect:
         "f:5:5: expect: unknown metric 'tst_accuracy'; did you mean 'test_accuracy'?",
         "f:6:5: expect: unknown arm 'hinge b'; did you mean 'hinge a'?",
         "f:6:5: expect: there is no epoch 4; the last is 3",
-        "f:7:5: expect: column 19: expected one of < <= > >= == !=, got '='; "
-        "a name with blanks or signs stands in quotes",
+        "f:7:5: expect: column 19: expected one of < <= > >= == !=, got '='; quote a name that has blanks or signs",
         "f:8:5: expect: column 1: '__import__' cannot be called; only verdict(ARM, ARM, METRIC) can",
         "f:9:5: expect: must be text such as 'hinge.test_accuracy > 0.9', got 3",
         "command line:1:8: expect: must be a list of expectations, got 'bce.test_nll < 1'",

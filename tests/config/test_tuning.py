@@ -115,7 +115,7 @@ def test_tune_section_reads_back_as_itself() -> None:
         ("tune: {}\nloss: [bce, {name: hinge, lr: 1}]",
          "f:2:31: loss.lr: lr is tuned, so a loss cannot bring its own; drop one of the two"),
         ("tune: {}\ndataset: {name: moons, val_fraction: 0}",
-         "f:2:38: dataset.val_fraction: tuning chooses on validation data; give a share above 0"),
+         "f:2:38: dataset.val_fraction: tuning chooses on validation data; give a fraction above 0"),
         ("tune: {grid: {momentum: [0.9]}}\noptimizer: {name: adam}",
          "f:1:25: tune.grid.momentum: adam has no momentum; sgd and rmsprop have it"),
         ("tune: {metric: val_nll}\nloss: hinge",
@@ -125,7 +125,7 @@ def test_tune_section_reads_back_as_itself() -> None:
         ("tune: {}\ntrain: {seeds: 10001}",
          "f:2:16: train.seeds: seed 10000 is one of tuning's own, 10000 to 10002; name others"),
         ("loss: [{name: bce, weight: match}, hinge]",
-         "f:1:28: loss.weight: the first loss is what others match; give it a number"),
+         "f:1:28: loss.weight: the other losses match the first; give it a number"),
         ("loss: {name: bce, weight: mach}", "f:1:27: loss.weight: must be a number above 0 or match, got 'mach'"),
     ],
 )  # fmt: skip

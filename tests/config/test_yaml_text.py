@@ -66,7 +66,7 @@ def test_nan_is_read() -> None:
     [
         *((word, "truth value") for word in ("no", "NO", "yes", "on", "Off", "y", "N")),
         *(("012", "octal"), ("-01", "octal"), ("0x1F", "number in one version"), ("0o17", "number in one version")),
-        *(("1:30", "sixties"), ("1_000", "number in YAML 1.1"), ("2024-01-01", "date"), ("2024-13-45", "date")),
+        *(("1:30", "base-60"), ("1_000", "number in YAML 1.1"), ("2024-01-01", "date"), ("2024-13-45", "date")),
         ("1" * 5000, "too long for a number"),
     ],
 )
