@@ -1,4 +1,4 @@
-"""What is learned from: datasets as registered functions. Importing this opens no data and loads no library."""
+"""Datasets as registered functions. Importing this opens no data and loads no library."""
 
 from clsbench.data import files, toy, vision
 

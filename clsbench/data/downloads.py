@@ -1,8 +1,8 @@
-"""torchvision's files on disk: found, checked, and fetched where they are missing or damaged.
+"""torchvision's files on disk: checked, and downloaded if they are missing or damaged.
 
-Nothing is written, locked or connected to while the files are in order, so that a read-only folder and a
-machine without network serve as well as any. A download goes to a folder of its own and is moved into
-place once it is whole: a process killed in between leaves nothing that a later one could mistake for data.
+If the files are valid, nothing is written, locked or connected to, so a read-only folder and a machine without
+network work. A download goes to a temporary folder and is moved into place once it is complete: a process killed
+before that leaves nothing that a later one could mistake for data.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Source:
     Attributes:
         dataset: the name of the class in `torchvision.datasets`.
         folder: where the files lie, relative to the root.
-        files: their names; those of IDX files come in pairs, images before labels.
-        options: what the class takes beside `root`, `train` and `download`.
+        files: their names; IDX files are listed in pairs, images before labels.
+        options: arguments of the class besides `root`, `train` and `download`.
     """
 
     dataset: str
@@ -51,34 +51,34 @@ class Source:
         return self.files[0].endswith("-ubyte")
 
     def load(self) -> Any:
-        """The class itself; importing torchvision takes over a second, hence only where it is needed."""
+        """The class; imported here because importing torchvision takes over a second."""
         import torchvision.datasets
 
         return getattr(torchvision.datasets, self.dataset)
 
 
 def default_root() -> Path:
-    """Where data goes unless `data_dir` says otherwise: a folder in the user's cache directory.
+    """The default of `data_dir`: a folder in the user's cache directory.
 
     Raises:
-        DataError: the system knows no home for this user, as in some containers.
+        DataError: the user has no home directory, as in some containers.
     """
     import platformdirs
 
     try:
         return Path(platformdirs.user_cache_dir("clsbench")) / "data"
     except RuntimeError as error:
-        raise DataError(f"no place for data is known: {error}; or give data_dir") from error
+        raise DataError(f"no cache directory is known: {error}; or give data_dir") from error
 
 
 def ensure(source: Source, root: Path, *, progress: bool = False) -> None:
-    """Make sure that every file of `source` is under `root`, fetching it if need be.
+    """Make sure that every file of `source` is under `root`, downloading it if necessary.
 
-    Of many processes one downloads and the others wait for it. `progress` lets torchvision draw its
-    progress bar on stderr; stdout stays clean either way.
+    If several processes call this, one downloads and the others wait for it. With `progress`, torchvision draws
+    its progress bar on stderr; nothing is written to stdout.
 
     Raises:
-        DataError: files are missing or damaged and cannot be had; the message names them and their folder.
+        DataError: files are missing or damaged and cannot be downloaded; the message names them and their folder.
     """
     if not _faults(source, root):
         return
@@ -94,15 +94,15 @@ def ensure(source: Source, root: Path, *, progress: bool = False) -> None:
     except OSError as error:
         faults, failure = _faults(source, root), str(error)
     raise DataError(
-        f"{source.dataset}: {_told(faults)} in {root / source.folder}, and downloading failed ({failure}); "
+        f"{source.dataset}: {_described(faults)} in {root / source.folder}, and downloading failed ({failure}); "
         "put good copies there, unpacked or as the original archives"
     )
 
 
 def _download(source: Source, root: Path, progress: bool) -> str | None:
-    """Fetch all files of `source`; None, or the reasons why they cannot be had."""
+    """Download all files of `source`; None, or the reasons why that failed."""
     staging = root / f".{source.dataset}.download"
-    # What a killed process left may be cut short, and torchvision would take it as it is.
+    # A killed process may leave truncated files, which torchvision would not check.
     shutil.rmtree(staging, ignore_errors=True)
     try:
         reasons = _copy_archives(source.load(), root, staging)
@@ -110,15 +110,15 @@ def _download(source: Source, root: Path, progress: bool) -> str | None:
             try:
                 with _silence_bounded(), _quiet(progress), _unpacked_inside():
                     dataset(root=staging, download=True, **source.options)
-            # A server can fail in as many ways as it likes: HTTP, TLS, gzip, tar, a short read.
+            # A server can fail in many ways: HTTP, TLS, gzip, tar, a short read.
             except Exception as error:
                 reasons.append(" ".join(str(error).split()) or type(error).__name__)
-                # torchvision has tried every mirror by then; after a stall it has not.
+                # By then torchvision has tried every mirror, but not after a timeout.
                 if isinstance(error, RuntimeError):
                     break
             else:
                 if faults := _faults(source, staging):
-                    return _told(faults)
+                    return _described(faults)
                 _publish(staging / source.folder, root / source.folder)
                 return None
         return ", ".join(reasons)
@@ -131,12 +131,12 @@ def _by_first_mirror(dataset: Any) -> list[Any]:
     if hasattr(dataset, "url"):
         return [dataset]
     turns = [dataset.mirrors[i:] + dataset.mirrors[:i] for i in range(len(dataset.mirrors))]
-    # The name stays, for torchvision calls the folder by it.
+    # torchvision names the folder after the class.
     return [type(dataset.__name__, (dataset,), {"mirrors": mirrors}) for mirrors in turns]
 
 
 def _copy_archives(dataset: Any, root: Path, staging: Path) -> list[str]:
-    """Hand torchvision the archives that somebody laid under `root`; what is wrong with any of them."""
+    """Copy archives that a user placed under `root` for torchvision; returns the faults of those that are damaged."""
     from torchvision.datasets.utils import check_integrity
 
     wrong = []
@@ -160,7 +160,7 @@ def _archives(dataset: Any) -> list[tuple[str, str]]:
 
 
 def _publish(fetched: Path, folder: Path) -> None:
-    """Move fetched files into place, each at once, with a list of their hashes."""
+    """Move downloaded files into place, each atomically, and write a list of their hashes."""
     folder.mkdir(parents=True, exist_ok=True)
     files = sorted(path for path in fetched.iterdir() if path.is_file() and path.suffix not in ARCHIVES)
     (fetched / MANIFEST).write_text("".join(f"{_sha256(path)}  {path.name}\n" for path in files))
@@ -169,7 +169,7 @@ def _publish(fetched: Path, folder: Path) -> None:
 
 
 def _faults(source: Source, root: Path) -> dict[str, str]:
-    """What is wrong with each file of `source`, by its name; empty where all are in order."""
+    """The fault of each damaged file of `source`, by its name; empty if all are valid."""
     folder = root / source.folder
     hashes = _manifest(folder)
     faults = {}
@@ -196,18 +196,18 @@ def _faults(source: Source, root: Path) -> dict[str, str]:
 def _idx_fault(path: Path) -> str | None:
     shape = _idx_shape(path)
     if len(shape) != (3 if "-images-" in path.name else 1):
-        return "is no IDX file of bytes"
+        return "is not an IDX file of bytes"
     if shape[1:] not in ((), (28, 28)):
         return f"holds images of {shape[1]} x {shape[2]} pixels, not 28 x 28"
     expected, size = 4 + 4 * len(shape) + math.prod(shape), path.stat().st_size
     if size != expected:
-        return f"holds {size} bytes where its header promises {expected}"
+        return f"holds {size} bytes, and its header says {expected}"
     return None
 
 
 def _sha256_fault(path: Path, hashes: Mapping[str, str]) -> str | None:
     if path.name in hashes and hashes[path.name] != _sha256(path):
-        return f"is not as it was downloaded, by {MANIFEST}"
+        return f"differs from the downloaded file, according to {MANIFEST}"
     return None
 
 
@@ -220,7 +220,7 @@ def _md5_fault(source: Source, path: Path) -> str | None:
 
 
 def _idx_shape(path: Path) -> tuple[int, ...]:
-    """The shape in an IDX header (two zeros, type, number of axes, each axis as 4 bytes); () where it is none."""
+    """The shape in an IDX header (two zeros, type, number of axes, each axis as 4 bytes); () if it is not one."""
     with path.open("rb") as file:
         zeros, kind, axes = file.read(2), file.read(1), file.read(1)
         if zeros != b"\0\0" or kind != b"\x08" or axes not in (b"\1", b"\3"):
@@ -242,14 +242,14 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _told(faults: Mapping[str, str]) -> str:
-    alike = {fault: [name for name in faults if faults[name] == fault] for fault in faults.values()}
-    return ", ".join(f"{', '.join(names)} {fault}" for fault, names in alike.items())
+def _described(faults: Mapping[str, str]) -> str:
+    names_of = {fault: [name for name in faults if faults[name] == fault] for fault in faults.values()}
+    return ", ".join(f"{', '.join(names)} {fault}" for fault, names in names_of.items())
 
 
 @contextmanager
 def _silence_bounded() -> Iterator[None]:
-    # torchvision sets no timeout: without this a server that stalls would hold the run for ever.
+    # torchvision sets no timeout: without this a server that stalls would block the run forever.
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SECONDS_OF_SILENCE)
     try:
@@ -260,8 +260,8 @@ def _silence_bounded() -> Iterator[None]:
 
 @contextmanager
 def _unpacked_inside() -> Iterator[None]:
-    # torchvision names no filter, and before Python 3.14 an archive may then write outside its folder.
-    if not hasattr(tarfile, "data_filter"):  # Python before 3.11.4 has none
+    # torchvision passes no filter, and before Python 3.14 an archive can then write outside its folder.
+    if not hasattr(tarfile, "data_filter"):  # Python before 3.11.4
         yield
         return
     before = tarfile.TarFile.extraction_filter
@@ -274,7 +274,7 @@ def _unpacked_inside() -> Iterator[None]:
 
 @contextmanager
 def _quiet(progress: bool) -> Iterator[None]:
-    # Not every bar goes to stderr in torchvision, and stdout belongs to results.
+    # torchvision draws some bars on stdout, which is for results.
     bar = sys.stderr if progress else io.StringIO()
     with redirect_stdout(bar), redirect_stderr(bar):
         yield

@@ -1,4 +1,4 @@
-"""What every dataset gives: features and labels as arrays, checked once for all."""
+"""The raw data of a dataset: features and labels as arrays, checked in one place."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RawData:
-    """A dataset as it came, before it is split or normalised.
+    """A dataset before it is split or normalised.
 
     Attributes:
         features: [N, ...]; images are [N, C, H, W].
         labels: [N], numbered from 0.
         num_classes: how many classes there may be; a class without samples is allowed.
-        class_names: one for each class; empty stands for the numbers themselves.
-        columns: the names of the features of a table; empty stands for their numbers.
-        full_scale: the largest value a pixel can have (255 for 8 bits), None where features are no pixels.
-        test_features, test_labels: the test set that the dataset brings along, if any.
+        class_names: one for each class; if empty, the numbers are the names.
+        columns: the names of a table's features; if empty, their numbers are the names.
+        full_scale: the largest value a pixel can have (255 for 8 bits), None if the features are not pixels.
+        test_features, test_labels: the dataset's own test set, if it has one.
     """
 
     features: Array
@@ -40,25 +40,25 @@ class RawData:
     test_labels: Labels | None = None
     columns: tuple[str, ...] = ()
 
-    def part(self, place: Sequence[int]) -> str:
-        """What is normalised together and holds the feature at `place`: a column, or a channel of images."""
+    def name_of(self, place: Sequence[int]) -> str:
+        """The name of the column, or image channel, of the feature at `place`."""
         if len(place) > 1:
             return f"channel {place[0]}"
         return f"column {self.columns[place[0]]!r}" if self.columns else f"column {place[0]}"
 
     @property
     def problem(self) -> Problem:
-        """What these data pose."""
+        """The problem that these data pose."""
         return SingleLabel(self.num_classes, self.class_names)
 
 
 def as_raw(result: Any) -> RawData:
-    """What a dataset function returned, checked: a RawData, or a pair `(features, labels)`.
+    """Check what a dataset function returned: a RawData, or a pair `(features, labels)`.
 
-    Arrays may be lists, numpy arrays or torch tensors. Without a RawData the classes are 0 to the largest label.
+    Arrays may be lists, numpy arrays or torch tensors. For a pair, the classes are 0 to the largest label.
 
     Raises:
-        DataError: the arrays cannot be learned from; the message names the row, column or class.
+        DataError: the arrays are unusable; the message names the row, column or class.
     """
     if isinstance(result, RawData):
         raw = result
@@ -66,41 +66,41 @@ def as_raw(result: Any) -> RawData:
         labels = _labels(result[1], "labels")
         raw = RawData(result[0], labels, num_classes=_num_classes(labels))
     else:
-        raise DataError(f"a dataset gave a {type(result).__name__}; return (features, labels) or a RawData")
+        raise DataError(f"a dataset returned a {type(result).__name__}; return (features, labels) or a RawData")
 
     names = tuple(str(name) for name in raw.class_names) or tuple(map(str, range(raw.num_classes)))
     if len(names) != raw.num_classes:
         raise DataError(f"{len(names)} class names for {raw.num_classes} classes; name every class")
-    features, labels = _part(raw.features, raw.labels, raw.num_classes, "")
+    features, labels = _checked(raw.features, raw.labels, raw.num_classes, "")
     _check_two_classes(labels, names)
     raw = replace(raw, features=features, labels=labels, class_names=names)
     if raw.test_features is None and raw.test_labels is None:
         return raw
 
-    test_features, test_labels = _part(raw.test_features, raw.test_labels, raw.num_classes, "test ")
+    test_features, test_labels = _checked(raw.test_features, raw.test_labels, raw.num_classes, "test ")
     if test_features.shape[1:] != features.shape[1:]:
-        shapes = f"{list(test_features.shape[1:])}, those for training {list(features.shape[1:])}"
-        raise DataError(f"test samples have shape {shapes}; both need the same")
+        shapes = f"{list(test_features.shape[1:])}, training samples {list(features.shape[1:])}"
+        raise DataError(f"test samples have shape {shapes}; both must have the same")
     return replace(raw, test_features=test_features, test_labels=test_labels)
 
 
-def _part(features: Any, labels: Any, num_classes: int, which: str) -> tuple[Array, Labels]:
+def _checked(features: Any, labels: Any, num_classes: int, which: str) -> tuple[Array, Labels]:
     x, y = _features(features, f"{which}features"), _labels(labels, f"{which}labels")
     if len(x) != len(y):
         raise DataError(f"{len(x)} rows of {which}features but {len(y)} {which}labels; every sample needs one label")
     if len(y) == 0:
-        raise DataError(f"no {which}samples; a dataset needs some")
+        raise DataError(f"no {which}samples; a dataset needs at least one")
     outside = (y < 0) | (y >= num_classes)
     if outside.any():
         row = int(outside.argmax())
-        allowed = f"labels count from 0, so {num_classes} classes end at {num_classes - 1}"
+        allowed = f"labels of {num_classes} classes are 0 to {num_classes - 1}"
         raise DataError(f"label {int(y[row])} in row {row} of the {which}labels is out of range; {allowed}")
     return x, y
 
 
 def _num_classes(labels: Labels) -> int:
     largest = int(labels.max(initial=0))
-    # A code taken for a class number would ask for that many outputs.
+    # An identifier mistaken for a class number would need as many outputs.
     if largest >= len(labels) > 0:
         raise DataError(
             f"label {largest} in row {int(labels.argmax())} is larger than the number of samples, {len(labels)}; "
@@ -111,7 +111,7 @@ def _num_classes(labels: Labels) -> int:
 
 def _check_two_classes(labels: Labels, names: tuple[str, ...]) -> None:
     if (labels == labels[0]).all():
-        raise DataError(f"every sample is of class {names[labels[0]]!r}; there is nothing to tell apart")
+        raise DataError(f"every sample is of class {names[labels[0]]!r}; classification needs two or more classes")
 
 
 def _features(values: Any, what: str) -> Array:
@@ -152,14 +152,14 @@ def _labels(values: Any, what: str) -> Labels:
         whole = y.astype(np.int64)
     if (whole != y).any():
         row = int((whole != y).argmax())
-        raise DataError(f"label {y[row]} in row {row} of the {what} is no integer; number the classes from 0")
+        raise DataError(f"label {y[row]} in row {row} of the {what} is not an integer; number the classes from 0")
     return whole
 
 
 def _array(values: Any, what: str) -> Array:
     import numpy as np
 
-    # A torch tensor on a device, or with a gradient, does not convert by itself.
+    # numpy cannot convert a tensor on a device, or one that requires a gradient.
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     try:

@@ -1,4 +1,4 @@
-"""Files that data are read from: regular ones, read no further than they were long when they were opened."""
+"""Opening data files: only regular files, read up to the length that they had when they were opened."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clsbench.errors import DataError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-# A FIFO without a writer would block the opening, and a terminal would become the process's own.
+# Opening a FIFO without a writer would block, and a terminal would become the controlling terminal.
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NONBLOCK", "O_NOCTTY"))
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
@@ -27,14 +27,14 @@ _KINDS = {
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """A regular file, or a link to one, to read; nothing else is waited for.
+    """Open a regular file, or a link to one, for reading; never blocks.
 
     Raises:
         OSError: as `open`, for a folder too.
-        DataError: it is a FIFO, a device or a socket, from which data may never come or never end.
+        DataError: it is a FIFO, a device or a socket.
     """
     handle = os.open(path, _FLAGS)
-    with open(handle, "rb") as file:  # which refuses a folder
+    with open(handle, "rb") as file:  # raises for a folder
         mode = stat.S_IFMT(os.fstat(handle).st_mode)
         if mode != stat.S_IFREG:
             raise DataError(f"{path}: this is {_KINDS.get(mode, 'something else')}, not a file; give a file")
@@ -43,10 +43,10 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def steady(path: Path) -> Iterator[BinaryIO]:
-    """As `opened`, to be read once from its start: it ends where the file ended when it was opened.
+    """As `opened`, to be read once from the start up to the length that the file had when it was opened.
 
     Raises:
-        OSError, DataError: as `opened`; DataError also where the file changed until the end of the block.
+        OSError, DataError: as `opened`; DataError also if the file changes before the end of the `with` block.
     """
     with opened(path) as file:
         before = os.fstat(file.fileno())

@@ -1,7 +1,7 @@
 """The tensors that training sees: chosen, split by class, normalised.
 
-Everything random comes from `split_seed`, one stream for each purpose, so that another label noise leaves
-the split as it was and another validation share the test set.
+All randomness comes from `split_seed`, one stream for each purpose: changing the label noise leaves the split as
+it is, and changing the validation fraction leaves the test set as it is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int64]
 Normalize = Literal["standard", "unit", "none"]
 
 LIMIT, TEST, VAL, NOISE = range(4)
-# Values to a chunk of arithmetic in float64: they stay in a core's cache, four times as fast as a million.
+# Values per chunk of float64 arithmetic: they stay in a core's cache, four times as fast as a million.
 CHUNK = 1 << 17
 
 
@@ -43,9 +43,9 @@ class Tensors:
 
 @dataclass(frozen=True)
 class Splits:
-    """Training, validation and test data; `val` is None where nothing was set apart for it.
+    """Training, validation and test data; `val` is None if there is no validation data.
 
-    `held_out` counts the samples that were left out because they are tested elsewhere.
+    `held_out` counts the samples that are excluded because other seeds test them.
     """
 
     train: Tensors
@@ -57,7 +57,7 @@ class Splits:
 
     @cached_property
     def hashes(self) -> dict[str, str | None]:
-        """The SHA-256 of each split, None of one that is empty: types, shapes and all values, on whatever device."""
+        """The SHA-256 of each split, None for an empty one: of types, shapes and all values, on any device."""
         splits = {"train": self.train, "val": self.val, "test": self.test}
         return {name: None if tensors is None else _hash_of(tensors) for name, tensors in splits.items()}
 
@@ -68,7 +68,7 @@ class Splits:
 
     @property
     def facts(self) -> DatasetFacts:
-        """What there is to know of the data besides the data, as plain values."""
+        """The metadata of the splits, as plain values."""
         sizes: Any = {
             "shape": list(self.shape),
             **self.problem.facts,
@@ -106,21 +106,21 @@ def split(
 
     Args:
         raw: checked data, from `as_raw`.
-        val_fraction, test_fraction: shares of the whole set, of its training part where it has its own
-            test set; `test_fraction` is None then, and only then.
-        split_seed: seeds every choice made here.
-        normalize: `standard` takes mean and deviation from the training split (one pair for a channel of
-            images), `unit` divides by the full scale, or maps the range of each feature in the training
-            split to [0, 1]; constant features become 0.
-        label_noise: share of the training labels replaced by another class, each equally likely.
-        limit: the most samples to keep, before splitting.
-        tested: digests, from `tested_samples`, of samples to hold out. Where some are found and the dataset has no
-            test set of its own, they become the test set, and the others are split into training and validation in
-            the proportion that the fractions give these two.
+        val_fraction, test_fraction: fractions of the whole set, or of its training part if it has its own test set;
+            `test_fraction` is None then, and only then.
+        split_seed: seeds every random choice here.
+        normalize: `standard` uses the mean and standard deviation of the training split (one pair per channel of
+            images); `unit` divides by the full scale, or maps the range of each feature in the training split to
+            [0, 1]; constant features become 0.
+        label_noise: fraction of the training labels replaced by another class, each equally likely.
+        limit: the largest number of samples to keep, before splitting.
+        tested: digests, from `tested_samples`, of samples to hold out. If some are found and the dataset has no test
+            set of its own, they become the test set, and the others are split into training and validation in the
+            proportion of the two fractions.
 
     Raises:
-        DataError: a split would be empty, a class has too few members to be in each, or a value is not finite once it
-            is normalised.
+        DataError: a split would be empty, a class has too few samples to be in each split, or a normalised value is
+            not finite.
     """
     _check_test_fraction(raw, test_fraction)
     whole = raw
@@ -153,7 +153,7 @@ def split(
 def tested_samples(
     raw: RawData, *, val_fraction: float, test_fraction: float | None, split_seed: int, limit: int | None
 ) -> set[bytes]:
-    """Digests of the samples that `split` would test, by their features: a sample is known wherever it turns up.
+    """Digests of the features of the samples that `split` would test; equal samples have equal digests.
 
     Raises:
         DataError: as `split`.
@@ -173,7 +173,7 @@ def _check_test_fraction(raw: RawData, test_fraction: float | None) -> None:
 
 
 def _without(raw: RawData, tested: Collection[bytes]) -> RawData:
-    """The dataset without the samples that are tested; without a test set of its own, these are its test set."""
+    """The dataset without the samples in `tested`, which become its test set if it has none of its own."""
     held_out = np.array([digest in tested for digest in _digests(raw.features)])
     if not held_out.any():
         return raw
@@ -216,13 +216,15 @@ def _stratified(
     sizes = {"val": round(val_fraction * len(chosen)), "test": round(test_fraction * len(chosen))}
     for name, fraction in (("val", val_fraction), ("test", test_fraction)):
         if (fraction > 0 or (name == "test" and raw.test_labels is None)) and sizes[name] == 0:
-            raise DataError(f"{name}_fraction {fraction:g} of {len(chosen)} samples is none; take more of either")
+            raise DataError(
+                f"{name}_fraction {fraction:g} of {len(chosen)} samples is 0 samples; increase one of the two"
+            )
     parts = 1 + sum(size > 0 for size in sizes.values())
     names = raw.problem.names
     counts = np.bincount(strata[chosen], minlength=len(names))
     _check_members(names, np.bincount(strata, minlength=len(names)) > 0, counts, parts)
 
-    # The last member of a stratum stays for training.
+    # At least one sample of each stratum stays in the training split.
     spare = np.maximum(counts - 1, 0)
     if sizes["val"] + sizes["test"] > spare.sum():
         raise DataError("val_fraction and test_fraction leave too little to train on; make them smaller")
@@ -246,8 +248,8 @@ def _check_members(names: Sequence[str], present: npt.NDArray[np.bool_], counts:
 
 
 def _allot(size: int, counts: Ints, most: Ints) -> Ints:
-    """How many of each stratum make `size` in proportion to `counts`: largest remainder, none above `most`."""
-    # In integers, so that equal strata tie exactly and the lower number goes first on every machine.
+    """How many samples of each stratum sum to `size` in proportion to `counts`: largest remainder, at most `most`."""
+    # In integers, so that equal strata tie exactly and the lower number comes first on every machine.
     taken: Ints = np.minimum(size * counts // counts.sum(), most)
     while short := size - int(taken.sum()):
         open_to_more = np.flatnonzero(taken < most)
@@ -257,7 +259,7 @@ def _allot(size: int, counts: Ints, most: Ints) -> Ints:
 
 
 def _draw(rows: Ints, strata: Ints, how_many: Ints, rng: np.random.Generator) -> Ints:
-    """So many rows of each stratum, at random; their order stays."""
+    """`how_many` random rows of each stratum, in order."""
     drawn = np.concatenate([rng.permutation(rows[strata == s])[:n] for s, n in enumerate(how_many)])
     return np.sort(drawn)
 
@@ -266,7 +268,7 @@ def _normalisation(raw: RawData, train: Ints, normalize: Normalize) -> tuple[Arr
     """What to subtract and to divide by, broadcast over one sample.
 
     Raises:
-        DataError: the training values of a feature are too far apart, or too near one another, to be scaled.
+        DataError: the range of a feature's training values is too large or too small to scale by.
     """
     if normalize == "none":
         return np.zeros(1), np.ones(1)
@@ -279,25 +281,25 @@ def _normalisation(raw: RawData, train: Ints, normalize: Normalize) -> tuple[Arr
     constant = low == high
     with np.errstate(over="ignore", invalid="ignore"):
         shift, scale = (low, high - low) if normalize == "unit" else _moments(x, train, axes)
-    # Rounding can give a constant feature a tiny deviation, which would be blown up to 1.
+    # Rounding can give a constant feature a tiny standard deviation, which would be scaled up to 1.
     shift, scale = np.where(constant, low, shift), np.where(constant, 1.0, scale)
     usable = np.isfinite(shift) & np.isfinite(scale) & (scale >= np.finfo(np.float64).tiny)
     if not usable.all():
         place = tuple(int(i) for i in np.argwhere(~usable)[0])
         raise DataError(
-            f"{raw.part(place)} cannot be normalised: its training values, from {low[place]:g} to {high[place]:g}, "
-            f"have the {'range' if normalize == 'unit' else 'deviation'} {scale[place]:g} in double precision; "
+            f"{raw.name_of(place)} cannot be normalised: its training values, from {low[place]:g} to {high[place]:g}, "
+            f"have the {'range' if normalize == 'unit' else 'standard deviation'} {scale[place]:g} in float64; "
             "rescale it, or leave it out"
         )
     return shift, scale
 
 
 def _moments(x: Array, rows: Ints, axes: tuple[int, ...]) -> tuple[Array, Array]:
-    """Mean and deviation (of the population) of `x[rows]` over `axes`, in float64, a chunk of rows at a time."""
+    """Mean and population standard deviation of `x[rows]` over `axes`, in float64, a chunk of rows at a time."""
     others = np.prod([n for axis, n in enumerate(x.shape) if axis not in axes], dtype=int)
     count = len(rows) * x[0].size // others
-    mean = sum(np.sum(x[part], axis=axes, keepdims=True, dtype=np.float64) for part in _chunks(x, rows)) / count
-    squares = sum(np.sum(np.square(x[part] - mean), axis=axes, keepdims=True) for part in _chunks(x, rows))
+    mean = sum(np.sum(x[chunk], axis=axes, keepdims=True, dtype=np.float64) for chunk in _chunks(x, rows)) / count
+    squares = sum(np.sum(np.square(x[chunk] - mean), axis=axes, keepdims=True) for chunk in _chunks(x, rows))
     return mean[0], np.sqrt(squares / count)[0]
 
 
@@ -305,22 +307,22 @@ def _normalised(raw: RawData, features: Array, rows: Ints, scaling: tuple[Array,
     shift, scale = scaling
     out = np.empty((len(rows), *features.shape[1:]), dtype)
     done = 0
-    for part in _chunks(features, rows):
-        chunk = out[done : done + len(part)]
-        done += len(part)
+    for chunk in _chunks(features, rows):
+        values = out[done : done + len(chunk)]
+        done += len(chunk)
         with np.errstate(over="ignore", invalid="ignore"):
-            chunk[...] = (features[part] - shift) / scale
-        if not np.isfinite(chunk).all():
-            row, *place = (int(i) for i in np.argwhere(~np.isfinite(chunk))[0])
+            values[...] = (features[chunk] - shift) / scale
+        if not np.isfinite(values).all():
+            row, *place = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
             raise DataError(
-                f"{raw.part(place)} has {features[part[row]][tuple(place)]:g} in row {part[row]}, which is "
-                f"{chunk[row][tuple(place)]:g} once normalised, in {np.dtype(dtype)}; rescale it, or leave it out"
+                f"{raw.name_of(place)} has {features[chunk[row]][tuple(place)]:g} in row {chunk[row]}, which is "
+                f"{values[row][tuple(place)]:g} once normalised, in {np.dtype(dtype)}; rescale it, or leave it out"
             )
     return out
 
 
 def _chunks(x: Array, rows: Ints) -> list[Ints]:
-    # A float64 copy of 60,000 images of a byte a pixel would take eight times their memory.
+    # A float64 copy of 60,000 8-bit images would take eight times their memory.
     step = max(1, CHUNK // max(1, x[0].size))
     return [rows[start : start + step] for start in range(0, len(rows), step)]
 

@@ -1,4 +1,4 @@
-"""Small data made or shipped by scikit-learn: enough to see a loss at work within seconds."""
+"""Small datasets that scikit-learn generates or ships, on which a loss trains within seconds."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def _as_asked(*, samples: int, classes: int, features: int, **_: Any) -> Posed:
 
 @dataset("moons", poses=_on_a_plane)
 def moons(seed: int, *, samples: Samples = 1000, noise: Noise = 0.2) -> RawData:
-    """Two half moons that reach into each other, in the plane; no straight line parts them.
+    """Two interleaved half moons in the plane; no straight line separates them.
 
-    `noise` is the deviation of each coordinate; the moons have radius 1.
+    `noise` is the standard deviation of each coordinate; the moons have radius 1.
     """
     from sklearn.datasets import make_moons
 
@@ -53,7 +53,7 @@ def circles(
 ) -> RawData:
     """A circle inside a circle, in the plane.
 
-    `noise` is the deviation of each coordinate, `factor` the inner radius; the outer one is 1.
+    `noise` is the standard deviation of each coordinate, `factor` the inner radius; the outer one is 1.
     """
     from sklearn.datasets import make_circles
 
@@ -70,11 +70,11 @@ def blobs(
     features: Annotated[int, Interval(ge=2, le=MAX_COUNT)] = 2,
     noise: Annotated[float, Gt(0)] = 1.0,
 ) -> RawData:
-    """Round clouds on a circle, their class numbers dealt at random: the numbers have no order.
+    """Round clouds on a circle, their class numbers assigned at random: the classes have no order.
 
-    Neighbouring centres lie 4 apart however many there are, so that a class overlaps as much with its
-    neighbours at every seed; with more than two features the circle lies in a random plane. `noise` is the
-    deviation of a cloud. The counterpart of `grades`: here a class number is no quantity to regress on.
+    Neighbouring centres are 4 apart, whatever their number, so that classes overlap equally at every seed; with more
+    than two features the circle is in a random plane. `noise` is the standard deviation of a cloud. The counterpart
+    of `grades`: here class numbers are not quantities for regression.
     """
     import numpy as np
 
@@ -92,14 +92,14 @@ def blobs(
 def grades(
     seed: int, *, samples: Annotated[int, Interval(ge=6, le=MAX_COUNT)] = 1200, noise: Annotated[float, Gt(0)] = 0.3
 ) -> RawData:
-    """Height (cm) and weight (kg) of pupils, to tell their school year: classes that do have an order.
+    """Height (cm) and weight (kg) of pupils, the class being their school year: classes with an order.
 
-    The means are near the medians of the WHO growth reference 2007 (weight past ten years: CDC 2000) for
-    children of 6.5 to 11.5 years, boys and girls together: about 6 cm and 3 kg a year. `noise` multiplies
-    the deviation of real children of one age, taken as 5.6 cm and 15 % of the weight (correlated by 0.7).
-    At 1, the true spread, the years overlap so much that hardly half of the pupils can be told; at the
-    default it is nine of ten. There the nearest class number does as well as softmax, to within three
-    points, because height and weight grow evenly with the year. The counterpart of `blobs`.
+    The means are near the medians of the WHO growth reference 2007 (weight past ten years: CDC 2000) for children of
+    6.5 to 11.5 years, boys and girls together: about 6 cm and 3 kg a year. `noise` multiplies the standard deviation
+    of real children of one age, taken as 5.6 cm and 15 % of the weight (correlated by 0.7). At 1, the real spread,
+    the years overlap so much that hardly half of the pupils can be classified correctly; at the default nine of ten
+    can. There the nearest class number is as accurate as softmax, to within three points, because height and weight
+    grow evenly with the year. The counterpart of `blobs`.
     """
     import numpy as np
 
@@ -129,10 +129,10 @@ def classification(
     features: Annotated[int, Interval(ge=2, le=MAX_COUNT)] = 20,
     noise: Annotated[float, Interval(ge=0, le=1)] = 0.01,
 ) -> RawData:
-    """Clouds at the corners of a cube, hidden among features that are mixtures or mere noise (Guyon 2003).
+    """Clouds at the corners of a cube, among features that are mixtures or noise (Guyon 2003).
 
-    A quarter of the features, or as many as the classes need, tell the classes apart, as many again are
-    mixtures of those, the rest is noise. `noise` is the share of labels drawn at random.
+    A quarter of the features, or as many as the classes need, are informative; as many again are mixtures of those;
+    the rest is noise. `noise` is the fraction of labels drawn at random.
     """
     from sklearn.datasets import make_classification
 
@@ -179,7 +179,7 @@ def digits(seed: int) -> RawData:
 
 @dataset("iris", poses=lambda **_: Posed((4,), SingleLabel(3)))
 def iris(seed: int) -> RawData:
-    """150 irises of three species by the size of their sepals and petals (Fisher 1936)."""
+    """150 irises of three species, described by the size of their sepals and petals (Fisher 1936)."""
     from sklearn.datasets import load_iris
 
     return _shipped(load_iris())
@@ -187,7 +187,7 @@ def iris(seed: int) -> RawData:
 
 @dataset("wine", poses=lambda **_: Posed((13,), SingleLabel(3)))
 def wine(seed: int) -> RawData:
-    """178 wines of three growers by 13 chemical measures (UCI, shipped with scikit-learn)."""
+    """178 wines of three growers, described by 13 chemical measurements (UCI, shipped with scikit-learn)."""
     from sklearn.datasets import load_wine
 
     return _shipped(load_wine())
@@ -195,7 +195,7 @@ def wine(seed: int) -> RawData:
 
 @dataset("breast_cancer", poses=lambda **_: Posed((30,), SingleLabel(2)))
 def breast_cancer(seed: int) -> RawData:
-    """569 tumours, malignant or benign, by 30 measures of their cell nuclei (Wisconsin, shipped with scikit-learn)."""
+    """569 tumours, malignant or benign: 30 measurements of cell nuclei (Wisconsin, shipped with scikit-learn)."""
     from sklearn.datasets import load_breast_cancer
 
     return _shipped(load_breast_cancer())

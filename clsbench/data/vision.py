@@ -1,4 +1,4 @@
-"""Images by torchvision: its files, hashes and mirrors, read in one go into arrays of bytes."""
+"""Image datasets of torchvision: its files, hashes and mirrors, read at once into arrays of bytes."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ SOURCES = {
 
 
 def fetch(name: str, data_dir: str | None = None, *, progress: bool = False) -> Path:
-    """Download a dataset unless its files are there already; the folder where they lie.
+    """Download a dataset unless its files are present; returns their folder.
 
     Raises:
-        ConfigError: there is no such dataset, or none that is downloaded.
+        ConfigError: the dataset is unknown, or is not one that is downloaded.
         DataError: it cannot be downloaded.
     """
     try:
@@ -77,7 +77,7 @@ def mnist(seed: int, *, data_dir: PathOption | None = None) -> RawData:
 
 @dataset("fashion_mnist", poses=_poses_grey, aliases=("FashionMNIST",))
 def fashion_mnist(seed: int, *, data_dir: PathOption | None = None) -> RawData:
-    """Clothes of ten kinds in the format of MNIST (Xiao 2017).
+    """Clothes of ten kinds, in the format of MNIST (Xiao 2017).
 
     `data_dir` is torchvision's root: the files lie in `data_dir/FashionMNIST/raw`.
     """
@@ -86,7 +86,7 @@ def fashion_mnist(seed: int, *, data_dir: PathOption | None = None) -> RawData:
 
 @dataset("kmnist", poses=_poses_grey, aliases=("KMNIST",))
 def kmnist(seed: int, *, data_dir: PathOption | None = None) -> RawData:
-    """Cursive Japanese characters of ten kinds in the format of MNIST (Clanuwat 2018).
+    """Cursive Japanese characters of ten kinds, in the format of MNIST (Clanuwat 2018).
 
     `data_dir` is torchvision's root: the files lie in `data_dir/KMNIST/raw`.
     """
@@ -105,7 +105,7 @@ def emnist(seed: int, *, split: EmnistSplit = "balanced", data_dir: PathOption |
     `letters` 26, `digits` and `mnist` 10. `data_dir` is torchvision's root: the files lie in
     `data_dir/EMNIST/raw`.
     """
-    # The files number the letters from 1, and hold every image transposed.
+    # The files number the letters from 1 and hold every image transposed.
     return _load(_emnist_source(split), data_dir, first=1 if split == "letters" else 0, transposed=True)
 
 
@@ -124,7 +124,7 @@ def cifar10(seed: int, *, data_dir: PathOption | None = None) -> RawData:
 
 @dataset("cifar100", poses=lambda **_: _coloured(100), aliases=("CIFAR100", "cifar_100"))
 def cifar100(seed: int, *, data_dir: PathOption | None = None) -> RawData:
-    """Colour photographs of a hundred kinds of things in the format of CIFAR-10 (Krizhevsky 2009).
+    """Colour photographs of a hundred kinds of things, in the format of CIFAR-10 (Krizhevsky 2009).
 
     `data_dir` is torchvision's root: the files lie in `data_dir/cifar-100-python`.
     """
@@ -144,11 +144,11 @@ def fake_data(
     channels: Literal[1, 3] = 3,
     image_size: Annotated[int, Interval(ge=1, le=10_000)] = 32,
 ) -> RawData:
-    """Random pixels with random labels (torchvision's FakeData): tries out a set-up; there is nothing to learn."""
+    """Random pixels with random labels (torchvision's FakeData), to try out a setup; there is nothing to learn."""
     import numpy as np
     import torchvision.datasets
 
-    # FakeData seeds image i with offset + i: seeds side by side would share all images but one.
+    # FakeData seeds image i with offset + i: neighbouring seeds would share all images but one.
     offset = seed * samples
     fake = torchvision.datasets.FakeData(samples, (channels, image_size, image_size), classes, random_offset=offset)
     images = np.empty((samples, image_size, image_size, channels), np.uint8)
@@ -169,8 +169,8 @@ def _load(source: Source, data_dir: str | None, *, first: int = 0, transposed: b
     try:
         train_set, test_set = (source.load()(root=root, train=train, **source.options) for train in (True, False))
     except (OSError, RuntimeError) as error:
-        raise DataError(f"{root / source.folder} cannot be read ({error}); remove it to download it anew") from error
-    # MNIST's names are of the form "0 - zero".
+        raise DataError(f"{root / source.folder} cannot be read ({error}); remove it to download it again") from error
+    # MNIST's names have the form "0 - zero".
     names = tuple(str(name).partition(" - ")[0] for name in train_set.classes[first:])
     return RawData(
         features=_channels_first(train_set.data, transposed),

@@ -56,5 +56,5 @@ def test_user_without_a_home(here: Path, fails: Fails, monkeypatch: pytest.Monke
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
     line = fails(4, "run", "tiny.yaml", "dataset=mnist", "model=linear")
-    assert "no place for data is known: " in line
+    assert "no cache directory is known: " in line
     assert line.endswith("or give data_dir")

@@ -84,7 +84,7 @@ def test_fault_is_named_with_file_line_and_column(table: Path, text: str, messag
 def test_line_of_text_that_is_no_utf8_is_named(table: Path) -> None:
     """Latin-1 is refused where its first foreign byte stands."""
     table.write_bytes("x,kind\n1,a\n2,\xe4\n".encode("latin-1"))
-    with pytest.raises(DataError, match=":3: this is no UTF-8"):
+    with pytest.raises(DataError, match=":3: not UTF-8 text"):
         csv(0, path=str(table))
 
 
@@ -179,8 +179,8 @@ def _png(path: Path) -> Path:
         (lambda path: Path("/dev/stdin"), "not a file|columns|cannot be read"),
         (lambda path: path.parent, "Is a directory"),
         (_png, "no UTF-8 text|NUL character"),
-        (lambda path: _filled(path, b"\0\0\x08\x03" + bytes(12)), ":1: there is a NUL character"),
-        (lambda path: _filled(path, b"a,b\n", 2**34), ":2: there is a NUL character"),
+        (lambda path: _filled(path, b"\0\0\x08\x03" + bytes(12)), ":1: a NUL character"),
+        (lambda path: _filled(path, b"a,b\n", 2**34), ":2: a NUL character"),
         (lambda path: _filled(path, b"1" * (2**26 + 9)), ":1: the line has 67,108,864 characters or more"),
     ],
     ids=["fifo", "endless", "stdin", "folder", "image", "idx", "sparse", "one line"],

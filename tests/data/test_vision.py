@@ -220,7 +220,7 @@ def test_fake_data_poses_what_it_gives(channels: Any) -> None:
     assert known.shape == as_raw(vision.fake_data(0, **options)).features.shape[1:]
 
 
-CUT_SHORT = "holds 1000 bytes where its header promises 15696"
+CUT_SHORT = "holds 1000 bytes, and its header says 15696"
 
 
 @pytest.mark.parametrize(
@@ -228,11 +228,11 @@ CUT_SHORT = "holds 1000 bytes where its header promises 15696"
     [
         (IMAGES, lambda data: data[:1000], f"{IMAGES} {CUT_SHORT}"),
         (IMAGES, lambda data: data + b"\0", "holds 15697 bytes"),
-        (IMAGES, lambda data: b"", f"{IMAGES} is no IDX file"),
-        (IMAGES, lambda data: b"<!doctype html>" + data, f"{IMAGES} is no IDX file"),
+        (IMAGES, lambda data: b"", f"{IMAGES} is not an IDX file"),
+        (IMAGES, lambda data: b"<!doctype html>" + data, f"{IMAGES} is not an IDX file"),
         (IMAGES, lambda data: idx(np.zeros((5, 9, 9))), "holds images of 9 x 9 pixels, not 28 x 28"),
-        (IMAGES, lambda data: b"\0\0\x08\x03" + b"\xff" * 12, "is no IDX file|holds images of"),
-        (LABELS, lambda data: tiny()[IMAGES], f"{LABELS} is no IDX file"),
+        (IMAGES, lambda data: b"\0\0\x08\x03" + b"\xff" * 12, "is not an IDX file|holds images of"),
+        (LABELS, lambda data: tiny()[IMAGES], f"{LABELS} is not an IDX file"),
         (LABELS, lambda data: idx(np.arange(19) % 10), f"{LABELS} holds 19 labels for 20 images"),
         (LABELS, lambda data: idx(np.arange(20)), "label 10 in row 10 of the labels is out of range"),
         (LABELS, lambda data: idx(np.zeros(20)), "every sample is of class '0'"),
@@ -322,7 +322,7 @@ def test_flipped_bit_of_a_download_is_noticed(tmp_path: Path, mirrors: Mirrors) 
     assert good == path.read_bytes()
     path.write_bytes(flipped)
     mirrors.served.clear()
-    with pytest.raises(DataError, match=f"{IMAGES} is not as it was downloaded"):
+    with pytest.raises(DataError, match=f"{IMAGES} differs from the downloaded file"):
         vision.mnist(0, data_dir=str(tmp_path))
 
 
