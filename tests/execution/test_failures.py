@@ -113,10 +113,10 @@ def broken(monkeypatch: pytest.MonkeyPatch, breaks: Callable[[list[int], int], E
     sizes: list[list[int]] = []
     real = units.train
 
-    def train(stack: Any, settings: Any, *args: Any, **how: Any) -> Iterator[Any]:
-        seeds = [each.seed for each in settings]
-        sizes.append([how["batch_size"], len(seeds)])
-        for result in real(stack, settings, *args, **how):
+    def train(stack: Any, trials: Any, loss: Any, data: Any, settings: Any, since: Any) -> Iterator[Any]:
+        seeds = [each.seed for each in trials]
+        sizes.append([settings.batch_size, len(seeds)])
+        for result in real(stack, trials, loss, data, settings, since):
             if error := breaks(seeds, result.epoch):
                 raise error
             yield result
