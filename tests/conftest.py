@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from typer.testing import CliRunner
 
 import clsbench.data
 import clsbench.losses
 import clsbench.models
 import clsbench.training  # noqa: F401 - the rooms register what they offer
+from clsbench.cli import app
 from clsbench.registry import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,6 +59,31 @@ def mnist_dir() -> Path:
 
 
 @pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`invoke("check", "a.yaml")`: the verb in this process; `exit_code`, `stdout` and `stderr` come back."""
+    monkeypatch.setenv("COLUMNS", "80")
+    # A run that takes long says so on stderr, and on a busy machine every run may.
+    monkeypatch.setattr("clsbench.report.progress.SECONDS_BETWEEN_LINES", math.inf)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def fails(invoke: Callable[..., Any]) -> Callable[..., str]:
+    """`fails(2, "check", "a.yaml")`: the one line that the failure is told in, without `error: `."""
+
+    def check(code: int, *arguments: object) -> str:
+        answer = invoke(*arguments)
+        assert (code, "") == (answer.exit_code, answer.stdout), answer.output
+        (line,) = answer.stderr.removesuffix("\n").split("\n")
+        assert line.startswith("error: ")
+        assert "Traceback" not in line
+        assert line.isprintable()
+        return str(line.removeprefix("error: "))
+
+    return check
+
+
+@pytest.fixture
 def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`run_cli("check", "a.yaml", cwd=..., env={...})`: the command in a process of its own, off a terminal.
 
@@ -62,7 +91,7 @@ def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """
 
     def run(
-        *arguments: str | Path, cwd: Path = tmp_path, env: dict[str, str] | None = None, timeout: float = 120
+        *arguments: str | Path, cwd: Path = tmp_path, env: dict[str, str] | None = None, timeout: float = 600
     ) -> subprocess.CompletedProcess[str]:
         # This tree is what is tested, whatever is installed.
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 import clsbench
-from clsbench.cli import app
 from clsbench.config.reader import read_text
 from clsbench.errors import ConfigError
 from clsbench.registry import load_plugin
@@ -96,9 +94,11 @@ def plugin(tmp_path: Path) -> Path:
         ("optimizer", "signed", "singed", "optimizer.name"),
     ],
 )
-def test_it_is_listed_and_suggested(kind: str, name: str, typo: str, key: str, plugin: Path) -> None:
+def test_it_is_listed_and_suggested(
+    kind: str, name: str, typo: str, key: str, invoke: Callable[..., Any], plugin: Path
+) -> None:
     """`list` has what a plugin adds, and a misspelling of it is told the right name."""
-    listed = json.loads(CliRunner().invoke(app, ["list", f"{kind}s" if kind != "loss" else "losses", "--json"]).stdout)
+    listed = json.loads(invoke("list", f"{kind}s" if kind != "loss" else "losses", "--json").stdout)
     assert name in [entry["name"] for entry in listed]
     section, _, inner = key.partition(".")
     text = f"{section}: {{{inner}: {typo}}}" if inner else f"{section}: {typo}"
@@ -106,16 +106,18 @@ def test_it_is_listed_and_suggested(kind: str, name: str, typo: str, key: str, p
         read_text(text, "f", ())
 
 
-def test_a_metric_is_listed_and_suggested(plugin: Path) -> None:
+def test_a_metric_is_listed_and_suggested(invoke: Callable[..., Any], plugin: Path) -> None:
     """A metric is in `list`; `expect` and `tune` know it and suggest it."""
-    listed = json.loads(CliRunner().invoke(app, ["list", "metrics", "--json"]).stdout)
+    listed = json.loads(invoke("list", "metrics", "--json").stdout)
     assert {"confidence", "error_of_ones"} <= {entry["name"] for entry in listed}
     for text in ("expect: ['cross_entropy.test_confidense > 0']", "tune: {metric: val_confidense}"):
         with pytest.raises(ConfigError, match=r"did you mean '(test|val)_confidence'"):
             read_text(text, "f", ())
 
 
-def test_all_of_it_runs_to_the_verdicts(tmp_path: Path, plugin: Path) -> None:
+def test_all_of_it_runs_to_the_verdicts(
+    tmp_path: Path, plugin: Path, invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Records, tuning, tables, curves, verdicts and expectations have the stranger's parts and metrics."""
     result = clsbench.run(CONFIG, output=tmp_path / "runs")
     last = [record for record in result.records if record["epoch"] == 2]
@@ -131,7 +133,8 @@ def test_all_of_it_runs_to_the_verdicts(tmp_path: Path, plugin: Path) -> None:
     assert "test_confidence" in judged
     assert "test_error_of_ones" not in judged  # it has no tolerance
     assert [True, True] == [found["met"] for found in result.summary["expectations"]]
-    shown = CliRunner().invoke(app, ["report", str(result.directory)], env={"COLUMNS": "200"}).stdout
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = invoke("report", result.directory).stdout
     assert "test confidence" in shown
     assert "class 1" in shown
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def faults(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, ROOT / "scripts" / "faults.py", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_one_command_prints_figures_and_keeps_them(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ json.dump({name: [figure.reached, list(figure.failures)] for name, figure in fig
 def samples() -> dict[str, tuple[bool, list[str]]]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])}
     command = [sys.executable, "-c", SAMPLES]
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout)
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 import clsbench
-from clsbench.cli import app
 from clsbench.config.plan import make_plan
 from clsbench.data.splits import Splits
 from clsbench.execution.opening import load_data
@@ -63,19 +62,21 @@ def test_nielsens_single_neuron() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("config", sorted(PAPERS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_short_variant_meets_its_expectations(config: Path, tmp_path: Path, mnist_dir: Path) -> None:
+def test_short_variant_meets_its_expectations(
+    config: Path, tmp_path: Path, invoke: Callable[..., Any], mnist_dir: Path
+) -> None:
     """The heading's command for the first epochs leaves with 0: the published figures are met."""
     lines = config.read_text(encoding="utf-8").splitlines()
     (command,) = (line for line in lines if line.startswith("#   clsbench run") and "expect=" in line)
     _, _, run, _, *overrides = shlex.split(command)
     overrides += [f"dataset.data_dir={mnist_dir}", "train.device=cpu"]
-    answer = CliRunner().invoke(app, [run, str(config), *overrides, "-q", "--output", str(tmp_path)])
+    answer = invoke(run, config, *overrides, "-q", "--output", tmp_path)
     assert (0, "") == (answer.exit_code, answer.stderr)
     assert "Expectations" in answer.stdout
 
 
 @pytest.mark.slow
-def test_training_cost_after_one_epoch_is_raschkas(tmp_path: Path, mnist_dir: Path) -> None:
+def test_training_cost_after_one_epoch_is_raschkas(tmp_path: Path, invoke: Callable[..., Any], mnist_dir: Path) -> None:
     """Over the whole training set, as the notebooks measure it: .0881 and .4979 within 3% on one seed."""
     overrides = ["train.epochs=1", "train.seeds=1", "expect=[]", "train.device=cpu", f"dataset.data_dir={mnist_dir}"]
     config = PAPERS / "raschka_stat453.yaml"

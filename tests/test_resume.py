@@ -424,12 +424,13 @@ def test_clock_that_is_set_back(often: None, tmp_path: Path, monkeypatch: pytest
         now[0] -= 86400
         return now[0]
 
+    started = time.perf_counter()
     monkeypatch.setattr(time, "time", set_back)
     monkeypatch.setattr(time, "strftime", lambda form: "19700101-000000")  # the name of a run that there is already
     path = cut(TINY, tmp_path, 3)
     resumed = clsbench.run(resume=path)
     assert_same_end(whole, resumed)
-    assert 0 <= resumed.summary["seconds"] < 60
+    assert 0 <= resumed.summary["seconds"] <= time.perf_counter() - started
     for trial in range(4):
         seconds = [record["seconds"] for record in resumed.records if record["trial"] == trial]
         assert 0 == seconds[0] <= seconds[1] <= seconds[2] <= seconds[3] <= seconds[4]
@@ -447,12 +448,12 @@ def test_signal_ends_a_run_with_its_code(tmp_path: Path, number: signal.Signals,
     command = [sys.executable, "-m", "clsbench", "run", "a.yaml", *LONG]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         try:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 600
             while not (started := [f for f in tmp_path.glob("runs/a/*/metrics.jsonl") if f.stat().st_size]):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             process.send_signal(number)
-            _, told = process.communicate(timeout=30)
+            _, told = process.communicate(timeout=600)
         finally:
             process.kill()
     run = started[0].parent

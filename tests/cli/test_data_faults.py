@@ -79,7 +79,7 @@ def test_first_mirror_serves_it_badly(
     bad: Answer, here: Path, invoke: Invoke, serve: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second mirror is used."""
-    monkeypatch.setattr(downloads, "SECONDS_OF_SILENCE", 0.3)
+    monkeypatch.setattr(downloads, "SECONDS_OF_SILENCE", 2.0)
     one, two = good(), good()
     one.answers[FIRST] = bad
     serve(one, two)

@@ -301,14 +301,14 @@ def shell(line: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
 
 def test_reader_that_leaves(here: Path) -> None:
     """A reader that is gone before the first line costs nothing: 0, no trace, the run complete on disk."""
-    answer = shell("C run tiny.yaml | head -0", here)
+    answer = shell("C run tiny.yaml -q | head -0", here)
     assert (0, "", "") == (answer.returncode, answer.stdout, answer.stderr)
     (directory,) = (here / "runs" / "moons").iterdir()
     assert "finished" == clsbench.load(directory).summary["status"]
@@ -321,7 +321,7 @@ def test_reader_that_leaves(here: Path) -> None:
 )
 def test_stdout_that_takes_nothing(redirection: str, reason: str, here: Path) -> None:
     """A full or closed stdout is 6 and one line, and the run is kept."""
-    answer = shell(f"C run tiny.yaml {redirection}", here)
+    answer = shell(f"C run tiny.yaml -q {redirection}", here)
     message = f"standard output cannot be written: {reason}; what was run is kept, `clsbench report` shows it"
     assert (6, f"error: {message}\n") == (answer.returncode, answer.stderr)
     (directory,) = (here / "runs" / "moons").iterdir()
@@ -348,7 +348,9 @@ def test_stderr_that_takes_nothing(here: Path) -> None:
 
 def test_ascii_only_stdout(here: Path) -> None:
     """Curves and labels are pure ASCII where the encoding has no more, and it is 0."""
-    answer = shell("C run tiny.yaml 'loss=[bce, {name: hinge, label: é交}]'", here, PYTHONIOENCODING="ascii", LANG="C")
+    answer = shell(
+        "C run tiny.yaml -q 'loss=[bce, {name: hinge, label: é交}]'", here, PYTHONIOENCODING="ascii", LANG="C"
+    )
     assert (0, "") == (answer.returncode, answer.stderr)
     assert answer.stdout.isascii()
     assert "\\xe9\\u4ea4" in answer.stdout
@@ -359,7 +361,7 @@ def test_locale_that_has_no_more_than_ascii(here: Path) -> None:
     """LANG=C, or LC_ALL=C, asks for ASCII, though Python would print UTF-8; an encoding that is named wins."""
     gone = {"PYTHONIOENCODING": "", "LC_ALL": "", "LC_CTYPE": "", "LANG": ""}
     explain = "explain --logits=1,2 --target=0 | tail -1"
-    line = f"C run tiny.yaml 'loss=[bce, {{name: hinge, label: é}}]'; LANG= LC_ALL=C C {explain}"
+    line = f"C run tiny.yaml -q 'loss=[bce, {{name: hinge, label: é}}]'; LANG= LC_ALL=C C {explain}"
     answer = shell(f"{line}; PYTHONIOENCODING=utf-8 C report", here, **{**gone, "LANG": "C"})
     assert (0, "") == (answer.returncode, answer.stderr)
     first, _, second = answer.stdout.partition("config.yaml")

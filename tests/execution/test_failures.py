@@ -13,11 +13,9 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 import clsbench
 import clsbench.experiment
-from clsbench.cli import app
 from clsbench.errors import RunError
 from clsbench.execution import units
 from clsbench.execution.failures import is_out_of_memory
@@ -84,14 +82,14 @@ def untimed(result: clsbench.Result, *losses: str) -> list[Config]:
     return [{key: value for key, value in record.items() if key not in free} for record in found]
 
 
-def test_trials_that_raise_leave_or_starve_end_alone(run: Run, tmp_path: Path) -> None:
+def test_trials_that_raise_leave_or_starve_end_alone(run: Run, invoke: Callable[..., Any], tmp_path: Path) -> None:
     """5 with each reason, the trace in the log; the others' records are those they have alone."""
     alone = run(["bce", "hinge"], seeds=2)
     path = tmp_path / "c.yaml"
     names = ["bce", "raises", "leaves", "starves", "hinge"]
     path.write_text(json.dumps({**SMALL, "loss": names, "train": {**TRAIN, "seeds": 2}}))
     output, junit = tmp_path / "other", tmp_path / "junit.xml"
-    answer = CliRunner().invoke(app, ["run", str(path), "--output", str(output), "--junit", str(junit)])
+    answer = invoke("run", path, "--output", output, "--junit", junit)
     assert (5, 1) == (answer.exit_code, answer.stderr.count("\n")), answer.output
     (directory,) = (output / "small").iterdir()
     result = clsbench.load(directory)

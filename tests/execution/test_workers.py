@@ -183,7 +183,7 @@ def test_processes_die_with_their_parent(tmp_path: Path, forked: bool) -> None:
         children = [int(pid) for pid in parent.stdout.readline().split()]
         parent.kill()
     assert 2 == len(children)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while left := [pid for pid in children if is_running(pid)]:
         assert time.monotonic() < deadline, f"processes {left} outlive their parent"
         time.sleep(0.05)
@@ -211,7 +211,7 @@ def test_ctrl_c_while_processes_start(tmp_path: Path, forked: bool) -> None:
         assert parent.stdout is not None
         assert ["started\n"] * 2 == [parent.stdout.readline() for _ in range(2)]
         os.killpg(parent.pid, signal.SIGINT)
-        _, told = parent.communicate(timeout=60)
+        _, told = parent.communicate(timeout=600)
     assert (130, 1) == (parent.returncode, told.count("\n")), told
     assert told.startswith("error: stopped by SIGINT; ")
 
@@ -238,6 +238,6 @@ def test_fork_of_a_process_that_used_all_threads_trains(tmp_path: Path) -> None:
         print(result.summary["status"])
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True, timeout=120, check=True
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True, timeout=600, check=True
     )
     assert "finished\n" == done.stdout

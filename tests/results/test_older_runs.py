@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 import clsbench
-from clsbench.cli import app
 from clsbench.errors import RunError
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -50,10 +48,10 @@ def tuning(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("path", [PLAIN, TUNED])
-def test_older_run_is_reported(path: Path, tmp_path: Path) -> None:
+def test_older_run_is_reported(path: Path, invoke: Callable[..., Any], tmp_path: Path) -> None:
     """In the terminal, as JSON, as CSV and as figures."""
     for options in ([], ["--json"], ["--csv", str(tmp_path / "a.csv")], ["--png", str(tmp_path)]):
-        answer = CliRunner().invoke(app, ["report", str(path), *options])
+        answer = invoke("report", path, *options)
         assert 0 == answer.exit_code, answer.output
         assert "mse_softmax" in answer.stdout
     assert 13 == len((tmp_path / "a.csv").read_text().splitlines())

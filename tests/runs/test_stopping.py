@@ -78,7 +78,7 @@ def came() -> dict[str, list[object]]:
     """By moment, how a run left that was stopped then: its code, whether in one line, and how it went on."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])}
     command = [sys.executable, "-c", SCRIPT]
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert answer.returncode == 0, answer.stderr
     found: dict[str, list[object]] = json.loads(answer.stdout)
     return found

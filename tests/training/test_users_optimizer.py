@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 import torch
 from torch.testing import assert_close
-from typer.testing import CliRunner
 
 import clsbench
-from clsbench.cli import app
 from clsbench.config.reader import read_text
 from clsbench.errors import ConfigError
 from clsbench.execution import units
@@ -77,11 +75,9 @@ def mistakes(text: str) -> list[str]:
     return list(caught.value.mistakes)
 
 
-def test_it_is_listed_with_its_options() -> None:
+def test_it_is_listed_with_its_options(invoke: Callable[..., Any]) -> None:
     """`list` has its help, and each number with bounds and default."""
-    listed = {
-        each["name"]: each for each in json.loads(CliRunner().invoke(app, ["list", "optimizers", "--json"]).stdout)
-    }
+    listed = {each["name"]: each for each in json.loads(invoke("list", "optimizers", "--json").stdout)}
     assert "Lion: the sign of a blend of the gradient and its mean" == listed["lion"]["summary"]
     number = {"type": "a number, at least 0, below 1", "required": False, "default": 0.9}
     assert number == listed["lion"]["options"]["blend"]
