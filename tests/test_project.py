@@ -297,19 +297,3 @@ def test_ci_runs_the_same_checks() -> None:
     run = ROOT / ".ci" / "run"
     assert os.access(run, os.X_OK)
     assert "exec python3 scripts/test.py" == run.read_text().splitlines()[-1]
-
-
-def test_readme_names_every_module_once() -> None:
-    """The tree in the README is the package as it is: a line for each module, in its room, and none besides."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    tree = readme.partition("```\nclsbench/\n")[2].partition("\nconfigs/")[0]
-    room, named = "", []
-    for line in tree.splitlines():
-        name = line.split()[0]
-        if name.endswith("/"):
-            room = name
-        elif name.endswith(".py"):
-            named.append(f"{room if line.startswith('    ') else ''}{name}")
-    package = ROOT / "clsbench"
-    modules = [path.relative_to(package).as_posix() for path in package.rglob("*.py")]
-    assert sorted(module for module in modules if "__" not in module) == sorted(named)
