@@ -19,6 +19,7 @@ PARTS = {
     "kill": "200 kill -9 at random moments: nothing lost, the same end",
     "resume": "a run with every loss, ended after each epoch in turn",
     "checkpoint": "300 cuts and 400 flipped bits of checkpoints: all noticed",
+    "flips": "400 flipped bits in each file of a finished and a stopped run",
     "io": "every write, fsync and rename fails in turn: never in silence",
     "crash": "2,000 states in which a power failure could leave a run: no kept epoch lost",
     "mutations": "1,000 changes of values in each of five files of a run: 0 or 6",

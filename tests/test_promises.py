@@ -377,7 +377,7 @@ def honest(*losses: str) -> tuple[Evidence, Any]:
     evidence = Evidence()
     for trial in plan.trials:
         weights = {"hidden [4]": f"h{trial.seed}", f"last [{trial.arm.loss.name}]": "any"}
-        evidence.started([trial.number], 0, {trial.number: weights})
+        evidence.started([trial.number], 0, {trial.number: weights}, f"data {trial.seed}")
         for epoch in (1, 2):
             evidence.saw({trial.number: f"order {trial.seed} {epoch}"})
     return evidence, plan
@@ -395,11 +395,15 @@ def test_honest_pairing_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("tamper", "message"),
     [
-        (lambda evidence: evidence.started([3], 2, {3: {"hidden [4]": "another"}}), "seed 1 .* initial weights"),
+        (
+            lambda evidence: evidence.started([3], 2, {3: {"hidden [4]": "another"}}, "data 1"),
+            "seed 1 .* initial weights",
+        ),
         (lambda evidence: evidence.batches.update({2: ["order 0 1", "another"]}), "seed 0 .* batches"),
         (lambda evidence: evidence.batches.update({2: ["order 0 2", "order 0 1"]}), "seed 0 .* batches"),
+        (lambda evidence: evidence.data.update({3: "other"}), "seed 1 .* data"),
     ],
-    ids=["weights", "batches", "order"],
+    ids=["weights", "batches", "order", "data"],
 )
 def test_broken_pairing_fails_the_run(tamper: Callable[[Evidence], None], message: str) -> None:
     """A trial that started or saw otherwise than its partner raises, with the seed and what differed."""

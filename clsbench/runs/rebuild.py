@@ -26,10 +26,11 @@ def identified(file: ManifestFile) -> Manifest:
         RunError: the parts of the run do not agree, or nothing says what produced it.
     """
     try:
-        manifest = file.written()
+        manifest = file.written() if file.path.exists() else None
     except Damaged:
-        manifest = _rebuilt(file.run)
-        file.rebuilt = manifest
+        manifest = None
+    if manifest is None:
+        manifest = file.rebuilt = _rebuilt(file.run)
     environment = environment_identity(file.run)
     if environment is not None and environment != (manifest.run, manifest.fingerprint):
         raise RunError(f"{file.path} is of another run than {file.run / 'environment.json'}; start a new run")
