@@ -21,30 +21,31 @@ SETTINGS: tuple[tuple[str, str], ...] = (
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Around the user's code: working directory, warning filters and PyTorch's settings stay as they were.
-
-    A process that the code forked, and that comes back from it as if it were this one, ends here.
-    """
-    process, folder = os.getpid(), _working_directory()
-    with warnings.catch_warnings(), settled_torch():
+    """Around the user's code: working directory, warning filters and what `settled` holds stay as they were."""
+    folder = _working_directory()
+    with warnings.catch_warnings(), settled():
         try:
             yield
         finally:
-            if os.getpid() != process:
-                os._exit(0)
             if folder is not None and _working_directory() != folder:
                 with suppress(OSError):  # it was removed
                     os.chdir(folder)
 
 
 @contextmanager
-def settled_torch() -> Iterator[None]:
-    """PyTorch's settings stay as they were; those of a PyTorch that was first imported within are its defaults."""
+def settled() -> Iterator[None]:
+    """PyTorch's settings stay as they were; those of a PyTorch that was first imported within are its defaults.
+
+    A process that the code within forked, and that comes back from it as if it were this one, ends here.
+    """
+    process = os.getpid()
     torch: Any = sys.modules.get("torch")
     before = None if torch is None else _settings(torch)
     try:
         yield
     finally:
+        if os.getpid() != process:
+            os._exit(0)
         torch = sys.modules.get("torch")
         if torch is not None and hasattr(torch, "get_default_device"):
             _put_back(torch, before or _defaults(torch))

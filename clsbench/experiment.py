@@ -183,12 +183,14 @@ class _Story:
     @classmethod
     def of(cls, experiment: Experiment, jobs: int | None, watch: Watch) -> _Story:
         from clsbench.execution.opening import device_for, load_data, posed_of
+        from clsbench.execution.soundness import require_sound
 
         *tuning, plan = plans(experiment)
         device = device_for(experiment.train.device)
         data: dict[str, Splits] = {}
         for each in (*tuning, plan):
             data |= load_data(each.trials, device, each.spared)
+        require_sound((*tuning, plan), data)
         posed = {key: posed_of(splits) for key, splits in data.items()}
         *tuning, plan = (replace(each, posed=posed) for each in (*tuning, plan))
         return cls(tuning[0] if tuning else None, plan, data, device, jobs, watch)

@@ -10,16 +10,18 @@ import torch
 from clsbench.config.plan import Trial
 from clsbench.execution.events import Checkpoint, fields, identity_of
 from clsbench.results import Record
+from clsbench.signatures import told
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory did not suffice. What was handled, and then something else went wrong, does not count."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+    text = told(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     # Packing a checkpoint, PyTorch trips over its own error while it handles that.
-    tripped = isinstance(error, RuntimeError) and "unexpected pos" in str(error)
+    tripped = isinstance(error, RuntimeError) and "unexpected pos" in text
     return tripped and error.__context__ is not None and is_out_of_memory(error.__context__)
 
 
@@ -36,7 +38,4 @@ def failed_record(trial: Trial, last: Record | None, since: Checkpoint | None) -
 
 
 def reason_of(error: BaseException) -> str:
-    text = str(error)
-    if is_out_of_memory(error):
-        return "out of memory"
-    return " ".join(f"{type(error).__name__}: {text}".split())
+    return "out of memory" if is_out_of_memory(error) else told(error)

@@ -11,12 +11,14 @@ import torch
 from clsbench.config.plan import Trial
 from clsbench.config.reader import misfit
 from clsbench.config.schema import DatasetEntry
+from clsbench.containment import contained
 from clsbench.data.raw import RawData, as_raw
 from clsbench.data.splits import Splits, split, tested_samples
-from clsbench.errors import ConfigError, DataError
+from clsbench.errors import ClsbenchError, ConfigError, DataError
 from clsbench.execution.failures import is_out_of_memory
 from clsbench.problems import Posed
 from clsbench.registry import catalogue
+from clsbench.signatures import is_own, place_of, told
 
 
 def device_for(asked: str) -> torch.device:
@@ -101,7 +103,16 @@ def _tested(entry: DatasetEntry, seeds: Iterable[int]) -> set[bytes]:
 
 
 def _opened(entry: DatasetEntry) -> RawData:
-    return as_raw(catalogue.get("dataset", entry.name).factory(entry.split_seed, **entry.options))
+    factory = catalogue.get("dataset", entry.name).factory
+    try:
+        with contained():
+            return as_raw(factory(entry.split_seed, **entry.options))
+    except ClsbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        if is_own(factory) or is_out_of_memory(error):
+            raise
+        raise DataError(f"{told(error)} ({place_of(factory, error)}); mend the function") from error
 
 
 def _drawing(entry: DatasetEntry, raw: RawData) -> dict[str, Any]:

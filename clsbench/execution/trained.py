@@ -20,12 +20,17 @@ def trained_model(
         RunError: they are another model's.
     """
     module = initial_model(trial.arm, trial.seed, shape, num_outputs)
-    own = module.state_dict()
+    # Each tensor once: two names of the state dict may stand for the same.
+    kept = module.state_dict()
+    named = (*module.named_parameters(), *module.named_buffers())
+    own = {name: tensor for name, tensor in named if name in kept}
     odd = sorted(own.keys() ^ state.keys())
     odd += [n for n, tensor in own.items() if n in state and _kind(tensor) != _kind(state[n])]
     if odd:
         raise RunError(f"the weights of trial {trial.number} are not its model's: {odd[0]!r} differs; run again")
-    module.load_state_dict(state)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(state[name])
     return module
 
 

@@ -155,7 +155,10 @@ class Work:
         splits, arm, asked = self.data[first.dataset.key], first.arm, plan.experiment.train
         stacked = catalogue.get("model", arm.model.name).stacked
         num_steps = -(-len(splits.train) // arm.batch_size) * asked.epochs
-        compiled = compiles(asked.compile, stacked=stacked, num_steps=num_steps)
+        loss = build_loss(arm.loss.name, splits.problem, arm.loss.options)
+        # In a graph what a loss draws depends on the trials beside.
+        graphed = stacked and not loss.draws
+        compiled = compiles(asked.compile, stacked=graphed, num_steps=num_steps)
         num_cores = threads_for(asked.threads, stacked=stacked, compiled=compiled)
         size = size_of(arm.model, arm.loss, posed_of(splits))
         work = StackWork(
@@ -164,11 +167,11 @@ class Work:
             splits=splits,
             sees_test=plan.sees_test,
             device=self.device,
-            loss=build_loss(arm.loss.name, splits.problem, arm.loss.options),
+            loss=loss,
             first_loss=self._first_loss(splits.problem),
             stacked=stacked,
             compiled=compiled,
-            worth_compiling=worth_compiling(asked.compile, stacked=stacked, num_steps=num_steps),
+            worth_compiling=worth_compiling(asked.compile, stacked=graphed, num_steps=num_steps),
             num_cores=num_cores,
             num_threads=1 if stacked else num_cores,
             multiplications=0 if size is None else arm.batch_size * size.parameters,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from clsbench.containment import contained, settled
 from clsbench.problems import Problem
 from clsbench.registry import LinkName, catalogue
+from clsbench.signatures import is_own
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,9 @@ class Loss:
     """A loss bound to a problem: its function, its link, its number of outputs, its options.
 
     `stacked` says that the function takes any leading axes; one of the user's own sees `[B, K]` and `[B]`,
-    trial by trial, and may return one number for the batch, which then stands for each of its samples.
+    trial by trial, and may return one number for the batch, which then stands for each of its samples. `users` says
+    that it is the user's, and `draws` that it draws from PyTorch's global generator, which is then seeded before every
+    call for a trial in training, and here where it is measured.
     """
 
     name: str
@@ -28,17 +32,28 @@ class Loss:
     problem: Problem
     options: Mapping[str, Any]
     stacked: bool
+    users: bool = False
+    draws: bool = False
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """`[..., B, K], [..., B] -> [..., B]`: the loss of every sample."""
         if not self.stacked and logits.dim() > 2:
             return torch.stack([self(*trial) for trial in zip(logits, targets, strict=True)])
-        value = self.function(logits, targets, **self.options)
+        value = self._value(logits, targets)
         if value.shape == targets.shape:
             return value
         if value.dim() > 0:
             raise ValueError(f"loss {self.name!r} returned shape {tuple(value.shape)}, not {tuple(targets.shape)}")
         return value.expand(targets.shape)
+
+    def _value(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if not self.users or torch.compiler.is_compiling():
+            return self.function(logits, targets, **self.options)
+        with settled():
+            value = self.function(logits, targets, **self.options)
+        if not isinstance(value, Tensor):
+            raise TypeError(f"loss {self.name!r} returned {type(value).__name__}, not a tensor")
+        return value
 
     def of_samples(self, logits: Tensor, targets: Tensor) -> Tensor:
         """As a call, but each sample alone: the same, unless the function returns one number for a batch.
@@ -48,8 +63,17 @@ class Loss:
         targets = targets.expand(logits.shape[:-1])
         if self.stacked:
             return self(logits, targets)
-        alone = torch.func.vmap(lambda z, t: self(z.unsqueeze(0), t.unsqueeze(0)).squeeze(0))
-        return alone(logits.flatten(0, -2), targets.flatten()).view(targets.shape)
+        randomness = "different" if self.draws else "error"
+        alone = torch.func.vmap(lambda z, t: self(z.unsqueeze(0), t.unsqueeze(0)).squeeze(0), randomness=randomness)
+        if not self.draws:
+            return alone(logits.flatten(0, -2), targets.flatten()).view(targets.shape)
+        trials = zip(logits.reshape(-1, *logits.shape[-2:]), targets.reshape(-1, targets.shape[-1]), strict=True)
+        measured = []
+        with torch.random.fork_rng(devices=[logits.device] if logits.is_cuda else []):
+            for trial in trials:  # each sees the noise that it would see alone
+                torch.manual_seed(0)
+                measured.append(alone(*trial))
+        return torch.stack(measured).view(targets.shape)
 
     def predictions(self, logits: Tensor) -> Tensor:
         return self.problem.predictions(self.link, logits)
@@ -68,7 +92,7 @@ def build_loss(name: str, problem: Problem, options: Mapping[str, Any]) -> Loss:
         ValueError: the loss does not fit the problem; the message gives the reason.
     """
     spec = catalogue.get("loss", name)
-    return Loss(
+    loss = Loss(
         name=spec.name,
         function=spec.factory,
         link=spec.link,
@@ -76,4 +100,24 @@ def build_loss(name: str, problem: Problem, options: Mapping[str, Any]) -> Loss:
         problem=problem,
         options=options,
         stacked=spec.stacked,
+        users=not is_own(spec.factory),
     )
+    if loss.users and _draws(loss):
+        return replace(loss, stacked=False, draws=True)
+    return loss
+
+
+def _draws(loss: Loss) -> bool:
+    """Whether a function of the user's draws from PyTorch's global generator, which is tried.
+
+    One that raises is said not to: it raises in training too, where it is told.
+    """
+    with torch.random.fork_rng(devices=[]), contained():
+        torch.set_num_threads(1)  # a process that used several could not be forked
+        torch.manual_seed(0)
+        logits, before = torch.randn(3, loss.num_outputs, requires_grad=True), torch.get_rng_state()
+        try:
+            loss.function(logits, torch.arange(3) % 2, **loss.options)
+        except (Exception, SystemExit):
+            return False
+        return not torch.equal(before, torch.get_rng_state())

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from clsbench.containment import contained
+
 WEIGHTS: dict[str, Callable[..., Tensor]] = {
     "normal": nn.init.normal_,
     "uniform": lambda tensor, generator: nn.init.uniform_(tensor, -1.0, 1.0, generator=generator),
@@ -38,7 +40,8 @@ def initial_module(
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(generator.initial_seed())
-        module = build()
+        with contained():
+            module = build()
     with torch.no_grad():
         for weight, offset in _layers(module):
             if weights != "default":
@@ -51,7 +54,11 @@ def initial_module(
 
 def _layers(module: nn.Module) -> Iterator[tuple[Tensor, Tensor | None]]:
     """The weight and bias of every affine layer or convolution; normalisation layers are left alone."""
+    found: set[int] = set()
     for layer in module.modules():
         weight = getattr(layer, "weight", None)
-        if isinstance(weight, nn.Parameter) and weight.dim() >= 2:
+        if (
+            isinstance(weight, nn.Parameter) and weight.dim() >= 2 and id(weight) not in found
+        ):  # two layers may share it
+            found.add(id(weight))
             yield weight, getattr(layer, "bias", None)

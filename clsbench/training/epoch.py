@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from clsbench.training.evaluation import OBJECTIVE, Measures, Ruler, Totals, prediction_metrics
-from clsbench.training.rng import seed_for
+from clsbench.training.rng import own_rng, seed_for
 from clsbench.training.settings import Pair, StackSettings, TrialSettings, column
 from clsbench.training.stack import sent
 from clsbench.training.step import CompiledSteps, Steps, best_unrolling, blocks
@@ -86,18 +87,24 @@ class Epochs:
         taken eagerly.
         """
         stack, number, first = self._steps.stack, 0, None
-        with stack.own_rng():
+        with self._own_rng():
             for block in blocks(plan.order, self._batch_size, self._unrolled):
                 first = first or block.shape
                 _, count, size = block.shape
                 masks = [stack.dropout_masks(self._seeds, (plan.epoch, number + i), size) for i in range(count)]
                 flat = block.flatten()
                 inputs, targets = (each.index_select(0, flat).unflatten(0, block.shape) for each in self._data)
-                stack.seeded(self._seeds, (plan.epoch, number))
+                stack.begin_step(self._seeds, (plan.epoch, number))
                 take: Callable[..., Tensor] = self._take if block.shape == first else self._steps
                 logits = take(inputs, targets, masks, plan.rate)
                 number += count
                 yield logits.flatten(1, 2), targets.flatten(1, 2)
+
+    def _own_rng(self) -> AbstractContextManager[None]:
+        """Around an epoch's steps: what they draw from PyTorch's global generators leaves those as they were."""
+        stack = self._steps.stack
+        draws = self._steps.loss.draws or not stack.stacked
+        return own_rng(stack.weights.device) if draws else nullcontext()
 
 
 def _batch_order(seeds: Sequence[int], epoch: int, num_samples: int) -> Tensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
 
-Purpose = Literal["weights", "batches", "dropout", "warm start"]
+Purpose = Literal["weights", "batches", "dropout", "loss", "evaluation", "warm start"]
 
 
 def generator_for(purpose: Purpose, *keys: int) -> torch.Generator:
@@ -22,3 +23,17 @@ def seed_for(purpose: Purpose, *keys: int) -> int:
     """
     digest = hashlib.sha256(repr((purpose, *keys)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def own_rng(device: torch.device) -> AbstractContextManager[None]:
+    """What is drawn within from PyTorch's global generators leaves them as they were."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+def seed_global(seed: int, device: torch.device) -> None:
+    """Seed PyTorch's global generators, within `own_rng`: what the user's code draws comes from them."""
+    # Not `torch.manual_seed`: it notes a stack trace for a GPU that may come, which takes longer than a step.
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)

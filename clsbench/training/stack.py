@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from types import MappingProxyType
 
@@ -22,10 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from clsbench.containment import settled
 from clsbench.kernels.onednn import gradient_goes_to
 from clsbench.models.layers import Dropout
 from clsbench.training.layout import ALL, PART
-from clsbench.training.rng import generator_for, seed_for
+from clsbench.training.rng import Purpose, generator_for, own_rng, seed_for, seed_global
 
 Named = Mapping[str, Tensor]
 
@@ -48,6 +48,7 @@ class Stack:
         self.stacked = stacked
         self.num_trials = len(modules)
         self._channels_last = not stacked and device.type == "cpu"
+        self._step: tuple[Sequence[int], tuple[int, int]] = [0] * len(modules), (0, 0)
         self._groups: dict[tuple[int, int], nn.Module] = {}
         self._dropouts = {n: m for n, m in self.template.named_modules() if isinstance(m, Dropout)}
         self._shapes = {name: p.shape for name, p in self.template.named_parameters() if p.requires_grad}
@@ -142,8 +143,11 @@ class Stack:
         """`x [T, B, ...] -> logits [T, B, K]`, with dropout masks."""
         if self.stacked:
             return _called(self._group(range(self.num_trials)), masks, x)
-        state = {**self.buffers, **masks}
-        return torch.stack([self._alone(trial, state, _laid_out(one)) for trial, one in enumerate(x.unbind(0))])
+        state, logits = {**self.buffers, **masks}, []
+        for trial, one in enumerate(x.unbind(0)):
+            self.seed_for_trial(trial, "dropout")
+            logits.append(self._alone(trial, state, _laid_out(one)))
+        return torch.stack(logits)
 
     def tracked(self, x: Tensor, masks: Named) -> tuple[Tensor, Sequence[Tensor]]:
         """The logits of a step, and what to differentiate them by: see `gradients`."""
@@ -170,8 +174,7 @@ class Stack:
         """The function of some trials from samples that they share to their logits: `[B, ...] -> [T, B, K]`."""
         numbers = range(self.num_trials)[trials]
         if not self.stacked:
-            # Each has a copy: a module may write into its input.
-            return lambda x: torch.stack([self._alone(t, self.buffers, _laid_out(x.clone())) for t in numbers])
+            return lambda x: torch.stack([self._measured_alone(trial, x) for trial in numbers])
         module = self._group(numbers)
         return lambda x: module(x.expand(len(numbers), *x.shape))
 
@@ -186,9 +189,15 @@ class Stack:
                     tensor.data = state[name][numbers.start : numbers.stop]
         return self._groups[key]
 
+    def _measured_alone(self, trial: int, x: Tensor) -> Tensor:
+        with own_rng(self.weights.device):
+            seed_global(seed_for("evaluation"), self.weights.device)  # one that draws here too sees the same noise
+            return self._alone(trial, self.buffers, _laid_out(x.clone()))  # a module may write into its input
+
     def _alone(self, trial: int, state: Named, x: Tensor) -> Tensor:
         """The logits `[B, K]` of one trial's module, of whose tensors `state` takes the place of some."""
-        return _called(self._modules[trial], {name: tensor[trial] for name, tensor in state.items()}, x)
+        with settled():
+            return _called(self._modules[trial], {name: tensor[trial] for name, tensor in state.items()}, x)
 
     def dropout_masks(self, seeds: Sequence[int], step: tuple[int, int], batch_size: int) -> dict[str, Tensor]:
         """The masks of one step (epoch, number), which depend on it and the seed alone: `[T, B, F]` by buffer."""
@@ -200,22 +209,14 @@ class Stack:
             for name, layer in self._dropouts.items()
         }
 
-    def own_rng(self) -> AbstractContextManager[None]:
-        """Around an epoch's steps, each `seeded`: whatever they draw, the caller's generators are left as they were."""
-        if self.stacked:
-            return nullcontext()
-        return torch.random.fork_rng(devices=[self.weights.device] if self.weights.device.type == "cuda" else [])
+    def begin_step(self, seeds: Sequence[int], step: tuple[int, int]) -> None:
+        """What the user's code draws from now on depends on it (epoch, number) and each trial's own seed alone."""
+        self._step = seeds, step
 
-    def seeded(self, seeds: Sequence[int], step: tuple[int, int]) -> None:
-        """In `own_rng`: what a module of the user's draws by itself, in dropout say, depends on (seed, step) alone."""
-        if self.stacked:
-            return
-        seed = seed_for("dropout", *seeds, *step)
-        # Not `torch.manual_seed`: it notes a stack trace for a GPU that may come, which takes longer than a step.
-        torch.default_generator.manual_seed(seed)
-        if self.weights.device.type == "cuda":
-            with torch.cuda.device(self.weights.device):
-                torch.cuda.manual_seed(seed)
+    def seed_for_trial(self, trial: int, purpose: Purpose) -> None:
+        """Seed what the user's code draws for one trial in this step."""
+        seeds, step = self._step
+        seed_global(seed_for(purpose, seeds[trial], *step), self.weights.device)
 
     def kept_buffers(self) -> dict[str, Tensor]:
         """A copy of the buffers, which a step in training moves (running statistics)."""

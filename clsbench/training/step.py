@@ -87,7 +87,7 @@ class Steps:
             with self._casting():
                 logits, leaves = stack.tracked(inputs, masks)
             logits = logits.float()
-            by_sample = self.loss(logits, targets)
+            by_sample = self._drawn(logits, targets) if self.loss.draws else self.loss(logits, targets)
             losses = by_sample.mean(-1) * self.loss_weight
             gradients = stack.gradients(losses.sum(), leaves)
         self.loss_sum.add_(by_sample.detach().sum(-1, dtype=torch.float64))
@@ -97,6 +97,14 @@ class Steps:
         stack.put_back(before, self.alive)
         self.taken.add_(self.alive)
         return logits.detach()
+
+    def _drawn(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss of every sample, `[T, B]`, of a loss that draws from PyTorch's global generator."""
+        losses = []
+        for trial, pair in enumerate(zip(logits, targets, strict=True)):
+            self.stack.seed_for_trial(trial, "loss")
+            losses.append(self.loss(*pair))
+        return torch.stack(losses)
 
     def _move(self, trials: slice, gradients: Tensor, losses: Tensor, rate: Tensor) -> None:
         """Update the weights of some trials, and freeze those that are not finite."""

@@ -1,0 +1,195 @@
+"""The user's models and losses, tried once before training: what could not be trained, kept or resumed is refused.
+
+What they raise is left to their trials, which end alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from clsbench.config.plan import Arm, Plan
+from clsbench.containment import contained
+from clsbench.data.splits import Splits
+from clsbench.errors import ConfigError
+from clsbench.execution.work import initial_model
+from clsbench.losses.contract import Loss, build_loss
+from clsbench.registry import catalogue
+from clsbench.signatures import is_own, place_of
+from clsbench.training.stack import Stack
+
+SAMPLES = 8
+# Of two equal computations whose tensors lie elsewhere in memory.
+TOLERANCE = 1e-3
+
+
+def require_sound(plans: Sequence[Plan], data: Mapping[str, Splits]) -> None:
+    """Try the user's losses and models on a few samples of real data.
+
+    Raises:
+        ConfigError: with every fault, each with the function's place and what it has to do instead.
+    """
+    tried: dict[tuple[str, str, str], None] = {}
+    faults: dict[str, None] = {}
+    for trial in (trial for plan in plans for trial in plan.trials):
+        arm, key = trial.arm, trial.arm.dataset.key
+        pair = key, arm.model.key, arm.loss.key
+        if trial.dataset.key not in data or pair in tried:
+            continue
+        tried[pair] = None
+        faults |= dict.fromkeys(_faults(arm, data[trial.dataset.key]))
+    if faults:
+        raise ConfigError(*faults)
+
+
+def _faults(arm: Arm, splits: Splits) -> Iterator[str]:
+    model, loss = catalogue.get("model", arm.model.name), catalogue.get("loss", arm.loss.name)
+    if is_own(model.factory) and is_own(loss.factory):
+        return
+    bound = build_loss(arm.loss.name, splits.problem, arm.loss.options)
+    if not is_own(loss.factory) and (fault := _tried(lambda: _loss_fault(bound, splits.train.y))):
+        yield f"loss {loss.name} ({place_of(loss.factory)}) {fault}"
+    if not is_own(model.factory) and (fault := _tried(lambda: _model_fault(arm, splits, bound.num_outputs))):
+        yield f"model {model.name} ({place_of(model.factory)}) {fault}"
+
+
+def _tried(fault: Callable[[], str | None]) -> str | None:
+    with torch.random.fork_rng(devices=[]), contained(), torch.enable_grad():
+        torch.manual_seed(0)
+        torch.set_num_threads(1)  # a process that used several could not be forked
+        try:
+            return fault()
+        except (Exception, SystemExit):  # it will raise in its trials, where it is told with its trace
+            return None
+
+
+def _loss_fault(loss: Loss, targets: Tensor) -> str | None:
+    number = SAMPLES - 1 if loss.num_outputs == SAMPLES else SAMPLES  # no other axis may look like that of the samples
+    targets = targets[torch.arange(number) % len(targets)].cpu()
+    logits = torch.randn(number, loss.num_outputs)
+    spec = catalogue.get("loss", loss.name)
+    shapes: list[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]] = [((number, loss.num_outputs), ((number,), ()))]
+    if spec.stacked:
+        shapes.append(((2, number, loss.num_outputs), ((2, number),)))
+    for shape, allowed in shapes:
+        leaf = logits.expand(shape).clone().requires_grad_()
+        value = spec.factory(leaf, targets.expand(shape[:-1]), **loss.options)
+        if fault := _value_fault(value, leaf, allowed):
+            return fault
+    return None
+
+
+def _value_fault(value: object, logits: Tensor, allowed: Sequence[tuple[int, ...]]) -> str | None:
+    wanted = " or ".join(str(list(shape)) for shape in allowed)
+    if not isinstance(value, Tensor):
+        return f"returns {type(value).__name__}; return a tensor, {wanted}"
+    if tuple(value.shape) not in allowed:
+        return f"returns {list(value.shape)} for logits {list(logits.shape)}; return {wanted}"
+    if not value.is_floating_point():
+        return f"returns {value.dtype}; return floating-point numbers"
+    if value.isnan().all():
+        return "returns NaN alone, at logits of ordinary size; return numbers"
+    if value.requires_grad:
+        (gradient,) = torch.autograd.grad(value.sum(), logits, allow_unused=True)
+        if gradient is not None:
+            return None
+    return "has no gradient on the logits; compute it from them by PyTorch's operations alone"
+
+
+def _model_fault(arm: Arm, splits: Splits, num_outputs: int) -> str | None:
+    spec = catalogue.get("model", arm.model.name)
+    with contained():
+        made = spec.factory(splits.shape, num_outputs, **arm.model.options)
+    if not isinstance(made, nn.Module):
+        return f"returns {type(made).__name__}; return a torch.nn.Module"
+    if any(is_lazy(tensor) for tensor in (*made.parameters(), *made.buffers())):
+        return "has lazy layers, which have no weights yet; give every layer its sizes, from the shape that it is given"
+    modules = [initial_model(arm, seed=0, shape=splits.shape, num_outputs=num_outputs) for _ in range(3)]
+    samples = splits.train.x[torch.arange(SAMPLES) % len(splits.train)].cpu()
+    if fault := _state_fault(modules):
+        return fault
+    return (
+        _stacked_fault(modules[:2], samples, num_outputs)
+        if spec.stacked
+        else _alone_fault(modules, samples, num_outputs)
+    )
+
+
+def _state_fault(modules: Sequence[nn.Module]) -> str | None:
+    """What of a module's tensors could not be trained, or kept in a checkpoint."""
+    learning = {name: p for name, p in modules[0].named_parameters() if p.requires_grad}
+    if not learning:
+        return "has no parameter to train"
+    for name, tensor in learning.items():
+        if tensor.dtype != torch.float32:
+            return f"has {name} in {tensor.dtype}; parameters are float32"
+    tensors = [sorted(each.named_parameters()) for each in modules]
+    if {t.data_ptr() for _, t in tensors[0]} & {t.data_ptr() for _, t in tensors[1]}:
+        return "gives the same parameters to every trial; make a new module in every call"
+    by_place = sorted((tensor.data_ptr(), name) for name, tensor in tensors[0] if tensor.numel())
+    for (place, name), (other_place, other) in pairwise(by_place):
+        if place == other_place:
+            return f"has {name} and {other} as two parameters in one memory; let them be one nn.Parameter"
+    for name, module in modules[0].named_modules():
+        if type(module).get_extra_state is not nn.Module.get_extra_state:
+            return f"keeps extra state ({name or type(module).__name__}), which no checkpoint has; register a buffer"
+    return None
+
+
+def _output_fault(logits: object, shape: tuple[int, ...]) -> str | None:
+    if not isinstance(logits, Tensor):
+        return f"returns {type(logits).__name__} for a batch; return a tensor of logits {list(shape)}"
+    if tuple(logits.shape) != shape:
+        return f"returns {list(logits.shape)} for a batch; return logits {list(shape)}"
+    if not logits.is_floating_point():
+        return f"returns {logits.dtype}; return floating-point logits"
+    if not logits.requires_grad:
+        return "returns logits that no parameter enters"
+    return None
+
+
+def _stacked_fault(modules: Sequence[nn.Module], samples: Tensor, num_outputs: int) -> str | None:
+    stack = Stack(modules, stacked=True, device=torch.device("cpu"))
+    stack.train(True)
+    before = torch.get_rng_state()
+    logits = stack.forward(samples.expand(2, *samples.shape), stack.dropout_masks([0, 0], (0, 0), len(samples)))
+    if not torch.equal(before, torch.get_rng_state()):
+        return "draws for all trials at once, so that each depends on the others; leave out stacked=True"
+    return _output_fault(logits, (2, len(samples), num_outputs))
+
+
+def _alone_fault(modules: Sequence[nn.Module], samples: Tensor, num_outputs: int) -> str | None:
+    """What of a module's behaviour would not survive a stop and a resume, or a measurement."""
+    one, other, resumed = modules
+    known = {name: id(buffer) for name, buffer in one.named_buffers()}
+    logits = _call(one, samples)
+    if fault := _output_fault(logits, (len(samples), num_outputs)):
+        return fault
+    for name, buffer in one.named_buffers():
+        if known.get(name) != id(buffer):
+            return f"puts a new tensor in the place of its buffer {name}; change it in place, by copy_ or add_"
+    if not torch.allclose(logits, _call(other, samples), TOLERANCE, TOLERANCE, equal_nan=True):
+        return "differs between two calls at one seed; draw from PyTorch's generator alone"
+    state = dict([*one.named_parameters(), *one.named_buffers()])
+    with torch.no_grad():
+        for name, tensor in [*resumed.named_parameters(), *resumed.named_buffers()]:
+            tensor.copy_(state[name])
+    if not torch.allclose(_call(one, samples), _call(resumed, samples), TOLERANCE, TOLERANCE, equal_nan=True):
+        return "keeps what changes its logits outside of parameters and buffers; change a buffer in place"
+    one.eval()
+    before = {name: buffer.clone() for name, buffer in one.named_buffers()}
+    _call(one, samples)
+    for name, buffer in one.named_buffers():
+        if not torch.equal(buffer, before[name]):
+            return f"changes its buffer {name} while it is measured; change it in training mode alone"
+    return None
+
+
+def _call(module: nn.Module, samples: Tensor) -> Tensor:
+    torch.manual_seed(0)
+    logits: Tensor = module(samples.clone())
+    return logits
