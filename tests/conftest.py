@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +36,52 @@ settings.register_profile("clsbench", deadline=None, derandomize=os.environ.get(
 settings.load_profile("clsbench")
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("cuda"):
-        import torch
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--require=compiler,fork`: what the machine has to have, as CI's does, or the tests that need it fail."""
+    parser.addoption("--require", default="", metavar="NEED,NEED", help=f"fail, not skip, without: {', '.join(NEEDS)}")
 
-        if not torch.cuda.is_available():
-            pytest.skip("needs an NVIDIA GPU")
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A misspelled need is refused: it would require nothing."""
+    if unknown := _required(config) - NEEDS.keys():
+        raise pytest.UsageError(f"--require: unknown: {', '.join(sorted(unknown))}; there are {', '.join(NEEDS)}")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose marker names a need that the machine does not meet, or fail it where that is required."""
+    for need, (reason, is_met) in NEEDS.items():
+        if item.get_closest_marker(need) and not is_met():
+            if need in _required(item.config):
+                pytest.fail(f"{reason}, which --require says is there", pytrace=False)
+            pytest.skip(reason)
+
+
+def _required(config: pytest.Config) -> set[str]:
+    return set(filter(None, config.getoption("require").split(",")))
+
+
+@cache
+def _compiles() -> bool:
+    """Whether a C++ compiler takes a file that includes Python's headers: tried, not asked of clsbench."""
+    compiler = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
+    if compiler is None:
+        return False
+    command = [compiler, "-fsyntax-only", "-I", sysconfig.get_path("include"), "-x", "c++", "-"]
+    return subprocess.run(command, input=b"#include <Python.h>", capture_output=True, check=False).returncode == 0
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+# By marker: why a test that has it is skipped, and whether it need not be. None asks the functions under test.
+NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
+    "compiler": ("needs a C++ compiler and Python's headers", _compiles),
+    "fork": ("needs Linux, and no GPU that PyTorch drives", lambda: sys.platform == "linux" and not _has_gpu()),
+    "cuda": ("needs an NVIDIA GPU", _has_gpu),
+}
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from clsbench.experiment import Result, read
 from clsbench.registry import catalogue
 from clsbench.runs.evidence import Evidence
 from clsbench.training.evaluation import GROUP
-from clsbench.training.step import Steps, best_unrolling, has_compiler, trials_at_once
+from clsbench.training.step import Steps, best_unrolling, trials_at_once
 
 Config = dict[str, Any]
 Run = Callable[..., Result]
@@ -460,10 +460,7 @@ def test_run_is_read_back_as_it_was(run: Run) -> None:
     assert ["bce", "hinge"] == list(again.arms)
 
 
-needs_compiler = pytest.mark.skipif(not has_compiler(), reason="steps are compiled where there is a C++ compiler")
-
-
-@needs_compiler
+@pytest.mark.compiler
 @pytest.mark.parametrize(
     ("dataset", "losses", "how"),
     [
@@ -482,7 +479,7 @@ def test_compiled_trials_do_not_know_each_other(run: Run, dataset: Config, losse
     assert_part(run(loss=losses[-1], seeds=[0, 4], **same), together)
 
 
-@needs_compiler
+@pytest.mark.compiler
 def test_a_graph_trains_part_after_part(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trials of a stack of which each call of a graph trains two record what they record in a call for all.
 
@@ -502,7 +499,7 @@ def test_a_graph_trains_part_after_part(run: Run, monkeypatch: pytest.MonkeyPatc
     assert [slice(start, start + 2) for start in range(0, 12, 2)] == parts
 
 
-@needs_compiler
+@pytest.mark.compiler
 def test_a_large_compiled_stack_changes_no_bit(run: Run) -> None:
     """Of 260 trials some record what they record as two."""
     same: Config = {"loss": "cross_entropy", "compile": "on", "batch_size": 67, "epochs": 1}
@@ -518,7 +515,7 @@ def test_the_parts_of_a_stack_have_one_size(num_trials: int, size: int) -> None:
     assert size == trials_at_once(num_trials)
 
 
-@needs_compiler
+@pytest.mark.compiler
 def test_compiled_steps_go_where_eager_ones_go(run: Run) -> None:
     """Compiled and eager training differ by rounding alone; a trial that diverges is frozen in both."""
     same = {"optimizer": {"name": "adam", "lr": [0.01, 1e30]}, "threads": 1, "batch_size": 67}
@@ -534,10 +531,11 @@ def test_compiled_steps_go_where_eager_ones_go(run: Run) -> None:
                 assert expected == theirs[key]
 
 
-def test_compiling_hangs_on_the_trial_alone() -> None:
+@pytest.mark.compiler
+def test_compiling_depends_on_the_trial_alone() -> None:
     """`auto` compiles dense models from ten thousand steps on; `off` and convolutions never are."""
     assert not compiles("auto", stacked=True, num_steps=9_999)
-    assert has_compiler() == compiles("auto", stacked=True, num_steps=10_000)
+    assert compiles("auto", stacked=True, num_steps=10_000)
     assert not compiles("off", stacked=True, num_steps=10**9)
     assert not compiles("on", stacked=False, num_steps=10**9)
 

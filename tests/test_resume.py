@@ -26,7 +26,6 @@ from clsbench.runs.directory import RunDirectory
 from clsbench.runs.manifest import ManifestFile
 from clsbench.runs.provenance import Fingerprint
 from clsbench.runs.sums import Sums
-from clsbench.training.step import has_compiler
 
 Config = dict[str, Any]
 
@@ -115,7 +114,7 @@ def test_everything_that_is_trained_goes_on(often: None, tmp_path: Path, change:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not has_compiler(), reason="no compiler here")
+@pytest.mark.compiler
 @pytest.mark.parametrize("at_once", [4, 2])
 def test_compiled_run_goes_on(often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     """A compiled run, too, ends with the bits of one that was not cut, also where it trains part after part."""

@@ -23,13 +23,9 @@ from clsbench.execution import execute, modes, scheduling, units
 from clsbench.execution.events import EpochDone
 from clsbench.execution.modes import threads_for
 from clsbench.execution.opening import load_data
-from clsbench.execution.process import can_fork
 from clsbench.execution.scheduling import WorkUnit, dealt
 from clsbench.execution.work import Work
 from clsbench.experiment import read
-from clsbench.training.step import has_compiler
-
-needs_fork = pytest.mark.skipif(not can_fork(), reason="stacks are dealt out on Linux, where no GPU is driven")
 
 Config = dict[str, Any]
 Run = Callable[..., clsbench.Result]
@@ -111,7 +107,7 @@ def test_threads_depend_on_the_trial_and_the_machine(monkeypatch: pytest.MonkeyP
     ]
 
 
-@needs_fork
+@pytest.mark.fork
 @pytest.mark.parametrize(
     ("jobs", "threads", "cores", "expected"),
     [
@@ -133,7 +129,7 @@ def test_as_many_processes_as_are_asked_for_and_have_a_core(
     assert (f"training {expected} stacks in {expected} processes" in log_of(result)) == (expected > 1)
 
 
-@needs_fork
+@pytest.mark.fork
 def test_stacks_side_by_side_share_the_memory(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """What two processes hold at once is what one may: each has half of the trials that fit, and all are trained."""
     monkeypatch.setattr(memory, "STACK_BYTES", 8 * 30_000)
@@ -148,7 +144,7 @@ def test_stacks_side_by_side_share_the_memory(run: Run, monkeypatch: pytest.Monk
     assert together == len({record["trial"] for record in result.records})
 
 
-@needs_fork
+@pytest.mark.fork
 def test_parts_change_no_bit(run: Run) -> None:
     """Ten trials in two parts record, save and pair what they do in one, those that diverge among them."""
     rates = [0.1, 1e30, 0.3, 1e31, 0.2]
@@ -162,8 +158,8 @@ def test_parts_change_no_bit(run: Run) -> None:
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-@needs_fork
-@pytest.mark.skipif(not has_compiler(), reason="steps are compiled where there is a C++ compiler")
+@pytest.mark.fork
+@pytest.mark.compiler
 def test_compiled_parts_change_no_bit(run: Run) -> None:
     """This process has compiled before it is forked; parts with momentum and without; a warm start compiled too."""
     how: Config = {"momentum": [0.0, 0.9], "seeds": 3, "compile": "on", "warm_start": {"epochs": 1, "lr": 0.1}}
@@ -174,7 +170,7 @@ def test_compiled_parts_change_no_bit(run: Run) -> None:
     assert 2 == len({record["train_loss"] for record in spread.records if (record["epoch"], record["seed"]) == (4, 0)})
 
 
-@needs_fork
+@pytest.mark.fork
 @pytest.mark.parametrize("rates", [[0.1, 0.2, 0.3, 0.4], [1e30, 1e31, 0.3, 0.4], [0.3, 0.4, 1e30, 1e31]])
 def test_parts_go_on_from_a_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch, rates: list[float]) -> None:
     """Stopped after its second epoch, a stack in parts ends as one that never stopped, whichever part is over."""
@@ -193,7 +189,7 @@ def test_parts_go_on_from_a_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch
     assert untimed(whole) == untimed(clsbench.run(None, resume=left))
 
 
-@needs_fork
+@pytest.mark.fork
 def test_trial_that_leaves_in_another_process_fails_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """`sys.exit` in a part that is trained elsewhere fails the trial that called it; the others end as alone."""
     real = units.train
@@ -211,7 +207,7 @@ def test_trial_that_leaves_in_another_process_fails_alone(run: Run, monkeypatch:
     assert {"0": "SystemExit: enough"} == spread.arms["cross_entropy lr=0.4"]["failures"]
 
 
-@needs_fork
+@pytest.mark.fork
 def test_seconds_of_a_stack_in_parts_are_those_that_it_trained(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of two parts takes a second an epoch for two trials: the stack trains a second for its four."""
     real = units.train
@@ -228,21 +224,21 @@ def test_seconds_of_a_stack_in_parts_are_those_that_it_trained(run: Run, monkeyp
         assert pytest.approx(3.0) == result.summary["seconds"]
 
 
-@needs_fork
+@pytest.mark.fork
 def test_process_that_may_have_no_children_trains_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a worker of `multiprocessing.Pool`."""
     monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
     assert "processes" not in log_of(run(threads=2, jobs=2))
 
 
-@needs_fork
+@pytest.mark.fork
 def test_no_process_where_memory_holds_a_single_trial(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of one trial would be trained twice each, and hold more than the budget."""
     monkeypatch.setattr(memory, "STACK_BYTES", 1)
     assert "processes" not in log_of(run(seeds=3, epochs=1, threads=2))
 
 
-@needs_fork
+@pytest.mark.fork
 def test_process_that_cannot_be_forked_trains_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a fork has no autograd, say, stacks are trained one after the other, and the run says so."""
     for module in (modes, execute):

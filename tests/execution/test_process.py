@@ -16,7 +16,6 @@ import torch
 import clsbench
 from clsbench.execution.process import settled, thawed, training
 from clsbench.training.stack import Stack
-from clsbench.training.step import has_compiler
 
 
 def test_threads_and_collector_are_as_before() -> None:
@@ -63,7 +62,7 @@ def test_what_was_left_out_is_collected_when_it_is_asked_for() -> None:
         assert seen() is None
 
 
-@pytest.mark.skipif(not has_compiler(), reason="needs a C++ compiler")
+@pytest.mark.compiler
 def test_compiled_stacks_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of three, one after the other, only the last may still be alive, when their networks are measured."""
     stacks: weakref.WeakSet[Stack] = weakref.WeakSet()

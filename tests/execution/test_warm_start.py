@@ -14,7 +14,6 @@ import torch
 import clsbench
 import clsbench.experiment
 from clsbench.experiment import Result
-from clsbench.training.step import has_compiler
 
 Run = Callable[..., Result]
 
@@ -113,7 +112,7 @@ def test_warm_start_is_the_same_in_any_company(run: Run, model: Any, changes: di
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not has_compiler(), reason="no C++ compiler")
+@pytest.mark.compiler
 def test_compiled_warm_start_is_the_same_in_any_company(run: Run) -> None:
     """Compiled too: alone as in company."""
     options = {"compile": "on", "epochs": 1, "warm_start": {"epochs": 1}}

@@ -26,7 +26,6 @@ from clsbench.execution import execute
 from clsbench.execution.events import Checkpoint, EpochDone, Event, StackStarted, TrialFailed
 from clsbench.execution.executors import processes
 from clsbench.execution.opening import load_data
-from clsbench.execution.process import can_fork
 from clsbench.execution.scheduling import WorkUnit, units_left
 from clsbench.execution.work import Work
 from clsbench.training.snapshot import Snapshot
@@ -41,7 +40,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
-FORKED = [pytest.param(True, marks=pytest.mark.skipif(not can_fork(), reason="forks on Linux, without a GPU")), False]
+FORKED = [pytest.param(True, marks=pytest.mark.fork), False]
 
 
 @pytest.fixture(params=FORKED, ids=["forked", "spawned"])
@@ -224,7 +223,7 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-@pytest.mark.skipif(not can_fork(), reason="forks on Linux, without a GPU")
+@pytest.mark.fork
 def test_fork_of_a_process_that_used_all_threads_trains(tmp_path: Path) -> None:
     """The numerical library's threads are not in a fork, which must not wait for them."""
     script = f"""

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from clsbench.kernels.loops import product
 from clsbench.training.layout import PART
-from clsbench.training.step import has_compiler
 
 SIZES = st.integers(1, 40)
 
@@ -40,7 +39,7 @@ def test_product_and_its_gradients_are_those_of_matrices(
     torch.testing.assert_close(*both)
 
 
-@pytest.mark.skipif(not has_compiler(), reason="loops are compiled where there is a C++ compiler")
+@pytest.mark.compiler
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("rows", "inner", "columns"), [(32, 32, 32), (10, 13, 21), (13, 784, 5)])
 def test_a_compiled_product_depends_on_its_own_matrices(rows: int, inner: int, columns: int) -> None:

@@ -17,7 +17,6 @@ from clsbench.errors import ConfigError
 from clsbench.execution import units
 from clsbench.execution.events import EpochDone
 from clsbench.registry import load_plugin
-from clsbench.training.step import has_compiler
 
 # Chen et al. 2023, Symbolic Discovery of Optimization Algorithms, without its weight decay; and a new kind of number.
 PLUGIN = '''
@@ -163,7 +162,7 @@ def test_it_is_resumed_bit_by_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert_close(ours, theirs, rtol=0, atol=0)
 
 
-@pytest.mark.skipif(not has_compiler(), reason="steps are compiled where there is a C++ compiler")
+@pytest.mark.compiler
 def test_it_is_compiled(tmp_path: Path) -> None:
     """A compiled step learns what an eager one learns."""
     eager, compiled = (
