@@ -131,7 +131,7 @@ class ModelEntry(Entry):
 class LossEntry(Entry):
     lr: PositiveOrNull = Field(None, description="replaces optimizer.lr for this loss")
     weight: PositiveOrMatch = Field(
-        1.0, description="multiplies the loss; match gives it the first logit gradient of the first loss"
+        1.0, description="multiplies the loss; match gives its gradient the norm of the first loss's before training"
     )
 
 
