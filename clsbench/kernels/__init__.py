@@ -1,1 +1,1 @@
-"""Matrix products that are faster than PyTorch's own on some machines: each says why, where measured, and what else."""
+"""Matrix products faster than PyTorch's on some machines; each gives the reason, the measurement and its fallback."""

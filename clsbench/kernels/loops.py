@@ -1,9 +1,9 @@
 """Products of small matrices as loops of a compiled graph, on a CPU.
 
-Reason: a BLAS first copies both factors into an order of its own, which takes as long as a small product itself.
+Reason: a BLAS first copies both factors into its own layout, which takes as long as a small product itself.
 Measured: PyTorch 2.14 (Inductor's C++) on an AMD EPYC: half of what the BLAS takes for an MLP of 32 units a layer.
-Fallback: `torch.bmm`, where no number of `ROWS` divides the rows, for the gradient of the left factor, and for all
-eager steps, which do not come here.
+Fallback: `torch.bmm`, if no number in `ROWS` divides the rows, for the gradient of the left factor, and for all
+eager steps, which do not use this module.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# How many rows of a product a loop makes at once, the best number first: it loads the right factor once for them all.
+# How many rows of a product a loop computes at once, the best number first: it loads the right factor once for all.
 ROWS = (4, 5, 6, 7, 3, 2)
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """`left [T, n, k]` and `right [T, k, m]` to `[T, n, m]`; made to be compiled, it takes long without."""
+    """`left [T, n, k]` and `right [T, k, m]` to `[T, n, m]`; meant to be compiled: it is slow without."""
     result: Tensor = _Product.apply(left, right)
     return result
 

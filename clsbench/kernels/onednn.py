@@ -1,11 +1,11 @@
 """Products of large matrices by oneDNN, trial by trial, for eager steps on a CPU.
 
 Reason: PyTorch multiplies matrices of float32 by MKL, which on AMD's processors leaves AVX-512 unused; oneDNN, which
-PyTorch takes for convolutions, uses whatever the processor has. A trial's product is a call of its own, so that its
-bits do not depend on its neighbours.
-Measured: PyTorch 2.14 on an AMD EPYC, one core: 230 GF/s where MKL has 100. The operation is a private one of PyTorch
+PyTorch takes for convolutions, uses whatever the processor has. Each trial's product is a separate call, so that
+its bits do not depend on its neighbours.
+Measured: PyTorch 2.14 on an AMD EPYC, one core: 230 GF/s where MKL has 100. The operation is private to PyTorch
 (`torch.ops.mkldnn._linear_pointwise`).
-Fallback: `torch.baddbmm`, where `worthwhile` is false: small layers, other types, other devices, no oneDNN, or a
+Fallback: `torch.baddbmm`, if `worthwhile` is false: small layers, other types, other devices, no oneDNN, or a
 PyTorch that lacks the operation.
 """
 
@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Weights of a layer from which a call for each trial costs less than it gains.
+# The number of weights in a layer from which a call for each trial gains more than it costs.
 LARGE = 2**14
 
 
 def worthwhile(x: Tensor, weight: Tensor) -> bool:
-    """Whether `affine` is for these: large weights in float32 on a CPU, and a PyTorch that has oneDNN."""
+    """Whether to use `affine`: large float32 weights on a CPU, and a PyTorch that has oneDNN."""
     return (
         weight.shape[-2] * weight.shape[-1] >= LARGE
         and x.device.type == "cpu"
@@ -34,7 +34,7 @@ def worthwhile(x: Tensor, weight: Tensor) -> bool:
 
 
 def gradient_goes_to(weight: Tensor, memory: Tensor) -> None:
-    """Have the gradient of the next `affine` on this weight written there, both `[T, out, in]`."""
+    """Let the next `affine` on this weight write its gradient into the given memory, both `[T, out, in]`."""
     weight.gradient_memory = memory  # type: ignore[attr-defined]
 
 
@@ -48,7 +48,7 @@ class _Affine(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        # Once: a weight that is used again has a second gradient, to be added.
+        # Once: a weight that is used twice has a second gradient, which is added.
         ctx.memory = vars(weight).pop("gradient_memory", None)
         return _products(weight, x).add_(bias.unsqueeze(-1)).mT
 
@@ -62,7 +62,7 @@ class _Affine(torch.autograd.Function):
 
 
 def _products(a: Tensor, b: Tensor, memory: Tensor | None = None) -> Tensor:
-    """`a [T, n, k]` and `b [T, m, k]` to `a b^T [T, n, m]`, in the memory where that is given."""
+    """`a [T, n, k]` and `b [T, m, k]` to `a b^T [T, n, m]`, in the given memory, if any."""
     linear = torch.ops.mkldnn._linear_pointwise
     if memory is None:
         memory = a.new_empty(len(a), a.shape[1], b.shape[1])

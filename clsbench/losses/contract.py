@@ -56,7 +56,7 @@ class Loss:
         return value
 
     def of_samples(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """As a call, but each sample alone: the same, unless the function returns one number for a batch.
+        """As a call, but for each sample separately: the same, unless the function returns one number for a batch.
 
         The targets may be `[B]`, for all leading axes.
         """

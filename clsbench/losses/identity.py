@@ -25,7 +25,7 @@ def mse_logits(
 ) -> Tensor:
     """Square loss on the raw logits: k (z_t - M)^2 + sum over the other classes of z_i^2.
 
-    `k` weighs the true class and `M` is the value asked of it; the paper raises both for many classes.
+    `k` is the weight of the true class and `M` its target value; the paper raises both for many classes.
     `reduction`: sum over the classes, their mean (the paper's), or half the sum.
     Source: Hui and Belkin 2021, Evaluation of Neural Architectures Trained with Square Loss vs
     Cross-Entropy in Classification Tasks, section 2.
@@ -43,8 +43,8 @@ def _one_output(num_classes: int) -> int:
 def mse_class_index(logits: Tensor, targets: Tensor) -> Tensor:
     """Classification as regression: (z - class number)^2 on a single output.
 
-    Predicts the nearest class number. It takes the numbers for quantities: class 2 between 1 and 3, and
-    3 far from 1; right for classes that have an order, wrong for those that have none.
+    Predicts the nearest class number. It treats the numbers as quantities: class 2 is between 1 and 3. That is right
+    for classes that have an order and wrong for others.
     """
     return (logits.squeeze(-1) - targets.to(logits.dtype)).square()
 

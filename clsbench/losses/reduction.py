@@ -1,4 +1,4 @@
-"""How a loss of one term per output becomes one number per sample."""
+"""Reduction of a loss with one term per output to one number per sample."""
 
 from __future__ import annotations
 

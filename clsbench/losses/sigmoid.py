@@ -1,7 +1,6 @@
-"""Losses on sigmoids: each output is a question of its own, with a one-hot label as its answers.
+"""Losses on sigmoids: each output is a binary classification; the one-hot label holds its targets.
 
-With two classes, `outputs: 1` asks the one question "is it class 1?"; a sigmoid of z1 - z0 equals a
-softmax of (z0, z1).
+With two classes, `outputs: 1` has a single output for class 1; a sigmoid of z1 - z0 equals a softmax of (z0, z1).
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def bce(logits: Tensor, targets: Tensor, *, outputs: Literal[1] | None = None, r
     """
     from torch.nn.functional import logsigmoid
 
-    # log s where the answer is yes and log(1 - s) = log sigma(-z) where it is no: exact in both tails.
+    # log s where y = 1 and log(1 - s) = log sigma(-z) where y = 0: exact in both tails.
     sides = 2 * _answers(targets, logits) - 1
     terms = -logsigmoid(sides * logits)
     return over_outputs(terms, reduction)
@@ -53,8 +52,8 @@ def mse_sigmoid(
 def sigmoid(logits: Tensor) -> Tensor:
     """The logistic function 1 / (1 + e^-z), exact to rounding in both tails.
 
-    PyTorch's own computes the end of an array by another formula than its vectors, so that a value's last
-    bit hangs on its position; exp and log-sigmoid do not.
+    PyTorch's own computes the end of an array by another formula than its vectors, so that a value's last bit
+    depends on its position; that of exp and log-sigmoid does not.
     """
     from torch.nn.functional import logsigmoid
 

@@ -50,21 +50,21 @@ def mse_softmax(logits: Tensor, targets: Tensor, *, reduction: Reduction = "sum"
 def focal(logits: Tensor, targets: Tensor, *, gamma: Annotated[float, Ge(0)] = 2.0) -> Tensor:
     """Focal loss: -(1 - p_t)^gamma log p_t.
 
-    Cross-entropy that looks away from what is already right; gamma 0 is cross-entropy itself.
+    Cross-entropy with less weight on samples that are already right; gamma 0 is cross-entropy.
     Source: Lin et al. 2017, Focal Loss for Dense Object Detection, equation 4.
     """
     log_p = log_softmax(logits)
-    # log(1 - p_t) from the other classes: no cancellation where p_t is near one. And no power: like PyTorch's
-    # sigmoid, its own computes the end of an array by another formula.
+    # log(1 - p_t) from the other classes: no cancellation where p_t is near one. And no power: like its
+    # sigmoid, PyTorch's power computes the end of an array by another formula.
     others = log_p.masked_fill(one_hot(targets, log_p).bool(), -float("inf")).logsumexp(-1)
     return -(gamma * others).exp() * at_target(log_p, targets)
 
 
 @loss("cross_entropy_on_softmax", link="softmax", stacked=True)
 def cross_entropy_on_softmax(logits: Tensor, targets: Tensor) -> Tensor:
-    """The common mistake: probabilities given to CrossEntropyLoss, which applies softmax again.
+    """A common mistake: probabilities passed to CrossEntropyLoss, which applies softmax again.
 
-    The second softmax sees numbers between 0 and 1 alone, so the loss cannot fall below
+    The second softmax gets only numbers between 0 and 1, so the loss cannot fall below
     log(1 + (C - 1) / e): 1.461 for ten classes. The metrics are those of the first softmax.
     """
     return -at_target(log_softmax(softmax(logits)), targets)

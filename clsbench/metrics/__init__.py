@@ -1,4 +1,4 @@
-"""How it is judged: one ruler for every loss. Importing this room registers the metrics; it imports no torch."""
+"""Metrics, the same for every loss. Importing this room registers them; it imports no torch."""
 
 from clsbench.metrics import diagnostics, single_label
 

@@ -1,4 +1,4 @@
-"""Why a loss does or does not move the logits: its gradient on them, sample by sample."""
+"""Gradient diagnostics: the gradient of a loss on the logits, sample by sample."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def logit_grad_norm(gradient_norms: Tensor) -> Tensor:
 
 @metric(STUCK_SHARE, label="stuck share", unit=SHARE, better="lower", bounds=(0, 1), stacked=True)
 def stuck_share(gradient_norms: Tensor, zero_gradient_norms: Tensor, predictions: Tensor, targets: Tensor) -> Tensor:
-    """Share of samples that are wrong and whose gradient norm is under 1% of the loss's at zero logits."""
+    """Share of samples that are wrong and whose gradient norm is below 1% of the loss's at zero logits."""
     return (gradient_norms < STUCK_BELOW * zero_gradient_norms) & (predictions != targets)

@@ -1,4 +1,4 @@
-"""Which numbers a record has: each metric on each split that it is taken on, by the name of the record's field."""
+"""The measured fields of a record: each metric on each split that it is computed on, by the field's name."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Measured:
     """A field of a record that holds a measured number.
 
     Attributes:
-        name: the field's, `test_accuracy` say.
-        label: what people read.
-        split: None for a diagnostic, which is taken on validation data (on training data where there is none).
-        better: None where neither more nor less of it is better.
-        metric: what is taken; None for the loss itself.
+        name: the field's name, such as `test_accuracy`.
+        label: the text that is displayed.
+        split: None for a diagnostic, which is computed on validation data (on training data if there is none).
+        better: None if neither direction is better.
+        metric: the metric; None for the loss itself.
     """
 
     name: str
@@ -31,18 +31,18 @@ class Measured:
 
     @property
     def needs_probabilities(self) -> bool:
-        """Whether it has no value where a loss's link gives no probabilities."""
+        """Whether it is null for losses whose link gives no probabilities."""
         needs = () if self.metric is None else self.metric.needs
         return "probabilities" in needs or "log_probabilities" in needs
 
     @property
     def tolerance(self) -> float | None:
-        """The difference that does not matter, in its own units; None where it is not judged."""
+        """The negligible difference, in its own units; None if verdicts do not use it."""
         return self.metric.tolerance if self.metric is not None and self.split == "test" else None
 
 
 def measured() -> dict[str, Measured]:
-    """The measured fields of a record, in its order."""
+    """The measured fields of a record, in order."""
     found = [Measured(OBJECTIVE, "train loss", "train", "lower")]
     for split in SPLITS:
         found += [_on(split, spec) for spec in catalogue.metrics() if split in spec.splits]
@@ -51,63 +51,63 @@ def measured() -> dict[str, Measured]:
 
 
 def bounds() -> dict[str, Bounds]:
-    """The measured fields of a record, in order, with their least and greatest values, None where there is none."""
+    """The measured fields of a record, in order, with their smallest and largest possible values or None."""
     return {name: (None, None) if each.metric is None else each.metric.bounds for name, each in measured().items()}
 
 
 def on_split(split: Split) -> dict[str, Measured]:
-    """The fields of a record that are taken on a split."""
+    """The fields of a record that are computed on a split."""
     return {name: each for name, each in measured().items() if each.split == split}
 
 
 def judged() -> dict[str, Measured]:
-    """Those that verdicts are on: the metrics on test data that have a tolerance."""
+    """The fields that verdicts compare: the metrics on test data that have a tolerance."""
     return {name: each for name, each in measured().items() if each.tolerance is not None}
 
 
 def direction(field: str) -> Better | None:
-    """Which way a field of a record is better; None for one that has no better, or is not registered here."""
+    """Which direction of a field is better; None if neither is, or if it is not registered here."""
     known = measured().get(field)
     return None if known is None else known.better
 
 
 def headline(problem: type[Problem], split: Split) -> str:
-    """The field of a record that is told first of a problem on a split."""
+    """The field of a record that holds a problem's headline metric on a split."""
     return f"{split}_{problem.headline}"
 
 
 def is_share(field: str) -> bool:
-    """Whether a field of a record is a share of samples, which people read in percent."""
+    """Whether a field of a record is a share of samples, displayed in percent."""
     known = measured().get(field)
     return known is not None and known.metric is not None and known.metric.unit == SHARE
 
 
 def label_of(field: str) -> str:
-    """What people read for a field of a record; a metric that is not registered here goes by its name."""
+    """The displayed label of a field of a record; its name, if the metric is not registered here."""
     known = measured().get(field)
     return field.replace("_", " ") if known is None else known.label
 
 
 def metric_label(name: str) -> str:
-    """What people read for a metric, whatever the split; one that is not registered here goes by its name."""
+    """The displayed label of a metric without its split; its name, if the metric is not registered here."""
     labels = {spec.name: spec.label for spec in catalogue.metrics()}
     return labels.get(name, name.replace("_", " "))
 
 
 def taken_on(split: Split, problem: Problem) -> list[MetricSpec]:
-    """The metrics of every epoch that judge a problem's predictions on a split."""
+    """The prediction metrics of a problem on a split, computed at every epoch."""
     return [spec for spec in catalogue.metrics() if split in spec.splits and problem.kind in spec.problems]
 
 
 def taken_at_the_end(problem: Problem) -> list[MetricSpec]:
-    """The metrics of a problem that trained networks are measured by on test data."""
+    """The metrics of a problem on test data, for trained networks."""
     return [
         spec for spec in catalogue.metrics() if problem.kind in spec.problems and (spec.final or "test" in spec.splits)
     ]
 
 
 def diagnostics() -> list[MetricSpec]:
-    """The metrics of every epoch that belong to no split."""
+    """The diagnostics, which are computed at every epoch and belong to no split."""
     return [spec for spec in catalogue.metrics() if not spec.splits and not spec.final]
 
 

@@ -1,4 +1,4 @@
-"""What is said of predictions of one class a sample, whatever loss made them."""
+"""Metrics of predictions of one class per sample, for every loss."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class ExpectedCalibrationError:
 
     @staticmethod
     def sums(probabilities: Tensor, predictions: Tensor, targets: Tensor) -> Tensor:
-        """`[..., 15]`: by bin, the sum over its samples of confidence minus correctness."""
+        """`[..., 15]`: for each bin, the sum over its samples of confidence minus correctness."""
         confidence = probabilities.amax(-1)
         return by_bin(confidence, confidence.double() - (predictions == targets).double())
 
     @staticmethod
     def value(sums: Tensor, num_samples: int) -> Tensor:
-        """The sum of the bins' magnitudes over the number of samples."""
+        """The sum of the bins' magnitudes, divided by the number of samples."""
         return sums.abs().sum(-1) / num_samples
 
 

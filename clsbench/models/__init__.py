@@ -1,6 +1,6 @@
-"""What learns: importing this room registers every model; it imports no torch."""
+"""Models: importing this room registers them; it imports no torch."""
 
-# From the simplest on, which is the order of `clsbench list`.
+# The simplest first, which is the order of `clsbench list`.
 from clsbench.models import dense  # isort: skip
 from clsbench.models import conv  # isort: skip
 

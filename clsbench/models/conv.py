@@ -40,8 +40,9 @@ def cnn(
 ) -> nn.Module:
     """A small convolutional network, for images.
 
-    Per entry of `channels` a 3x3 convolution, 2x2 max-pooling (sides below two are not pooled) and ReLU, which after
-    pooling is what it is before, on a quarter of the numbers; then one hidden layer and an affine map to the logits.
+    Per entry of `channels` a 3x3 convolution, 2x2 max-pooling (sides below two are not pooled) and ReLU, which gives
+    the same result after pooling as before, on a quarter of the numbers; then one hidden layer and an affine map to
+    the logits.
     """
     from torch import nn
 

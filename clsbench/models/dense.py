@@ -26,7 +26,7 @@ def _dense_size(
 ) -> Size:
     widths = [prod(shape), *hidden, num_outputs]
     affine = sum((inputs + 1) * outputs for inputs, outputs in pairwise(widths))
-    # Of each hidden value: before and after its activation, normalised thrice, and dropped with its mask.
+    # Copies of each hidden value: before and after its activation, three in normalisation, two in dropout.
     copies = 2 + 3 * batch_norm + 2 * (dropout > 0)
     return Size(affine + 2 * batch_norm * sum(hidden), widths[0], copies * sum(hidden) + num_outputs)
 
@@ -55,7 +55,7 @@ def mlp(
 
     Per entry of `hidden` an affine map, batch normalisation if asked, the activation, and dropout if asked;
     then an affine map to the logits. A batch of one sample (the last of an epoch may be one) has no
-    deviation to be normalised by: it is normalised by the running statistics.
+    variance: it is normalised by the running statistics.
     """
     from torch import nn
 

@@ -1,7 +1,6 @@
 """Initial weights: a function of the model, its initialisation, its number of outputs and the seed alone.
 
-Layers are drawn in their order, so that two networks that differ in their outputs start from the same
-hidden layers.
+Layers are drawn in order, so that two networks that differ only in their outputs start from the same hidden layers.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ def initial_module(
     """A freshly built module with initial parameters drawn from `generator`.
 
     Args:
-        build: makes the module; PyTorch's constructors draw from the global generator, which is therefore
-            seeded here from `generator`'s own seed and put back afterwards.
-        generator: what everything else is drawn from.
-        weights: `default` (as the constructors draw them) or a key of `WEIGHTS`; every weight of two or
-            more dimensions is drawn so.
-        scale: multiplies the weights; for `normal` it is their deviation.
-        bias: `default`, `zeros`, or `normal` (deviation 1).
+        build: constructs the module; PyTorch's constructors draw from the global generator, which is therefore seeded
+            here from `generator`'s seed and restored afterwards.
+        generator: the source of all other randomness.
+        weights: `default` (as the constructors draw them) or a key of `WEIGHTS`, for every weight of two or more
+            dimensions.
+        scale: multiplies the weights; for `normal` it is their standard deviation.
+        bias: `default`, `zeros`, or `normal` (standard deviation 1).
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(generator.initial_seed())

@@ -1,8 +1,8 @@
 """Layers that take their parameters with a leading trial axis or without one.
 
 Every layer works on `x [..., B, F]`; with parameters `[T, ...]` and `x [T, B, F]`, T trials are one batched
-program. None of their functions' bits depend on an element's place in the tensor, as those of PyTorch's
-sigmoid and GELU do at the end of an array: a trial's numbers do not depend on its neighbours.
+program. No result depends on an element's place in the tensor, unlike PyTorch's sigmoid and GELU at the
+end of an array: a trial's numbers do not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from clsbench.kernels import loops, onednn
 
-# So few inputs or outputs are multiplied and summed in the loops around a compiled layer, and are no product to those.
+# With so few inputs or outputs, the loops around a compiled layer multiply and sum; no matrix product is called.
 FEW = 4
 
 
@@ -41,15 +41,15 @@ class Linear(nn.Linear):
             return self._compiled(x)
         if onednn.worthwhile(x, self.weight):
             return onednn.affine(x, self.weight, self.bias)
-        # Samples last in memory: the weights' gradients come out as the weights lie, and few outputs cost less.
+        # Samples last in memory: the gradients have the weights' layout, and few outputs cost less.
         return torch.baddbmm(self.bias.unsqueeze(-1), self.weight, x.mT).mT
 
     def _compiled(self, x: Tensor) -> Tensor:
-        """Its sums become part of the loops that follow; samples lie last there too."""
-        # Autocast knows products of matrices alone.
+        """Its sums become part of the following loops; samples are last in memory there too."""
+        # Autocast only covers matrix products.
         as_loops = not torch.is_autocast_enabled(x.device.type)
         few_inputs, few_outputs = (as_loops and number <= FEW for number in (self.in_features, self.out_features))
-        # Numbers that lie apart are read one by one: few inputs are copied once, and not each time they are read.
+        # Strided numbers are read one by one: few inputs are copied once instead of at each read.
         samples = torch.stack(x.unbind(-1), -2) if few_inputs else x.mT
         if few_inputs or few_outputs:
             product = (self.weight.unsqueeze(-1) * samples.unsqueeze(-3)).sum(-2)
@@ -79,7 +79,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(features))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.to(self.running_mean.dtype)  # the statistics of values in bfloat16 would be as coarse
+        x = x.to(self.running_mean.dtype)  # bfloat16 is too coarse for statistics
         if self.training and x.shape[-2] > 1:
             var, mean = torch.var_mean(x, dim=-2, correction=0)
             unbiased = var.detach() * (x.shape[-2] / (x.shape[-2] - 1))
@@ -92,9 +92,9 @@ class BatchNorm(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Multiplies by `mask` in training; whoever trains sets the mask `[..., B, F]` before each step.
+    """Multiplies by `mask` in training; the training loop sets the mask `[..., B, F]` before each step.
 
-    The mask is not drawn here so that it can depend on the trial's seed and step alone.
+    The mask is not drawn here, so that it depends on the trial's seed and step alone.
     """
 
     mask: Tensor
@@ -122,7 +122,7 @@ class Elementwise(nn.Module):
         self.function = function
 
     def forward(self, x: Tensor) -> Tensor:
-        # What is compiled comes to lie as its axes are written, and is wanted with samples last, as `Linear` leaves it.
+        # A compiled result has the layout of its axes as written; samples should be last, as in `Linear`.
         return self.function(x.mT).mT if torch.compiler.is_compiling() else self.function(x)
 
 

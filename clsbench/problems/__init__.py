@@ -1,4 +1,4 @@
-"""What is posed: what the targets are, and what a network's outputs say of them. One file a kind; imports no torch."""
+"""Kinds of problems: their targets, and the meaning of a network's outputs. One file per kind; imports no torch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,16 +11,16 @@ KINDS: dict[str, type[Problem]] = {kind.kind: kind for kind in (SingleLabel,)}
 
 
 def problem_from(facts: Mapping[str, Any]) -> Problem:
-    """The problem whose `facts` a run has kept; before other kinds were known, every one was of one label.
+    """The problem whose `facts` a run has kept; older runs, which name no kind, are single-label.
 
     Raises:
-        ValueError: they are of no problem that this version knows.
+        ValueError: this version knows no such problem.
     """
     return kind_of(facts).from_facts(dict(facts))
 
 
 def kind_of(facts: Mapping[str, Any]) -> type[Problem]:
-    """The kind of problem whose `facts` a run has kept, with the same errors."""
+    """The class of the problem whose `facts` a run has kept, with the same errors."""
     kind = facts.get("problem", SingleLabel.kind)
     if kind not in KINDS:
         raise ValueError(f"unknown problem {kind!r}; one of {', '.join(KINDS)}")

@@ -1,4 +1,4 @@
-"""What every kind of problem answers, so that no other room has to know which kind it is."""
+"""The interface of every kind of problem, so that no other room needs to know the kind."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Problem(ABC):
-    """What a dataset asks of a network. N samples, B of them in a batch, K outputs; targets are `[N]` or `[N, ...]`.
+    """The task that a dataset poses. N samples, B of them in a batch, K outputs; targets are `[N]` or `[N, ...]`.
 
     Attributes:
         kind: its name in configs and summaries.
-        headline: the metric that is told first, by the name it is registered under.
+        headline: the registered name of the metric that is reported first.
         second: the metric that decides between settings that are equal in the headline.
     """
 
@@ -30,7 +30,7 @@ class Problem(ABC):
     @property
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """What there is to know of it, as plain values; `from_facts` makes it anew from them."""
+        """Its attributes as plain values, from which `from_facts` rebuilds it."""
 
     @classmethod
     @abstractmethod
@@ -38,22 +38,22 @@ class Problem(ABC):
         """The problem that gave these `facts`.
 
         Raises:
-            ValueError: they are of no such problem.
+            ValueError: they do not describe such a problem.
         """
 
     @property
     @abstractmethod
     def names(self) -> tuple[str, ...]:
-        """What its outputs stand for, in words: the classes."""
+        """The names of its outputs: the classes."""
 
     @classmethod
     @abstractmethod
     def examples(cls) -> tuple[Problem, ...]:
-        """Small problems of this kind, to try a loss on where only opening the data can tell which it is."""
+        """Small problems of this kind, on which a loss is tested if the data are not open yet."""
 
     @abstractmethod
     def num_outputs(self, loss: LossSpec, options: Mapping[str, Any]) -> int:
-        """K, the outputs that a network needs for a loss with these options.
+        """K, the number of outputs that a network needs for a loss with these options.
 
         Raises:
             ValueError: the loss does not fit the problem; the message gives the reason.
@@ -61,23 +61,23 @@ class Problem(ABC):
 
     @abstractmethod
     def predictions(self, link: LinkName, logits: Tensor) -> Tensor:
-        """`[..., B, K]` to targets `[..., B]`: what the network says of each sample."""
+        """`[..., B, K]` to targets `[..., B]`: the prediction for each sample."""
 
     @abstractmethod
     def log_probabilities(self, link: LinkName, logits: Tensor) -> Tensor | None:
-        """`[..., B, K]` to the logarithms of what each target is given; None where the link has none."""
+        """`[..., B, K]` to the log-probability of each target; None if the link gives no probabilities."""
 
     @abstractmethod
     def margins(self, link: LinkName, logits: Tensor, targets: Tensor) -> Tensor | None:
-        """`[..., B, K]`, `[..., B]` to `[..., B]`: how far each sample is on the right side; None where unknown."""
+        """`[..., B, K]`, `[..., B]` to `[..., B]`: each margin, positive if the sample is right; None if unknown."""
 
     @abstractmethod
     def distinct_targets(self, device: Any) -> Tensor:
-        """`[M]`: every target there can be, of which each sample's is one, by its number."""
+        """`[M]`: every possible target; a sample's target is an index into them."""
 
     @abstractmethod
     def rotated(self, targets: Tensor) -> Tensor:
-        """Targets of which every one is wrong: each is replaced by the next."""
+        """Targets that are all wrong: each is replaced by the next."""
 
     @abstractmethod
     def strata(self, targets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -85,4 +85,4 @@ class Problem(ABC):
 
     @abstractmethod
     def corrupted(self, targets: npt.NDArray[Any], share: float, rng: np.random.Generator) -> npt.NDArray[Any]:
-        """A copy of the targets of which a share, drawn at random, is wrong."""
+        """A copy of the targets of which a random share is wrong."""

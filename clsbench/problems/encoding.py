@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Over a last axis of fewer classes than this, PyTorch goes row by row, ten times slower than over the axis before.
+# Over a last axis of fewer classes than this, PyTorch computes row by row, ten times slower than over the axis before.
 MANY_CLASSES = 32
 
 
@@ -29,7 +29,7 @@ def one_hot(targets: Tensor, like: Tensor) -> Tensor:
     if _compares(like):
         return _is_target(targets, like).to(like.dtype)
     num_classes = like.shape[-1]
-    if num_classes < MANY_CLASSES:  # laid out as `log_softmax` is
+    if num_classes < MANY_CLASSES:  # in the layout of `log_softmax`
         return (
             like.new_zeros(*targets.shape[:-1], num_classes, targets.shape[-1])
             .scatter(-2, targets.unsqueeze(-2), 1.0)
@@ -47,7 +47,7 @@ def at_target(values: Tensor, targets: Tensor) -> Tensor:
 
 
 def _compares(values: Tensor) -> bool:
-    """Whether to find the target among few classes by comparing: scatter and gather compile to scalar loops."""
+    """Whether to find the target by comparing with few classes: scatter and gather compile to scalar loops."""
     import torch
 
     return torch.compiler.is_compiling() and values.shape[-1] < MANY_CLASSES

@@ -12,10 +12,10 @@ from clsbench.registry import catalogue
 
 @dataclass(frozen=True)
 class Posed:
-    """What is known of a dataset; None where only opening it can tell.
+    """What is known about a dataset; None for what is unknown until it is opened.
 
     `shape` is that of one sample: `(features,)`, or `(channels, height, width)` for images.
-    `own_test` says that the dataset brings its own test set.
+    `own_test` says that the dataset has its own test set.
     """
 
     shape: tuple[int, ...] | None = None
@@ -24,10 +24,10 @@ class Posed:
 
 
 def posed_by(dataset: str, options: Mapping[str, Any]) -> Posed:
-    """What a dataset poses with these options.
+    """What is known about a dataset with these options.
 
     Raises:
-        ValueError: no dataset can have them; the message gives the reason.
+        ValueError: the options are impossible; the message gives the reason.
     """
     poses = catalogue.get("dataset", dataset).poses
     found: Posed = Posed(own_test=None) if poses is None else poses(**options)

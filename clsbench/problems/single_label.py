@@ -1,4 +1,4 @@
-"""Classification with one label a sample: C classes, numbered from 0, of which each sample has one.
+"""Classification with one label per sample: C classes, numbered from 0.
 
 Probabilities, by the link: softmax p; a sigmoid with C outputs s / sum s, with one output (1 - s, s); the identity
 has none.
@@ -39,7 +39,7 @@ class SingleLabel(Problem):
     def from_facts(cls, facts: dict[str, Any]) -> SingleLabel:
         num_classes, names = facts.get("num_classes"), facts.get("class_names") or ()
         if not isinstance(num_classes, int) or num_classes < 1 or len(names) not in (0, num_classes):
-            raise ValueError("a problem of one label has a number of classes, and a name for each")
+            raise ValueError("a single-label problem needs a number of classes, and a name for each")
         return cls(num_classes, tuple(map(str, names)))
 
     @property
@@ -57,11 +57,11 @@ class SingleLabel(Problem):
     def predictions(self, link: LinkName, logits: Tensor) -> Tensor:
         """The class number predicted; for one raw output, the nearest one."""
         if logits.shape[-1] >= MANY_CLASSES:
-            return logits.contiguous().argmax(-1)  # twenty times as fast as over an axis that is not the last in memory
+            return logits.contiguous().argmax(-1)  # twenty times as fast as over an axis that is not contiguous
         if logits.shape[-1] == 2:
             return (logits[..., 1] > logits[..., 0]).long()
         if logits.shape[-1] > 1:
-            return logits.mT.contiguous().max(-2).indices  # the first of equal ones, as `argmax`, in half its time
+            return logits.mT.contiguous().max(-2).indices  # like `argmax`, the first of equal ones, in half its time
         output = logits.squeeze(-1)
         if link == "sigmoid":
             return (output > 0).long()
@@ -83,8 +83,8 @@ class SingleLabel(Problem):
     def margins(self, link: LinkName, logits: Tensor, targets: Tensor) -> Tensor | None:
         """The target's logit minus the largest other one.
 
-        One output under a sigmoid is class 1's logit against a zero for class 0; one raw output gives no class a
-        logit, and so has no margin.
+        One output under a sigmoid is class 1's logit, and class 0's is zero; one raw output gives no class a logit, so
+        it has no margin.
         """
         if logits.shape[-1] > 1:
             others = logits.masked_fill(one_hot(targets, logits).bool(), -float("inf")).amax(-1)
@@ -108,7 +108,7 @@ class SingleLabel(Problem):
         return targets
 
     def corrupted(self, targets: npt.NDArray[Any], share: float, rng: np.random.Generator) -> npt.NDArray[Any]:
-        """A share of the labels is replaced by another class, each equally likely."""
+        """A copy in which a share of the labels is replaced by another class, each equally likely."""
         rows = rng.permutation(len(targets))[: round(share * len(targets))]
         wrong = targets.copy()
         wrong[rows] = (targets[rows] + rng.integers(1, self.num_classes, len(rows))) % self.num_classes
