@@ -96,11 +96,11 @@ class Plan:
         together: dict[str, list[Trial]] = {}
         for trial in self.trials:
             together.setdefault(self._stack_key(trial), []).append(trial)
-        pieces = []
+        stacks = []
         for trials in together.values():
             number = -(-len(trials) // self._largest_stack(trials[0]))
-            pieces += [trials[part] for part in even_parts(len(trials), number)]
-        return pieces
+            stacks += [trials[part] for part in even_parts(len(trials), number)]
+        return stacks
 
     def state_bytes(self, arm: Arm) -> int | None:
         """The numbers that a trial of the arm keeps; None until the data or model is opened."""

@@ -1,4 +1,4 @@
-"""How it learns: trials trained together as a stack, measured by one ruler; yields numbers, shows nothing.
+"""Training: trials are trained together as a stack and all measured by the same metrics. It yields numbers.
 
 Importing this room registers the optimizers; it imports no torch.
 """

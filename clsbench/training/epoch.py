@@ -1,4 +1,4 @@
-"""One epoch's steps of a stack: their order and learning rates, then the steps, with what they saw measured."""
+"""One epoch of a stack: its order of samples and learning rates, its steps and the metrics of its batches."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from clsbench.training.step import CompiledSteps, Steps, best_unrolling, blocks
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """What an epoch is to do: `order [T, N]`, the samples in the order they are seen, and `rate [T, 1]`.
+    """The plan of an epoch: `order [T, N]`, the order of the samples, and `rate [T, 1]`, the learning rates.
 
-    `started` is the time by `perf_counter` at which it was begun.
+    `started` is its start by `perf_counter`.
     """
 
     epoch: int
@@ -31,13 +31,13 @@ class EpochPlan:
     started: float
 
     def hashes(self) -> list[str]:
-        """Of each trial's order."""
+        """The hash of each trial's order."""
         return [hashlib.sha256(row).hexdigest() for row in self.order.cpu().to(torch.int32).numpy()]
 
 
 @dataclass(frozen=True)
 class StepsResult:
-    """An epoch that was trained: the running means over its batches, `[T]` each, the loss unweighted, and its time."""
+    """A trained epoch: the running means over its batches, `[T]` each, the loss unweighted, and its time."""
 
     measures: Measures
     seconds: float
@@ -56,7 +56,7 @@ class Epochs:
         self._take: Steps | CompiledSteps = CompiledSteps(steps) if settings.compiled else steps
 
     def plan(self, epoch: int) -> EpochPlan:
-        """What epoch `epoch`, from 1, is to do; a trial whose learning rate is not finite is frozen."""
+        """The plan of epoch `epoch` (from 1); a trial whose learning rate is not finite is frozen."""
         started, (_, y), steps = time.perf_counter(), self._data, self._steps
         order = sent(_batch_order(self._seeds, epoch, len(y)), y.device)
         rate = column([trial.lr * trial.rate_factor(epoch - 1) for trial in self._trials], steps.stack.weights)
@@ -64,7 +64,7 @@ class Epochs:
         return EpochPlan(epoch, order, rate.nan_to_num_(0.0, 0.0, 0.0), started)
 
     def run_steps(self, plan: EpochPlan) -> StepsResult:
-        """Take the steps; what they see is measured beside them, in time that does not count."""
+        """Take the steps and measure their batches; the time of measuring is not counted."""
         steps, compiled_before, measuring = self._steps, self._take.seconds, 0.0
         steps.stack.train(True)
         steps.loss_sum.zero_()
@@ -81,10 +81,10 @@ class Epochs:
         return StepsResult(means, seconds, compiling)
 
     def logits(self, plan: EpochPlan) -> Iterator[Pair]:
-        """Take an epoch's steps and yield the logits `[T, n, K]` that they saw, with the targets.
+        """Take an epoch's steps and yield their logits `[T, n, K]`, with the targets.
 
-        The device is never waited for. Blocks of the shape of the first are compiled where steps are, the rest are
-        taken eagerly.
+        It never waits for the device. If steps are compiled, blocks with the shape of the first one are; the others
+        are taken eagerly.
         """
         stack, number, first = self._steps.stack, 0, None
         with self._own_rng():
@@ -110,7 +110,7 @@ class Epochs:
 def _batch_order(seeds: Sequence[int], epoch: int, num_samples: int) -> Tensor:
     """`[T, N]`: the order of one epoch, which depends on (seed, epoch) and the number of samples alone."""
     order = torch.empty(len(seeds), num_samples, dtype=torch.int64)
-    generator = torch.Generator()  # to make one takes longer than to seed it
+    generator = torch.Generator()  # constructing one takes longer than seeding it
     for row, seed in zip(order, seeds, strict=True):
         torch.randperm(num_samples, generator=generator.manual_seed(seed_for("batches", seed, epoch)), out=row)
     return order

@@ -1,7 +1,7 @@
-"""Measuring a stack: metrics on a split, and why a loss does or does not move its logits.
+"""Measuring a stack: metrics on a split, and gradient diagnostics.
 
-Everything is added up over chunks of fixed length in double precision, so that a trial's numbers do not depend
-on how many trials, samples or threads share the work, and so that no more than a chunk of logits is held.
+All sums are over chunks of fixed length in double precision, so that a trial's numbers do not depend on how many
+trials, samples or threads share the work, and only one chunk of logits is held.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from clsbench.problems import Problem
 from clsbench.registry import MetricSpec, Split
 from clsbench.training.stack import Stack
 
-CHUNK = 1000  # samples that are measured at once, at most
-LOGITS = 5000  # of a trial, where that is no fewer than half a chunk's
-PIECE = 250  # and about as many go through the network at once on their way
-GROUP = 64  # trials measured together on a CPU: the activations of more leave its caches
+CHUNK = 1000  # the most samples measured at once
+LOGITS = 5000  # the most logits of a trial measured at once, if that is at least half a chunk of samples
+FORWARD = 250  # about as many samples go through the network at once
+GROUP = 64  # trials measured together on a CPU: the activations of more do not fit into its caches
 Measures = dict[str, Tensor]
 
 
 class Ruler:
-    """How the networks of one loss are measured on one device."""
+    """Measures the networks of one loss on one device."""
 
     def __init__(self, loss: Loss, device: torch.device) -> None:
         self.loss, self._device = loss, device
 
     @cached_property
     def zero_gradient_norms(self) -> Tensor:
-        """`[M]`: by target, the norm of the loss's gradient on logits that are all zero."""
+        """`[M]`: for each target, the norm of the loss's gradient at zero logits."""
         targets = self.loss.problem.distinct_targets(self._device)
         zeros = torch.zeros(len(targets), self.loss.num_outputs, device=self._device)
         return _norms(_logit_gradients(self.loss, zeros, targets))
 
 
 class Quantities:
-    """What metrics are made of, for a chunk of n samples of T trials: each is computed when it is first asked for.
+    """The inputs of metrics, for a chunk of n samples of T trials; each is computed when it is first used.
 
-    A metric names in its signature those that it needs; where one is None, the metric has no value.
+    A metric names in its signature those that it needs; if one is None, the metric has no value.
     """
 
     def __init__(self, ruler: Ruler, logits: Tensor, targets: Tensor) -> None:
@@ -54,22 +54,22 @@ class Quantities:
 
     @cached_property
     def predictions(self) -> Tensor:
-        """`[T, n]`: what the problem takes the logits for."""
+        """`[T, n]`: the predictions."""
         return self.loss.predictions(self.logits)
 
     @cached_property
     def log_probabilities(self) -> Tensor | None:
-        """`[T, n, C]`, or None where the loss's link has none."""
+        """`[T, n, C]`, or None if the loss's link has none."""
         return self.loss.log_probabilities(self.logits)
 
     @cached_property
     def probabilities(self) -> Tensor | None:
-        """`[T, n, C]`, or None where the loss's link has none."""
+        """`[T, n, C]`, or None if the loss's link has none."""
         return None if self.log_probabilities is None else self.log_probabilities.exp()
 
     @cached_property
     def margins(self) -> Tensor | None:
-        """`[T, n]`, or None where the problem knows none for the loss's outputs."""
+        """`[T, n]`, or None if the problem defines none for the loss's outputs."""
         return self.loss.margins(self.logits, self.targets)
 
     @cached_property
@@ -79,7 +79,7 @@ class Quantities:
 
     @cached_property
     def gradients(self) -> Tensor:
-        """`[T, n, K]`: those of each sample's unweighted loss on its logits."""
+        """`[T, n, K]`: the gradient of each sample's unweighted loss on its logits."""
         return _logit_gradients(self.loss, self.logits, self.targets)
 
     @cached_property
@@ -89,16 +89,16 @@ class Quantities:
 
     @property
     def zero_gradient_norms(self) -> Tensor:
-        """As the targets: what the norm is at logits that are all zero."""
+        """The norm at zero logits, in the targets' shape."""
         return self._ruler.zero_gradient_norms[self.targets]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One number to take of every trial on a split.
+    """One number to compute for every trial on a split.
 
-    `sums` gives `[T]` or `[T, M]` for a chunk, None where there is no such number; `value` makes `[T]` of what they
-    add up to and of the number of samples, by default their mean.
+    `sums` gives `[T]` or `[T, M]` for a chunk, or None if there is no value; `value` makes `[T]` of their total and
+    the number of samples, by default the mean.
     """
 
     name: str
@@ -121,7 +121,7 @@ def final_metrics(problem: Problem) -> list[Measure]:
 
 
 def gradient_diagnostics() -> list[Measure]:
-    """What is said of a loss's gradients on the logits."""
+    """The diagnostics of a loss's gradients on the logits."""
     return [_measure(spec.name, spec) for spec in diagnostics()]
 
 
@@ -141,16 +141,16 @@ def _metric_sums(spec: MetricSpec, known: Quantities) -> Tensor | None:
 
 
 def _checked(spec: MetricSpec, needed: Sequence[Tensor], num_samples: int) -> Tensor:
-    """What a metric of the user's adds up over the samples of one trial.
+    """The sums of a user's metric over the samples of one trial.
 
     Raises:
-        ValueError: it gives something else than one number for each sample, or than sums `[M]`.
+        ValueError: it returns neither one number for each sample nor sums `[M]`.
     """
     if spec.sums is None:
         values = spec.factory(*needed)
         if not isinstance(values, Tensor) or values.shape != (num_samples,):
             gave = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
-            raise ValueError(f"metric {spec.name!r} gave {gave}, not one number for each of {num_samples} samples")
+            raise ValueError(f"metric {spec.name!r} returned {gave}, not one number for each of {num_samples} samples")
         return _sum(values)
     sums = spec.sums(*needed)
     if not isinstance(sums, Tensor) or sums.dim() > 1:
@@ -167,20 +167,20 @@ def _summed(spec: MetricSpec, needed: Sequence[Tensor]) -> Tensor:
 
 
 def evaluate(stack: Stack, ruler: Ruler, x: Tensor, y: Tensor, measures: Sequence[Measure]) -> Measures:
-    """What is measured on a split `x [N, ...]`, `y [N]`, `[T]` each."""
+    """The measures on a split `x [N, ...]`, `y [N]`, `[T]` each."""
     groups: list[Measures] = []
     for trials in _groups(stack):
         predict, totals = stack.predictor(trials), Totals(ruler, measures)
-        for piece in pieces(len(y)):
+        for rows in forward_slices(len(y)):
             with torch.no_grad():
-                logits = predict(x[piece])
-            totals.add(logits, y[piece])
+                logits = predict(x[rows])
+            totals.add(logits, y[rows])
         groups.append(totals.values(len(y)))
     return {name: _joined([group[name] for group in groups], 0) for name in groups[0]}
 
 
 class Totals:
-    """What measures add up over logits that come piece by piece; pieces of any size are measured as whole chunks."""
+    """Accumulates measures over batches of logits of any size, which are measured in chunks of fixed size."""
 
     def __init__(self, ruler: Ruler, measures: Sequence[Measure]) -> None:
         self._ruler, self._measures = ruler, measures
@@ -189,7 +189,7 @@ class Totals:
         self._num_waiting = 0
 
     def add(self, logits: Tensor, targets: Tensor) -> None:
-        """Take `logits [T, n, K]` and `targets [T, n]` or `[n]` in."""
+        """Add `logits [T, n, K]` and `targets [T, n]` or `[n]`."""
         chunk = min(CHUNK, max(CHUNK // 2, LOGITS // logits.shape[-1]))
         while (room := chunk - self._num_waiting) <= targets.shape[-1]:
             self._waiting.append((logits[:, :room], targets[..., :room]))
@@ -200,7 +200,7 @@ class Totals:
             self._num_waiting += targets.shape[-1]
 
     def values(self, num_samples: int) -> Measures:
-        """Every measure of all that was taken in."""
+        """Every measure over all samples added."""
         if self._waiting:
             self._settle()
         values = {measure.name: measure.value for measure in self._measures}
@@ -214,8 +214,8 @@ class Totals:
         return found
 
     def _settle(self) -> None:
-        """Measure the samples that wait."""
-        # Samples last in memory, as layers leave them and what is said of few classes wants them.
+        """Measure the waiting samples."""
+        # Samples last in memory: that is the layers' layout, and it is faster for few classes.
         logits = _joined([logits.mT for logits, _ in self._waiting], -1).mT
         targets = _joined([targets for _, targets in self._waiting], -1)
         self._waiting, self._num_waiting = [], 0
@@ -227,19 +227,19 @@ class Totals:
                 self._totals[measure.name] = sums if before is None else before + sums
 
 
-def pieces(num_samples: int) -> Iterator[slice]:
-    """The samples that go through the network together: as near to `PIECE` as equal parts come."""
-    return _even_parts(num_samples, round(num_samples / PIECE))
+def forward_slices(num_samples: int) -> Iterator[slice]:
+    """Slices of the samples that go through the network together, of about `FORWARD` each."""
+    return _even_parts(num_samples, round(num_samples / FORWARD))
 
 
 def _groups(stack: Stack) -> Iterator[slice]:
-    """The trials in groups of like size: on a CPU one left over would have other bits than in company."""
+    """The trials in groups of nearly equal size: on a CPU, a lone trial would have other bits than several."""
     on_cpu = stack.weights.device.type == "cpu"
     return _even_parts(stack.num_trials, -(-stack.num_trials // GROUP) if on_cpu else 1)
 
 
 def _even_parts(total: int, number: int) -> Iterator[slice]:
-    """So many numbers from 0, in parts whose lengths differ by one at most; in a single one where `number` is 0."""
+    """`number` slices (at least one) that cover `range(total)`, whose lengths differ by at most one."""
     ends = [total * part // max(number, 1) for part in range(max(number, 1) + 1)]
     return (slice(start, end) for start, end in pairwise(ends))
 

@@ -1,4 +1,4 @@
-"""How the trials of a stack lie in memory: a row each, padded, and moved a few at a time."""
+"""The memory layout of a stack: one padded row for each trial."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ ALL = slice(None)
 
 
 def rows(tensor: Tensor, trials: slice) -> Tensor:
-    """Those of some trials; slicing costs as much as arithmetic, and so is left out where it changes nothing."""
+    """The rows of some trials; slicing costs as much as arithmetic, so it is skipped if it changes nothing."""
     return tensor if trials == ALL else tensor[trials]

@@ -47,10 +47,10 @@ class EpochResult:
     """One epoch of a stack.
 
     `rows[t]` holds trial t's measures, last finished step and status; None once the trial is over.
-    `batches[t]` is the hash of the order in which it saw the training samples. `seconds` is the time that
-    the stack trained in this epoch, evaluation left out (on a GPU, which is not waited for, except for the running
-    means of the training data), and `compile_seconds` that of compiling its steps. `snapshot()` copies what
-    training can go on from, if it is asked for before the next result.
+    `batches[t]` is the hash of its order of training samples. `seconds` is the stack's training time in this epoch
+    without evaluation (on a GPU, which is not waited for, the running means of the training data are included), and
+    `compile_seconds` the time of compiling its steps. `snapshot()` copies the state from which training can go on;
+    call it before the next result.
     """
 
     epoch: int
@@ -69,11 +69,11 @@ def train(
     settings: StackSettings,
     since: Snapshot | None = None,
 ) -> Iterator[EpochResult]:
-    """Train every trial of a stack and yield what is known after each epoch, epoch 0 being before training.
+    """Train every trial of a stack and yield the result of each epoch; epoch 0 is before training.
 
-    A trial whose loss or gradient is not finite is frozen before that step, and one that cannot be measured on
-    training or validation data after it; its last row says `diverged`. Training ends early when all have. With
-    `since` it goes on from there, and yields the epochs after.
+    A trial whose loss or gradient is not finite is frozen before that step; one whose metrics on training or
+    validation data are not finite, after it. Its last row says `diverged`. Training ends early if all trials have
+    diverged. With `since` it goes on from that snapshot and yields the epochs after it.
 
     Raises:
         SnapshotMismatch: `since` is of another stack.
@@ -131,7 +131,7 @@ class _BetweenEpochs:
         return self._all(self._of(self._data.train, [*self._on_train, OBJECTIVE]))
 
     def after_epoch(self, seen: Measures) -> Measures:
-        """Every measure, `[T]` each, of which `seen` holds those of the training data, its loss unweighted."""
+        """Every measure, `[T]` each; `seen` holds those on the training data, with the unweighted loss."""
         self._steps.stack.train(False)
         return self._all(seen)
 
@@ -152,7 +152,7 @@ class _BetweenEpochs:
 
 
 class _Ledger:
-    """Which trials still run, and the rows that an epoch leaves of them."""
+    """Which trials still run, and their rows after an epoch."""
 
     def __init__(self, steps: Steps, settings: StackSettings) -> None:
         self._steps = steps
@@ -161,7 +161,7 @@ class _Ledger:
         self._names = tuple(measured())
 
     def go_on(self) -> None:
-        """Only the trials that still move are running."""
+        """Only the trials that are not frozen are running."""
         self._running = [bool(lives) for lives in self._steps.alive.squeeze(1).tolist()]
 
     @property
@@ -192,7 +192,7 @@ def _finite(value: float) -> float | None:
 def _measurable(measures: Measures, problem: Problem) -> Tensor:
     """`[T, 1]`: the trials whose loss, gradients and main metrics are finite.
 
-    What test data say decides nothing, and a metric of the user's may have no value where all is well.
+    Test data do not count, and a user's metric may legitimately have no value.
     """
     main = {f"{split}_{metric}" for split in ("train", "val") for metric in (problem.headline, problem.second)}
     decisive = main | {OBJECTIVE.name, GRADIENT_NORM.name}

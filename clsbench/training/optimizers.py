@@ -1,7 +1,7 @@
 """Optimizers over a stack: one written-out update moves every trial, each by its own options.
 
-`registry.optimizer` says what an update is given. Each equals `torch.optim`'s on one trial. Only arithmetic and
-square roots are used, whose bits do not depend on an element's place in the tensor.
+`registry.optimizer` documents the arguments of an update. Each equals `torch.optim`'s on one trial. They use only
+arithmetic and square roots, whose bits do not depend on an element's place in the tensor.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from clsbench.training.layout import PART
 if TYPE_CHECKING:
     from torch import Tensor
 
-    Number = Any  # a signature says what a config gives, and an update is given columns of it
+    Number = Any  # the signature has the types of the config; an update gets columns
 else:
     Number = float
 
@@ -26,16 +26,16 @@ State = dict[str, "Tensor"]
 Update = Callable[..., None]
 
 Rate = Annotated[Number, Gt(0)]
-# A trial without it beside one with it has the bits that it has alone: 0 v + g is g.
+# A trial without momentum has the same bits beside one with it as alone: 0 v + g is g.
 Momentum = Annotated[Number, Ge(0), Lt(1), Column(off=0.0)]
 WeightDecay = Annotated[Number, Ge(0), Column(off=0.0)]
-# Of a running mean, which 1 - decay enters: in float32 that has lost half of its digits.
+# The decay of a running mean: 1 - decay would lose half of its digits in float32.
 Decay = Annotated[Number, Ge(0), Lt(1), Column(double=True)]
 Epsilon = Annotated[Number, Gt(0)]
 
 
 def initial_state(name: str, weights: Tensor) -> State:
-    """What an optimizer keeps of trials with `weights [T, P]`, before the first step: all zeros."""
+    """The optimizer state of trials with `weights [T, P]` before the first step: all zeros."""
     spec = catalogue.get("optimizer", name)
     state = {name: weights.new_zeros(weights.shape) for name in spec.state}
     return state | {name: weights.new_zeros(len(weights), 1).double() for name in spec.columns}
@@ -110,7 +110,7 @@ def _adaptive_step(
 ) -> None:
     beta1, beta2 = betas
     mean, square = state["mean"], state["square"]
-    # 1 - beta^step by recurrence, in double precision: a power's last bit would depend on its place.
+    # 1 - beta^step by recurrence, in double precision: a power's last bit would depend on its place in the tensor.
     correction1 = state["correction1"].mul_(beta1).add_(1 - beta1)
     correction2 = state["correction2"].mul_(beta2).add_(1 - beta2)
     mean.lerp_(gradients, (1 - beta1).to(mean.dtype))
@@ -132,7 +132,7 @@ def rmsprop(
     alpha: Decay = 0.99,
     eps: Epsilon = 1.0e-8,
 ) -> None:
-    """RMSprop, with momentum; `centered` divides by the deviation of the gradient; weight decay enters the gradient.
+    """RMSprop, with momentum; `centered` divides by the gradient's deviation; weight decay enters the gradient.
 
     Source: Hinton 2012, Neural Networks for Machine Learning, lecture 6e; centered: Graves 2013, Generating Sequences
     With Recurrent Neural Networks, equations 38 to 45.
@@ -143,7 +143,7 @@ def rmsprop(
     variance = square
     if centered:
         mean = state["mean"].lerp_(gradients, rest)
-        # Rounding may leave less than zero, and its root would make the weights NaN.
+        # Rounding may make it negative, and its root would make the weights NaN.
         variance = square.addcmul(mean, mean, value=-1).clamp_(min=0)
     step = gradients.div(variance.sqrt().add_(eps))
     if momentum is not None:
@@ -158,21 +158,21 @@ def _decayed(gradients: Tensor, weights: Tensor, weight_decay: Tensor | None) ->
 def clipped(gradients: Tensor, clip_norm: Tensor) -> Tensor:
     """Gradients scaled so that no trial's L2 norm exceeds its `clip_norm [T, 1]`, as `clip_grad_norm_` does.
 
-    The norm is summed in parts of fixed length, whose bits do not depend on threads or on the stack.
+    The norm is summed in chunks of fixed length, so that its bits do not depend on threads or on the stack.
     """
     norm = gradients.square().unflatten(1, (-1, PART)).sum(-1).sum(-1, keepdim=True).sqrt()
-    # An unclipped trial (infinite `clip_norm`) whose norm overflows would get inf / inf.
+    # For an unclipped trial (infinite `clip_norm`) whose norm overflows it would be inf / inf.
     factor: Tensor = (clip_norm / (norm + 1e-6)).nan_to_num(nan=1.0).clamp(max=1.0)
     return gradients * factor
 
 
 def constant(epoch: int, epochs: int, *, step: int, gamma: float) -> float:
-    """The rate stays."""
+    """The learning rate is constant."""
     return 1.0
 
 
 def step_decay(epoch: int, epochs: int, *, step: int, gamma: float) -> float:
-    """The rate is multiplied by `gamma` every `step` epochs."""
+    """The learning rate is multiplied by `gamma` every `step` epochs."""
     try:
         return gamma ** (epoch // step)
     except OverflowError:
@@ -180,7 +180,7 @@ def step_decay(epoch: int, epochs: int, *, step: int, gamma: float) -> float:
 
 
 def cosine(epoch: int, epochs: int, *, step: int, gamma: float) -> float:
-    """The rate falls to zero along half a cosine over the epochs after the warm-up."""
+    """The learning rate falls to zero along half a cosine over the epochs after warm-up."""
     return 0.5 * (1 + math.cos(math.pi * epoch / epochs))
 
 
@@ -192,7 +192,7 @@ SCHEDULES: dict[str, Callable[..., float]] = {
 
 
 def rate_factor(schedule: str, epoch: int, epochs: int, *, warmup: int, step: int, gamma: float) -> float:
-    """What the learning rate is multiplied by in an epoch (from 0), which is constant within the epoch.
+    """The factor of the learning rate in an epoch (from 0); it is constant within the epoch.
 
     Warm-up rises in equal steps, 1 / (warmup + 1), 2 / (warmup + 1), ...; the schedule then starts.
     """

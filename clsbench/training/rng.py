@@ -1,4 +1,4 @@
-"""Random number generators: one for each purpose, seeded by what the purpose may depend on."""
+"""Random number generators: one for each purpose, seeded by its keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def generator_for(purpose: Purpose, *keys: int) -> torch.Generator:
 def seed_for(purpose: Purpose, *keys: int) -> int:
     """The seed of `generator_for(purpose, *keys)`.
 
-    Hashing separates streams that adding the keys up would make one: seed 1 at epoch 2, seed 2 at epoch 1.
+    Hashing separates streams that a sum of the keys would not: seed 1 at epoch 2 and seed 2 at epoch 1.
     """
     digest = hashlib.sha256(repr((purpose, *keys)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""What a stack is trained by: the settings that its trials share, and those that each has to itself, as columns."""
+"""The settings of a stack: those that its trials share, and those of each trial, as columns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class StackData:
-    """What a stack is trained on and measured by: pairs `x [N, ...]`, `y [N]` on the stack's device."""
+    """The data of a stack: pairs `x [N, ...]`, `y [N]` on the stack's device."""
 
     train: Pair
     val: Pair | None = None
@@ -29,10 +29,10 @@ class StackData:
 
 @dataclass(frozen=True)
 class StackSettings:
-    """How all trials of a stack train.
+    """The settings that all trials of a stack share.
 
-    `compiled` trains by compiled graphs, whose last bits are not those of eager steps; `precision` is that of the
-    layers in a step, while all that is measured is so in float32.
+    `compiled` trains by compiled graphs, whose last bits differ from those of eager steps; `precision` is that of the
+    layers in a step; evaluation is in float32.
     """
 
     batch_size: int
@@ -44,9 +44,9 @@ class StackSettings:
 
 @dataclass(frozen=True)
 class TrialSettings:
-    """What one trial of a stack has to itself, besides its initial weights.
+    """The settings of one trial of a stack.
 
-    `options` are the optimizer's besides `lr`; one that is left out has its default. In an epoch, counted from 0,
+    `options` are those of the optimizer besides `lr`; missing ones have their defaults. In an epoch, counted from 0,
     the learning rate is `lr` times `rate_factor(epoch)`.
     """
 
@@ -58,14 +58,14 @@ class TrialSettings:
     rate_factor: Callable[[int], float] = lambda epoch: 1.0
 
 
-StackedOptions = Mapping[str, Any]  # an optimizer's options as its update takes them
+StackedOptions = Mapping[str, Any]  # an optimizer's options as arguments of its update
 
 
 def stacked_options(optimizer: str, trials: Sequence[Mapping[str, Any]], weights: Tensor) -> StackedOptions:
-    """The options of some trials, `lr` left out, as `registry.optimizer` says that an update of `weights` takes them.
+    """The options of some trials without `lr`, as arguments of an update of `weights` (see `registry.optimizer`).
 
     Raises:
-        ValueError: the optimizer has no such option, or trials differ in one that is no number.
+        ValueError: the optimizer has no such option, or trials differ in one that is not a number.
     """
     known = {name: option for name, option in catalogue.get("optimizer", optimizer).options.items() if name != "lr"}
     if foreign := sorted({name for trial in trials for name in trial} - known.keys()):
@@ -79,7 +79,7 @@ def stacked_options(optimizer: str, trials: Sequence[Mapping[str, Any]], weights
 
 
 def _stacked(annotation: Any, values: Sequence[Any], weights: Tensor) -> Any:
-    """One option of all trials, given its annotation."""
+    """One option of all trials, by its annotation."""
     if is_number(annotation):
         form = next((each for each in getattr(annotation, "__metadata__", ()) if isinstance(each, Column)), Column())
         if all(value == form.off for value in values):
@@ -89,7 +89,9 @@ def _stacked(annotation: Any, values: Sequence[Any], weights: Tensor) -> Any:
     if get_origin(annotation) is tuple and all(map(is_number, members)):
         return tuple(_stacked(kind, [value[i] for value in values], weights) for i, kind in enumerate(members))
     if any(value != values[0] for value in values):
-        raise ValueError(f"the trials of a stack share what is no number, and these have {values[0]!r} and others")
+        raise ValueError(
+            f"trials of a stack must share options that are not numbers, and these have {values[0]!r} and others"
+        )
     return values[0]
 
 
@@ -107,7 +109,7 @@ def _rows(value: Any, trials: slice) -> Any:
 
 
 def clip_norms(trials: Sequence[TrialSettings], weights: Tensor) -> Tensor | None:
-    """`[T, 1]`, infinite where a trial's gradient is not clipped; None where none is."""
+    """`[T, 1]`, infinite for trials that are not clipped; None if none is."""
     norms = [math.inf if trial.clip_norm is None else trial.clip_norm for trial in trials]
     return None if all(math.isinf(norm) for norm in norms) else column(norms, weights)
 

@@ -1,4 +1,4 @@
-"""What training goes on from: a stack between two epochs, as plain tensors."""
+"""The state of a stack between two epochs, as plain tensors, from which training can go on."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from clsbench.training.step import Steps
 
 
 class SnapshotMismatch(ValueError):
-    """A snapshot is of another stack."""
+    """The snapshot is of another stack."""
 
 
-MODEL = "model."  # begins the names of what a model's state dict holds
+MODEL = "model."  # the prefix of the names in a model's state dict
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that the epochs after `epoch` depend on: training from it gives the bits of training that never stopped.
+    """The state that the epochs after `epoch` depend on: training from it gives the bits of uninterrupted training.
 
-    `tensors` holds, by name, every tensor that a step moves and the next epoch needs, on the CPU, a row for each
-    trial.
+    `tensors` holds, by name, every tensor that steps change and the next epoch needs, on the CPU, with a row for
+    each trial.
     """
 
     epoch: int
@@ -32,12 +32,12 @@ class Snapshot:
 
     @classmethod
     def of(cls, steps: Steps, epoch: int) -> Snapshot:
-        """A copy of what the steps have moved."""
+        """A copy of the tensors that steps change."""
         return cls(epoch, {name: copied(tensor) for name, tensor in _moved(steps).items()})
 
     @classmethod
     def joined(cls, snapshots: Sequence[Snapshot]) -> Snapshot:
-        """Snapshots of one epoch as one, their trials in order."""
+        """Snapshots of one epoch joined, their trials in order."""
         tensors = {name: torch.cat([each.tensors[name] for each in snapshots]) for name in snapshots[0].tensors}
         return replace(snapshots[0], tensors=tensors)
 
@@ -52,7 +52,7 @@ class Snapshot:
         }
 
     def restore(self, steps: Steps) -> None:
-        """Put the steps where this was taken.
+        """Restore the state of the steps.
 
         Raises:
             SnapshotMismatch: a tensor is missing, or has another shape or type.
@@ -64,8 +64,8 @@ class Snapshot:
         for name, tensor in expected.items():
             found = self.tensors[name]
             if _kind(found) != _kind(tensor):
-                told = [" ".join(map(str, _kind(each))) for each in (found, tensor)]
-                raise SnapshotMismatch(f"{name!r} is {told[0]}, not {told[1]}")
+                kinds = [" ".join(map(str, _kind(each))) for each in (found, tensor)]
+                raise SnapshotMismatch(f"{name!r} is {kinds[0]}, not {kinds[1]}")
         for name, tensor in expected.items():
             tensor.copy_(self.tensors[name])
 
@@ -75,9 +75,9 @@ def _kind(tensor: Tensor) -> tuple[object, ...]:
 
 
 def _moved(steps: Steps) -> dict[str, Tensor]:
-    """The tensors themselves: what is copied into them, the steps have."""
+    """The tensors themselves, not copies: writing into them changes the steps."""
     stack = steps.stack
-    kept = stack.template.state_dict()  # a buffer may be none of it
+    kept = stack.template.state_dict()  # a buffer may have no row for each trial
     model = {**stack.parameters, **stack.buffers}
     return {
         **{(MODEL if name in kept else "buffer.") + name: tensor for name, tensor in model.items()},

@@ -1,12 +1,12 @@
 """The stack: T trials of one architecture as one tensor program with a leading trial axis.
 
-Everything that a step moves lies in one tensor `weights [T, P]`, of which the parameters are views: an
-update is a handful of operations, whatever the number of layers or trials. Each parameter starts at a
-multiple of 64 numbers, so that a trial's memory is aligned alike wherever it stands in the stack.
+All weights are in one tensor `weights [T, P]`, of which the parameters are views: an update is a handful of
+operations, whatever the number of layers or trials. Each parameter starts at a multiple of 64 numbers, so that a
+trial's memory has the same alignment at every place in the stack.
 
-A module whose layers take a trial axis has those views as its own parameters; where they take none, each trial's
-module has its part of them, and one runs after the other. On a CPU the kernels of convolutions lie with the channels
-last, as images do: convolutions are faster so. The gradients of a step come to lie as the weights do.
+If the layers of a module take a trial axis, its parameters are those views; otherwise each trial has a module with
+its rows of them, and the modules run one after the other. On a CPU the kernels of convolutions are channels-last in
+memory, like images, which is faster. The gradients of a step have the weights' layout.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from clsbench.training.rng import Purpose, generator_for, own_rng, seed_for, see
 
 Named = Mapping[str, Tensor]
 
-# Weights of which a core's cache holds several copies: gradients, momentum and so on.
+# So many weights fit into a core's cache several times: gradients, momentum and so on.
 CACHED = 2**17
 
 
@@ -40,7 +40,7 @@ class Stack:
         modules: one per trial, with its initial parameters.
         stacked: the modules' layers take parameters with a leading trial axis; otherwise the trials run
             one after the other.
-        device: where the parameters live.
+        device: the parameters' device.
     """
 
     def __init__(self, modules: Sequence[nn.Module], *, stacked: bool, device: torch.device) -> None:
@@ -65,12 +65,12 @@ class Stack:
         self._leaves = self._bound_together() if stacked else self._bound()
 
     def _bound_together(self) -> list[Tensor]:
-        """The learning parameters of the module that trains all trials."""
+        """The trainable parameters of the module that trains all trials."""
         module = self._group(range(self.num_trials))
         return [module.get_parameter(name) for name in self._shapes]
 
     def _bound(self) -> list[Tensor]:
-        """The learning parameters of the modules that run alone, trial by trial, moved to where `weights` has them."""
+        """The trainable parameters of the modules that run trial by trial, made views of `weights`."""
         found: list[Tensor] = []
         named = self.parameters
         for trial, module in enumerate(self._modules):
@@ -82,17 +82,17 @@ class Stack:
 
     @cached_property
     def _gradients(self) -> Tensor:
-        """A step's, `[T, P]`, as the weights lie; without eager steps a stack has no such memory."""
+        """The gradients of a step, `[T, P]`, in the weights' layout; allocated only for eager steps."""
         return torch.zeros_like(self.weights)
 
     @cached_property
     def _parts(self) -> list[Tensor]:
-        """Where the gradient of each leaf lies."""
+        """The memory of each leaf's gradient."""
         parts = self.views(self._gradients).values()
         return list(parts) if self.stacked else [part[trial] for trial in range(self.num_trials) for part in parts]
 
     def views(self, weights: Tensor) -> dict[str, Tensor]:
-        """`weights [T, P]` as the parameters that lie in it, by name: `[T, ...]` each."""
+        """The parameters in `weights [T, P]` as views, by name: `[T, ...]` each."""
         parts = weights.split(self._sizes, dim=1)[::2]
         return {name: self._view(part, shape) for part, (name, shape) in zip(parts, self._shapes.items(), strict=True)}
 
@@ -111,7 +111,7 @@ class Stack:
         return torch.cat(pieces, dim=1)
 
     def groups(self) -> Iterator[slice]:
-        """The trials in groups whose weights fit into a core's cache together: each is passed over several times."""
+        """The trials in groups whose weights fit into a cache together: an update reads them several times."""
         size = max(1, CACHED // self.weights.shape[1])
         if size >= self.num_trials or self.weights.device.type != "cpu":
             yield ALL
@@ -125,7 +125,7 @@ class Stack:
         return self.views(self.weights)
 
     def of(self, trials: slice) -> Stack:
-        """Some of the trials, in the same memory, for compiled steps alone: eager ones need modules of their own."""
+        """Some of the trials, in the same memory, for compiled steps only: eager steps need separate modules."""
         some = copy.copy(self)
         some.weights, some.num_trials = self.weights[trials], len(self.weights[trials])
         some.buffers = {name: buffer[trials] for name, buffer in self.buffers.items()}
@@ -133,11 +133,11 @@ class Stack:
         return some
 
     def train(self, mode: bool) -> None:
-        """Whether batch statistics are used and moved, and dropout is applied."""
+        """Whether batch statistics are used and updated, and dropout is applied."""
         for module in [self.template, *self._modules, *self._groups.values()]:
             module.train(mode)
         for leaf in self._leaves:
-            leaf.requires_grad_()  # what learns was settled when the stack was made, whatever a module does here
+            leaf.requires_grad_()  # which parameters are trained was decided when the stack was built
 
     def forward(self, x: Tensor, masks: Named = MappingProxyType({})) -> Tensor:
         """`x [T, B, ...] -> logits [T, B, K]`, with dropout masks."""
@@ -150,7 +150,7 @@ class Stack:
         return torch.stack(logits)
 
     def tracked(self, x: Tensor, masks: Named) -> tuple[Tensor, Sequence[Tensor]]:
-        """The logits of a step, and what to differentiate them by: see `gradients`."""
+        """The logits of a step, and the leaves to differentiate by: see `gradients`."""
         if torch.compiler.is_compiling():  # a graph is traced from a function of the weights
             parameters = self.views(self.weights.detach().requires_grad_())
             return _called(self.template, {**parameters, **self.buffers, **masks}, x), list(parameters.values())
@@ -160,7 +160,7 @@ class Stack:
         return self.forward(x, masks), self._leaves
 
     def gradients(self, total: Tensor, leaves: Sequence[Tensor]) -> Tensor:
-        """The gradient of a number on every weight, `[T, P]`: in memory that the next call writes over."""
+        """The gradient of a number on every weight, `[T, P]`, in memory that the next call overwrites."""
         found = torch.autograd.grad(total, leaves, allow_unused=True, materialize_grads=True)
         if torch.compiler.is_compiling():
             return self.joined(found)
@@ -171,7 +171,7 @@ class Stack:
         return self._gradients
 
     def predictor(self, trials: slice) -> Callable[[Tensor], Tensor]:
-        """The function of some trials from samples that they share to their logits: `[B, ...] -> [T, B, K]`."""
+        """The function of some trials from shared samples to their logits: `[B, ...] -> [T, B, K]`."""
         numbers = range(self.num_trials)[trials]
         if not self.stacked:
             return lambda x: torch.stack([self._measured_alone(trial, x) for trial in numbers])
@@ -200,7 +200,7 @@ class Stack:
             return _called(self._modules[trial], {name: tensor[trial] for name, tensor in state.items()}, x)
 
     def dropout_masks(self, seeds: Sequence[int], step: tuple[int, int], batch_size: int) -> dict[str, Tensor]:
-        """The masks of one step (epoch, number), which depend on it and the seed alone: `[T, B, F]` by buffer."""
+        """The masks of one step (epoch, number), which depend only on the step and the seed: `[T, B, F]` by buffer."""
         if not self._dropouts:
             return {}
         generators = [generator_for("dropout", seed, *step) for seed in seeds]
@@ -219,11 +219,11 @@ class Stack:
         seed_global(seed_for(purpose, seeds[trial], *step), self.weights.device)
 
     def kept_buffers(self) -> dict[str, Tensor]:
-        """A copy of the buffers, which a step in training moves (running statistics)."""
+        """A copy of the buffers, which a training step changes (running statistics)."""
         return {name: buffer.clone() for name, buffer in self.buffers.items()}
 
     def put_back(self, buffers: dict[str, Tensor], alive: Tensor) -> None:
-        """Undo what a step did to the buffers of the trials that `alive [T, 1]` leaves out."""
+        """Undo the changes of a step to the buffers of frozen trials, whose `alive [T, 1]` is 0."""
         for name, buffer in self.buffers.items():
             lives = alive.bool().view(-1, *[1] * (buffer.dim() - 1))
             buffer.copy_(torch.where(lives, buffer, buffers[name]))
@@ -234,7 +234,7 @@ class Stack:
         return {name: copied(tensor[trial]) for name, tensor in named.items() if name in kept}
 
     def fingerprints(self, trial: int) -> dict[str, str]:
-        """A hash per parameter of one trial, keyed by name and shape: what it started from."""
+        """A hash of each initial parameter of one trial, keyed by name and shape."""
         parameters = {name: view[trial].detach().cpu() for name, view in self.parameters.items()}
         return {
             f"{name} {list(tensor.shape)}": hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
@@ -243,23 +243,23 @@ class Stack:
 
 
 def _called(module: nn.Module, given: Named, x: Tensor) -> Tensor:
-    """What a module makes of `x`, with other tensors in the place of some of its own."""
+    """The output of a module for `x`, some of whose tensors are replaced."""
     logits: Tensor = functional_call(module, dict(given), (x,)) if given else module(x)
     return logits
 
 
 def copied(tensor: Tensor) -> Tensor:
-    """A copy on the CPU, whose memory is in the order of its axes."""
+    """A contiguous copy on the CPU."""
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU's on a device, without waiting until what the device is at is done."""
+    """A CPU tensor on a device, without waiting for the device's work."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _laid_out(images: Tensor) -> Tensor:
-    """Images with the channels last, on a CPU; of one channel they are that already."""
+    """Images with the channels last, on a CPU; those with one channel are so already."""
     if images.dim() == 4 and images.device.type == "cpu":
         return images.contiguous(memory_format=torch.channels_last)
     return images

@@ -26,17 +26,17 @@ Masks = Mapping[str, Tensor]
 
 # Steps in one compiled graph: more save calls and cost compile time.
 UNROLLED = range(1, 9)
-# What a step that is left over, and so taken eagerly, costs in calls of a graph.
+# The cost of a leftover step, which is taken eagerly, in calls of a graph.
 EAGER_STEP = 4
-# Trials that a graph trains on a CPU at once, at most: what a step of more small networks touches leaves the caches.
+# The most trials that a graph trains on a CPU at once: the data of more do not fit into the caches.
 TRIALS_AT_ONCE = 128
 
 
 @dataclass
 class Steps:
-    """What steps move, and what they need to know.
+    """The state that steps change, and their settings.
 
-    `alive [T, 1]` is 1 for the trials that still move, else 0; `taken [T, 1]` counts the steps of each;
+    `alive [T, 1]` is 1 for the trials that are not frozen, else 0; `taken [T, 1]` counts the steps of each;
     `loss_weight [T]` multiplies the loss; `loss_sum [T]` adds up every sample's, unweighted. `options` are those of
     the optimizer; `clip_norm [T, 1]` bounds the norm of each trial's gradient.
     """
@@ -63,11 +63,11 @@ class Steps:
             rate: the learning rates, `[T, 1]`.
         """
         batches = zip(inputs.unbind(1), targets.unbind(1), masks, strict=True)
-        # Samples last in memory, as layers leave them and as they are measured.
+        # Samples last in memory, the layout of layers and of evaluation.
         return torch.stack([self._one(*batch, rate).mT for batch in batches], 2).movedim(1, -1)
 
     def of(self, trials: slice) -> Steps:
-        """The steps of some trials, to be compiled: what they move is moved here."""
+        """The steps of some trials, to be compiled; they share this object's state."""
         return replace(
             self,
             stack=self.stack.of(trials),
@@ -91,7 +91,7 @@ class Steps:
             losses = by_sample.mean(-1) * self.loss_weight
             gradients = stack.gradients(losses.sum(), leaves)
         self.loss_sum.add_(by_sample.detach().sum(-1, dtype=torch.float64))
-        # A compiled graph passes over the weights once, whatever their number.
+        # A compiled graph reads the weights once, whatever their number.
         for trials in [ALL] if torch.compiler.is_compiling() else stack.groups():
             self._move(trials, gradients, losses.detach(), rate)
         stack.put_back(before, self.alive)
@@ -109,9 +109,9 @@ class Steps:
     def _move(self, trials: slice, gradients: Tensor, losses: Tensor, rate: Tensor) -> None:
         """Update the weights of some trials, and freeze those that are not finite."""
         alive, gradients = rows(self.alive, trials), rows(gradients, trials)
-        # The cheapest look at every gradient; one so large that the sum overflows counts as infinite.
+        # The cheapest check of every gradient; one so large that the sum overflows counts as infinite.
         alive.mul_((rows(losses, trials) + gradients.sum(-1)).isfinite().unsqueeze(1))
-        # Where a trial lives, all of its gradients are finite. Either way is several times slower in the other mode.
+        # All gradients of a trial that is not frozen are finite. Each way is several times slower in the other mode.
         if torch.compiler.is_compiling():
             gradients = torch.where(alive > 0, gradients, 0.0)
         elif alive.device.type != "cpu" or not alive.all():
@@ -123,7 +123,7 @@ class Steps:
         self.update(rows(self.stack.weights, trials), gradients, state, lr=rows(rate, trials) * alive, **options)
 
     def _casting(self) -> AbstractContextManager[object]:
-        """What the layers compute in; the weights, the loss and the update stay in float32."""
+        """The precision of the layers; the weights, the loss and the update are float32."""
         if self.precision == "float32":
             return nullcontext()
         return torch.autocast(self.stack.weights.device.type, torch.bfloat16, cache_enabled=False)
@@ -132,7 +132,7 @@ class Steps:
 def has_compiler() -> bool:
     """Whether this machine can compile steps: it needs a C++ compiler and Python's headers, which PyTorch includes.
 
-    PyTorch itself must be one that traces gradients.
+    PyTorch must be a version that traces gradients.
     """
     import torch._dynamo.config
 
@@ -142,19 +142,19 @@ def has_compiler() -> bool:
 
 
 class CompiledSteps:
-    """Steps as one compiled graph, for batches of one shape. Its first call compiles too, and took `seconds`.
+    """Steps as one compiled graph, for batches of one shape. The first call compiles, which takes `seconds`.
 
-    Of a large stack it trains one part after the other, all of one size.
+    It trains a large stack in groups of equal size, one after the other.
     """
 
     def __init__(self, steps: Steps) -> None:
         import torch._inductor.config
 
-        # PyTorch warns there that it found no CUDA, which nobody asked for.
+        # PyTorch warns there that it found no CUDA, which is not needed.
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-        # Compiled graphs are kept by code object, few to each: a copy of its own has room for this one.
+        # PyTorch keeps few compiled graphs for each code object: a copy of the code object has room for this one.
         call = FunctionType(Steps.__call__.__code__.replace(), Steps.__call__.__globals__)
-        # It is called with the same objects and shapes every time: to look whether it is takes as long as a step.
+        # It is always called with the same objects and shapes: checking that takes as long as a step.
         options: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
         self._graph: Callable[..., Tensor] = torch.compile(call, fullgraph=True, dynamic=False, options=options)
         whole = steps.stack.num_trials
@@ -177,7 +177,7 @@ class CompiledSteps:
         if self.seconds:
             return self._graph(steps, *batches)
         started = time.perf_counter()
-        # A fork of a process that compiled would wait for the threads by which it did so.
+        # A fork of a process that compiled would wait for the compiling threads, which it lacks.
         with (
             torch._dynamo.config.patch(trace_autograd_ops=True),
             torch._inductor.config.patch(compile_threads=1),
@@ -201,9 +201,9 @@ def blocks(order: Tensor, batch_size: int, unrolled: int) -> Iterator[Tensor]:
 
 
 def trials_at_once(num_trials: int) -> int:
-    """The size of equal parts of a stack, `TRIALS_AT_ONCE` at most and half of that at least.
+    """The size of equal groups of a stack, from half of `TRIALS_AT_ONCE` to all of it.
 
-    It is the number itself where there are no such parts.
+    It is the number of trials if no such size divides it.
     """
     numbers_of_parts = range(-(-num_trials // TRIALS_AT_ONCE), 2 * num_trials // TRIALS_AT_ONCE + 1)
     return num_trials // next((number for number in numbers_of_parts if num_trials % number == 0), 1)

@@ -14,7 +14,7 @@ from clsbench.config.reader import read_mapping
 from clsbench.errors import ConfigError
 from clsbench.problems import Posed, SingleLabel
 from clsbench.registry import model
-from clsbench.training.evaluation import pieces
+from clsbench.training.evaluation import forward_slices
 from clsbench.training.step import UNROLLED
 
 
@@ -190,7 +190,7 @@ def test_state_of_a_trial_is_counted_without_making_it() -> None:
 
 def test_budget_knows_the_engine() -> None:
     """What is measured at once, and the batches of one graph, are those that the engine has."""
-    most = max(piece.stop - piece.start for number in range(1, 3000) for piece in pieces(number))
+    most = max(rows.stop - rows.start for number in range(1, 3000) for rows in forward_slices(number))
     assert most <= MEASURED < 1.01 * most
     assert BATCHES == UNROLLED[-1]
 

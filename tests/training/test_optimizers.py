@@ -184,7 +184,7 @@ def test_options_of_trials_are_the_optimizers() -> None:
     weights = torch.zeros(2, PART)
     with pytest.raises(ValueError, match="'sgd' has no option 'momentun' of a trial; did you mean 'momentum'"):
         stacked_options("sgd", [{}, {"momentun": 0.9}], weights)
-    with pytest.raises(ValueError, match="the trials of a stack share what is no number"):
+    with pytest.raises(ValueError, match="trials of a stack must share options that are not numbers"):
         stacked_options("sgd", [{}, {"nesterov": True}], weights)
 
 
