@@ -269,7 +269,7 @@ def test_checkpoint_of_another_kind_is_refused(often: None, tmp_path: Path, chan
         manifest.list_checkpoints(entries)
     with pytest.raises(RunError, match=r"the checkpoint of trials \[0, 1\] is of others: 'model\.1\.weight'"):
         clsbench.run(resume=path)
-    with pytest.raises(RunError, match=r"the weights of trial 2 are not its model's: '1\.weight' differs"):
+    with pytest.raises(RunError, match=r"the weights of trial 2 do not fit its model: '1\.weight' differs"):
         clsbench.load_model(whole, 2)
 
 

@@ -1,1 +1,1 @@
-"""Where it runs: a plan in, a stream of events out. Events carry plain numbers; nobody else trains."""
+"""Execution: trains the stacks of a plan and yields events that hold plain numbers."""

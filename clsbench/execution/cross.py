@@ -1,4 +1,4 @@
-"""Cross-evaluation: the networks that one loss trained, measured by every loss of the experiment, or by its own."""
+"""Cross-evaluation: trained networks measured by every loss of the experiment, or only by their own."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from clsbench.training.stack import Stack
 log = logging.getLogger("clsbench")
 
 State = Mapping[str, Tensor]
-MOST_LOSSES = 20  # that all measure each other's networks: the cost grows with the square of their number
+MOST_LOSSES = 20  # up to so many losses, each is measured on all networks: the cost grows with the square
 
 
 @dataclass(frozen=True)
 class CrossEvaluation:
-    """What a trained network is worth on test data, by every measure; None for what it cannot have.
+    """Every measure of a trained network on test data; None for those that it cannot have.
 
-    `measures` holds every metric of trained networks by its name, `losses` those of the losses of `judging` by their
-    labels, unweighted. `bins` holds, for each of the bins of the calibration error, how many samples fall into
-    it, the sum of their confidence, and how many of them are right.
+    `measures` holds the metrics of trained networks by name, `losses` the unweighted losses of `judging` by label.
+    `bins` holds, for each bin of the calibration error, its number of samples, the sum of their confidence and the
+    number that are right.
     """
 
     measures: Mapping[str, float | None]
@@ -44,7 +44,7 @@ class CrossEvaluation:
 
 
 def judging(plan: Plan, arm: Arm) -> Sequence[LossEntry]:
-    """The losses that measure an arm's networks: all of the experiment, or with many of them its own alone."""
+    """The losses that measure an arm's networks: all of the experiment, or only its own if there are many."""
     losses = plan.experiment.loss
     return losses if len(losses) <= MOST_LOSSES else (arm.loss,)
 
@@ -54,11 +54,11 @@ def cross_evaluations(
 ) -> dict[int, CrossEvaluation]:
     """Measure trained networks on test data, by trial number, in the stacks that they were trained in.
 
-    It sets threads and leaves them, and is for the inside of `process.training`.
+    It sets the number of threads and does not restore it: call it inside `process.training`.
 
     Args:
-        state_of: the state dict that a trial ended with.
-        trials: those of the plan to measure.
+        state_of: returns a trial's final state dict.
+        trials: the trials of the plan to measure.
     """
     wanted = {trial.number for trial in trials}
     found: dict[int, CrossEvaluation] = {}
@@ -101,13 +101,13 @@ RELIABILITY = Measure("reliability of confidence", _reliability, lambda sums, nu
 
 
 def _judged(own: Loss, losses: Mapping[str, Loss]) -> list[Measure]:
-    """Each of the losses that takes as many outputs as the network has."""
+    """The losses that take as many outputs as the network has."""
     fitting = {label: loss for label, loss in losses.items() if loss.num_outputs == own.num_outputs}
     return [Measure(f"loss {label}", _judge(label, loss)) for label, loss in fitting.items()]
 
 
 def _judge(label: str, loss: Loss) -> Callable[[Quantities], Tensor | None]:
-    """What a loss says of networks that another trained; one of the user's that raises is left out."""
+    """A loss on networks that another loss trained; a user's loss that raises is skipped."""
     raised = False
 
     def sums(known: Quantities) -> Tensor | None:
@@ -125,7 +125,7 @@ def _judge(label: str, loss: Loss) -> Callable[[Quantities], Tensor | None]:
 def _of_trial(
     values: Mapping[str, Sequence[Any]], place: int, names: Mapping[str, str], problem: Problem
 ) -> CrossEvaluation:
-    """A trial's measures; `names` says by label under which name a loss was measured."""
+    """A trial's measures; `names` maps a loss's label to the name that it was measured under."""
 
     def number(name: str) -> float | None:
         value = values[name][place] if name in values else None

@@ -1,4 +1,4 @@
-"""What an executor tells while it trains."""
+"""The events of an executor."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ IDENTITY = ("trial", "arm", "loss", "dataset", "model", "lr", "seed", "epoch", "
 
 
 def fields() -> tuple[str, ...]:
-    """Those of a record, in its order: whose it is, what was measured, what it took."""
+    """The fields of a record, in order: its trial, its measures, its time and status."""
     return (*IDENTITY, *measured(), "seconds", "status")
 
 
 def identity_of(trial: Trial) -> Mapping[str, float | int | str]:
-    """The fields of a record that say whose it is."""
+    """The fields of a record that identify its trial."""
     arm = trial.arm
     names = {"arm": arm.name, "loss": arm.loss.name, "dataset": arm.dataset.title, "model": arm.model.title}
     return {"trial": trial.number, **names, "lr": arm.lr, "seed": trial.seed}
@@ -30,10 +30,10 @@ def identity_of(trial: Trial) -> Mapping[str, float | int | str]:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What the training of some trials goes on from, in the order of the snapshot's rows.
+    """The state from which the training of some trials can go on, in the order of the snapshot's rows.
 
-    `seconds` is how long each has trained, `finished` whether they have nothing left to train, `compiled` whether
-    their steps were, since their bits depend on it.
+    `seconds` is how long each has trained, `finished` whether they are done, `compiled` whether their steps were
+    compiled, since their bits depend on it.
     """
 
     trials: tuple[int, ...]
@@ -43,14 +43,14 @@ class Checkpoint:
     compiled: bool
 
     def part(self, places: Sequence[int]) -> Checkpoint:
-        """The checkpoint of some of the trials, by their place."""
+        """The checkpoint of some of the trials, by place."""
         trials = tuple(self.trials[place] for place in places)
         return replace(self, trials=trials, snapshot=self.snapshot.rows(places))
 
 
 @dataclass(frozen=True)
 class RunResumed:
-    """A run goes on: so many of its trials' epochs are kept, and so many of them not trained again."""
+    """A run is resumed: how many epochs of its trials are kept, and how many of them need no training."""
 
     kept: int
     done: int
@@ -58,7 +58,7 @@ class RunResumed:
 
 @dataclass(frozen=True)
 class Warned:
-    """Something about the run as a whole that whoever started it should know at once."""
+    """A warning about the run as a whole, to be shown at once."""
 
     text: str
 
@@ -67,8 +67,8 @@ class Warned:
 class StackStarted:
     """A stack is about to train, from the epoch after `epoch`.
 
-    `weights` holds, by trial number, the hash of every initial parameter; it is empty where a checkpoint goes on.
-    `data` is the hash of the splits, as the process that trains has them.
+    `weights` holds, by trial number, the hash of every initial parameter; empty after a checkpoint.
+    `data` is the hash of the splits, computed by the process that trains.
     """
 
     trials: tuple[int, ...]
@@ -81,9 +81,9 @@ class StackStarted:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """One epoch of one stack. `batches` holds, by trial number, the hash of the order it trained in.
+    """One epoch of one stack. `batches` holds, by trial number, the hash of its order of samples.
 
-    A checkpoint comes with some epochs.
+    Some epochs have a checkpoint.
     """
 
     epoch: int
@@ -94,9 +94,9 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class StackDone:
-    """A stack's last epoch is over.
+    """A stack is finished.
 
-    `seconds` is what the stack trained, evaluation left out; `compile_seconds` what compiling its steps took.
+    `seconds` is its training time without evaluation; `compile_seconds` the time of compiling its steps.
     """
 
     checkpoint: Checkpoint
@@ -106,7 +106,7 @@ class StackDone:
 
 @dataclass(frozen=True)
 class TrialFailed:
-    """A trial raised, or ran out of memory. `record` is its last, `trace` the error's."""
+    """A trial raised, or ran out of memory. `record` is its last, `trace` the traceback."""
 
     trial: int
     record: Record

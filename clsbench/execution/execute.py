@@ -1,4 +1,4 @@
-"""Training a plan on this machine: what is left of it, dealt to the executor that suits it."""
+"""Training the rest of a plan on this machine, by the executor that fits it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from clsbench.system import cores
 
 
 def execute(work: Work, kept: Mapping[int, Checkpoint], jobs: int | None = None) -> Generator[Event, None, None]:
-    """Train every stack of the plan, and tell what happens; for the inside of `process.training`.
+    """Train every stack of the plan and yield events; call it inside `process.training`.
 
-    A trial's numbers depend neither on the process that trains it nor on the trials beside it.
+    A trial's numbers depend neither on the process that trains it nor on the other trials of its stack.
 
     Args:
         kept: by trial number, the checkpoint to go on from.
-        jobs: how many processes, where there are cores for them; without it, as many as `train.threads` asks for.
+        jobs: how many processes, at most one for each core; by default as many as `train.threads` gives.
 
     Raises:
-        RunError: this machine would train in other steps than those that are kept.
+        RunError: this machine would take compiled steps after eager ones, or the reverse.
     """
     machine = Machine(
         num_cores=cores(),

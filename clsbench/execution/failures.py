@@ -1,4 +1,4 @@
-"""Why a trial failed, and what is recorded of it then."""
+"""Why a trial failed, and its last record."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def failed_record(trial: Trial, last: Record | None, since: Checkpoint | None) -> Record:
-    """The last record of a trial that failed: the epoch that it failed in, what it took until then, no measures."""
+    """The last record of a failed trial: the epoch that it failed in, its time until then, no measures."""
     came_to: dict[str, float] = {"epoch": 0, "step": 0, "seconds": 0.0}
     if last is not None:
         came_to = {"epoch": last["epoch"] + 1, "step": last["step"], "seconds": last["seconds"]}

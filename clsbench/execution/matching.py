@@ -1,4 +1,4 @@
-"""`weight: match`: a loss scaled so that its first gradients on the logits are as large as the first loss's."""
+"""`weight: match`: scales a loss so that its initial gradients on the logits are as large as the first loss's."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from clsbench.training.stack import Stack
 
 
 def loss_weights(stack: Stack, trials: Sequence[Trial], work: StackWork) -> list[float]:
-    """What each trial of a stack, about to be trained, multiplies its loss by.
+    """The loss weight of each trial of an untrained stack.
 
-    A matched trial's weight is r / g: g the mean norm of its own loss's gradient on the logits at epoch 0, and
-    r that of the first loss, times its weight, on the first loss's model of the same comparison and seed.
-    Where g is zero no weight matches; it becomes infinite, and the trial diverges before its first step.
+    A matched trial's weight is r / g: g is the mean norm of its loss's gradient on the logits at epoch 0, and r that
+    of the first loss, times its weight, on the first loss's model of the same comparison and seed. If g is zero, the
+    weight is infinite and the trial diverges before its first step.
     """
     if all(trial.arm.loss.weight != "match" for trial in trials):
         return [float(trial.arm.loss.weight) for trial in trials]
     first = work.first_loss
-    # With as many outputs the first loss's model starts from these very weights; else a whole stack of its own is
-    # made, so that a weight is the same in any company.
+    # With as many outputs the first loss's model has the same initial weights; otherwise a separate full stack is built,
+    # so that a weight does not depend on the other trials.
     same = first.num_outputs == work.loss.num_outputs
     other = stack if same else work.stack(trials, first.num_outputs)
     own, wanted = _gradient_norms(stack, work.loss, work), _gradient_norms(other, first, work)

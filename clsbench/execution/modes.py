@@ -1,6 +1,6 @@
 """Whether steps are compiled, and the cores that train a trial: functions of the trial and the machine alone.
 
-They must not depend on how many trials a stack has, or a trial's last bits would.
+They must not depend on the number of trials in a stack: a trial's last bits would depend on it too.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from clsbench.execution.process import can_fork
 from clsbench.system import cores
 from clsbench.training.step import has_compiler
 
-# Steps of a trial from which compiling them is worth its time.
+# The number of steps of a trial from which compiling them pays.
 COMPILED_STEPS = 10_000
 
 
@@ -19,15 +19,15 @@ def compiles(asked: str, *, stacked: bool, num_steps: int) -> bool:
 
 
 def worth_compiling(asked: str, *, stacked: bool, num_steps: int) -> bool:
-    """Whether a trial's steps are to be compiled, which takes seconds that long trainings of dense models earn back."""
+    """Whether compiling a trial's steps pays: it takes seconds, which long training of dense models saves."""
     return stacked and (asked == "on" or (asked == "auto" and num_steps >= COMPILED_STEPS))
 
 
 def threads_for(asked: str | int, *, stacked: bool, compiled: bool) -> int:
     """The cores that train a trial: a function of the trial and the machine, never of the stack.
 
-    Models that stack have one thread in every operation, and more cores through processes alone (see `local`): one,
-    where this process cannot be forked. Others use all cores in each operation.
+    Models that stack use one thread in every operation, and several cores only by processes (one core if this process
+    cannot be forked). Others use all cores in each operation.
     """
     everywhere = cores() if compiled or not stacked else 1
     threads = everywhere if asked == "auto" else int(asked)

@@ -22,7 +22,7 @@ from clsbench.signatures import is_own, place_of, told
 
 
 def device_for(asked: str) -> torch.device:
-    """The device of `train.device`; `auto` is CUDA where there is one.
+    """The device of `train.device`; `auto` is CUDA if there is a GPU.
 
     Raises:
         ConfigError: this machine has no such device.
@@ -41,12 +41,12 @@ def load_data(trials: Iterable[Trial], device: torch.device, spared: Sequence[in
     """Every dataset of the trials by its entry's key, split and on the device, once each.
 
     Args:
-        spared: seeds at which others test. A dataset that is split `per_seed` is given without every sample that one
-            of them tests; generated data, which are new at every seed, lose nothing by that.
+        spared: seeds of other trials. A dataset that is split `per_seed` is given without the samples that any of
+            these seeds tests; generated data, which are different at every seed, lose none.
 
     Raises:
-        DataError: a dataset is missing or damaged, or nothing is left of it.
-        ConfigError: a model or a loss does not fit what opening a dataset showed.
+        DataError: a dataset is missing or damaged, or no samples are left.
+        ConfigError: a model or a loss does not fit the opened dataset.
     """
     loaded: dict[str, Splits] = {}
     tested: dict[str, set[bytes]] = {}
@@ -66,7 +66,7 @@ def load_data(trials: Iterable[Trial], device: torch.device, spared: Sequence[in
 
 
 def posed_of(splits: Splits) -> Posed:
-    """What an opened dataset poses."""
+    """What is known about an opened dataset."""
     return Posed(splits.shape, splits.problem)
 
 
@@ -92,7 +92,7 @@ def _load(entry: DatasetEntry, device: torch.device, tested: Collection[bytes], 
 
 
 def _tested(entry: DatasetEntry, seeds: Iterable[int]) -> set[bytes]:
-    """Digests of all samples that some of the seeds test."""
+    """Digests of all samples that any of the seeds tests."""
     found: set[bytes] = set()
     for seed in seeds:
         drawn = entry.model_copy(update={"split_seed": seed})
@@ -116,7 +116,7 @@ def _opened(entry: DatasetEntry) -> RawData:
 
 
 def _drawing(entry: DatasetEntry, raw: RawData) -> dict[str, Any]:
-    """What decides which sample goes into which split, as `split` takes it."""
+    """The arguments of `split` that decide which sample is in which split."""
     assert isinstance(entry.split_seed, int), "a trial's dataset has its seed"
     return {
         "val_fraction": entry.val_fraction,
@@ -128,7 +128,7 @@ def _drawing(entry: DatasetEntry, raw: RawData) -> dict[str, Any]:
 
 @contextmanager
 def _told_of(entry: DatasetEntry) -> Iterator[None]:
-    """Errors within name the dataset."""
+    """Errors inside this block name the dataset."""
     try:
         yield
     except DataError as error:
@@ -136,6 +136,4 @@ def _told_of(entry: DatasetEntry) -> Iterator[None]:
     except (MemoryError, OSError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise DataError(
-            f"dataset {entry.title}: it does not fit into memory ({error}); ask for a smaller one"
-        ) from error
+        raise DataError(f"dataset {entry.title}: it does not fit into memory ({error}); use a smaller one") from error

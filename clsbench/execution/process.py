@@ -16,19 +16,19 @@ import torch
 
 from clsbench.system import LINUX, ending_signals_blocked
 
-# Names and values are those of glibc's malloc.h; arrays of up to 32 MiB, the most it allows, come from the heap.
+# Names and values are those of glibc's malloc.h; arrays of up to 32 MiB, its maximum, come from the heap.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT, FROM_THE_HEAP = 2**30, 2**25
-PATIENCE_SECONDS = 5.0  # with a fork that may hang
+PATIENCE_SECONDS = 5.0  # a fork may hang
 
 
 @contextmanager
 def training() -> Iterator[None]:
-    """In this block garbage is collected, threads may be set, and `settled` and `thawed` called.
+    """In this block garbage is collected, threads may be set, and `settled` and `thawed` may be called.
 
-    After it threads and collector are as before, and nothing is left out of collection, what a caller froze neither.
-    Freed blocks of up to 32 MiB stay with the process from now on (glibc alone). Given back and fetched anew in every
-    epoch, memory costs a tenth of a run's time in page faults.
+    Afterwards threads and the collector are restored, and no object is frozen, not even those that a caller froze.
+    From now on the process keeps freed blocks of up to 32 MiB (glibc only): returned to the system and allocated again
+    in every epoch, memory costs a tenth of a run's time in page faults.
     """
     threads, collected = torch.get_num_threads(), gc.isenabled()
     if LINUX and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
@@ -46,22 +46,22 @@ def training() -> Iterator[None]:
 
 
 def settled() -> None:
-    """Leave what lives now out of garbage collection: to look it through costs a thousand steps."""
+    """Exclude all present objects from garbage collection: traversing them takes as long as a thousand steps."""
     gc.freeze()
 
 
 def thawed() -> None:
-    """Collect what `settled` left out and nobody holds any more: a compiled stack lies in cycles."""
+    """Collect the unreachable objects that `settled` excluded: a compiled stack has reference cycles."""
     gc.unfreeze()
     gc.collect()
 
 
 @cache
 def can_fork() -> bool:
-    """Whether forks of this process can train, which is tried once.
+    """Whether forks of this process can train; tested once.
 
-    Elsewhere than on Linux libraries forbid it; PyTorch does where it drives a GPU, and where it compiled something
-    before it had differentiated anything.
+    Libraries forbid it on systems other than Linux; PyTorch does if it uses a GPU, or if it compiled something before
+    it differentiated anything.
     """
     if not LINUX or torch.accelerator.is_available():
         return False
@@ -83,7 +83,7 @@ def can_fork() -> bool:
             time.sleep(0.001)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    except OSError:  # no more processes are allowed, or nobody waits for children here
+    except OSError:  # no more processes are allowed, or SIGCHLD is ignored
         pass
     return False
 
@@ -94,8 +94,8 @@ def _differentiate() -> None:
 
 @contextmanager
 def starting_a_process() -> Iterator[None]:
-    """What is started in this block hears of no signal, from its first line on: its parent answers them."""
+    """Processes started in this block ignore signals from their first line on: the parent handles them."""
     with ending_signals_blocked(), warnings.catch_warnings():
-        # Python warns of the threads that a fork lacks: those of the numerical libraries, which have one there.
+        # Python warns about threads that a fork lacks: those of the numerical libraries, which use one thread there.
         warnings.simplefilter("ignore", DeprecationWarning)
         yield

@@ -1,4 +1,4 @@
-"""Which trials are trained where and when: pure functions of the stacks, of what is kept, and of the machine."""
+"""Which trials are trained where and when: pure functions of the stacks, the checkpoints and the machine."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from clsbench.config.plan import Trial, even_parts
 from clsbench.execution.events import Checkpoint
 from clsbench.training.snapshot import Snapshot
 
-# Multiplications of a step of some trials, forward alone, from which its calls are a small part of it.
+# The multiplications of a step, forward only, from which the time of its calls is small.
 WORTH_A_PROCESS = 2_000_000
 
 
 @dataclass(frozen=True)
 class WorkUnit:
-    """Trials to train as one stack, by number, from the start or from where a checkpoint left all of them.
+    """Trials to train as one stack, by number, from the start or from a checkpoint of all of them.
 
-    Of a stack that is cut, and whose units train at the same time, it is one of `units_at_once`.
+    If a stack is divided into units that train at the same time, this is one of `units_at_once`.
     """
 
     trials: tuple[int, ...]
@@ -26,12 +26,12 @@ class WorkUnit:
     units_at_once: int = 1
 
     def cut(self, number: int) -> list[WorkUnit]:
-        """So many units of like size, one at least."""
+        """`number` units of nearly equal size, at least one."""
         places = range(len(self.trials))
         return [self._part(places[part]) for part in even_parts(len(places), max(number, 1))]
 
     def cut_at_once(self, number: int) -> list[WorkUnit]:
-        """Units of like size that train at the same time, one at least."""
+        """Units of nearly equal size that train at the same time, at least one."""
         return [replace(part, units_at_once=self.units_at_once * max(number, 1)) for part in self.cut(number)]
 
     def _part(self, places: Sequence[int]) -> WorkUnit:
@@ -40,7 +40,7 @@ class WorkUnit:
 
 
 class Stacked(Protocol):
-    """What of a stack decides where it is trained; see `work.StackWork`."""
+    """The properties of a stack that decide where it is trained; see `work.StackWork`."""
 
     @property
     def trials(self) -> tuple[Trial, ...]: ...
@@ -57,7 +57,7 @@ class Stacked(Protocol):
 
 @dataclass(frozen=True)
 class Machine:
-    """Where it runs: its cores, whether this process can be forked, and whether it may have children at all."""
+    """The machine: its cores, whether this process can be forked, and whether it may have children."""
 
     num_cores: int
     can_fork: bool
@@ -67,7 +67,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Batch:
-    """Units for so many processes."""
+    """Units for a number of processes."""
 
     units: tuple[WorkUnit, ...]
     num_processes: int
@@ -76,12 +76,12 @@ class Batch:
 def batches(
     stacks: Sequence[Stacked], kept: Mapping[int, Checkpoint], machine: Machine, threads: str | int, jobs: int | None
 ) -> Iterator[Batch]:
-    """What is left to train, in units for as many processes as there is work and room for.
+    """The remaining trials, in units for as many processes as there is work and memory for.
 
     Args:
         kept: by trial number, the checkpoint to go on from.
         threads: as `train.threads`.
-        jobs: how many processes, where there are cores for them; without it, as many as `threads` asks for.
+        jobs: how many processes, at most one for each core; by default as many as `threads` gives.
     """
     by_processes: dict[int, list[tuple[Stacked, WorkUnit]]] = {}
     for stack in stacks:
@@ -96,7 +96,7 @@ def batches(
 
 
 def units_left(trials: Sequence[Trial], kept: Mapping[int, Checkpoint]) -> Iterator[WorkUnit]:
-    """A stack without the trials that are finished; those that were left at different epochs part."""
+    """A stack without its finished trials, in units of trials at the same epoch."""
     by_epoch: dict[int | None, list[int]] = {}
     for trial in trials:
         checkpoint = kept.get(trial.number)
@@ -110,25 +110,25 @@ def units_left(trials: Sequence[Trial], kept: Mapping[int, Checkpoint]) -> Itera
 
 
 def num_processes(stack: Stacked, machine: Machine, threads: str | int, jobs: int | None) -> int:
-    """How many processes a stack may be trained beside others in: those asked for, or one for each core.
+    """In how many processes stacks are trained at the same time: `jobs`, or one for each core.
 
-    Two threads that wait for each other after every operation gain a third on a quiet machine, and cost ten times that
-    beside any other work: models that stack have one, and a process for each core.
+    Two threads that wait for each other after every operation gain a third on an idle machine, and cost ten times that
+    on a busy one: models that stack use one thread, and one process for each core.
     """
     if not machine.may_have_children:
         return 1
     if jobs is None:
         everywhere = machine.num_cores if threads == "auto" else int(threads)
         jobs = everywhere if stack.stacked and machine.can_fork else 1
-    if stack.is_bounded_by_memory:  # each holds two trials at least
+    if stack.is_bounded_by_memory:  # each has at least two trials
         jobs = min(jobs, stack.most_beside(1) // 2)
     return max(1, min(jobs, machine.num_cores // stack.num_threads))
 
 
 def dealt(whole: Sequence[tuple[Stacked, WorkUnit]], processes: int) -> list[WorkUnit]:
-    """Units for so many processes: the last ones, which would leave some idle, are cut where that is worth it.
+    """Units for a number of processes: the last ones, which would leave some idle, are divided if that pays.
 
-    A part has two trials at least: one alone would take a copy of it along.
+    A unit has at least two trials: a lone one would be trained beside a copy of itself.
     """
     odd = len(whole) % processes
     found = [unit for _, unit in whole[: len(whole) - odd]]
@@ -140,10 +140,10 @@ def dealt(whole: Sequence[tuple[Stacked, WorkUnit]], processes: int) -> list[Wor
 
 
 def after_a_death(unit: WorkUnit, tried: set[int]) -> list[WorkUnit]:
-    """What to train where a unit's process died: its halves, a single trial once more; empty if it has failed.
+    """The units to train after a unit's process died: its halves, or a single trial once more; empty if it has failed.
 
     Args:
-        tried: the single trials that were tried again, to which this one is added.
+        tried: the single trials that were tried again; this one is added.
     """
     if len(unit.trials) > 1:
         return unit.cut(2)
@@ -154,7 +154,7 @@ def after_a_death(unit: WorkUnit, tried: set[int]) -> list[WorkUnit]:
 
 
 def _fitting(stack: Stacked, unit: WorkUnit, processes: int) -> list[WorkUnit]:
-    """A stack in parts of which memory holds as many as there are processes."""
+    """A stack in units of which as many fit into memory as there are processes."""
     return unit.cut(-(-len(unit.trials) // stack.most_beside(processes)))
 
 

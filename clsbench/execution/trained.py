@@ -1,4 +1,4 @@
-"""Networks as training left them."""
+"""Trained networks."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from clsbench.execution.work import initial_model
 def trained_model(
     trial: Trial, shape: tuple[int, ...], num_outputs: int, state: Mapping[str, torch.Tensor]
 ) -> torch.nn.Module:
-    """The model of a trial with the weights that it ended with.
+    """The model of a trial with its final weights.
 
     Raises:
-        RunError: they are another model's.
+        RunError: they are the weights of another model.
     """
     module = initial_model(trial.arm, trial.seed, shape, num_outputs)
     # Each tensor once: two names of the state dict may stand for the same.

@@ -1,4 +1,4 @@
-"""One unit's way from its first epoch, or from a checkpoint, to its last: what each process does with its share."""
+"""Training one unit from its first epoch, or from a checkpoint, to its last."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from clsbench.training.snapshot import SnapshotMismatch
 log = logging.getLogger("clsbench")
 
 SECONDS_BETWEEN_CHECKPOINTS = 5.0
-# A checkpoint that took long to keep is followed by this many times as long without one.
+# After a checkpoint the next one waits this many times as long as the checkpoint took.
 SPARING = 20.0
 
 
 def train_unit(unit: WorkUnit, work: Work) -> Iterator[Event]:
-    """Train a unit and tell what happens. One that raises is trained again in halves, to the trial that does.
+    """Train a unit and yield its events. One that raises is trained again in halves, until a single trial raises.
 
-    It sets threads and leaves them, and is for the inside of `process.training`.
+    It sets the number of threads and does not restore it: call it inside `process.training`.
     """
     trials = tuple(work.plan.trials[number] for number in unit.trials)
     last: dict[int, Record] = {}
@@ -56,7 +56,7 @@ def train_unit(unit: WorkUnit, work: Work) -> Iterator[Event]:
     except ClsbenchError:
         raise
     except (Exception, SystemExit) as error:  # a loss of the user's may call sys.exit
-        # Out of this block the error is gone, and with it the memory that its frames hold.
+        # Outside this block the error is freed, with the memory that its frames hold.
         failure = (reason_of(error), traceback.format_exc())
     if failure is None:
         return
@@ -70,7 +70,7 @@ def train_unit(unit: WorkUnit, work: Work) -> Iterator[Event]:
 
 
 def _train(unit: WorkUnit, trials: Sequence[Trial], work: StackWork) -> Iterator[Event]:
-    # Before the first operation: a fork may have no others.
+    # Before the first operation: a fork cannot change the number later.
     torch.set_num_threads(work.num_threads)
     if work.compiled:
         thawed()  # of the stack before
@@ -82,7 +82,7 @@ def _train(unit: WorkUnit, trials: Sequence[Trial], work: StackWork) -> Iterator
     weights = {} if since else {number: stack.fingerprints(i) for i, number in enumerate(unit.trials)}
     epoch = since.snapshot.epoch if since else 0
     yield StackStarted(unit.trials, epoch, work.num_cores, work.compiled, weights, work.splits.hash)
-    # A snapshot has its own.
+    # A snapshot has its own weights.
     scales = loss_weights(stack, members, work) if since is None else [1.0] * len(members)
     results = train(
         stack,
@@ -93,14 +93,16 @@ def _train(unit: WorkUnit, trials: Sequence[Trial], work: StackWork) -> Iterator
         since.snapshot.rows(places) if since else None,
     )
     try:
-        yield from _told(results, unit, trials, work)
+        yield from _events(results, unit, trials, work)
     except SnapshotMismatch as error:
         numbers = list(unit.trials)
         raise RunError(f"the checkpoint of trials {numbers} is of others: {error}; start a new run") from error
 
 
-def _told(results: Iterator[EpochResult], unit: WorkUnit, trials: Sequence[Trial], work: StackWork) -> Iterator[Event]:
-    """A stack's epochs as events, with a checkpoint now and then and one at the end."""
+def _events(
+    results: Iterator[EpochResult], unit: WorkUnit, trials: Sequence[Trial], work: StackWork
+) -> Iterator[Event]:
+    """A stack's epochs as events, some with a checkpoint, the last one always."""
     numbers = unit.trials
     seconds = compile_seconds = 0.0
     before = unit.since.seconds if unit.since else 0.0
@@ -113,19 +115,19 @@ def _told(results: Iterator[EpochResult], unit: WorkUnit, trials: Sequence[Trial
     for number, result in enumerate(results):
         if work.compiled and number == 1:  # they were compiled in the first epoch
             settled()
-        # The whole stack trains while this part does, which has its share of that time.
+        # The other units of the stack train at the same time: this one counts its share.
         seconds += result.seconds / unit.units_at_once
         compile_seconds += result.compile_seconds / unit.units_at_once
         records = _records(trials, result, before + seconds / len(numbers))
         taken = checkpoint(result, finished=False) if time.monotonic() >= due else None
-        told = time.monotonic()
+        sent = time.monotonic()
         yield EpochDone(result.epoch, records, dict(zip(numbers, result.batches, strict=False)), taken)
         if taken is not None:
             now = time.monotonic()
-            due = now + max(SECONDS_BETWEEN_CHECKPOINTS, SPARING * (now - told))
+            due = now + max(SECONDS_BETWEEN_CHECKPOINTS, SPARING * (now - sent))
     if result is not None:
         yield StackDone(checkpoint(result, finished=True), seconds, compile_seconds)
-    elif unit.since is not None:  # it was left after its last epoch
+    elif unit.since is not None:  # it was stopped after its last epoch
         yield StackDone(replace(unit.since, finished=True), 0.0, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""`train.warm_start`: trials that are trained by cross-entropy first, on rotated labels or on the right ones."""
+"""`train.warm_start`: pre-training of trials by cross-entropy, on rotated labels or on the right ones."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from clsbench.training.stack import Stack
 
 
 def warm_start(stack: Stack, trials: Sequence[Trial], work: StackWork) -> None:
-    """Train a stack's fresh weights, in place, as `train.warm_start` says; where it says nothing, leave them.
+    """Train a stack's initial weights, in place, as `train.warm_start` says; without it, leave them.
 
-    Class c becomes c + 1, and the last one the first, where labels are rotated. Plain SGD, the arm's batch size,
-    an order of batches and dropout masks of its own: the weights depend on the model, its initialisation, the
-    data, the batch size and the seed, never on the arm's loss or optimizer. A trial that diverges here has no
-    weights to start from: they become NaN, and it is `diverged` at epoch 0.
+    If labels are rotated, class c becomes c + 1, and the last one the first. It uses plain SGD, the arm's batch size,
+    and a separate order of batches and dropout masks: the weights depend on the model, its initialisation, the data,
+    the batch size and the seed, never on the arm's loss or optimizer. The weights of a trial that diverges here become
+    NaN, and it is `diverged` at epoch 0.
     """
     asked, splits = work.experiment.train, work.splits
     warm, batch_size = asked.warm_start, work.arm.batch_size
@@ -43,5 +43,5 @@ def warm_start(stack: Stack, trials: Sequence[Trial], work: StackWork) -> None:
 
 
 def _own_seed(seed: int) -> int:
-    """What batches and dropout are drawn by: not the seed itself, whose draws are the training's."""
+    """The seed of batches and dropout: not the trial's seed, which training uses."""
     return seed_for("warm start", seed)

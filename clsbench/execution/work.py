@@ -1,4 +1,4 @@
-"""A stack, resolved once: what the plan, its data and this machine decide is decided here, and obeyed elsewhere."""
+"""A stack, resolved once: every decision that depends on the plan, its data or this machine is made here."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from clsbench.training.step import has_compiler
 
 @dataclass(frozen=True)
 class StackWork:
-    """Trials that train as one tensor program, and all that building and training them takes.
+    """Trials that train as one tensor program, with everything needed to build and train them.
 
     Attributes:
-        trials: they differ by seed, initial weights and the numbers of the optimizer alone.
+        trials: they differ only by seed, initial weights and the numbers of the optimizer.
         first_loss: the first loss of the experiment, which `weight: match` matches.
         stacked: whether the model's layers take a leading trial axis; other models run one trial at a time.
         compiled: whether steps are taken by a compiled graph, `worth_compiling` whether they would be if this machine
             could.
-        num_cores: that train a trial, alone or with the others; `num_threads` those of each operation.
-        multiplications: those of a trial's step, forward alone; 0 where the weights are not known.
-        bytes_each: what a trial takes of memory; None where that is not known.
+        num_cores: the cores that train a trial, alone or in a stack; `num_threads` the threads of each operation.
+        multiplications: those of a trial's step, forward only; 0 if the number of weights is unknown.
+        bytes_each: the memory of a trial; None if unknown.
     """
 
     experiment: Experiment
@@ -61,12 +61,12 @@ class StackWork:
 
     @property
     def arm(self) -> Arm:
-        """One of the arms, which are alike in data, model, loss and batch size."""
+        """One of the arms; all have the same data, model, loss and batch size."""
         return self.trials[0].arm
 
     @property
     def data(self) -> StackData:
-        """The tensors that the trials may see."""
+        """The tensors that the trials may use."""
         train, val, test = self.splits.train, self.splits.val, self.splits.test
         return StackData(
             (train.x, train.y),
@@ -76,12 +76,12 @@ class StackWork:
 
     @property
     def settings(self) -> StackSettings:
-        """What the trials share."""
+        """The settings that the trials share."""
         asked, optimizer = self.experiment.train, self.experiment.optimizer
         return StackSettings(self.arm.batch_size, asked.epochs, optimizer.name, self.compiled, asked.precision)
 
     def trial_settings(self, trial: Trial, loss_weight: float) -> TrialSettings:
-        """What a trial has to itself."""
+        """The settings of a trial."""
         chosen, optimizer, epochs = trial.arm.settings, self.experiment.optimizer, self.experiment.train.epochs
         shape = {key: chosen[key] for key in SCHEDULE_KEYS}
         return TrialSettings(
@@ -94,27 +94,27 @@ class StackWork:
         )
 
     def stack(self, trials: Sequence[Trial], num_outputs: int | None = None) -> Stack:
-        """Fresh models of some of the trials, with their initial weights; by default with the loss's outputs."""
+        """Models of some of the trials with their initial weights, by default with the loss's number of outputs."""
         outputs = self.loss.num_outputs if num_outputs is None else num_outputs
         modules = [initial_model(trial.arm, trial.seed, self.splits.shape, outputs) for trial in trials]
         return Stack(modules, stacked=self.stacked, device=self.device)
 
     def in_company(self, number: int) -> list[int]:
-        """The places, among so many trials, of those to put into one stack: all of them, and a lone one twice.
+        """The places of the trials to put into one stack: all of them, and a lone one twice.
 
-        On a CPU, a batched product of one takes another path through the BLAS than one of several, with other last
-        bits: so that a lone trial's numbers are those it has in company, it has its own copy beside it.
+        On a CPU, a batched product of one matrix takes another path through the BLAS than one of several, with other
+        last bits: a lone trial is trained beside a copy of itself, so that its numbers are those of a larger stack.
         """
         lone = self.stacked and number == 1 and self.device.type == "cpu"
         return [0, 0] if lone else list(range(number))
 
     @property
     def is_bounded_by_memory(self) -> bool:
-        """Whether memory alone bounds the number of trials of a stack."""
+        """Whether only memory limits the number of trials of a stack."""
         return self.stacked and self.experiment.train.stack == "auto"
 
     def most_beside(self, num_stacks: int) -> int:
-        """How many of its trials one of so many stacks may have that share the memory."""
+        """How many trials each of several stacks may have that share the memory."""
         if self.is_bounded_by_memory:
             return trials_that_fit(self.bytes_each, num_stacks)
         return int(self.experiment.train.stack) if self.stacked else 1
@@ -122,10 +122,10 @@ class StackWork:
 
 @dataclass
 class Work:
-    """A plan with its data on this machine. A process that is not a fork makes its own, from `recipe`.
+    """A plan with its data on this machine. A process that is not a fork builds its own from `recipe`.
 
-    `experiment` is what the plan, or the tuning before it, is made of. `compiled` says, by trial number, how the steps
-    were taken of which something is kept.
+    `experiment` is the source of the plan, or of the tuning before it. `compiled` says, by trial number, whether the
+    steps of the trials with a checkpoint were compiled.
     """
 
     experiment: Experiment
@@ -138,12 +138,12 @@ class Work:
         """Every stack of the plan, in its order.
 
         Raises:
-            RunError: what is kept of a trial was trained in other steps than this machine would take.
+            RunError: this machine would take compiled steps after eager ones, or the reverse.
         """
         return [self.resolved(trials) for trials in self.plan.stacks()]
 
     def resolved(self, trials: Sequence[Trial]) -> StackWork:
-        """Trials of one stack, as one; their data are opened where that was not done.
+        """The trials as one stack; their data are opened if necessary.
 
         Raises:
             DataError, ConfigError: as `load_data`.
@@ -185,7 +185,7 @@ class Work:
         return build_loss(entry.name, problem, entry.options)
 
     def recipe(self) -> dict[str, Any]:
-        """What a process that is not a fork makes the same work of, as plain data."""
+        """Plain data from which a process that is not a fork builds the same work."""
         return {
             "experiment": self.experiment.to_dict(),
             "sees_test": self.plan.sees_test,
@@ -197,7 +197,7 @@ class Work:
 
     @classmethod
     def of_recipe(cls, recipe: Mapping[str, Any]) -> Work:
-        """The work of another process, of which nothing is opened yet."""
+        """The work of another process, whose data are not opened yet."""
         import clsbench.data
         import clsbench.losses
         import clsbench.models  # noqa: F401 - the rooms register what they offer
@@ -226,12 +226,12 @@ def initial_model(arm: Arm, seed: int, shape: tuple[int, ...], num_outputs: int)
 
 
 def lacks_compiler(stacks: Sequence[StackWork]) -> bool:
-    """Whether steps that would be compiled are not, for this machine cannot."""
+    """Whether compiling pays and this machine cannot."""
     return any(stack.worth_compiling for stack in stacks) and not has_compiler()
 
 
 def _require_same_steps(work: StackWork, compiled: Mapping[int, bool]) -> None:
-    """Refuse to go on with compiled steps after eager ones, or the other way: their last bits differ."""
+    """Refuse to go on with compiled steps after eager ones, or the reverse: their last bits differ."""
     for trial in work.trials:
         before = compiled.get(trial.number, work.compiled)
         if before != work.compiled:

@@ -1,1 +1,1 @@
-"""Where units are trained: each executor is `run(units, work) -> Iterator[Event]`."""
+"""Executors, which train units: each is `run(units, work) -> Iterator[Event]`."""

@@ -1,4 +1,4 @@
-"""Units one after the other, in this process."""
+"""Trains units one after the other in this process."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from clsbench.execution.work import Work
 
 
 def run(units: Sequence[WorkUnit], work: Work) -> Iterator[Event]:
-    """Train the units, and tell what happens as it comes."""
+    """Train the units and yield their events."""
     for unit in units:
         yield from train_unit(unit, work)

@@ -1,4 +1,4 @@
-"""Training in processes of its own: stacks are dealt out, events come back, and one process writes."""
+"""Training in worker processes: they get units and send events; only the parent writes files."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ log = logging.getLogger("clsbench")
 
 
 def run(units: Sequence[WorkUnit], work: Work, num_processes: int) -> Iterator[Event]:
-    """Train units, so many at a time, and tell what happens as it comes.
+    """Train units, several at a time, and yield their events.
 
-    A unit whose process dies, for want of memory say, is trained in halves from its last checkpoint; a single
-    trial is tried once more, and has failed after that.
+    A unit whose process dies (of lack of memory, for example) is trained in halves from its last checkpoint; a single
+    trial is tried once more, then it has failed.
 
-    The processes are forks of this one, which have what it has, where that is possible. Others open the data
-    themselves, and know of plugins what is in files.
+    If possible, the processes are forks of this one and share its data and plugins. Others open the data themselves,
+    and have only the plugins that are files.
 
     Raises:
-        ClsbenchError: as a process raised it.
+        ClsbenchError: raised in a process.
     """
     waiting = deque(units)
     log.info("training %d stacks in %d processes", len(waiting), min(num_processes, len(waiting)))
@@ -64,53 +64,53 @@ def run(units: Sequence[WorkUnit], work: Work, num_processes: int) -> Iterator[E
                     break
                 busy[worker.channel] = worker
                 worker.train(waiting.popleft())
-            for channel in cast("list[Connection]", wait(list(busy))):  # by another name on Windows
+            for channel in cast("list[Connection]", wait(list(busy))):  # named differently on Windows
                 worker = busy[channel]
                 try:
-                    told = worker.told()
-                except (EOFError, OSError):  # plain, where it died in the midst of a message
+                    message = worker.receive()
+                except (EOFError, OSError):  # OSError if it died in the middle of a message
                     del busy[channel]
                     yield from _after_death(worker, waiting, tried, work)
                     continue
-                if told is None:
+                if message is None:
                     idle.append(busy.pop(channel))
-                elif isinstance(told, ClsbenchError):
-                    raise told
+                elif isinstance(message, ClsbenchError):
+                    raise message
                 else:
-                    yield told
+                    yield message
     finally:
         for worker in [*idle, *busy.values()]:
             worker.end()
 
 
 def _has_one_thread(unit: WorkUnit, work: Work) -> bool:
-    """Whether its operations have one: where they have several, the numerical libraries do not survive a fork."""
+    """Whether operations use one thread: with several, the numerical libraries do not survive a fork."""
     return work.resolved([work.plan.trials[number] for number in unit.trials]).num_threads == 1
 
 
 class _Worker:
-    """A process that trains one unit at a time. `unit` is what it would have to be given again."""
+    """A process that trains one unit at a time; `unit` is the current one."""
 
     def __init__(self, context: ForkContext | SpawnContext, target: Callable[[Connection, Connection], None]) -> None:
-        # Two pipes, for one both ways would be a socket, and a run without network makes none.
+        # Two pipes: a duplex one would be a socket, and a run without network opens none.
         self.channel, events = context.Pipe(duplex=False)
         orders, self._orders = context.Pipe(duplex=False)
         self._process = context.Process(target=target, args=(orders, events), daemon=True)
         if context.get_start_method() == "spawn" and not system.WINDOWS:
-            resource_tracker.ensure_running()  # or starting it, within, would let signals through
+            resource_tracker.ensure_running()  # or starting it inside the block would unblock signals
         with starting_a_process():
             self._process.start()
         orders.close()
-        events.close()  # so that its death is heard
+        events.close()  # so that its death is noticed
         self.unit = WorkUnit(())
 
     def train(self, unit: WorkUnit) -> None:
         self.unit = unit
-        with suppress(OSError):  # it is dead, which is heard next
+        with suppress(OSError):  # it is dead, which is noticed next
             self._orders.send_bytes(pickle.dumps(unit))
 
-    def told(self) -> Event | ClsbenchError | None:
-        """The next event, the error that ended it, or None when the unit is over."""
+    def receive(self) -> Event | ClsbenchError | None:
+        """The next event, the error that ended the process, or None when the unit is finished."""
         event: Event | ClsbenchError | None = pickle.loads(self.channel.recv_bytes())
         checkpoint = event.checkpoint if isinstance(event, EpochDone) else None
         if checkpoint is not None and checkpoint.trials == self.unit.trials:
@@ -118,7 +118,7 @@ class _Worker:
         return event
 
     def end(self, patience: float = 0.0) -> str:
-        """End the process; say what had ended it, if something had, within `patience` seconds."""
+        """End the process; if it had already ended within `patience` seconds, return the reason."""
         self._process.join(patience)  # a dying process closes its pipe before it is dead
         code = self._process.exitcode
         self._process.kill()
@@ -140,9 +140,9 @@ def _after_death(worker: _Worker, waiting: deque[WorkUnit], tried: set[int], wor
 
 
 def _work(make: Callable[[], Work], orders: Connection, events: Connection) -> None:
-    """A worker's life: train what it is given, until its parent ends it or dies."""
-    system.obey_termination()  # SIGTERM, which a parent that leaves in order sends
-    system.die_with_parent()  # at once, where the system can
+    """The worker's loop: train the units that it receives until its parent ends it or dies."""
+    system.obey_termination()  # SIGTERM, sent by a parent that ends normally
+    system.die_with_parent()  # immediately, if the system supports it
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         work = make()
@@ -155,7 +155,7 @@ def _work(make: Callable[[], Work], orders: Connection, events: Connection) -> N
     except ClsbenchError as error:
         events.send_bytes(pickle.dumps(error))
     except (EOFError, ConnectionError):
-        pass  # the parent is gone
+        pass  # the parent is dead
 
 
 def _die_with_parent() -> None:
