@@ -1,4 +1,4 @@
-"""The command line: verbs that parse, call, print and leave with an exit code; nothing else."""
+"""The command line: verbs that parse, call, print and exit with a code; nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ from typer.core import TyperGroup
 
 from clsbench import __version__
 from clsbench.errors import ClsbenchError, ConfigError, ExpectationError, RunError, TrialError
-from clsbench.report.streams import ReaderLeft, console_on, prepare_streams, stdout_told, whole_page, write, write_json
+from clsbench.report.streams import (
+    ReaderLeft,
+    console_on,
+    prepare_streams,
+    stdout_errors,
+    whole_page,
+    write,
+    write_json,
+)
 from clsbench.report.surroundings import hush_libraries, lack, require_working_directory
 
 if TYPE_CHECKING:
@@ -27,11 +35,11 @@ if TYPE_CHECKING:
 UsageProblem: Any = typer.BadParameter.__bases__[0].__bases__[0]
 
 
-ARGUMENTS = "clsbench.arguments"  # of this command: those of a host program that calls the app are not ours to keep
+ARGUMENTS = "clsbench.arguments"  # only of this command, not of a program that calls the app
 
 
 class Interrupted(ClsbenchError):
-    """Ctrl-C, where Python and not `runs.stopping` was told of it."""
+    """Ctrl-C that Python handles, not `runs.signals`."""
 
     exit_code = 130
 
@@ -45,18 +53,18 @@ class _Group(TyperGroup):
         sys.exit(_exit_code(lambda: super(_Group, self).main(*args, **{**kwargs, "standalone_mode": False})))
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
-        with stdout_told():
+        with stdout_errors():
             context = super().make_context(info_name, list(args), *more, **extra)
         context.meta[ARGUMENTS] = tuple(args)
         return context
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with stdout_told():
+            with stdout_errors():
                 require_working_directory()
                 return super().invoke(ctx)
         except KeyboardInterrupt as stop:
-            # Typer would leave without a word.
+            # Typer would exit silently.
             go_on = _note(stop, "go on with it by ")
             kept = f"; the finished epochs are kept, {go_on}" if go_on else ""
             raise Interrupted(f"interrupted{kept}") from stop
@@ -103,20 +111,20 @@ def run(
     overrides: Overrides = None,
     output: Annotated[Path, typer.Option(help="Where run directories go.")] = Path("runs"),
     resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.", show_default=False)
+        Path | None, typer.Option(metavar="RUN", help="Continue a run that was stopped.", show_default=False)
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", min=1, help="Train in N processes, or as many as there are cores for.", show_default=False
-        ),
+        typer.Option(metavar="N", min=1, help="Train in N processes, at most one for each core.", show_default=False),
     ] = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     junit: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write what was expected and what came as JUnit XML.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="Write the expectations and their outcomes as JUnit XML.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Train every trial; show progress, then curves, tables, verdicts."""
@@ -152,7 +160,7 @@ def run(
         if output_file is not None:
             output_file.write(as_junit(result.summary))
     finally:
-        with suppress(ReaderLeft), stdout_told():  # the exit code tells of expectations, whoever still reads
+        with suppress(ReaderLeft), stdout_errors():  # the exit code reports expectations even if stdout is closed
             _show([result], as_json)
     if failed := failures(result.summary):
         raise TrialError(f"{'; '.join(failed)}; the trace is in {result.directory / 'run.log'}")
@@ -226,7 +234,7 @@ def list_(
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what there is to choose from, or the options of one."""
+    """List datasets, models, losses, optimizers and metrics, or the options of one."""
     _load_plugins(plugin)
     import clsbench.experiment  # noqa: F401 - registers all that there is
     from clsbench.registry import KINDS, catalogue, nearest
@@ -296,7 +304,7 @@ def download(
         str | None, typer.Option(help="Where to put it; by default the user's cache.", show_default=False)
     ] = None,
 ) -> None:
-    """Fetch a dataset, so that later runs need no network."""
+    """Download a dataset, so that later runs need no network."""
     from clsbench.data.vision import fetch
 
     folder = fetch(dataset, data_dir, progress=sys.stderr.isatty())
@@ -306,7 +314,7 @@ def download(
 def main() -> NoReturn:
     """The command `clsbench`."""
     app()
-    raise AssertionError("the app leaves by itself")
+    raise AssertionError("the app exits by itself")
 
 
 def _exit_code(verb: Callable[[], Any]) -> int:
@@ -321,7 +329,7 @@ def _exit_code(verb: Callable[[], Any]) -> int:
         return _failed(error.exit_code, *error.unmet)
     except ClsbenchError as error:
         return _failed(error.exit_code, str(error))
-    except (Exception, SystemExit) as error:  # a dataset of the user's may call sys.exit
+    except (Exception, SystemExit) as error:  # a user's dataset may call sys.exit
         if isinstance(error, UsageProblem):
             return _failed(2, _in_one_line(f"{error.format_message().rstrip('.')}; see clsbench --help"))
         where = _note(error, "the trace is in ")
@@ -334,7 +342,7 @@ def _exit_code(verb: Callable[[], Any]) -> int:
 
 
 def _note(error: BaseException, start: str) -> str | None:
-    """What a run adds to whatever ends it; other libraries add notes too."""
+    """The notes that a run adds to an error; other libraries add notes too."""
     return next((note for note in getattr(error, "__notes__", ()) if note.startswith(start)), None)
 
 
@@ -393,7 +401,7 @@ def _make(folder: Path) -> None:
 
 
 def _unwritable(what: str, error: OSError) -> ClsbenchError:
-    """The command line is wrong where nothing can be at its path; else the disk is to blame."""
+    """A ConfigError if the path is impossible, else a RunError."""
     from clsbench.runs.files import is_no_place
 
     return ConfigError(what) if is_no_place(error) else RunError(what)

@@ -1,4 +1,4 @@
-"""What the user's code does to the process is undone where it ends: a run's results depend on none of it."""
+"""Undoes the changes of users' code to the process, so that a run's results do not depend on them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _settings(torch: Any) -> dict[str, Any]:
 
 
 def _defaults(torch: Any) -> dict[str, Any]:
-    # The threads are set anew before every stack.
+    # The number of threads is set again before every stack.
     return {
         "get_default_dtype": torch.float32,
         "is_grad_enabled": True,

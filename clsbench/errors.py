@@ -1,4 +1,4 @@
-"""The error family: each kind of failure carries the exit code that the command line leaves with."""
+"""The errors: each kind of failure has the exit code of the command line."""
 
 
 class ClsbenchError(Exception):
@@ -18,11 +18,11 @@ class ConfigError(ClsbenchError):
 
 
 class RegistrationError(ConfigError, ValueError):
-    """A function of the user's cannot be registered as it is."""
+    """A user's function cannot be registered."""
 
 
 class ExpectationError(ClsbenchError):
-    """What the config expected of the run did not come. Carries every unmet expectation, in the config's order."""
+    """An expectation of the config was not met. Carries every unmet expectation, in the config's order."""
 
     exit_code = 3
 

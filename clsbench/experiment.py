@@ -56,7 +56,7 @@ def read(
 
     Raises:
         ConfigError: with every mistake, each with its place.
-        RunError: there is no such run, or its config is damaged.
+        RunError: the run does not exist, or its config is damaged.
     """
     if config is None:
         if resume is None:
@@ -91,11 +91,11 @@ def run(
         overrides: `KEY=VALUE` with dotted keys, as on the command line.
         output: where run directories go: `OUTPUT/NAME/TIME/`.
         resume: the directory of a run to go on with, instead of a new one. It ends as if it had never stopped.
-        jobs: train in so many processes, or in as many as there are cores for; without it, dense models train in one
-            for each core of `train.threads`, where this process can be forked. No bit of a record hangs on it. Where
-            it cannot, other processes do not know what the calling script registers by itself: put it into a plugin.
-        watch: told of every event as it happens.
-        command_line: clsbench's own arguments, where its command was called; kept in `environment.json`.
+        jobs: the number of processes, at most one for each core; by default, dense models train in one for each core
+            of `train.threads`, if this process can be forked. No bit of a record depends on it. If it cannot be
+            forked, the other processes lack what the calling script registers itself: put that into a plugin.
+        watch: called with every event as it happens.
+        command_line: the arguments of the command `clsbench`, if it was called; kept in `environment.json`.
 
     Raises:
         ConfigError: the experiment has mistakes, or asks for a device that is not there.
@@ -111,7 +111,7 @@ def run(
 def _resume(
     asked: Experiment, directory: RunDirectory, jobs: int | None, watch: Watch, command_line: Sequence[str] | None
 ) -> Result:
-    # A run that is refused is not touched, its lock neither.
+    # A run that is refused is not changed, nor is its lock.
     directory.require_own()
     directory.require_free()
     directory.require_known_format()
@@ -135,7 +135,7 @@ def _resume(
 
 
 def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
-    """A complete run, judged by expectations that may be others than it was trained with."""
+    """A complete run with its expectations, which may differ from those it was trained with."""
     result = load(directory.path)
     expectations = [parse(text) for text in expect]
     summary: Any = {**result.summary, **judged_too(result.summary, pairs_of(expectations))}
@@ -152,7 +152,7 @@ def _start(
     environment = story.environment(command_line)
     directory = RunDirectory.create(output, experiment, story.fingerprint(environment), environment)
     with directory.held(), directory.logged():
-        return story.told(directory, exact=True)
+        return story.finish(directory, exact=True)
 
 
 def _go_on(
@@ -163,15 +163,15 @@ def _go_on(
     resumed = [*(before["resumed"] or ()), here]
     with directory.logged():
         for change in changes:
-            log.warning("the run goes on with a difference, and may end with other last bits: %s", change)
+            log.warning("the run goes on after a change and may end with other last bits: %s", change)
         directory.write_environment({**before, "format_version": FORMAT_VERSION, "resumed": resumed})
         exact = all(not changes_since(began.conditions(), other) for other in resumed)
-        return story.told(directory, exact=exact)
+        return story.finish(directory, exact=exact)
 
 
 @dataclass(frozen=True)
 class _Story:
-    """A run from its plans to its summary: what it takes is at hand, and nothing is written yet."""
+    """A run from its plans to its summary: everything is resolved, and nothing is written yet."""
 
     tuning: Plan | None
     plan: Plan
@@ -195,14 +195,14 @@ class _Story:
         *tuning, plan = (replace(each, posed=posed) for each in (*tuning, plan))
         return cls(tuning[0] if tuning else None, plan, data, device, jobs, watch)
 
-    def told(self, directory: RunDirectory, *, exact: bool) -> Result:
+    def finish(self, directory: RunDirectory, *, exact: bool) -> Result:
         """Train what is left to train, and write the rest of the run. `exact`: no last bit may differ."""
         from clsbench.execution.process import training
 
         with training():
-            return self._told(directory, exact)
+            return self._finish(directory, exact)
 
-    def _told(self, directory: RunDirectory, exact: bool) -> Result:
+    def _finish(self, directory: RunDirectory, exact: bool) -> Result:
         asked = {TUNING: self.tuning, METRICS: self.plan}
         keepers = {phase: directory.keeper(phase, plan, exact=exact) for phase, plan in asked.items()}
         kept = {phase: keeper.reopen() for phase, keeper in keepers.items()}
@@ -234,9 +234,9 @@ class _Story:
 
         if any(lacks_compiler(self._work(each, {}).stacks()) for each in (self.tuning, self.plan) if each):
             text = (
-                "long trainings are several times faster compiled, which takes a C++ compiler, Python's headers and a "
-                "PyTorch that traces gradients: one of them is missing here; install it, or set train.compile=off to "
-                "say that this is known"
+                "long training is several times faster compiled, which needs a C++ compiler, Python's headers and a "
+                "PyTorch that traces gradients; one of them is missing here; install it, or set train.compile=off to "
+                "silence this warning"
             )
             log.warning(text)
             self.watch(self.plan, Warned(text))
@@ -254,7 +254,7 @@ class _Story:
         return keeper.close()
 
     def _require_same_data(self, plan: Plan, event: StackStarted) -> None:
-        """A process of its own that opened the data itself has to see what is in the run's fingerprint."""
+        """A worker that opened the data itself must have those of the run's fingerprint."""
         dataset = plan.trials[event.trials[0]].dataset
         if event.data != self.data[dataset.key].hash:
             raise DataError(f"dataset {dataset.title}: it changed while the run was training; start a new run")
@@ -304,7 +304,7 @@ class _Story:
         return cross_evaluations(self._work(plan, {}), state_of, trials)
 
     def _engine(self) -> dict[str, Any]:
-        """How the plan is trained, which depends on the plan, the data and the machine alone."""
+        """The work of a plan, which depends only on the plan, the data and the machine."""
         stacks = self._work(self.plan, {}).stacks()
         names = {"compiled" if stack.compiled else "eager" for stack in stacks}
         return {
@@ -315,7 +315,7 @@ class _Story:
         }
 
     def fingerprint(self, environment: Environment) -> Fingerprint:
-        """What decides the numbers of the run, and where they are made."""
+        """The fingerprint of everything that decides the run's numbers, and of the machine."""
         trials = [trial for plan in (self.tuning, self.plan) if plan for trial in plan.trials]
         return fingerprint(self.plan.experiment, trials, self.data, environment)
 

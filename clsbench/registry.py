@@ -1,7 +1,7 @@
 """The catalogue: name -> factory, with options read from the signature and help from the docstring.
 
-A dataset, a model or a loss is one decorated function. What it takes before the `*` is what clsbench
-hands over; what it takes after the `*` are its options, typed, with their defaults:
+A dataset, a model or a loss is one decorated function. The parameters before the `*` are passed
+by clsbench; those after it are its options, typed, with their defaults:
 
     @loss("focal", link="softmax")
     def focal(logits, targets, *, gamma: Annotated[float, Ge(0)] = 2.0): ...
@@ -28,7 +28,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, overloa
 
 from clsbench.containment import contained
 from clsbench.errors import ConfigError, RegistrationError
-from clsbench.signatures import evaluated, require_name, require_signature, told
+from clsbench.signatures import described, evaluated, require_name, require_signature
 from clsbench.sources import require_regular
 
 Kind = Literal["dataset", "model", "loss", "optimizer", "metric"]
@@ -173,7 +173,7 @@ class LossSpec(Spec):
     kind: ClassVar[Kind] = "loss"
 
 
-# What an experiment calls its own: an option of an optimizer by this name could not be told from it.
+# Keys of an experiment, which an optimizer's option must not have as its name.
 TAKEN = frozenset(
     ("name", "clip_norm", "schedule", "warmup", "step", "gamma", "scale", "batch_size", "dataset", "model", "loss")
 )
@@ -193,7 +193,7 @@ class OptimizerSpec(Spec):
             raise RegistrationError(f"optimizer {self.name!r} has no option lr; take it after the *, with a default")
         if taken := TAKEN & self.options.keys():
             raise RegistrationError(
-                f"optimizer {self.name!r}: {min(taken)} is a key of the experiment; call the option otherwise"
+                f"optimizer {self.name!r}: {min(taken)} is a key of the experiment; rename the option"
             )
         if required := [option.name for option in self.options.values() if option.required]:
             raise RegistrationError(f"optimizer {self.name!r}: its option {required[0]} has no default; give one")
@@ -201,15 +201,15 @@ class OptimizerSpec(Spec):
 
 @dataclass(frozen=True, eq=False)
 class MetricSpec(Spec):
-    """A metric: what it is made of, how it adds up, and how it is read.
+    """A metric: its inputs, its sums and how it is displayed.
 
     Attributes:
         better: the direction that is better; None for a diagnostic that has none.
         splits: those that it is taken on after every epoch; a diagnostic belongs to none.
-        label: what people read; by default the name.
-        unit: what it is counted in.
-        tolerance: the difference that does not matter, in its own units; None where it is not judged.
-        final: it is taken of trained networks on test data alone.
+        label: the displayed text; by default the name.
+        unit: its unit.
+        tolerance: the negligible difference, in its own units; None if verdicts do not use it.
+        final: it is computed only for trained networks, on test data.
         bounds: its least and greatest value, None where there is none; a record beyond them is damaged.
         problems: the kinds of problems whose predictions it judges.
         stacked: it takes leading axes, `[..., B]`; one of the user's own is called trial by trial.
@@ -232,7 +232,7 @@ class MetricSpec(Spec):
         for need in self.needs:
             if need not in QUANTITIES:
                 raise ValueError(
-                    f"metric {self.name!r} needs {need!r}, which is not known; {suggestion(need, QUANTITIES)}"
+                    f"metric {self.name!r} needs {need!r}, which is unknown; {suggestion(need, QUANTITIES)}"
                 )
 
     @property
@@ -242,12 +242,12 @@ class MetricSpec(Spec):
 
     @property
     def sums(self) -> Callable[..., Any] | None:
-        """What it adds up over samples; None for a function of samples, whose mean it is."""
+        """Its sums over samples; None for a function of samples, whose mean it is."""
         return getattr(self.factory, "sums", None)
 
     @property
     def value(self) -> Callable[..., Any] | None:
-        """What it makes of its sums and of the number of samples; None for a mean."""
+        """Its value from the sums and the number of samples; None for a mean."""
         return getattr(self.factory, "value", None)
 
 
@@ -277,7 +277,7 @@ class Registry:
         self._specs[spec.kind][spec.name] = spec
 
     def require(self, check: Callable[[Spec], None]) -> None:
-        """Let a room refuse, by RegistrationError, what it could not use; what is registered already is checked too."""
+        """Add a check that refuses specs by RegistrationError; it also checks those already registered."""
         for spec in [spec for kind in KINDS for spec in self.all(kind)]:
             check(spec)
         self._checks.append(check)
@@ -295,7 +295,7 @@ class Registry:
     @overload
     def get(self, kind: Kind, name: str) -> Spec: ...
     def get(self, kind: Kind, name: str) -> Spec:
-        """What has this name or alias.
+        """The spec with this name or alias.
 
         Raises:
             UnknownName: there is none; the message says which is nearest, or which there are.
@@ -315,7 +315,7 @@ class Registry:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """What is known and close enough to `name` to be what was meant."""
+    """The known name that is close to `name`."""
     folded = {n.lower().replace("-", "_"): n for n in reversed(list(known))}  # a name wins over its alias
     near = difflib.get_close_matches(name.lower().replace("-", "_"), folded, n=1, cutoff=0.6)
     return folded[near[0]] if near else None
@@ -354,7 +354,7 @@ def model(
     `dimensions` is the number of axes one sample must have (3 for images), None for any.
     `stacked` says that every layer of the module takes parameters with a leading trial axis, so that
     many trials run as one batched program, and moves its buffers in place; other modules are run trial by trial.
-    `size(shape, num_outputs, **options)` tells how large a module is without making it; it bounds a stack.
+    `size(shape, num_outputs, **options)` gives the size of a module without building it; it limits a stack.
     """
     if stacked and size is None:
         raise RegistrationError(f"model {name!r} is stacked: give its size, so that a stack fits into memory")
@@ -390,7 +390,7 @@ def optimizer(
 ) -> Callable[[Factory], Factory]:
     """Register an optimizer: a function `(weights, gradients, state, *, lr, options)` that moves the weights in place.
 
-    It moves T trials at once, each by its own options. `weights` and `gradients` are `[T, P]`. An option that is a
+    It updates T trials at once, each by its own options. `weights` and `gradients` are `[T, P]`. An option that is a
     number comes as a column `[T, 1]`, a tuple of numbers as a tuple of columns, any other as it is; `Column` in an
     annotation changes how a number comes. `lr` is the learning rate of this step, clipping is done before. At `lr` 0
     and gradient 0 the weights must stay as they are: so a trial that diverged is kept.
@@ -449,7 +449,7 @@ def load_plugin(path: Path) -> None:
     """Run a Python file of the user's, so that what it decorates is registered.
 
     Raises:
-        ConfigError: there is no such file, or it fails.
+        ConfigError: the file does not exist, or it fails.
     """
     try:
         require_regular(path)
@@ -474,7 +474,7 @@ def load_plugin(path: Path) -> None:
 
 
 def _broken(path: Path, error: BaseException) -> ConfigError:
-    what = str(error) if isinstance(error, RegistrationError) else f"{told(error)}; mend the file"
+    what = str(error) if isinstance(error, RegistrationError) else f"{described(error)}; correct the file"
     return ConfigError(f"plugin {path}{_line_in(path, error)}: {what}")
 
 
@@ -497,7 +497,7 @@ def load_installed_plugins() -> None:
             with contained():
                 entry_point.load()
         except (Exception, SystemExit) as error:
-            raise ConfigError(f"plugin {entry_point.name!r}: {told(error)}; mend or uninstall it") from error
+            raise ConfigError(f"plugin {entry_point.name!r}: {described(error)}; correct or uninstall it") from error
 
 
 def _registers(

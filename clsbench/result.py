@@ -1,4 +1,4 @@
-"""A run read back: its records and summary, what it was asked, and its trained models."""
+"""A run read back: its records, summary, experiment and trained models."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def load(run: str | Path) -> Result:
 
 
 def _unfinished(directory: RunDirectory) -> RunError:
-    """What to say of a run without a summary: how far it came, and how to go on.
+    """The error for a run without a summary: its progress, and how to go on.
 
     Raises:
-        RunError: it is no run, is damaged, or another process is writing it.
+        RunError: it is not a run, is damaged, or another process is writing it.
     """
     directory.require_free()
     in_tuning, in_training = directory.kept_epochs(TUNING), directory.kept_epochs(METRICS)
@@ -111,19 +111,19 @@ def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor
 
 
 def states_of(directory: RunDirectory) -> Callable[[int], Mapping[str, Tensor]]:
-    """By trial number, the weights that a trial ended with; RunError where they are damaged or gone."""
+    """The final weights of each trial, by number; RunError if they are damaged or missing."""
     states = directory.checkpoints(METRICS).model_states()
 
     def state_of(trial: int) -> Mapping[str, Tensor]:
         if trial not in states:
-            raise RunError(f"{directory.path} has no whole weights of trial {trial}; run again to make them anew")
+            raise RunError(f"{directory.path} has no undamaged weights of trial {trial}; run the experiment again")
         return states[trial]
 
     return state_of
 
 
 def experiment_of(directory: RunDirectory, overrides: Sequence[str] = ()) -> Experiment:
-    """What a run was asked, with overrides.
+    """The experiment of a run, with overrides.
 
     Raises:
         RunError: its config is damaged, or needs a plugin that is not loaded.

@@ -1,4 +1,4 @@
-"""What the signature of a user's function must be: every mistake in it is told when it is registered."""
+"""Checks of the signatures of users' functions, when they are registered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from clsbench.errors import RegistrationError
 
-# What clsbench hands over, by position; what a metric takes, its names say.
+# The positional arguments that clsbench passes; a metric's parameters name its inputs.
 HANDED_OVER: Mapping[str, tuple[str, ...]] = {
     "dataset": ("seed",),
     "model": ("shape", "num_outputs"),
@@ -24,7 +24,7 @@ UNNAMED = "give it a name in quotes, as in @clsbench.{kind}('mine')"
 
 
 def require_name(kind: str, name: Any) -> None:
-    """Refuse what cannot name something registered.
+    """Refuse what cannot be a registered name.
 
     Raises:
         RegistrationError: it is not made of letters, digits, `_`, `.` and `-`, or begins otherwise.
@@ -48,7 +48,9 @@ def require_signature(kind: str, name: str, factory: Any) -> None:
     try:
         parameters = list(inspect.signature(factory).parameters.values())
     except (ValueError, TypeError) as error:
-        raise RegistrationError(f"{about}: its signature cannot be read: {told(error)}; register a function") from error
+        raise RegistrationError(
+            f"{about}: its signature cannot be read: {described(error)}; register a function"
+        ) from error
     if kind in HANDED_OVER:
         _require_positions(about, HANDED_OVER[kind], parameters)
     for parameter in parameters:
@@ -60,7 +62,7 @@ def _require_positions(about: str, given: Sequence[str], parameters: Sequence[in
     form = f"write ({', '.join(given)}, *, options)"
     for parameter in parameters:
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-            raise RegistrationError(f"{about}: {parameter} says nothing of what it takes; {form}")
+            raise RegistrationError(f"{about}: {parameter} does not show what it takes; {form}")
     places = [p for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
     needed = [p.name for p in places if p.default is inspect.Parameter.empty]
     if not len(needed) <= len(given) <= len(places):
@@ -69,7 +71,7 @@ def _require_positions(about: str, given: Sequence[str], parameters: Sequence[in
 
 
 def _require_option(about: str, option: inspect.Parameter) -> None:
-    """A run's config is written out with every default: one that cannot be read back could not be resumed."""
+    """A run's config is written with every default: one that cannot be read back could not be resumed."""
     if option.annotation is inspect.Parameter.empty:
         shown = "float" if option.default is inspect.Parameter.empty else type(option.default).__name__
         raise RegistrationError(f"{about}: option {option.name} has no type; write {option.name}: {shown}")
@@ -78,7 +80,7 @@ def _require_option(about: str, option: inspect.Parameter) -> None:
     try:
         json.dumps(option.default, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
-        what = f"the default of {option.name}, {shortened(repr(option.default))}, cannot stand in a config"
+        what = f"the default of {option.name}, {shortened(repr(option.default))}, cannot be in a config"
         raise RegistrationError(f"{about}: {what}; use plain, finite data or None") from error
 
 
@@ -88,14 +90,14 @@ def evaluated(annotation: Any, factory: Callable[..., Any]) -> Any:
     Raises:
         RegistrationError: it cannot be evaluated.
     """
-    # Only the options' annotations are evaluated: those of tensors name types that are not imported yet.
+    # Only the options' annotations are evaluated: those of tensors may name types that are not imported yet.
     if not isinstance(annotation, str):
         return annotation
     try:
         kind = eval(annotation, _names_at(factory))
         return eval(kind, _names_at(factory)) if isinstance(kind, str) else kind  # quoted, and postponed beside
     except Exception as error:
-        what = f"its type {shortened(annotation)!r} cannot be evaluated: {told(error)}"
+        what = f"its type {shortened(annotation)!r} cannot be evaluated: {described(error)}"
         raise RegistrationError(f"{what}; import or define it above the function") from error
 
 
@@ -112,7 +114,7 @@ def _names_at(factory: Any) -> dict[str, Any]:
 
 
 def is_own(factory: Any) -> bool:
-    """Whether clsbench brings it, and the user does not."""
+    """Whether it is part of clsbench."""
     return str(getattr(factory, "__module__", "")).startswith("clsbench.")
 
 
@@ -131,12 +133,12 @@ def place_of(factory: Any, error: BaseException | None = None) -> str:
     return f"{Path(code.co_filename).name}:{lines[-1] if lines else code.co_firstlineno}"
 
 
-def told(error: BaseException) -> str:
-    """An error in one line, `Type: text`, also where its text cannot be had."""
+def described(error: BaseException) -> str:
+    """An error on one line, `Type: text`, even if its text raises."""
     try:
         text = str(error)
     except (Exception, SystemExit) as broken:
-        text = f"its text cannot be made, {type(broken).__name__}"
+        text = f"its text cannot be shown, {type(broken).__name__}"
     return shortened(f"{type(error).__name__}: {text}")
 
 

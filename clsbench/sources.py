@@ -1,4 +1,4 @@
-"""Files that people name: only a regular file is read, and no more of it than can be meant."""
+"""Files that users name: only regular files are read, up to a maximum size."""
 
 from __future__ import annotations
 
@@ -44,4 +44,4 @@ def _require_regular(found: os.stat_result) -> None:
     if kind == stat.S_IFDIR:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if kind != stat.S_IFREG:
-        raise NotRegular(errno.EINVAL, f"it is {kinds.get(kind, 'no regular file')}")
+        raise NotRegular(errno.EINVAL, f"it is {kinds.get(kind, 'not a regular file')}")

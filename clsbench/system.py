@@ -1,6 +1,6 @@
 """What differs between Linux, macOS and Windows, and nothing else.
 
-The rest of the package asks here, and knows no system by name.
+The rest of the package does not name any system.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def force(handle: int) -> None:
         OSError: they may not be there.
     """
     if FULL_FSYNC is not None:
-        with suppress(OSError):  # a file system that lacks it, on a network say
+        with suppress(OSError):  # a file system that lacks it, such as on a network
             fcntl.fcntl(handle, FULL_FSYNC)
             return
     os.fsync(handle)
@@ -68,7 +68,7 @@ def force_folder(folder: Path) -> None:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Rename onto a file that may be there. Windows refuses while somebody reads it: then it is tried for a while.
+    """Rename onto a file that may exist. Windows refuses while it is being read: then it is retried for a while.
 
     Raises:
         OSError: it was not possible.
@@ -98,7 +98,7 @@ def ending_signals_blocked() -> Iterator[None]:
 
 
 def obey_termination() -> None:
-    """Be ended by SIGTERM, whatever the parent does with it."""
+    """End this process on SIGTERM, whatever the parent's handler."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

@@ -1,7 +1,7 @@
 """Text made safe for where it goes: a terminal that obeys control codes, a file that has to be valid UTF-8.
 
 Paths, exceptions and names of classes may hold control codes and unpaired surrogates (bytes of a file's name that
-are not UTF-8). What they become is decided here, once for each place.
+are not UTF-8). Their escapes are decided here, once for each destination.
 """
 
 from __future__ import annotations

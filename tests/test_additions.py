@@ -165,7 +165,7 @@ def test_a_metric_may_have_no_value(tmp_path: Path, plugin: Path) -> None:
     [
         (
             "@clsbench.metric('m')\ndef m(logit): ...",
-            "metric 'm' needs 'logit', which is not known; did you mean 'logits'",
+            "metric 'm' needs 'logit', which is unknown; did you mean 'logits'",
         ),
         ("@clsbench.metric('m')\nclass M: ...", "metric 'm' is a class without sums and value; give it both"),
         ("@clsbench.metric('nll')\ndef nll(logits): ...", "metric 'nll' is registered twice"),

@@ -130,7 +130,7 @@ def test_plugins_of_one_file_name_keep_their_own_types(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x = 1\nraise ValueError('a\\nb')", r"mine\.py:2: ValueError: a b; mend the file"),
+        ("x = 1\nraise ValueError('a\\nb')", r"mine\.py:2: ValueError: a b; correct the file"),
         ("x = (", r"mine\.py:1: SyntaxError: "),
         ("import no_such_module", r"mine\.py:1: ModuleNotFoundError: "),
         ("import sys\nsys.exit(0)", r"mine\.py:2: SystemExit: 0"),
@@ -142,7 +142,7 @@ def test_plugins_of_one_file_name_keep_their_own_types(tmp_path: Path) -> None:
         *(
             (
                 f"import clsbench\n@clsbench.loss('new')\ndef new(z, y, *, cap: int = 1, low: float = {default}): ...",
-                r"mine\.py:2: loss 'new': the default of low, .* cannot stand in a config; use plain,",
+                r"mine\.py:2: loss 'new': the default of low, .* cannot be in a config; use plain,",
             )
             for default in ("float('inf')", "float('nan')", "object()", "1j", "{1}")
         ),
@@ -181,8 +181,8 @@ RENAME = "rename the option"
         (OPTION + "_x: int = 3", f"option _x: this name is reserved; {RENAME}"),
         ("logits", r"takes \(logits\) by position and is given 2 arguments; write \(logits, targets, \*, options\)"),
         ("logits, targets, gamma", r"takes \(logits, targets, gamma\) by position and is given 2 arguments; write "),
-        ("*logits", r"\*logits says nothing of what it takes; write "),
-        (OPTION + "x: int = 1, **more", r"\*\*more says nothing of what it takes; write "),
+        ("*logits", r"\*logits does not show what it takes; write "),
+        (OPTION + "x: int = 1, **more", r"\*\*more does not show what it takes; write "),
     ],
 )
 def test_mistake_in_a_signature_is_told_with_its_line(tmp_path: Path, signature: str, message: str) -> None:
@@ -256,7 +256,9 @@ def test_error_whose_text_cannot_be_had_is_told(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "class Broken(Exception):\n    def __str__(self): raise RuntimeError\nraise Broken\n"
     )
-    with pytest.raises(ConfigError, match=r"mine\.py:3: Broken: its text cannot be made, RuntimeError; mend the file$"):
+    with pytest.raises(
+        ConfigError, match=r"mine\.py:3: Broken: its text cannot be shown, RuntimeError; correct the file$"
+    ):
         load_plugin(tmp_path / "mine.py")
 
 
@@ -278,7 +280,7 @@ def test_installed_plugin_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [Broken()])
     from clsbench.registry import load_installed_plugins
 
-    with pytest.raises(ConfigError, match=r"^plugin 'theirs': RuntimeError: boom; mend or uninstall it$"):
+    with pytest.raises(ConfigError, match=r"^plugin 'theirs': RuntimeError: boom; correct or uninstall it$"):
         load_installed_plugins()
 
 

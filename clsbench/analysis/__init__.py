@@ -1,1 +1,1 @@
-"""What the records mean: curves over seeds, and what later pages ask of them."""
+"""Analysis of the records: curves over seeds, statistics, verdicts and expectations."""

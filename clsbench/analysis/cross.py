@@ -1,4 +1,4 @@
-"""Cross-evaluation over seeds: what each arm is worth by every measure, and how far its confidence can be relied on."""
+"""Cross-evaluation over seeds: every measure of each arm, and the reliability of its confidence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def cross_summaries(plan: Plan, found: Mapping[int, CrossEvaluation]) -> dict[str, dict[str, Any]]:
-    """What `cross_summary` says of each arm of the plan, by its name."""
+    """The `cross_summary` of each arm of the plan, by name."""
     trials: dict[str, list[CrossEvaluation | None]] = {}
     for trial in plan.trials:
         trials.setdefault(trial.arm.name, []).append(found.get(trial.number))
@@ -33,7 +33,7 @@ def cross_summary(arm: Arm, plan: Plan, trials: Sequence[CrossEvaluation | None]
     Args:
         trials: the arm's, seed by seed; None for one that did not finish, which has no values.
     """
-    from clsbench.execution.cross import judging  # with torch, which reading a config does without
+    from clsbench.execution.cross import judging  # imports torch, which reading a config does not need
 
     measures: list[Mapping[str, float | None]] = [trial.measures if trial else {} for trial in trials]
     losses: list[Mapping[str, float | None]] = [trial.losses if trial else {} for trial in trials]

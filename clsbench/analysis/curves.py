@@ -1,4 +1,4 @@
-"""Curves over seeds, and the comparisons that they are drawn in. Pure: records in, numbers out."""
+"""Curves over seeds, and the comparisons that they belong to. Pure functions of the records."""
 
 import math
 from collections import defaultdict
@@ -14,7 +14,7 @@ from clsbench.problems import Problem, SingleLabel, kind_of
 Record = Mapping[str, Any]
 Arm = Mapping[str, Any]
 
-STUCK_FROM = 0.1  # a share of stuck samples worth a word
+STUCK_FROM = 0.1  # a share of stuck samples that is reported
 DECADES_FROM = 100.0
 
 
@@ -22,8 +22,8 @@ DECADES_FROM = 100.0
 class Curve:
     """One metric of one arm by epoch: mean, minimum and maximum over the `n` seeds that have a number there.
 
-    Nothing is imputed: a diverged seed takes no part after its last finished epoch, and an epoch at which no seed has
-    a number is absent.
+    Nothing is imputed: a diverged seed is left out after its last finished epoch, and an epoch at which no seed has a
+    number is absent.
     """
 
     arm: str
@@ -53,7 +53,7 @@ class Comparison:
 
     @property
     def headline(self) -> str:
-        """The field of a record that is told first, of test data."""
+        """The field of a record that holds the headline metric on test data."""
         return headline(self.problem, "test")
 
     @property
@@ -65,7 +65,7 @@ class Comparison:
         return max((record["epoch"] for rows in self.records.values() for record in rows), default=0)
 
     def curve(self, arm: str, metric: str) -> Curve:
-        """The curve of `metric` over the seeds of `arm`; without points where the arm has no such number."""
+        """The curve of `metric` over the seeds of `arm`; it has no points if the arm has no such number."""
         return _curve(self._rows[arm], arm, metric)
 
     @cached_property
@@ -116,13 +116,13 @@ def _curve(rows: Mapping[int, Sequence[Record]], arm: str, metric: str) -> Curve
 
 
 def best_mean(curves: Iterable[Curve], metric: str) -> float | None:
-    """The best mean of any curve at any epoch; None where no curve has a point."""
+    """The best mean of any curve at any epoch; None if no curve has a point."""
     best = max if direction(metric) == "higher" else min
     return best((mean for curve in curves for mean in curve.mean), default=None)
 
 
 def spans_decades(values: Sequence[float]) -> bool:
-    """Whether `values` span so much that a linear axis would flatten most of them."""
+    """Whether `values` span so many decades that a linear axis would flatten most of them."""
     return min(values) > 0 and max(values) / min(values) >= DECADES_FROM
 
 
@@ -133,14 +133,14 @@ def final_mean(arm: Arm, metric: str) -> float | None:
 
 
 def ranked(comparison: Comparison) -> list[Arm]:
-    """The arms that have a final mean of the headline metric, the best first; equal ones keep their order."""
+    """The arms that have a final mean of the headline metric, best first; ties keep their order."""
     scored = [(mean, arm) for arm in comparison.arms if (mean := final_mean(arm, comparison.headline)) is not None]
     sign = -1 if direction(comparison.headline) == "higher" else 1
     return [arm for _, arm in sorted(scored, key=lambda pair: sign * pair[0])]
 
 
 def leading(comparison: Comparison, limit: int) -> list[Arm]:
-    """The `limit` arms that are best in the headline metric, in their own order."""
+    """The `limit` best arms by the headline metric, in their original order."""
     best = [arm["name"] for arm in ranked(comparison)]
     known = set(best)
     rest = [arm["name"] for arm in comparison.arms if arm["name"] not in known][: max(0, limit - len(best))]

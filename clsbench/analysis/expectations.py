@@ -1,4 +1,4 @@
-"""Whether a run met what its config expected of it, by how much, and why not."""
+"""Whether a run met the expectations of its config, and by how much."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def evaluate(
 
     `left` and `right` are means over the seeds that have a number, null where none has. It is not met where a seed
     of an arm that it names diverged or has no number, unless it asks for `diverged` of that arm. Numbers are compared
-    exactly, by `==` too: of means that is rarely what is meant. `slack` is the mean of left - right over its standard
+    exactly, by `==` too, which is rarely useful for means. `slack` is the mean of left - right over its standard
     deviation over seeds (n - 1), paired by seed where both sides are arms, and positive on the side that meets the
-    expectation; null where it cannot be said: for one seed, values that do not vary, verdicts, counts and `==`.
+    expectation; null if it is undefined: for one seed, values that do not vary, verdicts, counts and `==`.
 
     Args:
         expectations: what `parse` returned, their names checked.
@@ -50,7 +50,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Run:
-    """A run to look things up in: arms and records by the arm's name, verdicts by pair and metric."""
+    """A run indexed: arms and records by the arm's name, verdicts by pair and metric."""
 
     arms: Mapping[str, Mapping[str, Any]]
     records: Mapping[str, Sequence[Record]]
@@ -80,7 +80,7 @@ def _evaluated(expectation: Expectation, run: _Run) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Reading:
-    """What a side came to. `by_seed` is what it is the mean of; `whole`: no seed of it was lost or is missing."""
+    """The value of a side: the mean of `by_seed`. `whole`: no seed was lost or is missing."""
 
     value: float | str | None
     by_seed: Mapping[int, float] = field(default_factory=dict)

@@ -25,7 +25,7 @@ class LossAtPoint:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Logits of one sample, seen by every loss that fits them, its options at their defaults.
+    """Logits of one sample under every loss that fits them, with default options.
 
     `margin` is the target's logit minus the largest other one; positive where the prediction is right.
     """

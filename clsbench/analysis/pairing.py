@@ -1,4 +1,4 @@
-"""Were the arms of each comparison paired? Promise 1, checked on what the trials really started from and saw."""
+"""Checks that the arms of each comparison were paired (promise 1), by the weights and batches of their trials."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from clsbench.runs.evidence import Evidence
 
 
 class PromiseBroken(ClsbenchError):
-    """Arms that should have been paired were not: the comparison is worth nothing."""
+    """Arms that should have been paired were not: their comparison is invalid."""
 
 
 def pairing(evidence: Evidence, plan: Plan) -> list[dict[str, Any]]:
     """The hashes per comparison: `weights` of all that its arms share, `batches` of all epochs, `data` of all splits.
 
-    Arms with another number of outputs share the hidden layers alone; `weights` is null where arms share
-    nothing. A trial that diverged or failed saw fewer epochs; those it saw must agree.
+    Arms with different numbers of outputs share only the hidden layers; `weights` is null if arms share nothing. A
+    trial that diverged or failed has fewer epochs; those that it has must agree.
 
     Raises:
-        PromiseBroken: two arms started or saw differently.
+        PromiseBroken: two arms had different initial weights, batches or data.
     """
     trials: dict[int, list[Trial]] = {}
     for trial in plan.trials:

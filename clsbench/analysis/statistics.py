@@ -1,4 +1,4 @@
-"""What may be concluded from a few seeds. Pure: numbers in, numbers out; nothing here knows of arms or records."""
+"""Statistics over a few seeds: pure functions of numbers, without arms or records."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, median, stdev
 
-LEVEL = 0.05  # of tests; intervals cover the rest
+LEVEL = 0.05  # significance level; intervals cover the rest
 
-_MOST_SEEDS = 1_000_000  # advice beyond this is none
-_ROUNDING = 16 * sys.float_info.epsilon  # relative: what subtracting two decimals like 0.91 - 0.9 leaves behind
+_MOST_SEEDS = 1_000_000  # more seeds are not useful advice
+_ROUNDING = 16 * sys.float_info.epsilon  # relative rounding error of differences such as 0.91 - 0.9
 
 
 @dataclass(frozen=True)
 class PairedDifference:
     """The mean over `n` seeds of a - b, its 95% interval `low` to `high`, and the two-sided `p` of the paired t-test.
 
-    One seed has neither interval nor p. Where every seed has the same difference the interval is that point, and p is
-    None: without a deviation there is nothing to measure the difference by.
+    One seed has neither interval nor p. If every seed has the same difference, the interval is that point and p is
+    None: the t-test is undefined without variance.
     """
 
     difference: float
@@ -53,11 +53,11 @@ def paired_difference(a: Sequence[float | None], b: Sequence[float | None]) -> P
     the interval is m -+ t_0.975 s / sqrt(n).
 
     Args:
-        a: a value for each seed; None where it has none, for it diverged. Those seeds are left out, not made up.
+        a: a value for each seed; None if it diverged. Those seeds are left out, not imputed.
         b: the values at the same seeds, in the same order.
 
     Returns:
-        None where no seed has both.
+        None if no seed has both.
 
     Source: Student 1908, The Probable Error of a Mean.
     """
@@ -79,7 +79,7 @@ def paired_difference(a: Sequence[float | None], b: Sequence[float | None]) -> P
 def spread(values: Sequence[float], scale: float) -> float | None:
     """The standard deviation (n - 1) of `values` computed from numbers as large as `scale`; None for one value.
 
-    It is 0 where the values differ by no more than rounding: a constant difference must not pass for a precise one.
+    It is 0 if the values differ only by rounding: a constant difference must not count as a precise one.
     """
     if len(values) < 2:
         return None
@@ -105,15 +105,15 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def seeds_to_settle(paired: PairedDifference, tolerance: float, *, num_tests: int = 1) -> int | None:
-    """About how many seeds in all would settle a comparison, if its mean m and deviation s stayed as they are.
+    """About how many seeds in total would decide a comparison, if its mean m and standard deviation s stay the same.
 
-    The least n, above the present one, at which the interval excludes zero, t s / sqrt(n) < |m|, or lies within
+    The smallest n above the present one at which the interval excludes zero, t s / sqrt(n) < |m|, or lies within
     `tolerance` of it, |m| + t s / sqrt(n) <= tolerance. The first t is taken at the level 0.05 / `num_tests`, which is
-    what the smallest of so many p-values must pass. It is no promise: mean and deviation are themselves estimates, and
-    with this many seeds an interval falls on the right side about as often as not.
+    what the smallest of so many p-values must pass. It is only an estimate, like mean and standard
+    deviation: with this many seeds an interval is on the right side about half of the time.
 
     Returns:
-        None where it cannot be said: for one seed, for differences that do not vary, or beyond a million.
+        None if unknown: for one seed, for differences that do not vary, or beyond a million.
     """
     deviation = paired.deviation
     if not deviation:
@@ -132,8 +132,8 @@ def seeds_to_settle(paired: PairedDifference, tolerance: float, *, num_tests: in
 def time_to_target(times: Sequence[float | None]) -> TimeToTarget:
     """Summarise when trials reached a target, in epochs, steps or seconds; None for a trial that did not.
 
-    A trial that did not reach it, or diverged first, is later than all that did. The median is the middle one, and so
-    cannot be said where the middle one is missing; leaving those trials out would flatter the arm that fails most.
+    A trial that did not reach it, or diverged first, is later than all that did. The median is None if the middle trial
+    did not reach it; leaving those trials out would favour the arm that fails most.
     """
     middle = median(math.inf if time is None else time for time in times) if times else math.inf
     return TimeToTarget(
@@ -148,8 +148,8 @@ def _half_width(deviation: float, n: int, level: float) -> float:
 
 
 def _t_quantile(level: float, n: int) -> float:
-    """What |t| of n values exceeds with a chance of `level`."""
-    from scipy.special import stdtrit  # a fifth of a second; scipy.stats would take three times as long
+    """The value that |t| of n values exceeds with probability `level`."""
+    from scipy.special import stdtrit  # 0.2 s; scipy.stats would take three times as long
 
     return float(stdtrit(n - 1, 1 - level / 2))
 

@@ -1,4 +1,4 @@
-"""What a run came to: the arms' last metrics over seeds."""
+"""The arms of `summary.json`: their final metrics over seeds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def arm_summary(
 ) -> dict[str, Any]:
     """One arm of `summary.json`, from the last record of each of its trials, by seed.
 
-    `failures` says by seed why one failed: it has no metrics, however far it came.
+    `failures` holds, by seed, the reason of a failure; a failed trial has no metrics.
     """
     rows = [last.get(seed, {}) for seed in seeds]
     finished = [{} if seed in failures else row for seed, row in zip(seeds, rows, strict=True)]
@@ -51,7 +51,7 @@ def over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
     """`{mean, std, n, values}` of a number by seed, None for a seed that has none; std with n - 1."""
     known = [value for value in values if value is not None]
     return {
-        "mean": statistics.mean(known) if known else None,  # exact, so that whoever takes it gets the same bits
+        "mean": statistics.mean(known) if known else None,  # exact, so that every caller gets the same bits
         "std": statistics.stdev(known) if len(known) > 1 else None,
         "n": len(known),
         "values": list(values),

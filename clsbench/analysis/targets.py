@@ -1,4 +1,4 @@
-"""How soon each arm comes near the best of its comparison, seed by seed; a seed that never does is later than all."""
+"""How soon each arm comes near the best of its comparison, seed by seed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEAR_BEST = 0.95
 
 @dataclass(frozen=True)
 class Reached:
-    """The first epoch at which each seed reached `target`, None where it never did, and what that comes to."""
+    """The first epoch at which each seed reached `target` (None if it did not), and their summary."""
 
     metric: str
     target: float
@@ -33,7 +33,7 @@ class Reached:
 def times_to_target(comparison: Comparison) -> dict[str, Reached]:
     """By arm, when its seeds came within NEAR_BEST of the best mean of the headline metric of any arm at any epoch.
 
-    It is empty where no epoch has a mean.
+    It is empty if no epoch has a mean.
     """
     metric = comparison.headline
     best = best_mean((comparison.curve(arm["name"], metric) for arm in comparison.arms), metric)

@@ -1,9 +1,9 @@
-"""Which setting of the grid is best, by validation data alone. Pure: records in, `summary.json`'s `tuning` out.
+"""The best setting of the grid by validation data alone: the part `tuning` of `summary.json`. Pure.
 
 Test data choose nothing: tuning's trials never train or validate on a sample that the experiment tests. With a number
 as `split_seed` they share its split. With `per_seed` every seed of the experiment has a test set of its own, and one
-setting serves all seeds, so what any of them tests is held out of all of tuning, which splits what remains into
-training and validation. Generated data are drawn anew at tuning's seeds, and lose nothing by that.
+setting serves all seeds, so the samples that any of them tests are excluded from all tuning, which splits the rest into
+training and validation. Generated data are new at tuning's seeds, so none of them are excluded.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 Record = Mapping[str, Any]
 Row = dict[str, Any]
 
-MOST_SAMPLES = 10_000_000  # up to here a double tells any two shares of samples apart
+MOST_SAMPLES = 10_000_000  # up to here a double represents different shares of samples differently
 
 
 def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Mapping[str, Splits]) -> dict[str, Any]:
-    """What tuning found and what it cost, as `summary.json` has it.
+    """The results and the cost of tuning, as in `summary.json`.
 
     Args:
         plan: the experiment's own, whose arms are tuned.
@@ -86,18 +86,18 @@ def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Ma
 
 
 def choose(arms: Sequence[Sequence[Mapping[str, Any]]], metric: str) -> int:
-    """The place in the grid of the best setting for one arm, or of the best one for several that share it.
+    """The index in the grid of the best setting for one arm, or for several that share it.
 
     In order:
 
-    1. The fewest diverged seeds, over all arms: a setting at which a seed diverged loses to any at which none did.
+    1. The fewest diverged seeds, over all arms: a setting with a diverged seed is worse than any without.
     2. The best mean over arms of their mean of `metric` over seeds. It is computed in fractions, an accuracy being the
        share of samples that it stands for, so that neither rounding nor the order of seeds and arms decides.
     3. The least mean over arms of their `second`, validation NLL for one, where all that are still equal have one.
     4. The first in grid order.
 
-    Why the mean of the metric and not of its ranks: all arms are measured by one ruler, so their values add up, and
-    ranks would let an arm that no setting moves weigh as much as one that some setting saves.
+    Why the mean of the metric and not of its ranks: all arms have the same metric, so their values add up;
+    with ranks, an arm that depends on no setting would count as much as one that needs a certain setting.
 
     Args:
         arms: each arm's rows, one a setting, in grid order, with their `values` by seed (None where a seed has no
@@ -123,7 +123,7 @@ def _least(places: Sequence[int], costs: Sequence[Fraction | float]) -> list[int
 
 
 def _exact(row: Mapping[str, Any], metric: str) -> Iterator[Fraction]:
-    """A row's values as what they stand for: of accuracy, the nearest share of a countable number of samples."""
+    """A row's values as fractions: of accuracy, the nearest share of a number of samples."""
     numbers = (Fraction(value) for value in row["values"] if value is not None)
     return (number.limit_denominator(MOST_SAMPLES) for number in numbers) if is_share(metric) else numbers
 
@@ -134,9 +134,9 @@ def _mean(values: Iterable[Fraction | None]) -> Fraction | None:
 
 
 def at_edge(chosen: Mapping[str, Any], axes: Mapping[str, Sequence[Any]]) -> list[str]:
-    """The keys whose chosen value is the least or the greatest of the grid, so that a better one may lie outside.
+    """The keys whose chosen value is the smallest or largest of the grid, so that a better one may be outside.
 
-    Zero, and null for `clip_norm`, are ends by nature: beyond them there is nothing to try.
+    Zero, and null for `clip_norm`, do not count: nothing is beyond them.
     """
     return [key for key, values in axes.items() if len(values) > 1 and chosen[key] and chosen[key] in _ends(values)]
 
@@ -155,7 +155,7 @@ def _by_setting(tuning: Plan, last: Mapping[int, Record]) -> dict[tuple[Any, ...
 
 
 def _key(arm: Arm, settings: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What tells an arm, given other settings, from all others: its ground, its loss and its settings."""
+    """The key of an arm with the given settings: its dataset, model, batch size, loss and settings."""
     return (arm.comparison, arm.loss.key, *{**arm.settings, **settings}.values())
 
 

@@ -14,7 +14,7 @@ from clsbench.metrics.measures import direction, judged
 Row = dict[str, Any]
 Pair = tuple[str, str]
 
-MOST_PAIRS = 500  # of a run, that are all judged; the number of pairs grows with the square of that of the arms
+MOST_PAIRS = 500  # up to so many pairs of a run, all are judged
 
 _ROUNDING = 1e-12  # 0.91 - 0.9 is within 0.01
 
@@ -24,10 +24,9 @@ def verdicts(summary: Mapping[str, Any], asked: Collection[Pair] = ()) -> list[R
 
     A row is `{a, b, metric, difference, low, high, n, p, p_holm, verdict}`, a before b as in the summary's `arms`;
     `difference` is the mean of a - b over the seeds at which both have a number, and the word says what a is. A metric
-    that one of them has nowhere, for its loss cannot have it or all its seeds diverged, gives no row.
+    that one of them never has, because its loss gives none or all its seeds diverged, gives no row.
 
-    Holm's correction is over all rows: whoever looks through a whole run for a difference should find one by chance in
-    at most one run of twenty.
+    Holm's correction is over all rows: a whole run shows a difference by chance in at most one run of twenty.
 
     Args:
         summary: its `arms` and `pairing`, as `summary.json` has them.
@@ -44,8 +43,8 @@ def verdicts(summary: Mapping[str, Any], asked: Collection[Pair] = ()) -> list[R
 def judged_pairs(summary: Mapping[str, Any], asked: Collection[Pair] = ()) -> list[Pair]:
     """The pairs of arms of one comparison that are judged: all of them, where a run has at most `MOST_PAIRS`.
 
-    Beyond that each arm is judged against the first of its comparison, which the order of the config chooses and no
-    result, and the pairs that are asked for are judged too.
+    Beyond that, each arm is judged against the first of its comparison (chosen by the order of the config, not by
+    results), and the pairs that are asked for are judged too.
 
     Returns:
         Each pair once, a before b as in the summary's `arms`, comparison by comparison.
@@ -69,7 +68,7 @@ def judgement(summary: Mapping[str, Any], asked: Collection[Pair] = ()) -> dict[
 
 
 def judged_too(summary: Mapping[str, Any], asked: Collection[Pair]) -> dict[str, Any]:
-    """What of a whole summary changes where further pairs are asked for; nothing where they are judged already."""
+    """The changes of a summary if further pairs are asked for; empty if they are judged already."""
     judged = {frozenset((row["a"], row["b"])) for row in summary["verdicts"]}
     if num_pairs(summary) <= MOST_PAIRS or all(frozenset(pair) in judged for pair in asked):
         return {}
@@ -82,10 +81,10 @@ def num_pairs(summary: Mapping[str, Any]) -> int:
 
 
 def verdict(paired: PairedDifference, p_holm: float | None, metric: str) -> str:
-    """The word for a difference a - b: is a better, worse, as good, or can it not be told yet?
+    """The verdict on a difference a - b.
 
-    A constant difference has no p, so it is never `better` or `worse`, however large: that no seed deviates shows that
-    the test set is coarse or the seeds change nothing, not that a further seed would agree. Within the tolerance it is
+    A constant difference has no p, so it is never `better` or `worse`, however large: it shows that the test set is
+    coarse or that the seeds change nothing, not that a further seed would agree. Within the tolerance it is
     `no difference`.
     """
     if p_holm is not None and p_holm < LEVEL:
@@ -105,7 +104,7 @@ def seeds_needed(row: Row, rows: Sequence[Row]) -> int | None:
 
 
 def seen_from(row: Row, arm: str) -> Row:
-    """A row of a pair that `arm` is of, turned so that it says what `arm` is."""
+    """A row of a pair with `arm`, reversed if necessary so that its verdict is on `arm`."""
     if row["a"] == arm:
         return row
     low, high = (None if end is None else 0.0 - end for end in (row["high"], row["low"]))  # 0.0 - 0.0 has no sign
@@ -114,7 +113,7 @@ def seen_from(row: Row, arm: str) -> Row:
 
 
 def tolerance_of(metric: str) -> float:
-    """The difference that does not matter, in the metric's own units; 0 for a metric that is not registered here."""
+    """The negligible difference in the metric's units; 0 for a metric that is not registered here."""
     known = judged().get(metric)
     return 0.0 if known is None or known.tolerance is None else known.tolerance
 

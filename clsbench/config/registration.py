@@ -12,7 +12,7 @@ from clsbench.config.optimizer import optimizer_type
 from clsbench.config.schema import ENTRY_TYPES, Frozen, entry_type
 from clsbench.errors import RegistrationError
 from clsbench.registry import Option, Spec, catalogue
-from clsbench.signatures import is_own, shortened, told
+from clsbench.signatures import described, is_own, shortened
 
 UNUSABLE = (PydanticSchemaGenerationError, PydanticUserError, TypeError, ValueError, NameError, AttributeError)
 
@@ -42,7 +42,7 @@ def require_options(spec: Spec) -> None:
             optimizer_type(spec)
     except UNUSABLE as error:
         raise RegistrationError(
-            f"{spec.kind} {spec.name!r}: a config cannot give its options: {told(error)}"
+            f"{spec.kind} {spec.name!r}: a config cannot give its options: {described(error)}"
         ) from error
 
 

@@ -23,7 +23,7 @@ def loss_weights(stack: Stack, trials: Sequence[Trial], work: StackWork) -> list
     if all(trial.arm.loss.weight != "match" for trial in trials):
         return [float(trial.arm.loss.weight) for trial in trials]
     first = work.first_loss
-    # With as many outputs the first loss's model has the same initial weights; otherwise a separate full stack is built,
+    # With as many outputs the first loss's model has the same initial weights; else a separate full stack is built,
     # so that a weight does not depend on the other trials.
     same = first.num_outputs == work.loss.num_outputs
     other = stack if same else work.stack(trials, first.num_outputs)

@@ -1,1 +1,1 @@
-"""What is shown: the terminal, figures for a paper, the page."""
+"""Reports: the terminal and figures."""

@@ -15,7 +15,7 @@ SAFE_SLACK = (
 Row = Mapping[str, Any]
 
 
-def told(row: Row, summary: Mapping[str, Any]) -> str:
+def outcome_line(row: Row, summary: Mapping[str, Any]) -> str:
     """An expectation, whether it is met, and the values of its sides."""
     if not row["met"]:
         return f"{row['text']}: not met, {shortfall(row, summary)}"

@@ -1,7 +1,7 @@
 """Files that the command line is asked to write: checked before anything is done, replaced once it is done.
 
 A FILE may be mistaken, or forgotten so that the next argument is taken for it. What exists is therefore replaced only
-where it is of the kind that is written, is no input of the command and no file of a run; and not before the end.
+if it is of the kind that is written, is not an input of the command and not a file of a run; and only at the end.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def require_replaceable_figures(folder: Path) -> None:
             path = Path(os.path.realpath(folder)) / name
             reason = _reason_to_leave(path, FIGURES[name.rpartition(".")[2]], ())
         except NotADirectoryError:
-            return  # which is told when the folder is made
+            return  # reported when the folder is created
         except (OSError, ValueError) as error:
             reason = f"cannot be written: {_words(error)}"
         if reason is not None:

@@ -60,12 +60,12 @@ class Progress:
             self._console.print(Text(self._line(shown, now)), soft_wrap=True)
 
     def say(self, text: str) -> None:
-        """Tell something once, above the bar."""
+        """Print a message once, above the bar."""
         if not self._quiet:
             self.warn(text)
 
     def warn(self, text: str) -> None:
-        """Tell something that nobody asked to be spared."""
+        """Print a warning, also with `-q`."""
         self._console.print(Text(printable(text, self._console.encoding)), soft_wrap=True)
 
     def _line(self, text: str, now: float) -> str:
@@ -93,13 +93,13 @@ def _bar(console: Console) -> rich.progress.Progress:
 
 
 def watcher(progress: Progress) -> Callable[[Plan, Event], None]:
-    """What tells `progress` of a run's events: what ends early counts as done, and what starts again as not."""
+    """A function that reports a run's events to `progress`: trials that end early count as done."""
     left: dict[int, int] = {}
 
     def watch(plan: Plan, event: Event) -> None:
         epochs = plan.experiment.train.epochs
         if isinstance(event, RunResumed):
-            progress.say(f"going on with a run: {count(event.kept, 'trial-epoch')} kept")
+            progress.say(f"resuming a run: {count(event.kept, 'trial-epoch')} kept")
             progress.advance(event.done, "")
         elif isinstance(event, Warned):
             progress.warn(f"warning: {event.text}")

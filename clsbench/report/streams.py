@@ -1,4 +1,4 @@
-"""Standard streams may be closed, full, or short of letters: what is printed is whole, or it is told why not."""
+"""Standard streams may be closed, full or lack characters: output is complete, or an error gives the reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STREAM_FAULTS = {errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF}
 
 
 class ReaderLeft(Exception):
-    """Whoever read stdout has closed it, as `| head` does."""
+    """The reader of stdout has closed it, as `| head` does."""
 
 
 def prepare_streams() -> None:
@@ -91,18 +91,18 @@ def write_json(value: Any) -> None:
 
 
 @contextmanager
-def stdout_told() -> Iterator[None]:
-    """While it holds, a reader of stdout that has gone away (`| head`) is no failure; a full disk is."""
+def stdout_errors() -> Iterator[None]:
+    """In this block, a reader of stdout that has closed it (`| head`) is not a failure; a full disk is."""
     try:
         yield
     except OSError as error:
         of_a_stream = isinstance(error, io.UnsupportedOperation) or error.errno in STREAM_FAULTS
         if not of_a_stream or error.filename is not None or hasattr(error, "__notes__"):
-            raise  # of a file, of the user's code, or in the midst of a run
+            raise  # from a file, from users' code, or in the middle of a run
         sys.stdout = _nowhere("w")
         if isinstance(error, BrokenPipeError):
             raise ReaderLeft from error
         what = (error.strerror or "it is closed").lower()
         raise RunError(
-            f"standard output cannot be written: {what}; what was run is kept, `clsbench report` shows it"
+            f"standard output cannot be written: {what}; the run is kept, and `clsbench report` shows it"
         ) from error

@@ -24,12 +24,12 @@ def require_working_directory() -> None:
 
 
 def hush_libraries() -> None:
-    """Keep off stderr what libraries remark of their own caches, which is no concern of a user of clsbench."""
+    """Keep the remarks of libraries on their caches off stderr: they do not concern users of clsbench."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def lack(error: BaseException) -> str | None:
-    """What the surroundings lacked, where that is what an error comes from; None where it comes from elsewhere."""
+    """What the environment lacks, if that caused the error; else None."""
     for each in _chain(error):
         if isinstance(each, OSError) and each.errno in (errno.EMFILE, errno.ENFILE):
             return f"{(each.strerror or str(each)).lower()}; raise the limit, as by `ulimit -n 1024`"

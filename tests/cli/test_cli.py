@@ -298,7 +298,7 @@ def fails_first(answer: Any) -> str:
 def test_plugin_that_raises_is_told(here: Path, fails: Fails) -> None:
     """A plugin that fails while it is read leaves with 2 and names its line."""
     (here / "mine.py").write_text("\nraise RuntimeError('not today')\n")
-    assert "plugin mine.py:2: RuntimeError: not today; mend the file" == fails(2, "list", "--plugin", "mine.py")
+    assert "plugin mine.py:2: RuntimeError: not today; correct the file" == fails(2, "list", "--plugin", "mine.py")
     assert "plugin none.py: no such file; give a Python file" == fails(2, "check", "tiny.yaml", "--plugin", "none.py")
 
 
@@ -414,7 +414,7 @@ def test_missing_compiler_is_told_once(invoke: Invoke, here: Path, monkeypatch: 
     done = invoke(*asked)
     assert 0 == done.exit_code
     (line,) = done.stderr.splitlines()
-    assert line.startswith("warning: long trainings are several times faster compiled")
+    assert line.startswith("warning: long training is several times faster compiled")
     (summary,) = here.glob("runs/*/*/summary.json")
     assert "eager" == json.loads(summary.read_text())["engine"]["mode"]
     assert "" == invoke(*asked, "train.compile=off").stderr

@@ -73,7 +73,7 @@ def test_the_conclusion_is_for_this_split_unless_splits_vary() -> None:
     accuracies = {"one": around(0.7), "two": around(0.9, SPREAD[::-1])}
     said = "two is better than [one] in test accuracy, test NLL and test Brier."
     assert [f"For this split, {said}"] == sentences(run_with(accuracies, split_seed=0))
-    anew = f"Over splits drawn anew for every seed, {said}"
+    anew = f"Over a different split for every seed, {said}"
     assert [anew] == sentences(run_with(accuracies, split_seed="per_seed"))
 
 

@@ -181,7 +181,7 @@ def test_it_is_compiled(tmp_path: Path) -> None:
     ("signature", "message"),
     [
         ("momentum: float = 0.9", "optimizer 'bad' has no option lr; take it after the *, with a default"),
-        ("lr: float = 0.1, gamma: float = 1.0", "optimizer 'bad': gamma is a key of the experiment; call the option"),
+        ("lr: float = 0.1, gamma: float = 1.0", "optimizer 'bad': gamma is a key of the experiment; rename the option"),
         ("lr: float = 0.1, decay: float", "optimizer 'bad': its option decay has no default; give one"),
     ],
 )

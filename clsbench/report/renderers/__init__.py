@@ -1,1 +1,1 @@
-"""What shows a document: the terminal and the figures."""
+"""Renderers of documents: the terminal and the figures."""

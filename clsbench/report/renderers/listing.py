@@ -1,4 +1,4 @@
-"""What there is to choose from, what a plan comes to, and one sample under every loss."""
+"""Listings: registered components, a plan, and one sample under every loss."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _figures(name: str, columns: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(name, overflow="fold")
     for column in columns:
-        table.add_column(column, justify="right", overflow="fold")  # where there is no room: never shortened
+        table.add_column(column, justify="right", overflow="fold")  # if the console is narrow: never shortened
     return table
 
 

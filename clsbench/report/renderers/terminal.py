@@ -91,7 +91,7 @@ def _block(block: Block, look: Look, level: int) -> Iterator[RenderableType]:
             yield _Path(os.path.join(look.words(block.folder or "."), ""))
             yield _paragraph(", ".join(map(look.words, block.names)))
         case Section() | Reliability():
-            raise AssertionError(f"{type(block).__name__} is no text")
+            raise AssertionError(f"{type(block).__name__} is not text")
         case _:
             assert_never(block)
 

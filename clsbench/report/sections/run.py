@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clsbench.report.document import Files, Paragraph, Section
-from clsbench.report.expectations import told
+from clsbench.report.expectations import outcome_line
 from clsbench.report.text import duration
 
 
@@ -15,7 +15,7 @@ def expectations(summary: Mapping[str, Any]) -> Section | None:
     """Each expectation of the config, and whether it was met; None where there are none."""
     if not summary["expectations"]:
         return None
-    rows = tuple(Paragraph((told(row, summary),)) for row in summary["expectations"])
+    rows = tuple(Paragraph((outcome_line(row, summary),)) for row in summary["expectations"])
     return Section("expectations", ("Expectations",), rows)
 
 

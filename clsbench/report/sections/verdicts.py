@@ -126,7 +126,7 @@ def _is_constant(row: Row) -> bool:
 def _ground(comparison: Comparison, summary: Mapping[str, Any]) -> str:
     """What the verdicts are conditional on."""
     per_seed = comparison.arms[0].get("split_seed") == "per_seed"
-    split = "Over splits drawn anew for every seed" if per_seed else "For this split"
+    split = "Over a different split for every seed" if per_seed else "For this split"
     tuning = summary.get("tuning")
     return split if tuning is None else f"{split}, with {PROTOCOLS[tuning['protocol']]}"
 
