@@ -3,7 +3,7 @@
 import gc
 from typing import NoReturn
 
-from clsbench.runs.stopping import obey_signals
+from clsbench.runs.signals import obey_signals
 
 
 def main() -> NoReturn:

@@ -30,7 +30,7 @@ from clsbench.execution.events import Event, RunResumed, StackStarted, Warned
 from clsbench.result import Result, experiment_of, load, states_of
 from clsbench.results import FORMAT_VERSION, ArmSummary, Environment, ExpectationResult, Platform, Record, Summary
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
-from clsbench.runs.keeper import Keeper
+from clsbench.runs.writer import RunWriter
 from clsbench.runs.provenance import Fingerprint, config_hash, fingerprint
 from clsbench.runs.resume import changes_since, require_same_trials
 
@@ -204,20 +204,20 @@ class _Story:
 
     def _finish(self, directory: RunDirectory, exact: bool) -> Result:
         asked = {TUNING: self.tuning, METRICS: self.plan}
-        keepers = {phase: directory.keeper(phase, plan, exact=exact) for phase, plan in asked.items()}
-        kept = {phase: keeper.reopen() for phase, keeper in keepers.items()}
-        if epochs := sum(keeper.kept_epochs for keeper in keepers.values()):
+        writers = {phase: directory.writer(phase, plan, exact=exact) for phase, plan in asked.items()}
+        kept = {phase: writer.reopen() for phase, writer in writers.items()}
+        if epochs := sum(writer.kept_epochs for writer in writers.values()):
             done = sum(each.snapshot.epoch for checkpoints in kept.values() for each in checkpoints.values())
             self.watch(self.plan, RunResumed(epochs, done))
         self._warn()
         plan, tuned = self.plan, None
         if self.tuning is not None:
-            tried = self._train(self.tuning, keepers[TUNING], kept[TUNING])
-            pairing(keepers[TUNING].evidence, self.tuning)
+            tried = self._train(self.tuning, writers[TUNING], kept[TUNING])
+            pairing(writers[TUNING].evidence, self.tuning)
             tuned = tuning_summary(plan, self.tuning, tried, self.data)
             plan = with_chosen(plan, {arm["name"]: arm["chosen"] for arm in tuned["arms"]})
-        records = self._train(plan, keepers[METRICS], kept[METRICS])
-        result = Result(records, self._summary(plan, keepers, tuned, records, directory), directory.path)
+        records = self._train(plan, writers[METRICS], kept[METRICS])
+        result = Result(records, self._summary(plan, writers, tuned, records, directory), directory.path)
         draw(result, directory.path)
         directory.write_summary(result.summary)  # the last: a run that has it is complete
         log.info("finished %d trials", len(plan.trials))
@@ -241,7 +241,7 @@ class _Story:
             log.warning(text)
             self.watch(self.plan, Warned(text))
 
-    def _train(self, plan: Plan, keeper: Keeper, kept: Mapping[int, Checkpoint]) -> list[Record]:
+    def _train(self, plan: Plan, writer: RunWriter, kept: Mapping[int, Checkpoint]) -> list[Record]:
         from clsbench.execution.execute import execute
 
         events = execute(self._work(plan, kept), kept, self.jobs)
@@ -249,9 +249,9 @@ class _Story:
             for event in events:
                 if isinstance(event, StackStarted):
                     self._require_same_data(plan, event)
-                keeper.keep(event)
+                writer.keep(event)
                 self.watch(plan, event)
-        return keeper.close()
+        return writer.close()
 
     def _require_same_data(self, plan: Plan, event: StackStarted) -> None:
         """A worker that opened the data itself must have those of the run's fingerprint."""
@@ -262,14 +262,14 @@ class _Story:
     def _summary(
         self,
         plan: Plan,
-        keepers: Mapping[str, Keeper],
+        writers: Mapping[str, RunWriter],
         tuned: Any,
         records: Sequence[Record],
         directory: RunDirectory,
     ) -> Summary:
-        seeds, keeper = plan.experiment.train.seed_list, keepers[METRICS]
+        seeds, writer = plan.experiment.train.seed_list, writers[METRICS]
         reasons: dict[str, dict[int, str]] = {}
-        for number, reason in keeper.failures.items():
+        for number, reason in writer.failures.items():
             reasons.setdefault(plan.trials[number].arm.name, {})[plan.trials[number].seed] = reason
         crossed, last = cross_summaries(plan, self._crossed(plan, records, directory)), last_records(records)
         arms = [
@@ -277,14 +277,14 @@ class _Story:
             for arm in plan.arms
         ]
         expectations = [parse(text) for text in plan.experiment.expect]
-        judged: Any = {"arms": arms, "pairing": pairing(keeper.evidence, plan)}
+        judged: Any = {"arms": arms, "pairing": pairing(writer.evidence, plan)}
         judged |= judgement(judged, pairs_of(expectations))
         return {
             "format_version": FORMAT_VERSION,
             "name": plan.experiment.name,
-            "status": "failed" if any(each.failures for each in keepers.values()) else "finished",
+            "status": "failed" if any(each.failures for each in writers.values()) else "finished",
             "device": str(self.device),
-            "engine": {**self._engine(), "compile_seconds": round(keeper.compile_seconds, 3)},
+            "engine": {**self._engine(), "compile_seconds": round(writer.compile_seconds, 3)},
             "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
             "arms": cast(list[ArmSummary], with_times_to_target(judged, records)),
             "pairs": judged["pairs"],
@@ -292,7 +292,7 @@ class _Story:
             "expectations": cast(list[ExpectationResult], evaluate(expectations, records, judged)),
             "pairing": judged["pairing"],
             "tuning": tuned,
-            "seconds": round(sum(each.seconds for each in keepers.values()), 6),
+            "seconds": round(sum(each.seconds for each in writers.values()), 6),
         }
 
     def _crossed(self, plan: Plan, records: Sequence[Record], directory: RunDirectory) -> dict[int, CrossEvaluation]:

@@ -56,7 +56,7 @@ class _Content(BaseModel):
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredCheckpoint:
     """A checkpoint that was read back, and what its trials had started from and seen."""
 
     checkpoint: Checkpoint
@@ -92,7 +92,7 @@ class Checkpoints:
         write_atomically(self.folder / name, content)
         self._list([*_still_needed([other for other in manifest.checkpoints if other.file != name], entry), entry])
 
-    def newest(self) -> Iterator[Kept]:
+    def newest(self) -> Iterator[StoredCheckpoint]:
         """What is kept of each trial: its newest checkpoint that is whole. A damaged one is told in the log.
 
         Raises:
@@ -212,7 +212,7 @@ def _read(path: Path, content: bytes) -> _Content:
         raise RunError(f"{path} is no checkpoint: {_in_short(error)}; remove it, or start a new run") from error
 
 
-def _unpacked(path: Path, content: bytes, entry: Entry, places: Sequence[int], run: str) -> Kept:
+def _unpacked(path: Path, content: bytes, entry: Entry, places: Sequence[int], run: str) -> StoredCheckpoint:
     import torch
 
     from clsbench.training.snapshot import Snapshot
@@ -234,7 +234,7 @@ def _unpacked(path: Path, content: bytes, entry: Entry, places: Sequence[int], r
         {t: _hashes(read.batches[t]) for t in trials},
         {t: read.data[t] for t in trials if t in read.data},
     )
-    return Kept(checkpoint, evidence)
+    return StoredCheckpoint(checkpoint, evidence)
 
 
 def _is_consistent(read: _Content, entry: Entry) -> bool:

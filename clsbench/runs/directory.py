@@ -41,7 +41,7 @@ from clsbench.runs.files import (
     unwritable,
     write_atomically,
 )
-from clsbench.runs.keeper import Keeper
+from clsbench.runs.writer import RunWriter
 from clsbench.runs.lock import require_free, sole_writer
 from clsbench.runs.log import RunLog
 from clsbench.runs.manifest import Manifest, ManifestFile, content_of
@@ -50,7 +50,7 @@ from clsbench.runs.provenance import Fingerprint
 from clsbench.runs.rebuild import environment_identity, identified
 from clsbench.runs.records import RecordFile, decoded
 from clsbench.runs.seal import sealed, sha256_of
-from clsbench.runs.stopping import kept_in
+from clsbench.runs.signals import kept_in
 from clsbench.system import force_folder
 
 METRICS, TUNING = "metrics", "tuning"  # the phases of a run, each with its file of records
@@ -301,9 +301,9 @@ class RunDirectory:
     def checkpoints(self, phase: str) -> Checkpoints:
         return Checkpoints(self.manifest, phase)
 
-    def keeper(self, phase: str, plan: Plan | None, *, exact: bool) -> Keeper:
+    def writer(self, phase: str, plan: Plan | None, *, exact: bool) -> RunWriter:
         """Who writes down a phase; `plan` and `exact` as `RecordFile` has them."""
-        return Keeper(self._records(phase, plan, exact=exact), self.checkpoints(phase))
+        return RunWriter(self._records(phase, plan, exact=exact), self.checkpoints(phase))
 
     def _records(self, phase: str, plan: Plan | None = None, *, exact: bool = True) -> RecordFile:
         return RecordFile(self.path / f"{phase}.jsonl", exact=exact, plan=plan)

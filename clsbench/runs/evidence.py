@@ -29,7 +29,7 @@ class Evidence:
         self.weights.update(weights)
         self.batches.update({trial: self.batches.get(trial, [])[:epoch] for trial in trials})
 
-    def saw(self, batches: Mapping[int, str]) -> None:
+    def add_batches(self, batches: Mapping[int, str]) -> None:
         for trial, order in batches.items():
             self.batches[trial].append(order)
 

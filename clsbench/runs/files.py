@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from clsbench import system
 from clsbench.errors import RunError
 from clsbench.runs.names import CHECKPOINTS, is_growing, is_half_written, is_own
-from clsbench.runs.stopping import write_in_hand
+from clsbench.runs.signals import write_in_hand
 from clsbench.text import in_json
 
 # Absent from Windows, which has no such links in ordinary folders; there `lstat` looks first.

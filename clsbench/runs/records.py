@@ -16,7 +16,7 @@ from clsbench.metrics.measures import bounds
 from clsbench.results import Origin, Record, reader_of, require_sequence
 from clsbench.runs.files import as_json_line, opened, unwritable
 from clsbench.runs.manifest import ManifestFile, changed, content_of
-from clsbench.runs.stopping import write_in_hand
+from clsbench.runs.signals import write_in_hand
 from clsbench.runs.sums import Sums
 
 LOOKS, SECONDS_BETWEEN_LOOKS = 20, 0.005  # at a file and its sums, while somebody writes them

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from clsbench.errors import RunError
-from clsbench.runs.checkpoints import Kept
+from clsbench.runs.checkpoints import StoredCheckpoint
 from clsbench.runs.directory import METRICS, RunDirectory
 from clsbench.runs.names import MANIFEST
 from faulting.figures import Figure
@@ -62,7 +62,7 @@ def flipped(data: bytes, bit: int) -> bytes:
     return data[: bit // 8] + bytes([data[bit // 8] ^ 1 << bit % 8]) + data[bit // 8 + 1 :]
 
 
-def kept(run: Path) -> list[Kept]:
+def kept(run: Path) -> list[StoredCheckpoint]:
     return list(RunDirectory(run).checkpoints(METRICS).newest())
 
 
@@ -104,6 +104,6 @@ def _trials(run: Path) -> set[tuple[object, ...]]:
     }
 
 
-def _bytes(each: Kept, place: int) -> list[tuple[str, bytes]]:
+def _bytes(each: StoredCheckpoint, place: int) -> list[tuple[str, bytes]]:
     tensors = each.checkpoint.snapshot.tensors
     return [(name, tensors[name][place].numpy().tobytes()) for name in sorted(tensors)]

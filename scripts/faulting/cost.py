@@ -13,7 +13,7 @@ from clsbench import experiment
 from clsbench.config.plan import Plan
 from clsbench.execution.events import Event
 from clsbench.runs.checkpoints import Checkpoints
-from clsbench.runs.keeper import Keeper
+from clsbench.runs.writer import RunWriter
 from faulting.children import replaced
 from faulting.configs import CONFIGS
 from faulting.figures import Figure
@@ -47,16 +47,16 @@ def _seconds(config: Any) -> float:
     def watch(plan: Plan, event: Event) -> None:
         times.append(time.perf_counter())
 
-    close = Keeper.close
+    close = RunWriter.close
 
-    def close_noted(keeper: Keeper) -> None:
-        close(keeper)
+    def close_noted(writer: RunWriter) -> None:
+        close(writer)
         times.append(time.perf_counter())
         raise _TrainedError
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        replaced(Keeper, "close", close_noted),
+        replaced(RunWriter, "close", close_noted),
         suppress(_TrainedError),
     ):
         experiment.run(config, output=folder, watch=watch)

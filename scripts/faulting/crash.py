@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from clsbench.runs.directory import RunDirectory
-from clsbench.runs.keeper import Keeper
+from clsbench.runs.writer import RunWriter
 from faulting.figures import Figure
 from faulting.recording import Recording, RecordingDisk, Tree, make
 from faulting.runs import Config, Started, checkpoints_each_epoch, one_line, outcome, run_in, small, uninterrupted, warm
@@ -31,7 +31,7 @@ SPARING = 4  # one state in so many is of a run that saves no checkpoint before 
 RESUMED = 4  # one state in so many is of a run that had been resumed after a crash
 STATES_A_RESUME = 50
 
-Kept = dict[tuple[str, int], int]  # by phase and trial, the epoch of its checkpoint
+CheckpointEpochs = dict[tuple[str, int], int]  # by phase and trial, the epoch of its checkpoint
 
 
 def measure(count: int) -> Figure:
@@ -85,25 +85,25 @@ def _recorded(config: Config, folder: Path, start: Tree) -> Recording:
 def _record(folder: Path) -> None:
     disk = RecordingDisk(folder / "runs", folder / "log")
     disk.install()
-    keep, create = Keeper.keep, RunDirectory.create
+    keep, create = RunWriter.keep, RunDirectory.create
 
-    def keep_and_report(keeper: Keeper, event: Any) -> None:
-        keep(keeper, event)
+    def keep_and_report(writer: RunWriter, event: Any) -> None:
+        keep(writer, event)
         if checkpoint := getattr(event, "checkpoint", None):
-            disk.report([keeper.checkpoints.phase, list(checkpoint.trials), checkpoint.snapshot.epoch])
+            disk.report([writer.checkpoints.phase, list(checkpoint.trials), checkpoint.snapshot.epoch])
 
     def create_and_report(*args: Any) -> RunDirectory:
         made = create(*args)
         disk.report("begun")
         return made
 
-    setattr(Keeper, Keeper.keep.__name__, keep_and_report)
+    setattr(RunWriter, RunWriter.keep.__name__, keep_and_report)
     setattr(RunDirectory, RunDirectory.create.__name__, create_and_report)
 
 
-def _reported(recording: Recording, made: int) -> tuple[bool, Kept]:
+def _reported(recording: Recording, made: int) -> tuple[bool, CheckpointEpochs]:
     """Whether a run had begun after so many calls, and which epochs were reported as kept."""
-    begun, kept = bool(recording.start), Kept()
+    begun, kept = bool(recording.start), CheckpointEpochs()
     for calls, what in recording.reports:
         if calls > made:
             break
@@ -132,7 +132,7 @@ def _crashed_midway(recording: Recording, chance: random.Random) -> Tree:
     return recording.disk(chance.randrange(trained[0], trained[-1])).state()
 
 
-def _end(config: Config, folder: Path, expected: Mapping[str, Any], begun: bool, kept: Kept) -> tuple[str, str | None]:
+def _end(config: Config, folder: Path, expected: Mapping[str, Any], begun: bool, kept: CheckpointEpochs) -> tuple[str, str | None]:
     if run_in(folder) is None:
         return ("wrong", "the run is gone") if begun else ("not begun", None)
     run = Started(config, folder, before=functools.partial(_note_found, folder), drawn=False)
@@ -155,16 +155,16 @@ def _end(config: Config, folder: Path, expected: Mapping[str, Any], begun: bool,
 
 def _note_found(folder: Path) -> None:
     """Plan that this process notes what it goes on from; it forces nothing to a disk that is thrown away."""
-    reopen = Keeper.reopen
+    reopen = RunWriter.reopen
     found: dict[str, dict[int, int]] = {}
 
-    def reopen_and_note(keeper: Keeper) -> Any:
-        kept = reopen(keeper)
-        found[keeper.checkpoints.phase] = {trial: each.snapshot.epoch for trial, each in kept.items()}
+    def reopen_and_note(writer: RunWriter) -> Any:
+        kept = reopen(writer)
+        found[writer.checkpoints.phase] = {trial: each.snapshot.epoch for trial, each in kept.items()}
         (folder / "found").write_text(json.dumps(found), encoding="utf-8")
         return kept
 
-    setattr(Keeper, Keeper.reopen.__name__, reopen_and_note)
+    setattr(RunWriter, RunWriter.reopen.__name__, reopen_and_note)
     setattr(os, os.fsync.__name__, lambda handle: None)
 
 

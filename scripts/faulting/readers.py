@@ -74,7 +74,7 @@ def records(data: bytes) -> None:
     _file(f"run/{METRICS}.jsonl", data)
     run = RunDirectory(_folder() / "run")
     try:
-        run.keeper(METRICS, None, exact=True).records.reopen()
+        run.writer(METRICS, None, exact=True).records.reopen()
     except RunError:
         run.records([Origin("bce", "bce", "moons", "mlp", 0)], ended=True)
         raise

@@ -8,7 +8,7 @@ import signal
 import tempfile
 from pathlib import Path
 
-from clsbench.runs.keeper import Keeper
+from clsbench.runs.writer import RunWriter
 from faulting.figures import Figure
 from faulting.runs import Started, checkpoints_each_epoch, every_loss, goes_on, recorded, run_in, uninterrupted, warm
 
@@ -42,13 +42,13 @@ def measure(count: int) -> Figure:
 
 def ends_after(epochs: int) -> None:
     """Plan that this process ends once it has kept so many epochs of stacks, with their checkpoints."""
-    keep, kept = Keeper.keep, 0
+    keep, kept = RunWriter.keep, 0
 
-    def keep_and_end(keeper: Keeper, event: object) -> None:
+    def keep_and_end(writer: RunWriter, event: object) -> None:
         nonlocal kept
-        keep(keeper, event)  # type: ignore[arg-type]
+        keep(writer, event)  # type: ignore[arg-type]
         kept += type(event).__name__ == "EpochDone"
         if kept == epochs:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    setattr(Keeper, Keeper.keep.__name__, keep_and_end)
+    setattr(RunWriter, RunWriter.keep.__name__, keep_and_end)

@@ -105,7 +105,7 @@ class Started:
         return (self.folder / "stderr").read_text("utf-8")
 
     def _run(self, config: Config, telling: int, before: Callable[[], object] | None) -> None:
-        from clsbench.runs.stopping import obey_signals
+        from clsbench.runs.signals import obey_signals
 
         for stream, name in ((1, "stdout"), (2, "stderr")):
             file = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

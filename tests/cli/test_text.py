@@ -16,7 +16,7 @@ import clsbench
 from clsbench.runs.environment import environment
 from clsbench.runs.files import as_json, as_json_line
 from clsbench.runs.log import RunLog
-from clsbench.runs.stopping import kept_in
+from clsbench.runs.signals import kept_in
 from faulting.children import forked
 
 Invoke = Callable[..., Any]
@@ -80,10 +80,10 @@ def test_path_forges_no_second_line_when_stopped(tmp_path: Path) -> None:
     told = tmp_path / "told"
 
     def stopped() -> None:
-        from clsbench.runs import stopping
+        from clsbench.runs import signals
 
         os.dup2(os.open(told, os.O_CREAT | os.O_WRONLY), 2)
-        stopping.obey_signals()
+        signals.obey_signals()
         with kept_in(Path("o\x1b[31m\nerror: all is well")):
             os.kill(os.getpid(), 15)
 

@@ -194,7 +194,7 @@ def test_ctrl_c_while_processes_start(tmp_path: Path, forked: bool) -> None:
         import clsbench
         from clsbench.execution import execute
         from clsbench.execution.executors import processes
-        from clsbench.runs.stopping import obey_signals
+        from clsbench.runs.signals import obey_signals
         if __name__ == "__main__":
             obey_signals()
             execute.cores, processes.can_fork = lambda: 2, lambda: {forked}

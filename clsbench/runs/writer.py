@@ -16,7 +16,7 @@ log = logging.getLogger("clsbench")
 
 
 @dataclass
-class Keeper:
+class RunWriter:
     """Keeps one phase of a run: its records, its checkpoints, and the evidence that its arms were paired."""
 
     records: RecordFile
@@ -61,7 +61,7 @@ class Keeper:
             log.info("training trials %s on %d threads, %s", list(event.trials), event.threads, how)
         elif isinstance(event, EpochDone):
             self.records.keep(event.records)
-            self.evidence.saw(event.batches)
+            self.evidence.add_batches(event.batches)
             _tell_diverged(event)
             self._save(event.checkpoint)
         elif isinstance(event, StackDone):

@@ -22,7 +22,7 @@ import json, os, signal, sys, tempfile, time
 from pathlib import Path
 from clsbench import experiment
 from clsbench.report.renderers import terminal
-from clsbench.runs import stopping
+from clsbench.runs import signals
 from clsbench.runs.directory import RunDirectory
 from clsbench.training import loop
 from clsbench.training.step import Steps
@@ -41,7 +41,7 @@ def at(owner, name, *numbers, nth=3, then=lambda: None, patience=0.2):
                 then()
             return real(*args, **how)
         setattr(owner, name, stopped)
-        stopping.PATIENCE_SECONDS = patience
+        signals.PATIENCE_SECONDS = patience
     return plan
 
 
