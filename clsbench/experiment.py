@@ -30,9 +30,9 @@ from clsbench.execution.events import Event, RunResumed, StackStarted, Warned
 from clsbench.result import Result, experiment_of, load, states_of
 from clsbench.results import FORMAT_VERSION, ArmSummary, Environment, ExpectationResult, Platform, Record, Summary
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
-from clsbench.runs.writer import RunWriter
 from clsbench.runs.provenance import Fingerprint, config_hash, fingerprint
 from clsbench.runs.resume import changes_since, require_same_trials
+from clsbench.runs.writer import RunWriter
 
 if TYPE_CHECKING:
     import torch

@@ -163,7 +163,7 @@ def test_epoch_that_cannot_be_repeated_ends_the_run(tmp_path: Path) -> None:
     rows[3]["val_accuracy"] = 0.123
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     Sums(file).restart(file.read_bytes())
-    with pytest.raises(RunError, match=r"epoch 1 of trial 1 came out differently .* val_accuracy was 0\.123, and is"):
+    with pytest.raises(RunError, match=r"epoch 1 of trial 1 changed .* val_accuracy was 0\.123, and is"):
         clsbench.run(resume=path)
 
 

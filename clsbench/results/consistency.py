@@ -1,4 +1,4 @@
-"""What the parts of a summary must agree on, whose types are right: names, lengths, counts and ranges."""
+"""Consistency of the parts of a summary: names, lengths, counts and ranges."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def require_consistent(path: str, summary: Summary, metrics: Mapping[str, Bounds
 
     Args:
         path: the file that it was read from.
-        summary: what `read_summary` has checked the types of.
+        summary: its types are checked by `read_summary`.
         metrics: the bounds of every metric that is known.
 
     Raises:
@@ -52,7 +52,7 @@ def _of_arm(arm: ArmSummary, metrics: Mapping[str, Bounds]) -> Iterator[str]:
         yield f"seeds has {twice} twice"
     lost = set(arm["failures"] or ()) - {str(seed) for seed in seeds}
     if lost:
-        yield f"failures names seed {min(lost)!r}, which is none of the arm's"
+        yield f"failures names seed {min(lost)!r}, which the arm does not have"
     if arm["diverged"] > len(seeds):
         yield f"diverged is {arm['diverged']} of {len(seeds)} seeds"
     for name, statistic in arm["metrics"].items():
@@ -65,7 +65,7 @@ def _of_arm(arm: ArmSummary, metrics: Mapping[str, Bounds]) -> Iterator[str]:
             yield "reliability has columns of different lengths, or no samples"
         for column in (bins["confidence"], bins["accuracy"]):
             if any((value is None) == (n > 0) for value, n in zip(column, bins["count"], strict=False)):
-                yield "reliability has a bin with samples and no mean, or the other way round"
+                yield "reliability has a bin with samples and no mean, or the reverse"
     if (times := arm["time_to_target"]) and len(times["epochs"]) != len(seeds):
         yield f"time_to_target.epochs has {len(times['epochs'])} values for {len(seeds)} seeds"
 
@@ -105,7 +105,7 @@ def _of_statistic(statistic: Statistic, num_seeds: int, bounds: Bounds | None) -
 def _of_verdict(verdict: Verdict, comparison_of: Mapping[str, int]) -> Iterator[str]:
     for side, name in (("a", verdict["a"]), ("b", verdict["b"])):
         if name not in comparison_of:
-            yield f".{side} names {name!r}, which is no arm"
+            yield f".{side} names {name!r}, which is not an arm"
     if comparison_of[verdict["a"]] != comparison_of[verdict["b"]]:
         yield f" compares {verdict['a']!r} with {verdict['b']!r}, an arm of another comparison"
     if verdict["a"] == verdict["b"]:
@@ -124,15 +124,15 @@ def _of_tuning(tuning: Tuning, arms: list[str], metrics: Mapping[str, Bounds]) -
             yield f"grid.{key} has no values, or one twice"
     num_settings = math.prod(map(len, tuning["grid"].values()))
     if any(len(arm["sensitivity"]) != num_settings for arm in tuning["arms"]):
-        yield f"arms has other than {num_settings} settings, which the grid has"
+        yield f"arms does not have the {num_settings} settings of the grid"
     grid = [dict(zip(keys, values, strict=True)) for values in itertools.product(*tuning["grid"].values())]
     for place, arm in enumerate(tuning["arms"]):
         if [row["settings"] for row in arm["sensitivity"]] != grid:
             yield f"arms[{place}].sensitivity does not have the settings of the grid"
         if arm["chosen"] not in grid:
-            yield f"arms[{place}].chosen is no setting of the grid"
+            yield f"arms[{place}].chosen is not a setting of the grid"
         if not set(arm["at_edge"]) <= set(keys):
-            yield f"arms[{place}].at_edge names what is no key of the grid"
+            yield f"arms[{place}].at_edge names a key that is not in the grid"
         for number, row in enumerate(arm["sensitivity"]):
             start = f"arms[{place}].sensitivity[{number}]"
             yield from (
@@ -143,7 +143,7 @@ def _of_tuning(tuning: Tuning, arms: list[str], metrics: Mapping[str, Bounds]) -
 
 
 def _twice(values: Iterable[T]) -> T | None:
-    """The first value that stands twice."""
+    """The first value that occurs twice."""
     seen: set[T] = set()
     for value in values:
         if value in seen:

@@ -1,4 +1,4 @@
-"""`environment.json`: where a run ran, and what its data turned out to be."""
+"""`environment.json`: the environment of a run, and its data."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing_extensions import TypedDict
 
 from clsbench.results.reading import ADDED, STRICT, Count, damaged, parsed, validated
 
-# No array of a trainable sample is larger; a damaged size must not be allocated.
+# No trainable sample is larger; a damaged size must not be allocated.
 MOST_NUMBERS = 10**8
 MOST_CLASSES = 10**6
 
 
 @with_config(STRICT)
 class Machine(TypedDict):
-    """`cores` is None where the system does not say."""
+    """`cores` is None if the system does not report it."""
 
     system: Annotated[str | None, ADDED]
     processor: str
@@ -27,7 +27,7 @@ class Machine(TypedDict):
 
 @with_config(STRICT)
 class Device(TypedDict):
-    """What trained: its name and kind as PyTorch has them, the model of a GPU, the numbers of threads used."""
+    """The device: its name and kind in PyTorch, the model of a GPU, the numbers of threads."""
 
     name: Annotated[str | None, ADDED]
     kind: str
@@ -37,7 +37,7 @@ class Device(TypedDict):
 
 @with_config(STRICT)
 class Platform(TypedDict):
-    """What a process that went on with the run ran on."""
+    """The environment of a process that resumed the run."""
 
     versions: dict[str, str | None]
     machine: Machine
@@ -46,7 +46,7 @@ class Platform(TypedDict):
 
 @with_config(STRICT)
 class DatasetFacts(TypedDict):
-    """What opening a dataset showed: the shape of a sample, the samples of each split, the facts of its problem."""
+    """An opened dataset: the shape of a sample, the samples of each split, the facts of its problem."""
 
     shape: list[Annotated[int, Field(ge=1, le=MOST_NUMBERS)]]
     problem: NotRequired[str]
@@ -59,7 +59,7 @@ class DatasetFacts(TypedDict):
 
 @with_config(STRICT)
 class Environment(Platform):
-    """`datasets` has the facts of each dataset by its title, `auto` what every `auto` of the config became."""
+    """`datasets` has the facts of each dataset by its title, `auto` what each `auto` of the config became."""
 
     format_version: Annotated[Annotated[int, Field(ge=1)] | None, ADDED]
     auto: Annotated[dict[str, Any] | None, ADDED]

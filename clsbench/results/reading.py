@@ -1,4 +1,4 @@
-"""From the text of a file to typed data: strict JSON, of a version that is known, with the types that it must have."""
+"""From the text of a file to typed data: strict JSON of a known version."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ STRICT = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
 T = TypeVar("T")
 
-Bounds = tuple[float | None, float | None]  # least and greatest; None where there is none
+Bounds = tuple[float | None, float | None]  # smallest and largest; None where there is none
 LARGEST = 2**53  # a double holds every whole number up to here
 ROUNDING = 1e-6  # a mean in floating point may pass the bounds of its terms
 
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Seconds = Annotated[float, Field(ge=0)]
-# Of a key that a later version of the file added: None where it is missing.
+# A key that a later version of the file added: None if it is missing.
 ADDED: Any = Field(default=None)
 
 
@@ -32,7 +32,7 @@ def parsed(name: str, text: str) -> dict[str, Any]:
     """A mapping in strict JSON, of no newer version than is known.
 
     Raises:
-        RunError: it is none; `name` says what is damaged.
+        RunError: it is not one; `name` is the damaged file.
     """
     try:
         value = from_json(text, allow_inf_nan=False)
@@ -85,5 +85,5 @@ def first_mistake(error: ValidationError) -> str:
 
 
 def damaged(name: str, what: str) -> RunError:
-    """The error to raise where a file of a run is not as it was written; `name` is its path and perhaps line."""
+    """The error for a damaged file of a run; `name` is its path, perhaps with a line."""
     return RunError(f"{name} is damaged: {what}; restore it, or run again")

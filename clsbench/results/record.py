@@ -37,7 +37,7 @@ class Record(TypedDict):
 
 
 class Origin(NamedTuple):
-    """What every record of a trial says of where it comes from."""
+    """The fields that are equal in every record of a trial."""
 
     arm: str
     loss: str
@@ -64,12 +64,12 @@ class RecordReader:
         """The record of a line; a metric that it lacks is None.
 
         Raises:
-            RunError: the line is no record; `name` says what is damaged.
+            RunError: the line is not a record; `name` is the file and line.
         """
         try:
             record: Record = self.adapter.validate_json(line)
             if len(record) > self.num_fields:
-                from_json(line, allow_inf_nan=False)  # keys of a newer version must be strict JSON, too
+                from_json(line, allow_inf_nan=False)  # keys of a newer version must be strict JSON too
         except ValidationError as error:
             raise damaged(name, first_mistake(error)) from error
         except ValueError as error:
@@ -99,9 +99,9 @@ def require_sequence(
 
     Args:
         path: the file that they are read from, one a line.
-        trials: where each trial comes from, by its number.
-        epochs: how many there are, where that is known.
-        ended: every trial is expected to have its last record.
+        trials: the origin of each trial, by its number.
+        epochs: how many there are, if known.
+        ended: every trial must have its last record.
 
     Raises:
         RunError: with the first line that is wrong.
@@ -116,7 +116,11 @@ def require_sequence(
             raise damaged(f"{path}:{number}", f"trial {trial} had {before['status']} at epoch {before['epoch']}")
         wanted = 0 if before is None else before["epoch"] + 1
         if epoch != wanted:
-            what = "stands twice" if before is not None and epoch == before["epoch"] else f"stands for epoch {wanted}"
+            what = (
+                "occurs twice"
+                if before is not None and epoch == before["epoch"]
+                else f"is in the place of epoch {wanted}"
+            )
             raise damaged(f"{path}:{number}", f"epoch {epoch} of trial {trial} {what}")
         if epochs is not None and epoch > epochs and record["status"] != "failed":
             raise damaged(f"{path}:{number}", f"epoch {epoch} of trial {trial} is beyond the last, {epochs}")
@@ -128,9 +132,9 @@ def require_sequence(
 
 
 def _foreign(record: Record, trials: Sequence[Origin]) -> str | None:
-    """How a record differs from every one that its trial can have."""
+    """How a record contradicts the origin of its trial."""
     if record["trial"] >= len(trials):
-        return f"trial {record['trial']} is none of the run's, which are numbered 0 to {len(trials) - 1}"
+        return f"trial {record['trial']} is not a trial of the run, which are numbered 0 to {len(trials) - 1}"
     origin = trials[record["trial"]]
     found = (record["arm"], record["loss"], record["dataset"], record["model"], record["seed"])
     if found == origin:

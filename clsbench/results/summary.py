@@ -1,4 +1,4 @@
-"""`summary.json`: what a run came to."""
+"""`summary.json`: the results of a run."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class ArmSummary(TypedDict):
 
 @with_config(STRICT)
 class ArmCross(TypedDict):
-    """What of an arm's summary comes from measuring its trained networks by every loss."""
+    """The part of an arm's summary that comes from measuring its trained networks by every loss."""
 
     cross: Cross | None
     reliability: Reliability | None
@@ -94,7 +94,7 @@ class ArmCross(TypedDict):
 
 @with_config(STRICT)
 class Verdict(TypedDict):
-    """What two arms of a comparison are to one another: `difference` is the mean over seeds of a - b."""
+    """The comparison of two arms: `difference` is the mean over seeds of a - b."""
 
     a: str
     b: str
@@ -118,7 +118,7 @@ class Pairs(TypedDict):
 
 @with_config(STRICT)
 class ExpectationResult(TypedDict):
-    """An expectation and what its sides came to; `slack` is in standard deviations over seeds."""
+    """An expectation and the values of its sides; `slack` is in standard deviations over seeds."""
 
     text: str
     met: bool
@@ -129,7 +129,7 @@ class ExpectationResult(TypedDict):
 
 @with_config(STRICT)
 class Pairing(TypedDict):
-    """The evidence that the arms of a comparison were paired: hashes of what they started from and saw."""
+    """The evidence that the arms of a comparison were paired: hashes of their initial weights, batches and data."""
 
     arms: Annotated[list[str], Field(min_length=1)]
     weights: str | None
@@ -138,7 +138,7 @@ class Pairing(TypedDict):
 
 @with_config(STRICT)
 class SettingResult(Statistic):
-    """What an arm's tuning metric came to at one setting of the grid.
+    """An arm's tuning metric at one setting of the grid.
 
     `second` is the mean of the validation metric that decides between equal settings.
     """
@@ -169,7 +169,7 @@ class TuningSizes(TypedDict):
 
 @with_config(STRICT)
 class Tuning(TypedDict):
-    """What tuning found, and what it cost."""
+    """The results and the cost of tuning."""
 
     protocol: Protocol
     metric: str
@@ -183,7 +183,7 @@ class Tuning(TypedDict):
 
 @with_config(STRICT)
 class WarmStart(TypedDict):
-    """What every trial was first trained on; `labels` is `rotated` or true."""
+    """The pre-training of every trial; `labels` is `rotated` or true."""
 
     labels: Literal["rotated"] | bool
     epochs: Count
@@ -192,7 +192,7 @@ class WarmStart(TypedDict):
 
 @with_config(STRICT)
 class Summary(TypedDict):
-    """`summary.json` as a whole; README says what its parts mean."""
+    """`summary.json` as a whole; README explains its parts."""
 
     format_version: Annotated[Annotated[int, Field(ge=1)] | None, ADDED]
     name: str
@@ -211,14 +211,14 @@ class Summary(TypedDict):
 
 
 class Compared(TypedDict):
-    """The part of a summary that says which arms are compared."""
+    """The part of a summary with the arms and their pairing."""
 
     arms: list[ArmSummary]
     pairing: list[Pairing]
 
 
 class Judged(Compared):
-    """The part of a summary that says what the arms are to one another, too."""
+    """The same, with the verdicts on the arms."""
 
     pairs: Pairs | None
     verdicts: list[Verdict]
@@ -261,7 +261,7 @@ def cross_metrics(cross: Cross) -> dict[str, Statistic]:
 
 
 def origins(summary: Summary) -> list[Origin]:
-    """Where each trial of a run comes from, by its number: arm by arm, seed by seed."""
+    """The origin of each trial of a run, by its number: arm by arm, seed by seed."""
     return [
         Origin(arm["name"], arm["loss"], arm["dataset"], arm["model"], seed)
         for arm in summary["arms"]

@@ -1,1 +1,1 @@
-"""What is kept: the run directory, which tells the whole experiment and what came of it."""
+"""The run directory, which holds the whole experiment and its results."""

@@ -1,7 +1,7 @@
-"""Checkpoints: what a run goes on from, and the weights that it ends with.
+"""Checkpoints, from which a run is resumed, and its final weights.
 
-Each save is a file of its own and counts once the manifest names it with its SHA-256; the one before stays
-until the next counts. What does not match the manifest is never loaded.
+Each checkpoint is a separate file, valid once the manifest names it with its SHA-256; the previous one is kept until
+then. A file that does not match the manifest is never loaded.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = logging.getLogger("clsbench")
 class _Content(BaseModel):
     """What a file holds. `batches` has, by trial number, the hashes of all epochs as one text: quickly read.
 
-    From `run` on it says whose it is, as JSON where it is no plain text; earlier versions did not.
+    From `run` on it says whose it is, as JSON if it is not plain text; earlier versions did not.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -57,14 +57,14 @@ class _Content(BaseModel):
 
 @dataclass(frozen=True)
 class StoredCheckpoint:
-    """A checkpoint that was read back, and what its trials had started from and seen."""
+    """A checkpoint that was read back, and the evidence of its trials."""
 
     checkpoint: Checkpoint
     evidence: Evidence
 
 
 class Checkpoints:
-    """The checkpoints of one phase of a run, its tuning say."""
+    """The checkpoints of one phase of a run, such as its tuning."""
 
     def __init__(self, manifest: ManifestFile, phase: str) -> None:
         self.manifest = manifest
@@ -80,7 +80,7 @@ class Checkpoints:
         manifest = self.manifest.written()
         content = _packed(checkpoint, evidence, manifest, self.phase)
         sha256 = sha256_of(content)
-        # Two stacks may begin with one trial and be at one epoch, parts of one say: what they hold parts them.
+        # Two units of a stack may have the same first trial and epoch: the hash of the content separates them.
         name = f"{self.phase}-{checkpoint.trials[0]:05d}-epoch-{checkpoint.snapshot.epoch:05d}-{sha256[:8]}.pt"
         entry = Entry(
             file=name,
@@ -93,10 +93,10 @@ class Checkpoints:
         self._list([*_still_needed([other for other in manifest.checkpoints if other.file != name], entry), entry])
 
     def newest(self) -> Iterator[StoredCheckpoint]:
-        """What is kept of each trial: its newest checkpoint that is whole. A damaged one is told in the log.
+        """The newest undamaged checkpoint of each trial. A damaged one is reported in the log.
 
         Raises:
-            RunError: a file is as it was written, and yet no checkpoint.
+            RunError: a file matches its SHA-256 but is not a checkpoint.
         """
         found: set[int] = set()
         manifest = self.manifest.read()
@@ -109,7 +109,7 @@ class Checkpoints:
                 yield _unpacked(self.folder / entry.file, content, entry, places, run)
 
     def model_states(self) -> dict[int, dict[str, Tensor]]:
-        """By trial number, the state dict of its model as it was left, where that is whole.
+        """The final state dict of each trial's model, by number, unless it is damaged.
 
         Raises:
             RunError: as `newest`.
@@ -118,7 +118,7 @@ class Checkpoints:
         return {n: each.snapshot.model_state(place) for each in found for place, n in enumerate(each.trials)}
 
     def tidy(self) -> None:
-        """Keep the last of each trial alone: all are finished."""
+        """Keep only the last of each trial, once all are finished."""
         listed = self.manifest.written().checkpoints
         self._list([entry for entry in listed if entry.finished or entry.phase != self.phase])
 
@@ -133,12 +133,12 @@ class Checkpoints:
                         path.unlink()
 
     def _list(self, entries: Sequence[Entry]) -> None:
-        """Make these files count, and remove those that did until now."""
+        """Make these files the valid ones, and remove the previous ones."""
         before = {entry.file for entry in self.manifest.written().checkpoints}
         if list(entries) != self.manifest.written().checkpoints:
             self.manifest.list_checkpoints(entries)
         for name in before - {entry.file for entry in entries}:
-            with suppress(OSError):  # it takes space alone
+            with suppress(OSError):  # it only takes space
                 (self.folder / name).unlink()
 
     def _verified(self, entry: Entry) -> bytes | None:
@@ -156,7 +156,7 @@ class Checkpoints:
 
 
 def _still_needed(entries: Sequence[Entry], new: Entry) -> Iterator[Entry]:
-    """All but those that the new one replaces: of its own trials, the last stays beside it."""
+    """All but those that the new one replaces: the previous one of its trials is kept."""
     replaced = [entry for entry in entries if entry.phase == new.phase and set(entry.trials) <= set(new.trials)]
     return (entry for entry in entries if entry not in replaced[:-1])
 
@@ -209,7 +209,7 @@ def _read(path: Path, content: bytes) -> _Content:
     try:
         return _Content.model_validate(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
     except Exception as error:
-        raise RunError(f"{path} is no checkpoint: {_in_short(error)}; remove it, or start a new run") from error
+        raise RunError(f"{path} is not a checkpoint: {_in_short(error)}; remove it, or start a new run") from error
 
 
 def _unpacked(path: Path, content: bytes, entry: Entry, places: Sequence[int], run: str) -> StoredCheckpoint:
@@ -221,11 +221,11 @@ def _unpacked(path: Path, content: bytes, entry: Entry, places: Sequence[int], r
     if run and read.run != run:
         raise RunError(f"{path} is a checkpoint of another run; start a new run")
     if not _is_consistent(read, entry):
-        raise RunError(f"{path} is no checkpoint: it is not the one that the manifest names; start a new run")
+        raise RunError(f"{path} is not a checkpoint: it is not the one that the manifest names; start a new run")
     for name, tensor in read.tensors.items():
         dense = type(tensor) is torch.Tensor and tensor.layout == torch.strided and tensor.device.type == "cpu"
         if not dense or tensor.shape[:1] != (len(read.trials),):
-            raise RunError(f"{path} is no checkpoint: {name!r} is no dense tensor with a row for each trial")
+            raise RunError(f"{path} is not a checkpoint: {name!r} is not a dense tensor with a row for each trial")
     trials = [read.trials[place] for place in places]
     snapshot = Snapshot(read.epoch, read.tensors).rows(places)
     checkpoint = Checkpoint(tuple(trials), snapshot, read.seconds, read.finished, read.compiled)
@@ -238,12 +238,12 @@ def _unpacked(path: Path, content: bytes, entry: Entry, places: Sequence[int], r
 
 
 def _is_consistent(read: _Content, entry: Entry) -> bool:
-    """Whether a file says of itself what the manifest says of it, and has evidence of each trial."""
+    """Whether a file agrees with its manifest entry and has evidence of each trial."""
     named = (read.trials, read.finished) == (entry.trials, entry.finished)
-    told = read.weights.keys() == read.batches.keys() == set(read.trials)
-    told = told and (not read.run or read.data.keys() == set(read.trials))
+    complete = read.weights.keys() == read.batches.keys() == set(read.trials)
+    complete = complete and (not read.run or read.data.keys() == set(read.trials))
     whole = all(len(text) % HASH_LETTERS == 0 for text in read.batches.values())
-    return named and told and whole and f"-epoch-{read.epoch:05d}-" in entry.file and 0 <= read.seconds < math.inf
+    return named and complete and whole and f"-epoch-{read.epoch:05d}-" in entry.file and 0 <= read.seconds < math.inf
 
 
 def _hashes(text: str) -> list[str]:

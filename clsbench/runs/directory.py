@@ -1,4 +1,4 @@
-"""The run directory `OUTPUT/NAME/TIME/`: made whole, then renamed into place with its config inside."""
+"""The run directory `OUTPUT/NAME/TIME/`: completed with its config, then renamed into place."""
 
 from __future__ import annotations
 
@@ -41,7 +41,6 @@ from clsbench.runs.files import (
     unwritable,
     write_atomically,
 )
-from clsbench.runs.writer import RunWriter
 from clsbench.runs.lock import require_free, sole_writer
 from clsbench.runs.log import RunLog
 from clsbench.runs.manifest import Manifest, ManifestFile, content_of
@@ -51,6 +50,7 @@ from clsbench.runs.rebuild import environment_identity, identified
 from clsbench.runs.records import RecordFile, decoded
 from clsbench.runs.seal import sealed, sha256_of
 from clsbench.runs.signals import kept_in
+from clsbench.runs.writer import RunWriter
 from clsbench.system import force_folder
 
 METRICS, TUNING = "metrics", "tuning"  # the phases of a run, each with its file of records
@@ -58,7 +58,7 @@ log = logging.getLogger("clsbench")
 
 
 class RunDirectory:
-    """A run's files. One process writes them; anybody may read them at any time."""
+    """A run's files. One process writes them; any process may read them at any time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -75,7 +75,7 @@ class RunDirectory:
 
         Raises:
             ConfigError: there is a file where a folder should be, or the name is too long for the system.
-            RunError: it cannot be made, or its place holds what is no run.
+            RunError: it cannot be made, or something that is not a run is in its place.
         """
         hidden = output / f".{experiment.name}-{secrets.token_hex(8)}"
         home = output / experiment.name
@@ -109,10 +109,10 @@ class RunDirectory:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Be the one process that writes here.
+        """Lock the run for this process, which then is its only writer.
 
         Raises:
-            RunError: another one does, or this is no run's directory.
+            RunError: another process holds the lock, or this is not a run.
         """
         self.require_own()
         with sole_writer(self.path / CHECKPOINTS), kept_in(self.path):
@@ -120,26 +120,26 @@ class RunDirectory:
             yield
 
     def require_own(self) -> None:
-        """Refuse a directory in which links or the like lie in the place of a run's files; nothing is touched.
+        """Refuse a directory with links, folders or devices in the place of a run's files; nothing is changed.
 
         Raises:
-            RunError: naming the first; or this is no run's directory.
+            RunError: naming the first; or this is not a run.
         """
         try:
             require_own_files(self.path)
         except OSError as error:
             raise RunError(
-                f"{self.path} is no run: its checkpoints cannot be read ({error.strerror}); give the directory of one"
+                f"{self.path} is not a run: its checkpoints cannot be read ({error.strerror}); give a run"
             ) from error
 
     def require_free(self) -> None:
-        """Refuse a folder that is no run, and a run that is being written; nothing is touched; RunError."""
+        """Refuse a folder that is not a run, and a run that is being written; nothing is changed; RunError."""
         if not (self.path / CHECKPOINTS).is_dir():
-            raise RunError(f"{self.path} is no run: it has no checkpoints; give the directory of one")
+            raise RunError(f"{self.path} is not a run: it has no checkpoints; give the directory of one")
         require_free(self.path / CHECKPOINTS)
 
     def identify(self) -> Manifest:
-        """What the run says of itself, to go on with it; a damaged manifest is made anew in memory.
+        """The identity of the run, to resume it; a damaged manifest is rebuilt in memory.
 
         Raises:
             RunError: as `rebuild.identified`.
@@ -148,16 +148,16 @@ class RunDirectory:
         return identified(self.manifest)
 
     def restore(self, run: str) -> None:
-        """Held: write the manifest that `identify` made anew, if it did, and remove what does not count.
+        """Write the manifest, if `identify` rebuilt it, and remove files that are not valid; needs the lock.
 
         Raises:
             RunError: it cannot be written, or this is no longer the run of that name.
         """
         if self.identify().run != run:  # another process had the lock meanwhile
-            raise RunError(f"{self.path} is another run by now; start again")
+            raise RunError(f"{self.path} is another run now; start again")
         if self.manifest.rebuilt is not None:
             self.manifest.write(self.manifest.rebuilt)
-            self._note(f"{self.manifest.path} is made anew: it was damaged or missing")
+            self._note(f"{self.manifest.path} was damaged or missing and is rebuilt")
         self.checkpoints(METRICS).remove_unlisted()
 
     def _note(self, text: str) -> None:
@@ -177,7 +177,7 @@ class RunDirectory:
         """A handler that writes `run.log`.
 
         Raises:
-            RunError: it cannot be made; whoever logs gets the same where it cannot be written.
+            RunError: it cannot be made; calls that log raise the same if it cannot be written.
         """
         try:
             return RunLog(self.path / "run.log")
@@ -186,7 +186,7 @@ class RunDirectory:
 
     @contextmanager
     def logged(self) -> Iterator[None]:
-        """While it holds, what is logged goes to `run.log`, the trace of what ends the run too.
+        """In this block, log messages go to `run.log`, and so does the traceback of an error.
 
         Raises:
             RunError: the log cannot be made, or memory ran out within.
@@ -204,7 +204,7 @@ class RunDirectory:
             stop.add_note(f"go on with it by clsbench run --resume {self.path}")
             raise
         except BaseException as error:
-            with suppress(RunError):  # a log that cannot be written must not hide what ended the run
+            with suppress(RunError):  # a log that cannot be written must not hide the error
                 log.exception("the run ended early")
             self._tell_out_of_memory(error)
             error.add_note(f"the trace is in {self.path / 'run.log'}")
@@ -228,18 +228,18 @@ class RunDirectory:
         return self._text("config.yaml")
 
     def is_complete(self) -> bool:
-        """Whether every trial was finished and the summary written: there is nothing to go on with."""
+        """Whether every trial is finished and the summary written, so that nothing is left to resume."""
         return self.has_summary() and self.summary()["status"] == "finished"
 
     def has_summary(self) -> bool:
-        """Whether the run came to its end."""
+        """Whether the run is finished."""
         return (self.path / "summary.json").exists()
 
     def summary(self) -> Summary:
         """`summary.json`.
 
         Raises:
-            RunError: there is none, or it is damaged, or of a newer version.
+            RunError: it is missing, damaged, or of a newer version.
         """
         path = str(self.path / "summary.json")
         summary = read_summary(path, self._text("summary.json"), bounds())
@@ -254,7 +254,7 @@ class RunDirectory:
         return summary
 
     def has_environment(self) -> bool:
-        """Whether `environment.json` is there, and whole."""
+        """Whether `environment.json` exists and is undamaged."""
         return environment_identity(self.path) is not None
 
     def require_known_format(self) -> None:
@@ -275,12 +275,12 @@ class RunDirectory:
         """`environment.json`, with the same errors as `summary`."""
         return read_environment(str(self.path / "environment.json"), self._text("environment.json"))
 
-    def environment_or(self, anew: Environment) -> Environment:
-        """`environment.json`; where it is missing or damaged, this in its place, which is told in the log."""
+    def environment_or(self, default: Environment) -> Environment:
+        """`environment.json`; if it is missing or damaged, `default`, with a note in the log."""
         if self.has_environment():
             return self.environment()
-        self._note(f"{self.path / 'environment.json'} is made anew: it was damaged or missing")
-        return anew
+        self._note(f"{self.path / 'environment.json'} was damaged or missing and is rebuilt")
+        return default
 
     def records(self, trials: Sequence[Origin], *, ended: bool) -> list[Record]:
         """The records of the run, in the order of the file, with the same errors.
@@ -302,7 +302,7 @@ class RunDirectory:
         return Checkpoints(self.manifest, phase)
 
     def writer(self, phase: str, plan: Plan | None, *, exact: bool) -> RunWriter:
-        """Who writes down a phase; `plan` and `exact` as `RecordFile` has them."""
+        """The writer of a phase; `plan` and `exact` as in `RecordFile`."""
         return RunWriter(self._records(phase, plan, exact=exact), self.checkpoints(phase))
 
     def _records(self, phase: str, plan: Plan | None = None, *, exact: bool = True) -> RecordFile:
@@ -313,20 +313,20 @@ class RunDirectory:
 
 
 def _environment(environment: Mapping[str, Any], manifest: Manifest) -> bytes:
-    """The environment with what says whose it is, and its own sum."""
+    """The environment with the run's identity and its own sum."""
     known = {key: value for key, value in environment.items() if key not in ("run", "fingerprint", "sum")}
     return sealed({"run": manifest.run, **known, "fingerprint": manifest.fingerprint.model_dump()})
 
 
 def is_kept_by_run(path: Path) -> bool:
-    """Whether a path is one of a run's own files, there or not: nobody but the run writes it."""
+    """Whether a path is one of a run's own files, existing or not, which only the run writes."""
     run = path.parent.parent if path.parent.name == CHECKPOINTS else path.parent
     marks = [os.path.lexists(run / name) for name in ("config.yaml", "metrics.jsonl", CHECKPOINTS)]
     return sum(marks) > 1 and (path.parent != run or is_own(path.name))
 
 
 def newest(output: Path) -> RunDirectory:
-    """The finished run that was started last; where none has finished, the run that was started last.
+    """The newest finished run; if none is finished, the newest run.
 
     Raises:
         RunError: there is none.
@@ -343,10 +343,10 @@ def newest(output: Path) -> RunDirectory:
 
 
 def _require_runs_only(home: Path) -> None:
-    """Refuse to put a run among files that are somebody else's."""
+    """Refuse to put a run among other files."""
     for path in home.glob("[!.]*") if home.is_dir() else ():
         if not (path / "config.yaml").exists() and os.path.lexists(path):  # not a run, nor one just removed
-            raise RunError(f"{home} holds {path.name!r}, which is no run; give another --output, or another name")
+            raise RunError(f"{home} holds {path.name!r}, which is not a run; give another --output, or another name")
 
 
 def _renamed(hidden: Path, wanted: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Where a run ran: what somebody needs to know to repeat it, and nothing of the user's environment."""
+"""The environment of a run: what is needed to repeat it, without the user's environment variables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def environment(
 ) -> Environment:
     """Versions, machine, device, command line, git revision, data; `auto` says what every `auto` became.
 
-    `command_line` is None where another program runs clsbench: what that was started with is its own affair.
+    `command_line` is None if another program runs clsbench: its arguments are private.
     """
     import torch
 
@@ -60,7 +60,7 @@ def _processor() -> str:
 
 def _git_revision() -> str | None:
     """The commit of the working directory; None outside a repository, and in one that has none yet."""
-    # A repository is other people's data: nothing that its configuration names is started.
+    # A repository is untrusted data: no program that its configuration names is started.
     harmless = ("-c", "core.fsmonitor=", "-c", f"core.hooksPath={os.devnull}")
     command = ["git", *harmless, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"]
     try:

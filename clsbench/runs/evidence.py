@@ -1,4 +1,4 @@
-"""What each trial really started from and saw: the evidence for promise 1, gathered as it trains."""
+"""The initial weights, batches and data of each trial: the evidence for promise 1, collected during training."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Evidence:
     data: dict[int, str] = field(default_factory=dict)
 
     def started(self, trials: Sequence[int], epoch: int, weights: Mapping[int, Mapping[str, str]], data: str) -> None:
-        """Trials start, or go on after an epoch: what some of them saw later is to be seen again.
+        """Trials start, or go on after an epoch: the batches of later epochs are forgotten.
 
         Raises:
-            RunError: a trial goes on with other data than it began with.
+            RunError: the data of a trial have changed since it began.
         """
         for trial in trials:
             if self.data.get(trial, data) != data:
-                raise RunError(f"the data of trial {trial} are not those it began with; start a new run")
+                raise RunError(f"the data of trial {trial} have changed since it began; start a new run")
         self.data.update(dict.fromkeys(trials, data))
         self.weights.update(weights)
         self.batches.update({trial: self.batches.get(trial, [])[:epoch] for trial in trials})

@@ -1,4 +1,4 @@
-"""A run's files: written so that nobody ever reads half of one, and opened without following links."""
+"""A run's files: written atomically, and opened without following links."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from clsbench.runs.names import CHECKPOINTS, is_growing, is_half_written, is_own
 from clsbench.runs.signals import write_in_hand
 from clsbench.text import in_json
 
-# Absent from Windows, which has no such links in ordinary folders; there `lstat` looks first.
+# Missing on Windows, where ordinary folders have no such links; there `lstat` checks first.
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its other end
@@ -29,15 +29,15 @@ AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its othe
 def opened(
     path: Path, mode: str, *, sole: bool = False, encoding: str | None = None, errors: str | None = None
 ) -> IO[Any]:
-    """Open a file of a run, which must be a regular file at the end of no link.
+    """Open a file of a run, which must be a regular file, not reached through a link.
 
     The run's directory itself may be reached through links, the folder `checkpoints` in it may not.
 
     Args:
-        sole: refuse a file that has a second name, for what is written in place changes there too.
+        sole: refuse a file that has a second name (a hard link), which writing in place would change too.
 
     Raises:
-        RunError: something else lies in its place.
+        RunError: something else is in its place.
         OSError: it cannot be opened.
     """
     return open(path, mode, encoding=encoding, errors=errors, opener=partial(_beneath, sole=sole))
@@ -46,7 +46,7 @@ def opened(
 def _beneath(name: str | Path, flags: int, *, sole: bool) -> int:
     path = Path(name)
     try:
-        # Not emptied before it is known to be the run's.
+        # Truncated only after the check that it is the run's.
         handle = _opened_beneath(path, flags & ~os.O_TRUNC)
     except OSError:
         require_own(path)
@@ -73,10 +73,10 @@ def _opened_beneath(path: Path, flags: int) -> int:
 
 
 def require_own(path: Path, *, sole: bool = False) -> None:
-    """Refuse what lies in the place of a run's file and is something else; nothing may lie there.
+    """Refuse anything but a file in the place of a run's file; it may be missing.
 
     Raises:
-        RunError: it is a link, a folder or the like, or, with `sole`, has a second name.
+        RunError: it is not a regular file, or, with `sole`, has a second name.
     """
     with suppress(FileNotFoundError, NotADirectoryError):
         if path.parent.name == CHECKPOINTS:
@@ -85,11 +85,11 @@ def require_own(path: Path, *, sole: bool = False) -> None:
 
 
 def require_folder(path: Path) -> None:
-    """Refuse what lies in the place of a run's folder and is something else.
+    """Refuse anything but a folder in the place of a run's folder.
 
     Raises:
         RunError: it is a link or a file.
-        FileNotFoundError: nothing lies there.
+        FileNotFoundError: it is missing.
     """
     mode = path.lstat().st_mode
     if not stat.S_ISDIR(mode):
@@ -113,10 +113,10 @@ def _kind(mode: int) -> str:
 
 
 def require_own_files(run: Path) -> None:
-    """Look at all that has the name of a run's own file, in its directory and in `checkpoints`.
+    """Check everything that has the name of a run's file, in its directory and in `checkpoints`.
 
     Raises:
-        RunError: one is a link, a folder or the like, or is written in place and has a second name.
+        RunError: one is not a regular file, or is written in place and has a second name.
         FileNotFoundError: there is no folder `checkpoints`.
     """
     require_folder(run / CHECKPOINTS)
@@ -127,7 +127,7 @@ def require_own_files(run: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside, force to disk, rename into place.
+    """Write a temporary file, force it to disk, rename it into place.
 
     Raises:
         RunError: it could not be written; `path` is as it was.
@@ -143,7 +143,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _write(beside: Path, path: Path, content: bytes) -> None:
     try:
-        # Not `tempfile`: its files are closed to everybody else, whatever the umask says.
+        # Not `tempfile`: its files are private, whatever the umask.
         with opened(beside, "xb") as file:
             file.write(content)
             file.flush()
@@ -160,7 +160,7 @@ def _beside(path: Path) -> Path:
 
 
 def probe(path: Path) -> None:
-    """Find out whether `write_atomically` can write there, as far as that is known beforehand; `path` is not touched.
+    """Check whether `write_atomically` can write there, as far as possible; `path` is not changed.
 
     Raises:
         OSError: it cannot.
@@ -171,7 +171,7 @@ def probe(path: Path) -> None:
 
 
 def remove_half_written(run: Path) -> None:
-    """Remove what a process that was killed in `write_atomically` left of a run's files; no other may be writing."""
+    """Remove the temporary files of a process killed in `write_atomically`; no other may be writing."""
     for prefix, folder in (("", run), (f"{CHECKPOINTS}/", run / CHECKPOINTS)):
         for beside in folder.glob(".*"):
             if is_half_written(prefix + beside.name):
@@ -180,24 +180,24 @@ def remove_half_written(run: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> RunError:
-    """The error to raise where a file or folder of a run cannot be written."""
+    """The error for a file or folder of a run that cannot be written."""
     what = ("disk full: " if error.errno == errno.ENOSPC else "") + (error.strerror or str(error)).lower()
     return RunError(f"{path} cannot be written: {what}; free it, or write elsewhere")
 
 
 def is_no_place(error: OSError) -> bool:
-    """Whether a path can hold no such file or folder: a name too long, a file for a folder, or the other way round."""
+    """Whether a path can hold no such file or folder: a name too long, a file for a folder, or the reverse."""
     kinds = FileExistsError | NotADirectoryError | IsADirectoryError
     return isinstance(error, kinds) or error.errno == errno.ENAMETOOLONG
 
 
 def as_json(value: Any) -> str:
-    """Strict JSON: NaN and infinities are a bug, never text."""
+    """Strict JSON: NaN and infinities raise."""
     return in_json(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)) + "\n"
 
 
 def as_json_line(value: Any) -> bytes:
-    """The same on one line, of which there are many: six times as fast."""
+    """The same on one line, six times as fast, for files of many lines."""
     try:
         line = to_json(value, inf_nan_mode="constants")
     except PydanticSerializationError:  # a name that is not UTF-8

@@ -1,4 +1,4 @@
-"""One writer to a run: a lock that the system takes back from a process that dies."""
+"""The lock of a run's only writer, which the system releases when the process dies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ except ImportError:  # on Windows
 
 
 def require_free(folder: Path) -> None:
-    """Refuse a run that another process writes, and touch nothing; where the system cannot tell, nothing is refused.
+    """Refuse a run that another process is writing; changes nothing, and refuses nothing if the system has no locks.
 
     Raises:
         RunError: its lock, which lies in `folder`, is held.
@@ -37,7 +37,7 @@ def require_free(folder: Path) -> None:
 
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Hold the run whose lock lies in `folder`; the process is named beside it.
+    """Hold the lock in `folder` of a run; the file `pid` names the process.
 
     Raises:
         RunError: another process holds it, or the lock cannot be made.

@@ -1,4 +1,4 @@
-"""A run's log, which fails as its other files do."""
+"""A run's log, whose errors are those of its other files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RunLog(logging.FileHandler):
     """Writes `run.log`.
 
     Raises:
-        RunError: by the call that logs, where it cannot be written; the standard library would print a trace.
+        RunError: by the call that logs, if it cannot be written; the standard library would print a traceback.
     """
 
     def __init__(self, path: Path) -> None:
@@ -24,7 +24,7 @@ class RunLog(logging.FileHandler):
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
 
     def _open(self) -> TextIOWrapper:
-        """What the standard library calls to open the file; here it follows no link."""
+        """Called by the standard library to open the file; this one follows no links."""
         return opened(Path(self.baseFilename), "a", sole=True, encoding="utf-8", errors=UTF8)  # type: ignore[return-value]
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that `logging` calls
@@ -34,5 +34,5 @@ class RunLog(logging.FileHandler):
         super().handleError(record)
 
     def close(self) -> None:
-        with suppress(OSError):  # of lines that were told to be lost already
+        with suppress(OSError):  # of lines already reported as lost
             super().close()

@@ -1,4 +1,4 @@
-"""The manifest: who a run is, the sum of each of its files, and which checkpoints count. It carries its own sum.
+"""The manifest: a run's identity, the sum of each of its files, and its valid checkpoints. It has its own sum.
 
 To replace a file, the new sum is listed beside the old one, then the file is written: at every moment it is one of
 the listed. Runs of earlier versions have a plain list of checkpoints instead, and no sums; they are read as they are.
@@ -50,11 +50,11 @@ class Manifest(BaseModel):
 
 
 class Damaged(RunError):
-    """What vouches for the rest is missing or was changed; `clsbench run --resume` may make it anew."""
+    """The manifest is missing or damaged; `clsbench run --resume` may rebuild it."""
 
 
 class ManifestFile:
-    """The manifest of a run, and the reading and replacing of the files that it vouches for."""
+    """The manifest of a run, and the reading and replacing of the files that it lists."""
 
     def __init__(self, run: Path) -> None:
         self.run = run
@@ -89,7 +89,7 @@ class ManifestFile:
         try:
             return TypeAdapter(list[Entry]).validate_json(self._content() or b"[]")
         except ValidationError as error:
-            raise self._damaged("is damaged: it is no list of checkpoints") from error
+            raise self._damaged("is damaged: it is not a list of checkpoints") from error
 
     def written(self) -> Manifest:
         """The manifest of a run that is being written; errors as `read`."""
@@ -110,7 +110,7 @@ class ManifestFile:
         self.write(self.written().model_copy(update={"checkpoints": list(entries)}))
 
     def replace(self, name: str, content: bytes) -> None:
-        """Write a file of the run that is vouched for at every moment; errors as `written` and `write`."""
+        """Write a file of the run whose sum is listed at every moment; errors as `written` and `write`."""
         manifest, new = self.written(), sha256_of(content)
         listed = manifest.files.get(name, [])
         sums = [*(each for each in listed if each != new and each == self._sum_of(name)), new]
@@ -119,7 +119,7 @@ class ManifestFile:
         write_atomically(self.run / name, content)
 
     def verified(self, name: str) -> bytes:
-        """What a file holds, known to be what the run wrote; of a run of an earlier version, what it holds.
+        """The content of a file, checked against its sum (unchecked for a run of an earlier version).
 
         Raises:
             RunError: it cannot be read, or its sum is not listed.
@@ -165,7 +165,7 @@ class ManifestFile:
             return False
 
     def _damaged(self, what: str) -> Damaged:
-        return Damaged(f"{self.path} {what}; `clsbench run --resume {self.run}` makes it anew from what is whole")
+        return Damaged(f"{self.path} {what}; `clsbench run --resume {self.run}` rebuilds it from the undamaged files")
 
 
 def content_of(path: Path) -> bytes:
@@ -182,7 +182,7 @@ def content_of(path: Path) -> bytes:
 
 
 def changed(path: Path) -> RunError:
-    """The error to raise where a file of a run is not what the run wrote."""
+    """The error for a file of a run that does not match its sum."""
     return RunError(f"{path} is damaged, or was edited: its SHA-256 is not the run's; restore it, or run again")
 
 

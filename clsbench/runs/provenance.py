@@ -1,7 +1,7 @@
 """What produced a run: its config, the data it saw, the code of its plugins, the versions and the machine.
 
-Noted when a run starts, in its manifest, its environment and each checkpoint. A run goes on only where all that
-decides its numbers is as it was.
+It is recorded when a run starts, in its manifest, its environment and each checkpoint. A run is only resumed if
+everything that decides its numbers is unchanged.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
 class Fingerprint(BaseModel):
-    """Hashes of what decides the numbers of a run, and where it ran.
+    """Hashes of everything that decides the numbers of a run, and its machine.
 
     `data` holds the SHA-256 of each split by dataset and split seed; `sources` that of each plugin's code by name.
     """
@@ -60,10 +60,10 @@ class Fingerprint(BaseModel):
         return found
 
     def changes(self, now: Fingerprint) -> list[str]:
-        """What has changed that may change last bits, in words.
+        """The changes that may change last bits, in words.
 
         Raises:
-            RunError: something has changed with which the run would be another.
+            RunError: a change would give another run.
         """
         for what in (*_changed_data(self.data, now.data), *_changed_sources(self.sources, now.sources)):
             raise RunError(f"the run cannot go on: {what}; start a new run")

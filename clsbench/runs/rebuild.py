@@ -1,4 +1,4 @@
-"""Who a run is, from whatever is whole: its manifest, its environment, or the checkpoints, which all name it."""
+"""A run's identity, from any undamaged file: its manifest, its environment or the checkpoints, which all hold it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Identity = tuple[str, Fingerprint]
 
 
 def identified(file: ManifestFile) -> Manifest:
-    """The manifest of a run to go on with, made anew in memory where it is damaged; nothing is written.
+    """The manifest of a run to resume, rebuilt in memory if it is damaged; nothing is written.
 
     Raises:
         RunError: the parts of the run do not agree, or nothing says what produced it.

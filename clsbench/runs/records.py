@@ -1,4 +1,4 @@
-"""A file of records: one a line, appended epoch by epoch, never torn for a reader of this project and never doubled."""
+"""A file of records: one per line, appended epoch by epoch; its readers see neither partial nor duplicate records."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RecordFile:
 
     Once ordered, their sum stands in the manifest; while they grow, the sum of each block stands beside them.
     Epochs that are trained again, after a checkpoint or a failure, must come out as they are recorded: every
-    byte but `seconds`. `exact` is False where that is not promised, on another machine say.
+    byte but `seconds`. `exact` is False if that is not promised, such as on another machine.
     Where a `plan` is given, a file with other trials or epochs than it asks for is damaged.
     """
 
@@ -39,7 +39,7 @@ class RecordFile:
         self.plan = plan
         self._reader = reader_of(tuple(bounds().items()))
         self._rows: list[Record] = []  # the file's, as far as they were read or written here
-        self._known: dict[tuple[int, int], Record] = {}  # what may come again
+        self._known: dict[tuple[int, int], Record] = {}  # what may be trained again
         self._newest: dict[int, Record] = {}  # of each trial, whatever came again since
         self._name_is_durable = False
         self._manifest = ManifestFile(path.parent)
@@ -55,7 +55,7 @@ class RecordFile:
         return [self._parsed(number, line) for number, line in enumerate(lines, start=1)]
 
     def kept_epochs(self) -> int:
-        """How many trained epochs of trials can be gone on from; nothing is changed.
+        """How many trained epochs of trials can be kept; nothing is changed.
 
         Raises:
             RunError: as `reopen`.
@@ -63,7 +63,7 @@ class RecordFile:
         return _num_trained(self._whole(content_of(self.path))[0]) if self.path.exists() else 0
 
     def reopen(self) -> int:
-        """Get ready to go on where another process stopped; return how many trained epochs of trials are kept.
+        """Prepare to go on where another process stopped; return how many trained epochs of trials are kept.
 
         A record that was torn is dropped, and so are those of failures, whose trials are tried again, and after a
         crash of the machine what was not yet forced to disk and is not what was written.
@@ -102,7 +102,7 @@ class RecordFile:
                 dropped.append(f"{self.path}: records after byte {known} were not forced to disk and are damaged")
                 content = content[:known]
         rows: list[Record] = []
-        lines = content.split(b"\n")[:-1]  # what follows the last is torn
+        lines = content.split(b"\n")[:-1]  # what follows the last line break is incomplete
         place = 0
         for number, line in enumerate(lines, start=1):
             place += len(line) + 1
@@ -126,7 +126,7 @@ class RecordFile:
         return True
 
     def expect_again(self) -> None:
-        """What is recorded may be trained again."""
+        """Recorded epochs may be trained again."""
         self._expect(self.read() if self.path.stat().st_size else [])
 
     def keep(self, records: Iterable[Record]) -> None:
@@ -222,7 +222,7 @@ class RecordFile:
         if different:
             key = different[0]
             what = (
-                f"{self.path}: epoch {record['epoch']} of trial {record['trial']} came out differently when it was "
+                f"{self.path}: epoch {record['epoch']} of trial {record['trial']} changed when it was "
                 f"trained again: {key} was {was.get(key)}, and is {now[key]}"
             )
             if self.exact:
@@ -235,7 +235,7 @@ class RecordFile:
 
 
 def _origins(plan: Plan) -> list[Origin]:
-    """Where each trial of a plan comes from, by its number."""
+    """The origin of each trial of a plan, by its number."""
     return [
         Origin(trial.arm.name, trial.arm.loss.name, trial.arm.dataset.title, trial.arm.model.title, trial.seed)
         for trial in plan.trials
@@ -243,7 +243,7 @@ def _origins(plan: Plan) -> list[Origin]:
 
 
 def _num_trained(rows: Iterable[Record]) -> int:
-    """Epoch 0 is no training."""
+    """The number of trained epochs; epoch 0 is not training."""
     return sum(row["epoch"] > 0 for row in rows)
 
 

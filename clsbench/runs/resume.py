@@ -1,4 +1,4 @@
-"""What must be as it was for a run to go on, so that its end is the end it would have had."""
+"""What must be unchanged to resume a run, so that it ends with the results of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from clsbench.config.schema import Experiment
 from clsbench.errors import RunError
 
-# What changes no trial's numbers, or is looked at by itself: the kind of device, the threads.
+# Keys that change no trial's numbers, or that are checked separately: the kind of device, the threads.
 FREE = {"name", "expect", "train.device", "train.threads", "train.stack"}
 
 EXACT = {"torch", "clsbench"}  # any other version is another program; of the rest, a patch changes last bits at most
@@ -16,7 +16,7 @@ NAMES = {"torch": "PyTorch", "python": "Python", "numpy": "NumPy"}
 
 
 def require_same_trials(kept: Experiment, asked: Experiment) -> None:
-    """Refuse to go on with other trials than those the run began.
+    """Refuse to resume a run with other trials than it began with.
 
     Raises:
         RunError: with the first difference, and how many there are.
@@ -33,7 +33,7 @@ def require_same_trials(kept: Experiment, asked: Experiment) -> None:
 
 
 def comparable(experiment: Experiment) -> dict[str, Any]:
-    """What decides the trials, by dotted key."""
+    """The settings that decide the trials, by dotted key."""
     leaves = dict(_leaves("", experiment.to_dict()))
     leaves["train.seeds"] = list(experiment.train.seed_list)
     return {key: value for key, value in leaves.items() if key not in FREE}
@@ -53,13 +53,13 @@ def _shown(value: Any) -> str:
 
 
 def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What has changed that may change last bits, in words; empty where the end is promised bit by bit.
+    """The changes that may change last bits, in words; empty if the results are promised bit by bit.
 
     Args:
         before, now: versions, machine and device of the run, and what they are now.
 
     Raises:
-        RunError: the versions or the kind of device are others, with which no epoch would be repeated.
+        RunError: the versions or the kind of device differ, so that no epoch would be reproduced.
     """
     if (old := before["device"]["kind"]) != (new := now["device"]["kind"]):
         raise RunError(f"the run cannot go on with another device: it was {old}, and is {new}; start a new run")

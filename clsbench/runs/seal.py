@@ -1,4 +1,4 @@
-"""JSON documents that carry their own sum, so that one that was changed is known without any other file."""
+"""JSON documents that hold their own sum, so that a change is detected without another file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def unsealed(content: bytes) -> dict[str, Any]:
     """The document of `sealed`, without its sum.
 
     Raises:
-        ValueError: it is none, or was changed since.
+        ValueError: it is not one, or was changed.
     """
     text, _, end = content.rpartition(_BEFORE)
     if end != sha256_of(text).encode() + _AFTER:

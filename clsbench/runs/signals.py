@@ -1,7 +1,7 @@
-"""SIGHUP, Ctrl-C and SIGTERM: the write in hand is finished, then the process leaves with the signal's code.
+"""SIGHUP, Ctrl-C and SIGTERM: the current write is finished, then the process exits with the signal's code.
 
-It leaves where it stands. What a run has written is whole at every moment, so there is nothing to tidy up, and no
-exception that gets lost in somebody's destructor or in a half-done import.
+It exits at once. A run's files are complete at every moment, so no cleanup is needed, and no exception is raised that
+a destructor or a partial import could lose.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _run: Path | None = None
 
 
 def obey_signals() -> None:
-    """From here on a signal ends the process, once no write is in hand; Ctrl-C again does so at once."""
+    """From here on a signal ends the process once no write is running; a second Ctrl-C does so at once."""
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` and `&` ask
             signal.signal(number, _on_signal)
@@ -35,7 +35,7 @@ def obey_signals() -> None:
 
 @contextmanager
 def write_in_hand() -> Iterator[None]:
-    """While it holds, a signal waits."""
+    """In this block, a signal waits."""
     global _writes_in_hand
     _writes_in_hand += 1
     try:
@@ -48,7 +48,7 @@ def write_in_hand() -> Iterator[None]:
 
 @contextmanager
 def kept_in(run: Path) -> Iterator[None]:
-    """While it holds, whoever stops the process is told that `run` can go on."""
+    """In this block, the message of a stopped process says how to resume `run`."""
     global _run
     before, _run = _run, run
     try:
@@ -75,5 +75,5 @@ def _leave(number: int) -> None:
         cursor = SHOW_CURSOR if sys.stderr is not None and sys.stderr.isatty() else b""
         os.write(2, cursor + f"error: stopped by {signal.Signals(number).name}{kept}\n".encode())
     except (OSError, ValueError):
-        pass  # nobody reads it; the code tells
+        pass  # stderr is closed; the exit code remains
     os._exit(128 + number)

@@ -1,4 +1,4 @@
-"""Writes down what an executor tells, as it tells it."""
+"""Writes the events of an executor to the run's files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("clsbench")
 
 @dataclass
 class RunWriter:
-    """Keeps one phase of a run: its records, its checkpoints, and the evidence that its arms were paired."""
+    """Writes one phase of a run: its records, its checkpoints, and the evidence that its arms were paired."""
 
     records: RecordFile
     checkpoints: Checkpoints
@@ -29,7 +29,7 @@ class RunWriter:
     compile_seconds: float = 0.0
 
     def reopen(self) -> Mapping[int, Checkpoint]:
-        """What an earlier process left: by trial number, the checkpoint to go on from.
+        """The checkpoint of each trial that an earlier process left, by trial number.
 
         Raises:
             RunError: as `RecordFile.reopen` and `Checkpoints.newest`.
@@ -42,15 +42,15 @@ class RunWriter:
                 if self.records.covers(trial, each.checkpoint.snapshot.epoch):
                     kept[trial] = each.checkpoint.part([place])
                     self.seconds += each.checkpoint.seconds
-                else:  # going on from there would leave a hole
+                else:  # going on from there would leave a gap
                     log.warning("trial %d is trained again: records of epochs before its checkpoint are lost", trial)
         return kept
 
     def keep(self, event: Event) -> None:
-        """Write down what happened.
+        """Write an event.
 
         Raises:
-            RunError: it cannot be written, or an epoch that was trained again came out differently.
+            RunError: it cannot be written, or an epoch that was trained again has other results.
         """
         if isinstance(event, StackStarted):
             if not self.started.isdisjoint(event.trials):
@@ -74,7 +74,7 @@ class RunWriter:
             log.error("%s failed: %s\n%s", _named(event.record), event.reason, event.trace)
 
     def close(self) -> list[Record]:
-        """All trials are over: order the records, return them, and drop what only a resume would need."""
+        """All trials are over: sort the records, return them, and remove what only a resume would need."""
         records = self.records.order()
         if not self.failures:
             self.checkpoints.tidy()
@@ -82,7 +82,7 @@ class RunWriter:
 
     def _save(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is not None:
-            self.records.sync()  # a checkpoint never knows of epochs that the disk does not
+            self.records.sync()  # records are on disk before the checkpoint of their epoch
             self.checkpoints.save(checkpoint, self.evidence)
 
 

@@ -132,7 +132,9 @@ def _crashed_midway(recording: Recording, chance: random.Random) -> Tree:
     return recording.disk(chance.randrange(trained[0], trained[-1])).state()
 
 
-def _end(config: Config, folder: Path, expected: Mapping[str, Any], begun: bool, kept: CheckpointEpochs) -> tuple[str, str | None]:
+def _end(
+    config: Config, folder: Path, expected: Mapping[str, Any], begun: bool, kept: CheckpointEpochs
+) -> tuple[str, str | None]:
     if run_in(folder) is None:
         return ("wrong", "the run is gone") if begun else ("not begun", None)
     run = Started(config, folder, before=functools.partial(_note_found, folder), drawn=False)

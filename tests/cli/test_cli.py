@@ -164,7 +164,7 @@ def test_report_draws(two_runs: list[Path], invoke: Invoke, fails: Fails, tmp_pa
 def test_report_of_what_is_no_run(here: Path, fails: Fails) -> None:
     """No run at all, a folder that is none, and a damaged one each leave with 6 and a hint."""
     assert "no run in runs; `clsbench run CONFIG` makes one" == fails(6, "report")
-    assert ". is no run: it has no checkpoints; give the directory of one" == fails(6, "report", ".")
+    assert ". is not a run: it has no checkpoints; give the directory of one" == fails(6, "report", ".")
     (here / "summary.json").write_text("{\n")
     assert "summary.json is damaged: " in fails(6, "report", ".")
 

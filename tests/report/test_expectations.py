@@ -2,7 +2,7 @@
 
 import pytest
 
-from clsbench.report.expectations import told, unmet
+from clsbench.report.expectations import outcome_line, unmet
 
 ARMS = [
     {"name": "a", "seeds": [0, 1, 2, 3, 4], "diverged": 0},
@@ -36,7 +36,7 @@ def summary(*rows):
 )
 def test_met(entry, said):
     """The values of the sides, and the slack in standard deviations; one under two is doubted."""
-    assert said == told(entry, summary(entry))
+    assert said == outcome_line(entry, summary(entry))
     assert [] == unmet(summary(entry))
 
 
@@ -59,4 +59,4 @@ def test_unmet(text, left, right, reason):
     """The reason is what is missing, or else the values of the sides."""
     entry = row(text, left, right, met=False)
     assert [f"not met: {text}: {reason}"] == unmet(summary(row("a.m > 0", 1.0, 0.0), entry))
-    assert f"{text}: not met, {reason}" == told(entry, summary(entry))
+    assert f"{text}: not met, {reason}" == outcome_line(entry, summary(entry))

@@ -133,7 +133,7 @@ def test_missing_file_is_passed_over(saved: Path) -> None:
 def test_damaged_manifest_vouches_for_nothing(saved: Path, text: bytes) -> None:
     """Without a whole manifest no file is loaded: 6, and how it is made anew."""
     (saved / "manifest.json").write_bytes(text)
-    with pytest.raises(RunError, match=r"manifest\.json is damaged: .*`clsbench run --resume .*` makes it anew"):
+    with pytest.raises(RunError, match=r"manifest\.json is damaged: .*`clsbench run --resume .*` rebuilds it"):
         kept(saved)
 
 
@@ -172,7 +172,7 @@ def test_what_is_no_checkpoint_is_refused(saved: Path, change: dict[str, Any], m
     monkeypatch.chdir(saved)
     content = torch.load(saved_at(saved, 7), weights_only=True)
     vouched(saved, {**content, **change})
-    with pytest.raises(RunError, match=r"epoch-00007-\w+\.pt is no checkpoint: ") as caught:
+    with pytest.raises(RunError, match=r"epoch-00007-\w+\.pt is not a checkpoint: ") as caught:
         kept(saved)
     assert (6, False) == (caught.value.exit_code, "\n" in str(caught.value))
     assert not (saved / "it-ran").exists()

@@ -218,7 +218,7 @@ def test_place_that_is_somebody_elses_is_left_alone(
         path.parent.mkdir(exist_ok=True)
         path.write_text("mine")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(RunError, match=rf"tiny holds '{theirs.partition('/')[0]}', which is no run; give another"):
+    with pytest.raises(RunError, match=rf"tiny holds '{theirs.partition('/')[0]}', which is not a run; give another"):
         create(tmp_path, experiment)
     assert before == sorted(tmp_path.rglob("*"))
 
@@ -273,7 +273,7 @@ def test_damaged_file_is_named(tmp_path: Path, result: Result, name: str, text: 
 def test_what_is_no_run_is_told(tmp_path: Path) -> None:
     """A folder of something else, or none at all, is a RunError that asks for one."""
     for path in (tmp_path, tmp_path / "none"):
-        with pytest.raises(RunError, match=r" is no run: it has no checkpoints; give the directory of one"):
+        with pytest.raises(RunError, match=r" is not a run: it has no checkpoints; give the directory of one"):
             clsbench.load(path)
 
 

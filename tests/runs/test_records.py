@@ -127,9 +127,7 @@ def test_epoch_that_comes_out_differently_is_told(path: Path) -> None:
     records, before = RecordFile(path), path.read_text()
     records.reopen()
     records.keep([record(0, 2, seconds=9.0)])
-    with pytest.raises(
-        RunError, match=r"epoch 2 of trial 1 came out differently .*: train_loss was 0\.5, and is 0\.25"
-    ):
+    with pytest.raises(RunError, match=r"epoch 2 of trial 1 changed .*: train_loss was 0\.5, and is 0\.25"):
         records.keep([record(1, 2, train_loss=0.25)])
     lenient = RecordFile(path, exact=False)
     lenient.reopen()
