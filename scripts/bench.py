@@ -1,4 +1,4 @@
-"""Measure clsbench side by side with what one would pick instead, on the same work.
+"""Measure clsbench side by side with the alternatives, on the same work.
 
 python scripts/bench.py [PART ...] [--repeats N] [--quick] [--data-dir DIR] [--json FILE]
 
@@ -31,7 +31,7 @@ PARTS = {
 
 
 def main(arguments: list[str]) -> int:
-    """0: measured, whatever came of it; 1: a contender did other work, and nothing of that part is told."""
+    """0: measured, whatever the result; 1: a contender did other work, and the part is not reported."""
     asked = _parser().parse_args(arguments)
     options = Options(repeats=asked.repeats, quick=asked.quick, data_dir=asked.data_dir)
     report: dict[str, Any] = {"machine": _machine(), **options.to_dict(), "parts": {}}
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
             refused = True
             continue
         if options.quick:
-            result = replace(result, targets=())  # tiny sizes say nothing of speed
+            result = replace(result, targets=())  # tiny sizes say nothing about speed
         print("\n".join(result.lines()), flush=True)
         report["parts"][part] = result.to_dict()
         if asked.json is not None:

@@ -27,7 +27,7 @@ import yaml
 
 Figures = dict[str, float]
 
-# Linux alone tells, and forgets, the most memory that a process has had.
+# Only Linux reports, and can reset, the peak memory of a process.
 READ = """
 import sys, time
 from pathlib import Path
@@ -69,8 +69,8 @@ def arms(folder: Path, quick: bool) -> dict[str, Figures]:
     for kind, numbers in (("losses", (2, 75, 150, 300)), ("rates", (2, 250, 500, 1000))):
         for number in (max(2, number // 10) if quick else number for number in numbers):
             found[f"{number} {kind}"] = figures = _run(folder, _config(kind, number))
-            told = ", ".join(f"{name} {value:,.2f}" for name, value in figures.items())
-            print(f"{number:>5} {kind}: {told}", flush=True)
+            shown = ", ".join(f"{name} {value:,.2f}" for name, value in figures.items())
+            print(f"{number:>5} {kind}: {shown}", flush=True)
     return found
 
 

@@ -1,6 +1,6 @@
-"""The virtual environment of a clone: made where there is none, mended where an installation was cut short.
+"""The virtual environment of a clone: created if missing, repaired if an installation was interrupted.
 
-What runs before anything is installed runs on the standard library alone.
+Code that runs before anything is installed uses only the standard library.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ".venv"
 STAMP = "clsbench-installed"  # in the environment: the fingerprint of what is installed there
-LOG = "clsbench-install.log"  # in the environment: all that the installer said
+LOG = "clsbench-install.log"  # in the environment: the installer's output
 CUT_SHORT = "installing"  # stands in the stamp while an installer is at work, and stays there if it is killed
 DEV = "dev"  # the extra with everything: it serves those who ask for less
 
 
 class SetupError(Exception):
-    """What the user has to mend, in one line."""
+    """What the user has to fix, in one line."""
 
 
 def ready(extra: str = "", root: Path = ROOT) -> Path:
@@ -58,7 +58,7 @@ def fingerprint(root: Path, version: str, extra: str) -> str:
 
 
 def install(root: Path, extra: str) -> None:
-    """Install the package and its `extra`, first making the environment anew where it is missing or broken."""
+    """Install the package and its `extra`; first create the environment again if it is missing or broken."""
     venv = root / VENV
     stamp = venv / STAMP
     uv = shutil.which("uv")
@@ -69,7 +69,7 @@ def install(root: Path, extra: str) -> None:
         before = CUT_SHORT
         commands.insert(0, creation(venv, uv))
         if venv.is_symlink() or venv.is_file():
-            raise SetupError(f"{venv} is no folder of this clone's own; remove it")
+            raise SetupError(f"{venv} is not a folder of this clone; remove it")
         if venv.exists():
             shutil.rmtree(venv)
         venv.mkdir()
@@ -84,7 +84,7 @@ def install(root: Path, extra: str) -> None:
 
 
 def is_usable(venv: Path, uv: str | None) -> bool:
-    """Whether an installer may work on this environment as it stands."""
+    """Whether an installer may change this environment."""
     stamp = venv / STAMP
     if python_version(venv) is None or (stamp.exists() and stamp.read_text() == CUT_SHORT):
         return False
@@ -105,7 +105,7 @@ def python_version(venv: Path) -> str | None:
 
 
 def answer(python: Path, code: str) -> str | None:
-    """What a line of Python prints; None where it fails or there is no such Python."""
+    """What a line of Python prints; None if it fails or there is no such Python."""
     try:
         return subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
@@ -114,7 +114,7 @@ def answer(python: Path, code: str) -> str | None:
 
 def creation(venv: Path, uv: str | None) -> list[str]:
     """The command that makes the environment."""
-    # The script may run on the very environment that is made anew; the Python beneath it stays.
+    # The script may run in the environment that is created again; its base Python stays.
     python = getattr(sys, "_base_executable", sys.executable)
     if uv:
         return [uv, "venv", "--allow-existing", "--python", python, str(venv)]
@@ -178,12 +178,12 @@ def logged(commands: Sequence[Sequence[str]], cwd: Path, log: Path) -> None:
     if code:
         for line in log.read_text("utf-8", "replace").splitlines()[-15:]:
             say(f"    {line[:300]}")
-        raise SetupError(f"the installation failed (exit code {code}); all that was said is in {log}")
+        raise SetupError(f"the installation failed (exit code {code}); its output is in {log}")
     say(f"installed into {VENV} in {time.monotonic() - start:.0f} s")
 
 
 def last_line(log: Path) -> str:
-    """What the installer said last, in characters that any terminal has."""
+    """The last line of the installer's output, in characters that any terminal has."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 1000))
         lines = file.read().decode("ascii", "ignore").split("\n")
@@ -201,7 +201,7 @@ def say(text: str) -> None:
 
 
 def passes(name: str, *command: str | Path) -> bool:
-    """Run one check under its heading, tell its seconds, and whether it passed."""
+    """Run one check under its heading; print its seconds and whether it passed."""
     start = time.monotonic()
     print(f"-- {name}", flush=True)
     code = call(*command)
@@ -244,7 +244,7 @@ def waited(process: subprocess.Popen[bytes], *, seconds: float) -> int | None:
 
 @contextlib.contextmanager
 def plain_exit() -> Iterator[None]:
-    """Leave as a command does: one line for a mistake, 130 after Ctrl-C, 143 after SIGTERM, never a traceback."""
+    """Exit as a command does: one line for a mistake, 130 after Ctrl-C, 143 after SIGTERM, never a traceback."""
     signal.signal(signal.SIGTERM, leave)
     try:
         yield

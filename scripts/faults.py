@@ -1,4 +1,4 @@
-"""Do harm, many times, and count the outcomes: python scripts/faults.py [PART ...] [--count N] [--json FILE]
+"""Inject faults many times and count the outcomes: python scripts/faults.py [PART ...] [--count N] [--json FILE]
 
 Each part prints one line, the figure, and says what fell short of it. Exit code 1 where a figure is missed.
 """

@@ -1,7 +1,7 @@
-"""Do verdicts find what is not there? python scripts/null_experiments.py [--experiments N] [--run RUN] [--json FILE]
+"""False and missed verdicts: python scripts/null_experiments.py [--experiments N] [--run RUN] [--json FILE]
 
-One loss is trained on many seeds. In a null experiment two disjoint sets of its seeds stand for two arms: whoever
-calls one better or worse is wrong. In a true one the second arm is worse by one standard deviation of the paired
+One loss is trained on many seeds. In a null experiment two disjoint sets of its seeds stand for two arms, so a
+verdict of better or worse is wrong. In a true one the second arm is worse by one standard deviation of the paired
 difference. The verdicts are clsbench's own, on the numbers of real records. Exit code 1 where a figure is missed.
 """
 
@@ -148,8 +148,8 @@ def _decided(word: str) -> bool:
     return word in (BETTER, WORSE)
 
 
-def _share(told: Sequence[bool]) -> float:
-    return sum(told) / len(told)
+def _share(outcomes: Sequence[bool]) -> float:
+    return sum(outcomes) / len(outcomes)
 
 
 if __name__ == "__main__":

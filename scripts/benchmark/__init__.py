@@ -1,1 +1,1 @@
-"""The parts of `bench.py`: what is measured, against what, and how it is told."""
+"""The parts of `bench.py`: what is measured, against what, and how it is reported."""

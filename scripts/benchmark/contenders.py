@@ -1,4 +1,4 @@
-"""What one would write or pick instead, for a small network on a small set: one function each.
+"""The alternatives for a small network on a small dataset: one function each.
 
 Every function trains a task, once per loss that it can have, and returns the seconds of one trial's step and
 the mean test accuracy. Making models and data, compiling and evaluating are not timed. PyTorch has one
@@ -28,7 +28,7 @@ from benchmark.figures import Outcome
 
 @dataclass(frozen=True)
 class Task:
-    """Data and settings: `x [N, F]`, `y [N]`, SGD with momentum. `seeds` is for those who train many at once."""
+    """Data and settings: `x [N, F]`, `y [N]`, SGD with momentum. `seeds` is for functions that train many at once."""
 
     x: Tensor
     y: Tensor
@@ -103,7 +103,7 @@ def in_memory_loop(task: Task) -> Outcome:
 
 
 def scikit_learn(task: Task) -> Outcome:
-    """`MLPClassifier`, which has the log-loss alone."""
+    """`MLPClassifier`, which only has log-loss."""
     from sklearn.neural_network import MLPClassifier
 
     network = MLPClassifier(
@@ -178,7 +178,7 @@ def jax(task: Task) -> Outcome:
 
 
 def installed(contenders: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
-    """Those of the contenders whose package is there; PyTorch's and scikit-learn's always are."""
+    """The contenders whose package is installed; PyTorch and scikit-learn always are."""
     optional = {lightning: "lightning", skorch: "skorch", jax: "jax"}
     return {
         name: contender

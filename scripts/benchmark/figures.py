@@ -1,4 +1,4 @@
-"""Figures with their spread: contenders take turns, must agree in accuracy, and are told as tables and as JSON."""
+"""Figures with their spread: contenders take turns, must agree in accuracy, and are printed as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 
 class RefusedError(Exception):
-    """A contender does not reach the others' accuracy: its time is that of other work."""
+    """A contender does not reach the others' accuracy, so it did other work."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One measurement: how much, in the part's unit, and the test accuracy that came of it where there is one.
+    """One measurement: how much, in the part's unit, and its test accuracy, if there is one.
 
     `more` holds other numbers of the same measurement, by name.
     """
@@ -64,7 +64,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Race:
-    """What the contenders of a part took, repeat by repeat. `load` is the machine's load average in each."""
+    """The measurements of a part's contenders, repeat by repeat. `load` is the machine's load average in each."""
 
     unit: str
     outcomes: Mapping[str, tuple[Outcome, ...]]
@@ -129,13 +129,13 @@ def agree(accuracies: Mapping[str, float | None], tolerance: float) -> None:
     middle = statistics.median(known.values())
     off = {name: accuracy for name, accuracy in known.items() if not abs(accuracy - middle) <= tolerance}
     if off:
-        told = ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in off.items())
-        raise RefusedError(f"not the same work: accuracy {told}, but the median is {middle:.4f} +- {tolerance}")
+        listed = ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in off.items())
+        raise RefusedError(f"not the same work: accuracy {listed}, but the median is {middle:.4f} +- {tolerance}")
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a part found: its races by title, its targets, and what a reader should know."""
+    """The result of a part: its races by title, its targets and notes."""
 
     races: Mapping[str, Race]
     targets: Sequence[Target] = ()

@@ -39,7 +39,7 @@ def _falls(run: Race) -> Target:
 
 
 def _step(*, seeds: int = 10, hidden: tuple[int, int] = (32, 32), train: int = 800) -> Outcome:
-    """A wide or long training has fewer epochs; the cost of a step does not hang on how many there are."""
+    """A wide or long training has fewer epochs; the cost of a step does not depend on their number."""
     epochs = max(1, min(10, 20_000 // train * 32 // max(hidden)))
     config: dict[str, Any] = own.moons(seeds=seeds, epochs=epochs, compile="off", train=train, hidden=hidden)
     run = own.run({**config, "loss": "cross_entropy"})

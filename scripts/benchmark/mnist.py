@@ -34,7 +34,7 @@ class Images:
 
 
 def missing(data_dir: str | None) -> str | None:
-    """Why there is no MNIST to measure on; None where there is."""
+    """Why there is no MNIST to measure on; None if there is."""
     if data_dir is None:
         return "left out: give --data-dir, torchvision's root with MNIST in it"
     if not (Path(data_dir) / "MNIST" / "raw").is_dir():

@@ -1,4 +1,4 @@
-"""clsbench as its users run it, in a process of its own; run as a script, this module is that process."""
+"""clsbench as its users run it, in a separate process; run as a script, this module is that process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of clsbench took.
+    """The time and memory of one run of clsbench.
 
     `training` is the training time by the records' `seconds`, all trials together, and `compiling` what is
     not in it; `wall` the seconds in `clsbench.run`; `processes` how many trained side by side; `memory` the peak in
@@ -43,7 +43,7 @@ def run(config: Mapping[str, Any]) -> Run:
     """Run an experiment in a fresh process.
 
     Raises:
-        subprocess.CalledProcessError: clsbench failed; what it said is on stderr.
+        subprocess.CalledProcessError: clsbench failed; its output is on stderr.
     """
     command = [sys.executable, __file__, json.dumps(config)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT)

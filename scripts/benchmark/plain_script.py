@@ -1,4 +1,4 @@
-"""What one would write without clsbench: SEEDS EPOCHS FOLDER. Trains one after the other, draws the curves.
+"""A plain script without clsbench: SEEDS EPOCHS FOLDER. Trains one after the other, draws the curves.
 
 It stands alone and prints the mean test accuracy; of what clsbench measures after every epoch it measures one.
 """

@@ -1,4 +1,4 @@
-"""How long it takes to answer, and to begin."""
+"""The time until `--help` answers and until training starts."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The parts of `scripts/faults.py`: each does one kind of harm many times and counts the outcomes."""
+"""The parts of `scripts/faults.py`: each injects one kind of fault many times and counts the outcomes."""

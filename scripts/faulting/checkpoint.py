@@ -88,7 +88,7 @@ def _manifest_failures(run: Path, chance: random.Random, count: int) -> list[str
     for _ in range(count):
         bit = chance.randrange(8 * len(whole))
         path.write_bytes(flipped(whole, bit))
-        with suppress(RunError):  # it is told
+        with suppress(RunError):  # it is reported
             if not _trials(run) <= right:
                 failures.append(f"bit {bit} of the manifest flipped: a checkpoint is taken for another")
     path.write_bytes(whole)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 
 def forked(work: Callable[[], object]) -> int:
-    """The pid of a process that does this work and leaves: 0 where it returns, its code where it exits, else 99."""
+    """The pid of a process that does this work and exits: 0 if it returns, its code if it exits, else 99."""
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -34,7 +34,7 @@ def _worked(work: Callable[[], object]) -> NoReturn:
 
 @contextmanager
 def replaced(owner: Any, name: str, new: Any) -> Iterator[None]:
-    """While it holds, `owner.name` is something else."""
+    """In this block, `owner.name` is replaced."""
     before = getattr(owner, name)
     setattr(owner, name, new)
     try:

@@ -61,7 +61,7 @@ class WatchedDisk:
     # Where a call goes to.
 
     def _ours(self, path: Any, dir_fd: int | None = None) -> str | None:
-        """A path relative to the folder's parent; None where it lies outside, or is no longer there."""
+        """A path relative to the folder's parent; None if it is outside, or no longer exists."""
         if isinstance(path, int):
             whole = _path_of(path)
         else:

@@ -1,4 +1,4 @@
-"""What a part hands over."""
+"""The result of a part."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def answer(*arguments: str) -> tuple[int, str, str]:
 
 
 def measure(count: int) -> Figure:
-    """Fuzz in a process of its own: what it cannot survive, a crash or a hang, is found from here."""
+    """Fuzz in a separate process: a crash or a hang of it is detected here."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         child = os.fork()
@@ -80,7 +80,7 @@ def measure(count: int) -> Figure:
 
 
 def _fuzz(count: int, folder: Path) -> None:
-    with open(folder / "told", "w", encoding="utf-8", buffering=1) as told:  # what is told survives a kill
+    with open(folder / "reports", "w", encoding="utf-8", buffering=1) as reports:  # what is reported survives a kill
 
         @seed(0)
         @settings(
@@ -96,14 +96,14 @@ def _fuzz(count: int, folder: Path) -> None:
             signal.alarm(SECONDS_A_CONFIG)  # without a handler it ends the process, whatever that is at
             code, problem = problem_of(case, folder)
             signal.alarm(0)
-            told.write(f"{code}\n")
+            reports.write(f"{code}\n")
             if problem:
-                told.write(f"! {problem} {case!r}".replace("\n", " ") + "\n")
+                reports.write(f"! {problem} {case!r}".replace("\n", " ") + "\n")
 
         each()
 
 
 def _told(folder: Path) -> tuple[Counter[str], list[str]]:
-    lines = (folder / "told").read_text(encoding="utf-8").split("\n")[:-1]
+    lines = (folder / "reports").read_text(encoding="utf-8").split("\n")[:-1]
     failures = [line.removeprefix("! ") for line in lines if line.startswith("! ")]
     return Counter(line for line in lines if not line.startswith("! ")), failures

@@ -100,8 +100,8 @@ def _fuzz(name: str, folder: Path, seconds: int) -> None:
             seen.add(place)
             key = hashlib.sha256(data).hexdigest()[:8]
             (folder / f"found-{key}.bin").write_bytes(data)
-            told = f"{error!r} at {Path(frame.filename).name}:{frame.lineno} for {data[:200]!r}"
-            (folder / f"found-{key}.txt").write_text(told, encoding="utf-8", errors="backslashreplace")
+            found = f"{error!r} at {Path(frame.filename).name}:{frame.lineno} for {data[:200]!r}"
+            (folder / f"found-{key}.txt").write_text(found, encoding="utf-8", errors="backslashreplace")
 
     options = {
         "max_total_time": seconds,

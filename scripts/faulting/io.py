@@ -53,7 +53,7 @@ def _failure(config: Config, folder: Path, expected: Any, **how: Any) -> str | N
     if code != 6 or not one_line(run.stderr):
         return f"it left with {code}: {run.stderr.strip()[-300:]}"
     if how["error"] == errno.ENOSPC and "disk full" not in run.stderr:
-        return f"a full disk is told as {run.stderr.strip()}"
+        return f"a full disk is reported as {run.stderr.strip()}"
     if run_in(folder) is None:
         return f"what cannot be begun leaves {leftover}" if (leftover := list(folder.glob("runs/.*"))) else None
     return goes_on(config, folder, expected, finished)

@@ -65,8 +65,8 @@ class _Kind:
             if at_operation is None:
                 time.sleep(chance.uniform(0, self.seconds))
                 os.kill(run.pid, signal.SIGKILL)
-            code, told = run.ended()
-            finished |= told
+            code, reported = run.ended()
+            finished |= reported
             kills += code == -signal.SIGKILL
             if code not in (0, -signal.SIGKILL):
                 return kills, f"{code}: {run.stderr.strip()}"

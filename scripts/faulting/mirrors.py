@@ -73,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
                 self.mirror.closing.wait()
         except OSError:
-            pass  # whoever asked has gone away
+            pass  # the client has disconnected
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

@@ -78,9 +78,9 @@ def measure(count: int) -> Figure:
                 codes[f"{how} {code}"] += 1
                 if problem:
                     failures.append(f"{case}, {how}: {problem}")
-    told = ", ".join(f"{how}: {number}" for how, number in sorted(codes.items()))
+    counted = ", ".join(f"{how}: {number}" for how, number in sorted(codes.items()))
     return Figure(
-        f"{count} mutated files, exit codes by reader: {told}; {len(failures)} other answers",
+        f"{count} mutated files, exit codes by reader: {counted}; {len(failures)} other answers",
         reached=not failures,
         numbers={"mutations": count, "codes": dict(codes), "failures": len(failures)},
         failures=failures,

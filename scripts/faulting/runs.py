@@ -79,24 +79,24 @@ def checkpoints_each_epoch(wanted: bool = True) -> Iterator[None]:
 
 
 class Started:
-    """A run in a child of its own, as `clsbench run` or `--resume` makes it; `finished` is what it told by then."""
+    """A run in a child process, as `clsbench run` or `--resume`; `finished` is what it has reported."""
 
     def __init__(
         self, config: Config, folder: Path, *, before: Callable[[], object] | None = None, drawn: bool = True
     ) -> None:
-        """`before` is called in the child when it is ready; whatever harm it plans begins there."""
+        """`before` is called in the child when it is ready; its faults start there."""
         self.folder = folder
         self.drawn = drawn  # showing takes longer than these runs train
         folder.mkdir(parents=True, exist_ok=True)
-        self._told, telling = os.pipe()
-        self.pid = forked(lambda: self._run(config, telling, before))
-        os.close(telling)
-        assert os.read(self._told, 1) == b"r", "the child did not get ready"
+        self._reports, reporting = os.pipe()
+        self.pid = forked(lambda: self._run(config, reporting, before))
+        os.close(reporting)
+        assert os.read(self._reports, 1) == b"r", "the child did not get ready"
 
     def ended(self) -> tuple[int, Finished]:
         """Wait for it: the exit code, or minus the signal, and the epochs that it said were finished."""
-        with open(self._told, encoding="ascii") as told:
-            lines = told.read().split("\n")[:-1]
+        with open(self._reports, encoding="ascii") as reports:
+            lines = reports.read().split("\n")[:-1]
         code = exit_code(self.pid)
         return code, {(int(trial), int(epoch)) for trial, epoch in (line.split() for line in lines)}
 
@@ -104,7 +104,7 @@ class Started:
     def stderr(self) -> str:
         return (self.folder / "stderr").read_text("utf-8")
 
-    def _run(self, config: Config, telling: int, before: Callable[[], object] | None) -> None:
+    def _run(self, config: Config, reporting: int, before: Callable[[], object] | None) -> None:
         from clsbench.runs.signals import obey_signals
 
         for stream, name in ((1, "stdout"), (2, "stderr")):
@@ -112,21 +112,21 @@ class Started:
             os.dup2(file, stream)
             os.close(file)
 
-        def told(plan: Plan, event: Event) -> None:
+        def report(plan: Plan, event: Event) -> None:
             if isinstance(event, EpochDone):
                 lines = "".join(f"{record['trial']} {event.epoch}\n" for record in event.records)
-                os.write(telling, lines.encode())
+                os.write(reporting, lines.encode())
 
         obey_signals()
         resume = run_in(self.folder)
-        os.write(telling, b"r")
+        os.write(reporting, b"r")
         if not self.drawn:
             experiment.draw = no_figures
         if before is not None:
             before()
-        told_to = functools.partial(experiment.run, watch=told)
+        run_reporting = functools.partial(experiment.run, watch=report)
         # A run's one watcher is the command line's progress bar: here it is this.
-        with replaced(experiment, "run", lambda *args, watch, **kwargs: told_to(*args, **kwargs)):
+        with replaced(experiment, "run", lambda *args, watch, **kwargs: run_reporting(*args, **kwargs)):
             arguments = ["--resume", str(resume)] if resume else [_written(config, self.folder)]
             arguments += [] if self.drawn else ["--json"]
             clsbench.cli.app(["run", "-q", "--output", str(self.folder / "runs"), *arguments])
@@ -199,5 +199,5 @@ def goes_on(config: Config, folder: Path, expected: Mapping[str, Any], finished:
 
 
 def one_line(stderr: str) -> bool:
-    """Whether an error was told as every error is."""
+    """Whether an error has the form of every error."""
     return stderr.startswith("error: ") and stderr.count("\n") == 1 and "Traceback" not in stderr
