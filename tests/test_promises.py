@@ -379,7 +379,7 @@ def honest(*losses: str) -> tuple[Evidence, Any]:
         weights = {"hidden [4]": f"h{trial.seed}", f"last [{trial.arm.loss.name}]": "any"}
         evidence.started([trial.number], 0, {trial.number: weights}, f"data {trial.seed}")
         for epoch in (1, 2):
-            evidence.saw({trial.number: f"order {trial.seed} {epoch}"})
+            evidence.add_batches({trial.number: f"order {trial.seed} {epoch}"})
     return evidence, plan
 
 

@@ -19,7 +19,7 @@ from clsbench.losses.contract import Loss, build_loss
 from clsbench.metrics.measures import taken_at_the_end
 from clsbench.metrics.reliability import COLUMNS, reliability
 from clsbench.problems import Problem
-from clsbench.signatures import told
+from clsbench.signatures import described
 from clsbench.training.evaluation import Measure, Quantities, Ruler, evaluate, final_metrics
 from clsbench.training.stack import Stack
 
@@ -115,7 +115,7 @@ def _judge(label: str, loss: Loss) -> Callable[[Quantities], Tensor | None]:
         try:
             return None if raised else loss.of_samples(known.logits, known.targets).double().sum(-1)
         except (Exception, SystemExit) as error:
-            log.warning("cross-evaluation goes on without loss %r: %s", label, told(error))
+            log.warning("cross-evaluation goes on without loss %r: %s", label, described(error))
             raised = True
             return None
 

@@ -10,12 +10,12 @@ import torch
 from clsbench.config.plan import Trial
 from clsbench.execution.events import Checkpoint, fields, identity_of
 from clsbench.results import Record
-from clsbench.signatures import told
+from clsbench.signatures import described
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory did not suffice. What was handled, and then something else went wrong, does not count."""
-    text = told(error)
+    text = described(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
         return True
     if isinstance(error, OSError):
@@ -38,4 +38,4 @@ def failed_record(trial: Trial, last: Record | None, since: Checkpoint | None) -
 
 
 def reason_of(error: BaseException) -> str:
-    return "out of memory" if is_out_of_memory(error) else told(error)
+    return "out of memory" if is_out_of_memory(error) else described(error)

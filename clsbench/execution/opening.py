@@ -18,7 +18,7 @@ from clsbench.errors import ClsbenchError, ConfigError, DataError
 from clsbench.execution.failures import is_out_of_memory
 from clsbench.problems import Posed
 from clsbench.registry import catalogue
-from clsbench.signatures import is_own, place_of, told
+from clsbench.signatures import described, is_own, place_of
 
 
 def device_for(asked: str) -> torch.device:
@@ -112,7 +112,7 @@ def _opened(entry: DatasetEntry) -> RawData:
     except (Exception, SystemExit) as error:
         if is_own(factory) or is_out_of_memory(error):
             raise
-        raise DataError(f"{told(error)} ({place_of(factory, error)}); mend the function") from error
+        raise DataError(f"{described(error)} ({place_of(factory, error)}); mend the function") from error
 
 
 def _drawing(entry: DatasetEntry, raw: RawData) -> dict[str, Any]:

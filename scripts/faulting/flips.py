@@ -116,9 +116,9 @@ def gone_on_from(run: Path) -> Told:
     asked = experiment_of(directory).to_dict()
     with directory.held():
         directory.restore(known.run)
-        keeper = directory.keeper(METRICS, None, exact=True)
-        kept = {(trial, each.snapshot.epoch) for trial, each in keeper.reopen().items()}
-        records = keeper.records.read() if (run / "metrics.jsonl").stat().st_size else []
+        writer = directory.writer(METRICS, None, exact=True)
+        kept = {(trial, each.snapshot.epoch) for trial, each in writer.reopen().items()}
+        records = writer.records.read() if (run / "metrics.jsonl").stat().st_size else []
     environment = directory.environment() if directory.has_environment() else None
     told = {"run": known.run, "fingerprint": known.fingerprint, "config": asked, "records": records, "kept": kept}
     return {**told, **({"environment": environment} if environment else {})}
