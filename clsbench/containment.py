@@ -21,7 +21,7 @@ SETTINGS: tuple[tuple[str, str], ...] = (
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Around the user's code: working directory, warning filters and what `settled` holds stay as they were."""
+    """Around users' code: working directory, warning filters and the state that `settled` covers are restored."""
     folder = _working_directory()
     with warnings.catch_warnings(), settled():
         try:
@@ -34,9 +34,9 @@ def contained() -> Iterator[None]:
 
 @contextmanager
 def settled() -> Iterator[None]:
-    """PyTorch's settings stay as they were; those of a PyTorch that was first imported within are its defaults.
+    """PyTorch's settings are restored; if it was first imported inside the block, to its defaults.
 
-    A process that the code within forked, and that comes back from it as if it were this one, ends here.
+    A process that the code forked and that returns from the block ends here.
     """
     process = os.getpid()
     torch: Any = sys.modules.get("torch")

@@ -119,7 +119,7 @@ def is_own(factory: Any) -> bool:
 
 
 def place_of(factory: Any, error: BaseException | None = None) -> str:
-    """`FILE:LINE` of a user's function: where in its file the error came by, else where it begins."""
+    """`FILE:LINE` of a user's function: the line of the error in its file, else the first line."""
     function = inspect.unwrap(getattr(factory, "func", factory))
     if isinstance(function, type):
         function = function.__init__  # type: ignore[misc]

@@ -112,7 +112,7 @@ def _opened(entry: DatasetEntry) -> RawData:
     except (Exception, SystemExit) as error:
         if is_own(factory) or is_out_of_memory(error):
             raise
-        raise DataError(f"{described(error)} ({place_of(factory, error)}); mend the function") from error
+        raise DataError(f"{described(error)} ({place_of(factory, error)}); correct the function") from error
 
 
 def _drawing(entry: DatasetEntry, raw: RawData) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from clsbench.signatures import is_own
 class Loss:
     """A loss bound to a problem: its function, its link, its number of outputs, its options.
 
-    `stacked` says that the function takes any leading axes; one of the user's own sees `[B, K]` and `[B]`,
-    trial by trial, and may return one number for the batch, which then stands for each of its samples. `users` says
-    that it is the user's, and `draws` that it draws from PyTorch's global generator, which is then seeded before every
-    call for a trial in training, and here where it is measured.
+    `stacked` says that the function takes any leading axes; a user's loss gets `[B, K]` and `[B]`, trial by trial, and
+    may return one number for the batch, which then is the loss of each of its samples. `users` says that it is a
+    user's, and `draws` that it draws from PyTorch's global generator, which is then seeded before every call, in
+    training for each trial and here in evaluation.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Loss:
         trials = zip(logits.reshape(-1, *logits.shape[-2:]), targets.reshape(-1, targets.shape[-1]), strict=True)
         measured = []
         with torch.random.fork_rng(devices=[logits.device] if logits.is_cuda else []):
-            for trial in trials:  # each sees the noise that it would see alone
+            for trial in trials:  # each gets the noise that it would get alone
                 torch.manual_seed(0)
                 measured.append(alone(*trial))
         return torch.stack(measured).view(targets.shape)
@@ -108,9 +108,9 @@ def build_loss(name: str, problem: Problem, options: Mapping[str, Any]) -> Loss:
 
 
 def _draws(loss: Loss) -> bool:
-    """Whether a function of the user's draws from PyTorch's global generator, which is tried.
+    """Whether a user's function draws from PyTorch's global generator, found by calling it.
 
-    One that raises is said not to: it raises in training too, where it is told.
+    False if it raises: it also raises in training, which reports it.
     """
     with torch.random.fork_rng(devices=[]), contained():
         torch.set_num_threads(1)  # a process that used several could not be forked

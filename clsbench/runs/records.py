@@ -19,7 +19,7 @@ from clsbench.runs.manifest import ManifestFile, changed, content_of
 from clsbench.runs.signals import write_in_hand
 from clsbench.runs.sums import Sums
 
-LOOKS, SECONDS_BETWEEN_LOOKS = 20, 0.005  # at a file and its sums, while somebody writes them
+LOOKS, SECONDS_BETWEEN_LOOKS = 20, 0.005  # at a file and its sums while another process writes them
 
 log = logging.getLogger("clsbench")
 

@@ -21,9 +21,9 @@ _LINE = re.compile(rb"(\d{1,18}) ([0-9a-f]{64}|durable)")
 
 @dataclass(frozen=True)
 class Extent:
-    """How far records are what was written: up to `verified`; of them, and maybe beyond, `durable` was on disk.
+    """How many bytes of the records match their sums (`verified`) and were on disk (`durable`, maybe more).
 
-    `damaged` says that the block after `verified` is not what was written, instead of having no sum.
+    `damaged` says that the block after `verified` does not match its sum; otherwise it has none.
     """
 
     verified: int
@@ -57,7 +57,7 @@ class Sums:
         write_atomically(self.path, text.encode())
 
     def extent(self, content: bytes) -> Extent:
-        """How much of the records is what was written.
+        """How much of the records matches its sums.
 
         Raises:
             RunError: the sums cannot be read.
@@ -65,7 +65,7 @@ class Sums:
         verified, durable, damaged = 0, 0, False
         for line in self._lines():
             match = _LINE.fullmatch(line)
-            if match is None:  # torn, and what comes after it is of no known place
+            if match is None:  # partial; the place of what follows is unknown
                 break
             end = int(match[1])
             if match[2] == b"durable":

@@ -31,7 +31,7 @@ Told = dict[str, Any]
 def measure(count: int) -> Figure:
     config = small(losses=2, epochs=4)
     warm(config)
-    logging.getLogger("clsbench").setLevel(logging.ERROR)  # what is made anew is logged, as it should be
+    logging.getLogger("clsbench").setLevel(logging.ERROR)  # rebuilt files are logged, which is expected
     outcomes, failures = Counter[str](), list[str]()
     with tempfile.TemporaryDirectory() as name, checkpoints_each_epoch():
         folder = Path(name)

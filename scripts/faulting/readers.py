@@ -1,4 +1,4 @@
-"""What clsbench reads that somebody else may have written: each reader as a function of bytes, with its errors.
+"""Readers of files that others may have written: each as a function of bytes, with its errors.
 
 A reader takes any bytes whatever and raises nothing but the error that it documents.
 """

@@ -322,7 +322,7 @@ def test_reader_that_leaves(here: Path) -> None:
 def test_stdout_that_takes_nothing(redirection: str, reason: str, here: Path) -> None:
     """A full or closed stdout is 6 and one line, and the run is kept."""
     answer = shell(f"C run tiny.yaml -q {redirection}", here)
-    message = f"standard output cannot be written: {reason}; what was run is kept, `clsbench report` shows it"
+    message = f"standard output cannot be written: {reason}; the run is kept, and `clsbench report` shows it"
     assert (6, f"error: {message}\n") == (answer.returncode, answer.stderr)
     (directory,) = (here / "runs" / "moons").iterdir()
     assert "finished" == clsbench.load(directory).summary["status"]

@@ -206,7 +206,7 @@ def test_lost_papers_are_made_anew(tmp_path: Path, harm: Callable[[Path], None],
     result = clsbench.run(resume=path, watch=watch)
     assert {2: 1, 3: 1} == trained
     assert [{**r, "seconds": 0} for r in whole.records] == [{**r, "seconds": 0} for r in result.records]
-    assert "is made anew: it was damaged or missing" in (path / "run.log").read_text()
+    assert "was damaged or missing and is rebuilt" in (path / "run.log").read_text()
     assert whole.records[0].keys() == clsbench.load(path).records[0].keys()
 
 
@@ -244,7 +244,7 @@ def test_damaged_manifest_of_a_finished_run_is_made_anew_by_resume(run: Path) ->
     """`report` is told how; `run --resume` does it, trains nothing, and the run can be read again."""
     result = clsbench.load(run)
     damage(run / "checkpoints" / "manifest.json")
-    with pytest.raises(RunError, match=rf"manifest\.json is damaged: .*`clsbench run --resume {run}` makes it anew"):
+    with pytest.raises(RunError, match=rf"manifest\.json is damaged: .*`clsbench run --resume {run}` rebuilds it"):
         clsbench.load(run)
     events: list[object] = []
     clsbench.run(resume=run, watch=lambda plan, event: events.append(event))

@@ -149,9 +149,9 @@ def test_unusual_model_trains_to_the_end_and_reads_back(tmp_path: Path, model: s
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("raise ValueError('no\\nway')", r"dataset mine: ValueError: no way \(mine\.py:7\); mend the function"),
+        ("raise ValueError('no\\nway')", r"dataset mine: ValueError: no way \(mine\.py:7\); correct the function"),
         ("raise SystemExit(0)", r"dataset mine: SystemExit: 0 \(mine\.py:7\)"),
-        ("raise Mute", r"dataset mine: Mute: its text cannot be made, ZeroDivisionError \(mine\.py:7\)"),
+        ("raise Mute", r"dataset mine: Mute: its text cannot be shown, ZeroDivisionError \(mine\.py:7\)"),
         ("return None", "dataset mine: a dataset returned a NoneType"),
         ("return [[1]], [object()]", "dataset mine: "),
         ("return {1}, {2}", "dataset mine: "),
