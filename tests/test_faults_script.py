@@ -1,4 +1,4 @@
-"""`scripts/faults.py`, each part a few times: the figures that it reaches in full are in the README."""
+"""`scripts/faults.py`, each part a few times: the figures that it reaches in full are in docs/robustness.md."""
 
 from __future__ import annotations
 

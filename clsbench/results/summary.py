@@ -192,7 +192,7 @@ class WarmStart(TypedDict):
 
 @with_config(STRICT)
 class Summary(TypedDict):
-    """`summary.json` as a whole; README explains its parts."""
+    """`summary.json` as a whole."""
 
     format_version: Annotated[Annotated[int, Field(ge=1)] | None, ADDED]
     name: str
