@@ -1,6 +1,6 @@
-"""The user's models and losses, tried once before training: what could not be trained, kept or resumed is refused.
+"""Checks of users' models and losses before training: those that cannot be trained, saved or resumed are refused.
 
-What they raise is left to their trials, which end alone.
+An error that they raise ends only their trials.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from clsbench.signatures import is_own, place_of
 from clsbench.training.stack import Stack
 
 SAMPLES = 8
-# Of two equal computations whose tensors lie elsewhere in memory.
+# The tolerance of two equal computations with different memory layouts.
 TOLERANCE = 1e-3
 
 
 def require_sound(plans: Sequence[Plan], data: Mapping[str, Splits]) -> None:
-    """Try the user's losses and models on a few samples of real data.
+    """Try users' losses and models on a few samples of real data.
 
     Raises:
-        ConfigError: with every fault, each with the function's place and what it has to do instead.
+        ConfigError: with every fault, each with the function's place and what it should do instead.
     """
     tried: dict[tuple[str, str, str], None] = {}
     faults: dict[str, None] = {}
@@ -63,12 +63,14 @@ def _tried(fault: Callable[[], str | None]) -> str | None:
         torch.set_num_threads(1)  # a process that used several could not be forked
         try:
             return fault()
-        except (Exception, SystemExit):  # it will raise in its trials, where it is told with its trace
+        except (Exception, SystemExit):  # it raises in its trials too, which report it with a traceback
             return None
 
 
 def _loss_fault(loss: Loss, targets: Tensor) -> str | None:
-    number = SAMPLES - 1 if loss.num_outputs == SAMPLES else SAMPLES  # no other axis may look like that of the samples
+    number = (
+        SAMPLES - 1 if loss.num_outputs == SAMPLES else SAMPLES
+    )  # the size of no other axis may equal the number of samples
     targets = targets[torch.arange(number) % len(targets)].cpu()
     logits = torch.randn(number, loss.num_outputs)
     spec = catalogue.get("loss", loss.name)
@@ -92,12 +94,12 @@ def _value_fault(value: object, logits: Tensor, allowed: Sequence[tuple[int, ...
     if not value.is_floating_point():
         return f"returns {value.dtype}; return floating-point numbers"
     if value.isnan().all():
-        return "returns NaN alone, at logits of ordinary size; return numbers"
+        return "returns only NaN, at logits of ordinary size; return numbers"
     if value.requires_grad:
         (gradient,) = torch.autograd.grad(value.sum(), logits, allow_unused=True)
         if gradient is not None:
             return None
-    return "has no gradient on the logits; compute it from them by PyTorch's operations alone"
+    return "has no gradient on the logits; compute it from them with PyTorch operations only"
 
 
 def _model_fault(arm: Arm, splits: Splits, num_outputs: int) -> str | None:
@@ -107,7 +109,7 @@ def _model_fault(arm: Arm, splits: Splits, num_outputs: int) -> str | None:
     if not isinstance(made, nn.Module):
         return f"returns {type(made).__name__}; return a torch.nn.Module"
     if any(is_lazy(tensor) for tensor in (*made.parameters(), *made.buffers())):
-        return "has lazy layers, which have no weights yet; give every layer its sizes, from the shape that it is given"
+        return "has lazy layers, which have no weights yet; give every layer its sizes, from the shape that is passed"
     modules = [initial_model(arm, seed=0, shape=splits.shape, num_outputs=num_outputs) for _ in range(3)]
     samples = splits.train.x[torch.arange(SAMPLES) % len(splits.train)].cpu()
     if fault := _state_fault(modules):
@@ -120,7 +122,7 @@ def _model_fault(arm: Arm, splits: Splits, num_outputs: int) -> str | None:
 
 
 def _state_fault(modules: Sequence[nn.Module]) -> str | None:
-    """What of a module's tensors could not be trained, or kept in a checkpoint."""
+    """The tensors of a module that cannot be trained, or kept in a checkpoint."""
     learning = {name: p for name, p in modules[0].named_parameters() if p.requires_grad}
     if not learning:
         return "has no parameter to train"
@@ -129,14 +131,16 @@ def _state_fault(modules: Sequence[nn.Module]) -> str | None:
             return f"has {name} in {tensor.dtype}; parameters are float32"
     tensors = [sorted(each.named_parameters()) for each in modules]
     if {t.data_ptr() for _, t in tensors[0]} & {t.data_ptr() for _, t in tensors[1]}:
-        return "gives the same parameters to every trial; make a new module in every call"
+        return "returns the same parameters for every trial; create a new module in every call"
     by_place = sorted((tensor.data_ptr(), name) for name, tensor in tensors[0] if tensor.numel())
     for (place, name), (other_place, other) in pairwise(by_place):
         if place == other_place:
-            return f"has {name} and {other} as two parameters in one memory; let them be one nn.Parameter"
+            return f"has {name} and {other} as two parameters that share memory; make them one nn.Parameter"
     for name, module in modules[0].named_modules():
         if type(module).get_extra_state is not nn.Module.get_extra_state:
-            return f"keeps extra state ({name or type(module).__name__}), which no checkpoint has; register a buffer"
+            return (
+                f"keeps extra state ({name or type(module).__name__}), which checkpoints do not hold; register a buffer"
+            )
     return None
 
 
@@ -148,7 +152,7 @@ def _output_fault(logits: object, shape: tuple[int, ...]) -> str | None:
     if not logits.is_floating_point():
         return f"returns {logits.dtype}; return floating-point logits"
     if not logits.requires_grad:
-        return "returns logits that no parameter enters"
+        return "returns logits that depend on no parameter"
     return None
 
 
@@ -158,12 +162,12 @@ def _stacked_fault(modules: Sequence[nn.Module], samples: Tensor, num_outputs: i
     before = torch.get_rng_state()
     logits = stack.forward(samples.expand(2, *samples.shape), stack.dropout_masks([0, 0], (0, 0), len(samples)))
     if not torch.equal(before, torch.get_rng_state()):
-        return "draws for all trials at once, so that each depends on the others; leave out stacked=True"
+        return "draws random numbers for all trials at once, so that each depends on the others; leave out stacked=True"
     return _output_fault(logits, (2, len(samples), num_outputs))
 
 
 def _alone_fault(modules: Sequence[nn.Module], samples: Tensor, num_outputs: int) -> str | None:
-    """What of a module's behaviour would not survive a stop and a resume, or a measurement."""
+    """Behaviour of a module that a resume, or an evaluation, would change."""
     one, other, resumed = modules
     known = {name: id(buffer) for name, buffer in one.named_buffers()}
     logits = _call(one, samples)
@@ -171,21 +175,21 @@ def _alone_fault(modules: Sequence[nn.Module], samples: Tensor, num_outputs: int
         return fault
     for name, buffer in one.named_buffers():
         if known.get(name) != id(buffer):
-            return f"puts a new tensor in the place of its buffer {name}; change it in place, by copy_ or add_"
+            return f"replaces its buffer {name} by a new tensor; change it in place, by copy_ or add_"
     if not torch.allclose(logits, _call(other, samples), TOLERANCE, TOLERANCE, equal_nan=True):
-        return "differs between two calls at one seed; draw from PyTorch's generator alone"
+        return "differs between two calls with the same seed; draw only from PyTorch's generator"
     state = dict([*one.named_parameters(), *one.named_buffers()])
     with torch.no_grad():
         for name, tensor in [*resumed.named_parameters(), *resumed.named_buffers()]:
             tensor.copy_(state[name])
     if not torch.allclose(_call(one, samples), _call(resumed, samples), TOLERANCE, TOLERANCE, equal_nan=True):
-        return "keeps what changes its logits outside of parameters and buffers; change a buffer in place"
+        return "keeps state that changes its logits outside parameters and buffers; change a buffer in place"
     one.eval()
     before = {name: buffer.clone() for name, buffer in one.named_buffers()}
     _call(one, samples)
     for name, buffer in one.named_buffers():
         if not torch.equal(buffer, before[name]):
-            return f"changes its buffer {name} while it is measured; change it in training mode alone"
+            return f"changes its buffer {name} in evaluation; change it only in training mode"
     return None
 
 
