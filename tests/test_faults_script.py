@@ -99,7 +99,7 @@ def samples() -> dict[str, tuple[bool, list[str]]]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])}
     command = [sys.executable, "-c", SAMPLES]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert answer.returncode == 0, answer.stderr
+    assert 0 == answer.returncode, answer.stderr
     return json.loads(answer.stdout)
 
 

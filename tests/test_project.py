@@ -297,3 +297,43 @@ def test_ci_runs_the_same_checks() -> None:
     run = ROOT / ".ci" / "run"
     assert os.access(run, os.X_OK)
     assert "exec python3 scripts/test.py" == run.read_text().splitlines()[-1]
+
+
+TESTS = [
+    (path.relative_to(ROOT).as_posix(), node)
+    for path in sorted((ROOT / "tests").rglob("*.py"))
+    for node in ast.walk(ast.parse(path.read_text("utf-8")))
+]
+
+
+def test_every_test_states_its_behaviour() -> None:
+    """A test has a docstring."""
+    tests = [
+        (path, node) for path, node in TESTS if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    assert [] == [f"{path}: {node.name}" for path, node in tests if ast.get_docstring(node) is None]
+
+
+def test_asserts_read_expected_equals_actual() -> None:
+    """A literal that is compared with is on the left."""
+    compared = [
+        (path, node.test)
+        for path, node in TESTS
+        if isinstance(node, ast.Assert) and isinstance(node.test, ast.Compare) and isinstance(node.test.ops[0], ast.Eq)
+    ]
+    assert [] == [
+        f"{path}:{test.lineno}"
+        for path, test in compared
+        if len(test.ops) == 1 and is_literal(test.comparators[0]) and not is_literal(test.left)
+    ]
+
+
+def is_literal(node: ast.expr) -> bool:
+    """Whether it is a literal, or an approximation of one."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.approx":
+        return is_literal(node.args[0])
+    try:
+        ast.literal_eval(node)
+    except ValueError:
+        return False
+    return True

@@ -248,7 +248,7 @@ def test_plugin_leaves_the_process_as_it_was(tmp_path: Path, monkeypatch: pytest
         torch.is_grad_enabled(),
         torch.get_default_device(),
     )
-    assert os.waitpid(-1, 0)[1] == 0
+    assert 0 == os.waitpid(-1, 0)[1]
 
 
 def test_error_whose_text_cannot_be_had_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Expectations: when one is met, by how much, and what is said where it is not."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from clsbench.analysis.expectations import evaluate
 from clsbench.config.expectations import parse
 
 
-def records(arm, values, metric="test_accuracy"):
+def records(arm: Any, values: Any, metric: Any = "test_accuracy") -> Any:
     """`values` by seed, then by epoch; None is the record of a divergence."""
     return [
         {"arm": arm, "seed": seed, "epoch": epoch, metric: value, "test_nll": None}
@@ -17,11 +18,11 @@ def records(arm, values, metric="test_accuracy"):
     ]
 
 
-def verdict_row(metric, word):
+def verdict_row(metric: Any, word: Any) -> Any:
     return {"a": "a", "b": "b", "metric": metric, "difference": 0.1, "low": 0.0, "high": 0.2, "verdict": word}
 
 
-def evaluated(text, rows=(), arms=None, verdicts=()):
+def evaluated(text: Any, rows: Any = (), arms: Any = None, verdicts: Any = ()) -> Any:
     """Evaluate over arms of three seeds, or of those given as `{name: (seeds, diverged)}`."""
     arms = arms or dict.fromkeys("ab", (3, 0))
     listed = [{"name": name, "seeds": list(range(n)), "diverged": lost} for name, (n, lost) in arms.items()]
@@ -57,7 +58,7 @@ B = records("b", [[0.1, 0.5, 0.7], [0.1, 0.5, 0.7], [0.1, 0.5, 0.7]])
         ("a.diverged == 0", True, 0, 0.0, None),
     ],
 )
-def test_evaluated(text, met, left, right, slack):
+def test_evaluated(text: Any, met: Any, left: Any, right: Any, slack: Any) -> None:
     """Means over seeds at the last or a named epoch, compared; slack in deviations of the margin, paired by seed."""
     result = evaluated(text, A + B)
     assert met is result["met"]
@@ -66,7 +67,7 @@ def test_evaluated(text, met, left, right, slack):
     )
 
 
-def test_best_epoch_is_one_for_all_seeds_by_the_metrics_direction():
+def test_best_epoch_is_one_for_all_seeds_by_the_metrics_direction() -> None:
     """Best is the best mean over seeds, not the mean of each seed's best; of a loss the lowest."""
     losses = records("a", [[1.0, 0.2, 0.5], [1.0, 0.9, 0.4]], "train_loss")
     assert 0.45 == pytest.approx(evaluated("a.train_loss@best < 0.5", losses, {"a": (2, 0)})["left"])
@@ -74,7 +75,7 @@ def test_best_epoch_is_one_for_all_seeds_by_the_metrics_direction():
     assert 0.5 == pytest.approx(evaluated("a.val_accuracy@best > 0.8", accuracies, {"a": (2, 0)})["left"])
 
 
-def test_numbers_are_compared_exactly():
+def test_numbers_are_compared_exactly() -> None:
     """`==` and the strict signs leave no room: a mean that is off by rounding is another number."""
     rows = records("a", [[0.1 + 0.2], [0.1 + 0.2]])
     assert evaluated("a.test_accuracy > 0.3", rows, {"a": (2, 0)})["met"]
@@ -82,13 +83,13 @@ def test_numbers_are_compared_exactly():
     assert evaluated("a.test_accuracy == 0.30000000000000004", rows, {"a": (2, 0)})["met"]
 
 
-def test_one_seed_has_no_slack():
+def test_one_seed_has_no_slack() -> None:
     """One seed can meet an expectation, and says nothing of by how many deviations."""
     result = evaluated("a.test_accuracy > 0.5", records("a", [[0.1, 0.9]]), {"a": (1, 0)})
     assert (True, 0.9, None) == (result["met"], result["left"], result["slack"])
 
 
-def test_slack_of_values_apart_by_rounding_is_unknown():
+def test_slack_of_values_apart_by_rounding_is_unknown() -> None:
     """A margin that no seed deviates from has no slack, not an enormous one."""
     rows = records("a", [[0.91], [0.12], [0.02]]) + records("b", [[0.9], [0.11], [0.01]])
     assert evaluated("a.test_accuracy > b.test_accuracy", rows)["slack"] is None
@@ -109,7 +110,7 @@ def test_slack_of_values_apart_by_rounding_is_unknown():
         ("a.diverged == 0", False),
     ],
 )
-def test_divergence_fails_what_is_not_about_it(text, met):
+def test_divergence_fails_what_is_not_about_it(text: Any, met: Any) -> None:
     """A diverged seed of an arm it names fails an expectation, whatever the others came to."""
     rows = records("a", [[0.2, 0.9], [0.2, None]]) + records("b", [[0.2, 0.8], [0.2, 0.7]])
     row = verdict_row("test_accuracy", "better")
@@ -118,7 +119,7 @@ def test_divergence_fails_what_is_not_about_it(text, met):
     assert result["slack"] is None or met
 
 
-def test_seed_without_a_number_fails_it_too():
+def test_seed_without_a_number_fails_it_too() -> None:
     """A trial that failed is not made up for by its neighbours; their mean is shown."""
     result = evaluated("a.test_accuracy > 0.1", records("a", [[0.2, 0.9], [0.2]]), {"a": (2, 0)})
     assert (False, 0.9) == (result["met"], result["left"])
@@ -135,14 +136,14 @@ def test_seed_without_a_number_fails_it_too():
         ("verdict(a, b, test_accuracy) != worse", False, None),
     ],
 )
-def test_verdicts_are_the_summarys(text, met, left):
+def test_verdicts_are_the_summarys(text: Any, met: Any, left: Any) -> None:
     """The run's own word, turned round for the arms in the other order; without a row it is not met."""
     rows = [verdict_row("test_nll", "better"), verdict_row("test_brier", "no difference")]
     result = evaluated(text, verdicts=rows)
     assert (met, left, None) == (result["met"], result["left"], result["slack"])
 
 
-def test_word_may_stand_first():
+def test_word_may_stand_first() -> None:
     """Sides may change places."""
     row = verdict_row("test_nll", "too few seeds")
     result = evaluated("'too few seeds' == verdict(a, b, test_nll)", verdicts=[row])

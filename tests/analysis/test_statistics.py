@@ -1,6 +1,7 @@
 """Paired differences, Holm's correction, seeds still needed, and times that were not reached."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,13 +23,13 @@ PAIRS = st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size
 P_VALUES = st.lists(st.none() | st.integers(0, 1000).map(lambda k: k / 1000), max_size=12)
 
 
-def sample(n, mean, deviation):
+def sample(n: Any, mean: Any, deviation: Any) -> Any:
     """n differences with exactly this mean and deviation."""
     shape = np.linspace(-1, 1, n)
     return mean + deviation * shape / shape.std(ddof=1)
 
 
-def rejected_step_by_step(p_values, level):
+def rejected_step_by_step(p_values: Any, level: Any) -> Any:
     """Holm's procedure as he states it: the smallest p against level / m, the next against level / (m - 1), ..."""
     order = sorted((place for place, p in enumerate(p_values) if p is not None), key=lambda place: p_values[place])
     rejected = set()
@@ -40,7 +41,7 @@ def rejected_step_by_step(p_values, level):
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 40])
-def test_paired_t_test_agrees_with_scipy(n):
+def test_paired_t_test_agrees_with_scipy(n: Any) -> None:
     """Difference, interval and p are those of scipy's paired t-test."""
     a, b = np.random.default_rng(n).normal([[0.9], [0.88]], 0.02, (2, n))
     reference = stats.ttest_rel(a, b)
@@ -49,24 +50,24 @@ def test_paired_t_test_agrees_with_scipy(n):
     assert n == paired.n
     expected = ((a - b).mean(), interval.low, interval.high, reference.pvalue, (a - b).std(ddof=1))
     actual = (paired.difference, paired.low, paired.high, paired.p, paired.deviation)
-    assert expected == pytest.approx(actual, rel=1e-9)
+    assert pytest.approx(actual, rel=1e-9) == expected
 
 
-def test_two_seeds_by_hand():
+def test_two_seeds_by_hand() -> None:
     """With one degree of freedom t is Cauchy: differences 1 and 3 have t = 2 and p = 1 - 2/pi atan 2."""
     paired = paired_difference([1.0, 3.0], [0.0, 0.0])
     assert 2 == paired.difference
-    assert 1 - 2 / math.pi * math.atan(2) == pytest.approx(paired.p, rel=1e-12)
-    assert 2 + math.tan(0.475 * math.pi) == pytest.approx(paired.high, rel=1e-9)
+    assert pytest.approx(paired.p, rel=1e-12) == 1 - 2 / math.pi * math.atan(2)
+    assert pytest.approx(paired.high, rel=1e-9) == 2 + math.tan(0.475 * math.pi)
 
 
-def test_one_seed_has_neither_interval_nor_p():
+def test_one_seed_has_neither_interval_nor_p() -> None:
     """One seed shows a difference and nothing of its certainty."""
     assert PairedDifference(0.5, None, None, 1, None) == paired_difference([1.0], [0.5])
     assert paired_difference([1.0], [0.5]).deviation is None
 
 
-def test_constant_difference_has_no_p():
+def test_constant_difference_has_no_p() -> None:
     """Differences that vary by rounding alone do not vary: the interval is the point, p is None."""
     a, b = [0.91, 0.12, 0.02], [0.90, 0.11, 0.01]
     assert 3 == len({x - y for x, y in zip(a, b, strict=True)})
@@ -75,13 +76,13 @@ def test_constant_difference_has_no_p():
     assert (3, None, 0) == (paired.n, paired.p, paired.deviation)
 
 
-def test_least_difference_that_accuracy_can_show_is_no_rounding():
+def test_least_difference_that_accuracy_can_show_is_no_rounding() -> None:
     """One sample of ten million, at one seed of a thousand, is a deviation."""
     a = [0.9] * 999 + [0.9 + 1e-7]
-    assert paired_difference(a, [0.9] * 1000).p == pytest.approx(0.3176, abs=1e-3)
+    assert pytest.approx(0.3176, abs=1e-3) == paired_difference(a, [0.9] * 1000).p
 
 
-def test_seeds_without_a_pair_are_left_out():
+def test_seeds_without_a_pair_are_left_out() -> None:
     """A seed counts where both arms have a number there; where none has, there is no difference."""
     a, b = [1.0, None, 5.0, 3.0], [0.0, 1.0, None, 1.0]
     assert paired_difference([1.0, 3.0], [0.0, 1.0]) == paired_difference(a, b)
@@ -89,14 +90,14 @@ def test_seeds_without_a_pair_are_left_out():
     assert paired_difference([], []) is None
 
 
-def test_unequal_lengths_are_refused():
+def test_unequal_lengths_are_refused() -> None:
     """Values that do not belong to the same seeds are not cut to fit."""
     with pytest.raises(ValueError, match="longer"):
         paired_difference([1.0], [1.0, 2.0])
 
 
 @given(PAIRS)
-def test_swapping_the_arms_negates_the_difference(pairs):
+def test_swapping_the_arms_negates_the_difference(pairs: Any) -> None:
     """b against a is a against b with the signs changed, to the bit."""
     a, b = zip(*pairs, strict=True)
     there, back = paired_difference(a, b), paired_difference(b, a)
@@ -107,18 +108,18 @@ def test_swapping_the_arms_negates_the_difference(pairs):
 
 
 @given(PAIRS.flatmap(lambda pairs: st.tuples(st.just(pairs), st.permutations(pairs))))
-def test_order_of_seeds_changes_nothing(orders):
+def test_order_of_seeds_changes_nothing(orders: Any) -> None:
     """The result is the same to the bit in whatever order the seeds come."""
     before, after = (paired_difference(*zip(*pairs, strict=True)) for pairs in orders)
     assert before == after
 
 
-def test_spread_of_one_value_is_unknown_and_of_equal_ones_zero():
+def test_spread_of_one_value_is_unknown_and_of_equal_ones_zero() -> None:
     """One value has no deviation; values apart by rounding have none either; others have numpy's."""
     assert spread([0.3], 1) is None
     assert 0 == spread([0.1 + 0.2, 0.3], 1)
     values = [0.1, 0.5, 0.9, 0.2]
-    assert np.std(values, ddof=1) == pytest.approx(spread(values, 1), rel=1e-12)
+    assert pytest.approx(spread(values, 1), rel=1e-12) == np.std(values, ddof=1)
 
 
 @pytest.mark.parametrize(
@@ -132,20 +133,20 @@ def test_spread_of_one_value_is_unknown_and_of_equal_ones_zero():
         ([None, None], [None, None]),
     ],
 )
-def test_holm_by_hand(p_values, corrected):
+def test_holm_by_hand(p_values: Any, corrected: Any) -> None:
     """Literal cases; None stays None and is no test."""
-    assert corrected == pytest.approx(holm(p_values))
+    assert pytest.approx(holm(p_values)) == corrected
 
 
 @given(P_VALUES, st.integers(1, 999).map(lambda k: k / 1000))  # at 1, corrected values are cut off
-def test_holm_rejects_what_the_procedure_rejects(p_values, level):
+def test_holm_rejects_what_the_procedure_rejects(p_values: Any, level: Any) -> None:
     """At every level, the corrected p-values at most that level are those that Holm's steps reject."""
     rejected = {place for place, p in enumerate(holm(p_values)) if p is not None and p <= level}
     assert rejected_step_by_step(p_values, level) == rejected
 
 
 @given(P_VALUES)
-def test_holm_is_monotone_and_never_below_raw(p_values):
+def test_holm_is_monotone_and_never_below_raw(p_values: Any) -> None:
     """A corrected p is between the raw one and 1, and the correction keeps their order."""
     known = sorted((p, q) for p, q in zip(p_values, holm(p_values), strict=True) if p is not None)
     assert all(p <= q <= 1 for p, q in known)
@@ -163,14 +164,14 @@ def test_holm_is_monotone_and_never_below_raw(p_values):
         (2, 0.1, 0.2, 0.02),
     ],
 )
-def test_seeds_to_settle_are_the_fewest_that_do(n, mean, deviation, tolerance):
+def test_seeds_to_settle_are_the_fewest_that_do(n: Any, mean: Any, deviation: Any, tolerance: Any) -> None:
     """With that many seeds of this mean and deviation the interval decides; with one fewer it does not."""
 
-    def interval(seeds):
+    def interval(seeds: Any) -> Any:
         differences = sample(seeds, mean, deviation).tolist()
         return paired_difference(differences, [0.0] * seeds)
 
-    def decides(paired):
+    def decides(paired: Any) -> Any:
         within = -tolerance <= paired.low and paired.high <= tolerance
         return within or paired.low > 0 or paired.high < 0
 
@@ -180,13 +181,13 @@ def test_seeds_to_settle_are_the_fewest_that_do(n, mean, deviation, tolerance):
     assert not decides(interval(needed - 1))
 
 
-def test_seeds_to_settle_tend_to_the_normal_formula():
+def test_seeds_to_settle_tend_to_the_normal_formula() -> None:
     """A tenth of a deviation needs (1.96 / 0.1)^2 = 384 seeds, and two or three for t's heavier tails."""
     paired = paired_difference(sample(10, 0.1, 1.0).tolist(), [0.0] * 10)
     assert 387 == seeds_to_settle(paired, 0.01)
 
 
-def test_many_tests_need_more_seeds():
+def test_many_tests_need_more_seeds() -> None:
     """A comparison among many must pass a stricter level; lying within the tolerance is no harder."""
     open_one = paired_difference(sample(5, 0.05, 0.1).tolist(), [0.0] * 5)
     assert seeds_to_settle(open_one, 0.01, num_tests=1) < seeds_to_settle(open_one, 0.01, num_tests=30)
@@ -197,7 +198,7 @@ def test_many_tests_need_more_seeds():
 @pytest.mark.parametrize(
     ("a", "tolerance"), [([0.5], 0.01), ([0.5, 0.5], 0.01), ([-1.0, 1.0], 0.0), ([-1e6, 1e6], 0.01)]
 )
-def test_seeds_to_settle_may_be_unknown(a, tolerance):
+def test_seeds_to_settle_may_be_unknown(a: Any, tolerance: Any) -> None:
     """One seed, no deviation, nothing to find, or more seeds than anybody has: None."""
     assert seeds_to_settle(paired_difference(a, [0.0] * len(a)), tolerance) is None
 
@@ -214,6 +215,6 @@ def test_seeds_to_settle_may_be_unknown(a, tolerance):
         ([], TimeToTarget(None, 0, 0)),
     ],
 )
-def test_times_not_reached_are_later_than_all(times, summary):
+def test_times_not_reached_are_later_than_all(times: Any, summary: Any) -> None:
     """A trial that did not arrive counts in the median as the latest, and is counted beside it."""
     assert summary == time_to_target(times)

@@ -1,6 +1,7 @@
 """Verdicts on pairs of arms: the words, what is compared with what, and how often they are wrong."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,18 +18,18 @@ JUDGED = tuple(judged())
 SCORES = st.floats(0, 1) | st.none()
 
 
-def arm(name, seeds=None, **values):
+def arm(name: Any, seeds: Any = None, **values: Any) -> Any:
     """An arm of a summary; metrics without values are those that its loss cannot have."""
     seeds = seeds or range(len(next(iter(values.values()))))
     metrics = {metric: {"values": list(values.get(metric, [None] * len(seeds)))} for metric in judged()}
     return {"name": name, "seeds": list(seeds), "metrics": metrics}
 
 
-def summary(*arms, pairing=None):
+def summary(*arms: Any, pairing: Any = None) -> Any:
     return {"arms": arms, "pairing": pairing or [{"arms": [arm["name"] for arm in arms]}]}
 
 
-def pair(rng, num_seeds, shift=0.0, metrics=JUDGED):
+def pair(rng: Any, num_seeds: Any, shift: Any = 0.0, metrics: Any = JUDGED) -> Any:
     """Two arms whose paired difference has deviation 0.02 and mean `shift` times that."""
     common = rng.normal(0.8, 0.05, (len(metrics), num_seeds))
     gain = rng.normal(shift * 0.02, 0.02, (len(metrics), num_seeds))
@@ -57,13 +58,13 @@ def pair(rng, num_seeds, shift=0.0, metrics=JUDGED):
         (None, None, None, "test_accuracy", "too few seeds"),
     ],
 )
-def test_words(low, high, p_holm, metric, word):
+def test_words(low: Any, high: Any, p_holm: Any, metric: Any, word: Any) -> None:
     """Better or worse under p 0.05, by the metric's direction; else by the interval; without one, too few seeds."""
     middle = 0.0 if low is None else (low + high) / 2
     assert word == verdict(PairedDifference(middle, low, high, 3, p_holm), p_holm, metric)
 
 
-def test_a_row_has_the_keys_of_the_contract():
+def test_a_row_has_the_keys_of_the_contract() -> None:
     """The rows are those of the design, in strict JSON."""
     rows = verdicts(summary(*pair(np.random.default_rng(0), 5)))
     assert [KEYS] * 3 == [list(row) for row in rows]
@@ -71,7 +72,7 @@ def test_a_row_has_the_keys_of_the_contract():
     json.dumps(rows, allow_nan=False)
 
 
-def test_a_row_is_the_paired_difference_over_seeds():
+def test_a_row_is_the_paired_difference_over_seeds() -> None:
     """The numbers are the statistics' of a - b; lower NLL is better."""
     a, b = [0.30, 0.41, 0.52, 0.33], [0.60, 0.70, 0.83, 0.62]
     (row,) = verdicts(summary(arm("a", test_nll=a), arm("b", test_nll=b)))
@@ -79,14 +80,14 @@ def test_a_row_is_the_paired_difference_over_seeds():
     assert expected | {"p_holm": row["p"], "verdict": "better"} == row
 
 
-def test_arms_are_paired_by_seed():
+def test_arms_are_paired_by_seed() -> None:
     """Values belong to the seeds beside them, whatever their order."""
     a, b = arm("a", seeds=[1, 0], test_nll=[1.0, 2.0]), arm("b", seeds=[0, 1], test_nll=[1.5, 0.5])
     (row,) = verdicts(summary(a, b))
     assert (0.5, 0.5, 0.5) == (row["difference"], row["low"], row["high"])
 
 
-def test_pairs_stay_inside_a_comparison_in_the_order_of_arms():
+def test_pairs_stay_inside_a_comparison_in_the_order_of_arms() -> None:
     """Every pair of arms of one comparison once, the earlier arm as a; never across comparisons."""
     arms = [arm(name, test_brier=[0.1, 0.2]) for name in "abcde"]
     rows = verdicts(summary(*arms, pairing=[{"arms": ["c", "a", "b"]}, {"arms": ["d", "e"]}]))
@@ -94,7 +95,7 @@ def test_pairs_stay_inside_a_comparison_in_the_order_of_arms():
     assert [] == verdicts(summary(arms[0]))
 
 
-def test_correction_is_over_the_whole_run():
+def test_correction_is_over_the_whole_run() -> None:
     """Holm's correction takes the rows of all comparisons and metrics together."""
     rng = np.random.default_rng(1)
     arms = [{**member, "name": f"{member['name']}{number}"} for number in (0, 1) for member in pair(rng, 6)]
@@ -103,14 +104,14 @@ def test_correction_is_over_the_whole_run():
     assert holm([row["p"] for row in rows]) == [row["p_holm"] for row in rows]
 
 
-def test_metric_that_a_loss_cannot_have_gives_no_row():
+def test_metric_that_a_loss_cannot_have_gives_no_row() -> None:
     """Without probabilities there is no NLL to compare, and no test is counted for it."""
     with_p = arm("a", test_accuracy=[0.9, 0.8, 0.85], test_nll=[0.1, 0.2, 0.3])
     (row,) = verdicts(summary(with_p, arm("b", test_accuracy=[0.5, 0.6, 0.5])))
     assert ("test_accuracy", row["p"]) == (row["metric"], row["p_holm"])
 
 
-def test_diverged_seeds_are_left_out_and_seen_in_n():
+def test_diverged_seeds_are_left_out_and_seen_in_n() -> None:
     """A seed counts where both arms finished; an arm that never did has no row."""
     a, b = arm("a", test_nll=[0.1, None, 0.3, 0.2]), arm("b", test_nll=[0.2, 0.2, None, 0.5])
     (row,) = verdicts(summary(a, b))
@@ -119,7 +120,7 @@ def test_diverged_seeds_are_left_out_and_seen_in_n():
 
 
 @given(st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=8))
-def test_swapping_the_arms_flips_the_verdict(pairs):
+def test_swapping_the_arms_flips_the_verdict(pairs: Any) -> None:
     """The verdict on b and a is that on a and b turned round; the difference changes its sign."""
     a, b = (arm(name, test_accuracy=values) for name, values in zip("ab", zip(*pairs, strict=True), strict=True))
     flipped = {"better": "worse", "worse": "better"}
@@ -130,7 +131,7 @@ def test_swapping_the_arms_flips_the_verdict(pairs):
         assert there["verdict"] in VERDICTS
 
 
-def test_chance_alone_is_seldom_called_a_difference():
+def test_chance_alone_is_seldom_called_a_difference() -> None:
     """Of 2,000 null experiments with ten seeds at most 6.2% of rows have p < 0.05, and 6.2% any verdict after Holm."""
     rng = np.random.default_rng(0)
     experiments = [verdicts(summary(*pair(rng, 10))) for _ in range(2000)]
@@ -139,14 +140,14 @@ def test_chance_alone_is_seldom_called_a_difference():
     assert np.mean([any(row["verdict"] in ("better", "worse") for row in rows) for rows in experiments]) <= 0.062
 
 
-def test_true_difference_is_found():
+def test_true_difference_is_found() -> None:
     """One standard deviation of the paired difference, at 20 seeds, is found in at least 95% of experiments."""
     rng = np.random.default_rng(0)
     found = [verdicts(summary(*pair(rng, 20, shift=1.0, metrics=("test_accuracy",)))) for _ in range(1000)]
     assert np.mean([row["verdict"] == "better" for (row,) in found]) >= 0.95
 
 
-def test_seeds_are_advised_where_they_would_settle_it():
+def test_seeds_are_advised_where_they_would_settle_it() -> None:
     """An open row says how many seeds it needs, more among many tests; a settled one needs none."""
     a, b = arm("a", test_accuracy=[0.95, 0.91, 0.93, 0.96]), arm("b", test_accuracy=[0.9] * 2 + [0.94] * 2)
     (row,) = verdicts(summary(a, b))
@@ -155,7 +156,7 @@ def test_seeds_are_advised_where_they_would_settle_it():
     assert seeds_needed({**row, "verdict": "better"}, [row]) is None
 
 
-def test_no_number_of_seeds_is_promised_for_a_constant_difference():
+def test_no_number_of_seeds_is_promised_for_a_constant_difference() -> None:
     """Two points at every seed: no p, no winner by chance's rules, and no advice."""
     a, b = arm("a", test_accuracy=[0.9, 0.8, 0.7]), arm("b", test_accuracy=[0.88, 0.78, 0.68])
     (row,) = verdicts(summary(a, b))
@@ -175,19 +176,19 @@ def test_no_number_of_seeds_is_promised_for_a_constant_difference():
         ("seconds", None),
     ],
 )
-def test_direction_is_the_metrics_own(metric, better):
+def test_direction_is_the_metrics_own(metric: Any, better: Any) -> None:
     """Which way is better comes from the metric's definition; a diagnostic and a cost have no best epoch."""
     assert better == direction(metric)
 
 
-def many(number, rng=None):
+def many(number: Any, rng: Any = None) -> Any:
     """A summary of so many arms; with `rng` their values are at random."""
     scores = [[0.1 * n, 0.2] if rng is None else rng.random(2).tolist() for n in range(number)]
     return summary(*(arm(f"l{n}", test_accuracy=values) for n, values in enumerate(scores)))
 
 
 @pytest.mark.parametrize(("arms", "judged"), [(2, 1), (32, 496), (33, 32), (300, 299)])
-def test_all_pairs_are_judged_up_to_a_limit_and_beyond_it_each_against_the_first(arms, judged):
+def test_all_pairs_are_judged_up_to_a_limit_and_beyond_it_each_against_the_first(arms: Any, judged: Any) -> None:
     """496 of 496 pairs, but 32 of 528; what was judged of how many is said."""
     found = judgement(many(arms))
     assert {"judged": judged, "all": arms * (arms - 1) // 2} == found["pairs"]
@@ -197,7 +198,7 @@ def test_all_pairs_are_judged_up_to_a_limit_and_beyond_it_each_against_the_first
     assert sorted(pairs, key=lambda pair: (int(pair[0][1:]), int(pair[1][1:]))) == pairs
 
 
-def test_no_result_chooses_the_reference():
+def test_no_result_chooses_the_reference() -> None:
     """The pairs are the same whatever the arms came to, in every comparison of a run that has too many in all."""
     names = [[f"l{n}" for n in range(start, start + 30)] for start in (0, 30)]
     two = {"arms": many(60)["arms"], "pairing": [{"arms": part[::-1]} for part in names]}
@@ -206,7 +207,7 @@ def test_no_result_chooses_the_reference():
     assert [(part[0], b) for part in names for b in part[1:]] == judged_pairs(two) == judged_pairs(other)
 
 
-def test_pairs_that_are_asked_for_are_judged_too_and_count_in_the_family():
+def test_pairs_that_are_asked_for_are_judged_too_and_count_in_the_family() -> None:
     """Each once, in the summary's order, however it is asked for; Holm's correction is over what is judged."""
     arms = many(40, np.random.default_rng(0))
     usual, asked = judgement(arms), judgement(arms, {("l7", "l3"), ("l3", "l7"), ("l0", "l1"), ("l39", "l38")})

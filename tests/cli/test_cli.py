@@ -285,7 +285,7 @@ def test_plugin_serves_a_config(here: Path, invoke: Invoke, fails: Fails) -> Non
     answer = invoke("run", "tiny.yaml", "--plugin", "mine.py", "--json", *overrides)
     assert 0 == answer.exit_code, answer.stderr
     arms = {arm["name"]: arm["metrics"]["test_nll"] for arm in json.loads(answer.stdout)["arms"]}
-    assert arms["cross_entropy"]["values"] == pytest.approx(arms["my_loss"]["values"])
+    assert pytest.approx(arms["my_loss"]["values"]) == arms["cross_entropy"]["values"]
     assert "Cross-entropy, as one number" in invoke("list", "my_loss").stdout
 
 

@@ -1,6 +1,8 @@
 """The grammar of expectations: what is understood, what is refused and how, which names a run will not have."""
 
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -61,7 +63,7 @@ PIECES = [
         ("verdict.m > 0", Measure("verdict", "m"), ">", 0.0),
     ],
 )
-def test_understood(text, left, operator, right):
+def test_understood(text: Any, left: Any, operator: Any, right: Any) -> None:
     """Numbers, names split at the last dot, quotes, epochs and verdicts mean what the grammar says."""
     assert Expectation(text, left, operator, right) == parse(text)
 
@@ -101,7 +103,7 @@ def test_understood(text, left, operator, right):
         ("mean(a.m) > 2", 1, "'mean' cannot be called"),
     ],
 )
-def test_refused(text, column, said):
+def test_refused(text: Any, column: Any, said: Any) -> None:
     """What cannot be understood is told with its column, what is wrong, and a hint."""
     with pytest.raises(ValueError, match=rf"^column {column}: .*; .+") as error:
         parse(text)
@@ -122,7 +124,7 @@ def test_refused(text, column, said):
         "f'{open(1)}' > a.m",
     ],
 )
-def test_no_code_is_run(text, tmp_path, monkeypatch):
+def test_no_code_is_run(text: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python in an expectation is a mistake like any other, and does nothing."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="column"):
@@ -131,7 +133,7 @@ def test_no_code_is_run(text, tmp_path, monkeypatch):
 
 
 @given(st.text() | st.lists(st.sampled_from(PIECES)).map("".join))
-def test_any_text_is_understood_or_refused_in_one_line(text):
+def test_any_text_is_understood_or_refused_in_one_line(text: Any) -> None:
     """Whatever is written, the answer is an expectation or a ValueError of one line, with a column in the text."""
     try:
         assert text == parse(text).text
@@ -145,7 +147,7 @@ def test_any_text_is_understood_or_refused_in_one_line(text):
 
 
 @given(st.text(min_size=1), st.sampled_from("'\""))
-def test_any_arm_can_be_named(name, quote):
+def test_any_arm_can_be_named(name: Any, quote: Any) -> None:
     """Labels are any text; between quotes, with backslashes before quotes and backslashes, each can be written."""
     quoted = quote + re.sub(r"(['\"\\])", r"\\\1", name) + quote
     assert Measure(name, "test_nll") == parse(f"{quoted}.test_nll > 0").left
@@ -178,7 +180,7 @@ def test_any_arm_can_be_named(name, quote):
         ),
     ],
 )
-def test_names_are_checked_before_training(text, mistakes):
+def test_names_are_checked_before_training(text: Any, mistakes: Any) -> None:
     """Arms, metrics, epochs and pairs that the run will not have are told at once, each with the nearest right name."""
     found = check_names(parse(text), COMPARISONS, METRICS, epochs=20)
     assert len(mistakes) == len(found)

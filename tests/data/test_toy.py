@@ -36,7 +36,7 @@ def test_importing_the_room_loads_no_library() -> None:
     heavy = "{'torch', 'numpy', 'sklearn', 'scipy', 'torchvision', 'PIL', 'filelock'}"
     code = f"import sys, clsbench.data; print(*({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert result.stdout == "\n"
+    assert "\n" == result.stdout
 
 
 @pytest.mark.parametrize("component", TOYS, ids=lambda c: c.name)
@@ -54,7 +54,7 @@ def test_dataset_poses_what_it_gives(component: Any) -> None:
 def test_generated_data_comes_from_the_seed(component: Any) -> None:
     """One seed gives the same data twice, another gives others, and there are as many samples as asked for."""
     first, again, other = (as_raw(component.factory(seed, samples=60)) for seed in (0, 0, 1))
-    assert len(first.labels) == 60
+    assert 60 == len(first.labels)
     np.testing.assert_array_equal(first.features, again.features)
     np.testing.assert_array_equal(first.labels, again.labels)
     assert not np.array_equal(first.features, other.features)

@@ -88,6 +88,7 @@ def test_parts_have_two_trials_and_enough_work(sizes: list[int], processes: int,
 def test_the_last_stacks_are_cut_where_processes_would_be_idle(
     number: int, processes: int, expected: list[int]
 ) -> None:
+    """Stacks that do not divide evenly among the processes are cut, so that none is idle at the end."""
     stack: Any = Costly(scheduling.WORTH_A_PROCESS)
     whole = [(stack, WorkUnit(tuple(range(100))))] * number
     assert expected == [len(unit.trials) for unit in dealt(whole, processes)]

@@ -19,6 +19,7 @@ from clsbench.training.stack import Stack
 
 
 def test_threads_and_collector_are_as_before() -> None:
+    """After training PyTorch has the threads that it had, and the collector leaves nothing out."""
     threads = torch.get_num_threads()
     with training():
         torch.set_num_threads(threads + 1)
@@ -28,6 +29,7 @@ def test_threads_and_collector_are_as_before() -> None:
 
 
 def test_collector_that_was_off_is_on_within() -> None:
+    """The garbage collector is on during training, and off again after it."""
     gc.disable()
     try:
         with training():
@@ -38,6 +40,7 @@ def test_collector_that_was_off_is_on_within() -> None:
 
 
 def test_garbage_of_training_is_collected_all_the_same() -> None:
+    """Cycles made after `settled` are collected."""
     with training():
         settled()
         loop: list[object] = []
@@ -47,6 +50,8 @@ def test_garbage_of_training_is_collected_all_the_same() -> None:
 
 
 def test_what_was_left_out_is_collected_when_it_is_asked_for() -> None:
+    """A cycle made before `settled` stays until `thawed`, which collects it."""
+
     class Held:
         pass
 
@@ -87,6 +92,7 @@ def test_compiled_stacks_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_run_leaves_nothing_out_of_collection(tmp_path: Path) -> None:
+    """A whole run leaves no object out of garbage collection."""
     config = {"name": "tiny", "dataset": {"name": "moons", "samples": 60}, "train": {"epochs": 2, "seeds": 1}}
     clsbench.run(config, output=tmp_path)
     assert 0 == gc.get_freeze_count()

@@ -109,6 +109,7 @@ def test_labels_may_be_shared(link: LinkName, name: str, options: Any, num_outpu
 
 @pytest.mark.parametrize("num_classes", [2, 3, 40])
 def test_the_first_of_equal_classes_is_predicted(num_classes: int) -> None:
+    """Of classes with equal logits the first is predicted."""
     logits = torch.randint(3, (500, num_classes), generator=torch.Generator().manual_seed(0)).float()
     expected = [row.index(max(row)) for row in logits.tolist()]
     assert expected == SingleLabel(num_classes).predictions("softmax", logits).tolist()

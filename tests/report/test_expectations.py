@@ -1,5 +1,7 @@
 """What is said of expectations: met ones with their slack, unmet ones with the reason."""
 
+from typing import Any
+
 import pytest
 
 from clsbench.report.expectations import outcome_line, unmet
@@ -10,11 +12,11 @@ ARMS = [
 ]
 
 
-def row(text, left, right, *, met=True, slack=None):
+def row(text: Any, left: Any, right: Any, *, met: Any = True, slack: Any = None) -> Any:
     return {"text": text, "met": met, "left": left, "right": right, "slack": slack}
 
 
-def summary(*rows):
+def summary(*rows: Any) -> Any:
     return {"arms": ARMS, "expectations": list(rows)}
 
 
@@ -34,7 +36,7 @@ def summary(*rows):
         ),
     ],
 )
-def test_met(entry, said):
+def test_met(entry: Any, said: Any) -> None:
     """The values of the sides, and the slack in standard deviations; one under two is doubted."""
     assert said == outcome_line(entry, summary(entry))
     assert [] == unmet(summary(entry))
@@ -55,7 +57,7 @@ def test_met(entry, said):
         ("verdict(a, a2, m) == better", "worse", "better", "the verdict is worse"),
     ],
 )
-def test_unmet(text, left, right, reason):
+def test_unmet(text: Any, left: Any, right: Any, reason: Any) -> None:
     """The reason is what is missing, or else the values of the sides."""
     entry = row(text, left, right, met=False)
     assert [f"not met: {text}: {reason}"] == unmet(summary(row("a.m > 0", 1.0, 0.0), entry))

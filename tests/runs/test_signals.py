@@ -79,7 +79,7 @@ def came() -> dict[str, list[object]]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])}
     command = [sys.executable, "-c", SCRIPT]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert answer.returncode == 0, answer.stderr
+    assert 0 == answer.returncode, answer.stderr
     found: dict[str, list[object]] = json.loads(answer.stdout)
     return found
 
