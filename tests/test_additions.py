@@ -127,7 +127,7 @@ def test_all_of_it_runs_to_the_verdicts(
     assert all(0.5 <= record["train_confidence"] <= 1 for record in last)
     arm = result.arms["cubic"]
     assert 3 == arm["metrics"]["test_confidence"]["n"]
-    assert pytest.approx(arm["metrics"]["test_confidence"]["mean"]) == arm["cross"]["confidence"]["mean"]
+    assert arm["cross"]["confidence"]["mean"] == pytest.approx(arm["metrics"]["test_confidence"]["mean"])
     assert "val_confidence" == result.summary["tuning"]["metric"]
     judged = {row["metric"] for row in result.summary["verdicts"]}
     assert "test_confidence" in judged

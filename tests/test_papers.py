@@ -88,4 +88,4 @@ def test_training_cost_after_one_epoch_is_raschkas(tmp_path: Path, invoke: Calla
         module, _ = clsbench.load_model(result.directory, trial)
         with torch.no_grad():
             cost = build_loss(name, SingleLabel(10), options)(module(splits.train.x), splits.train.y).mean().item()
-        assert pytest.approx(cost, rel=0.03) == published
+        assert published == pytest.approx(cost, rel=0.03)

@@ -50,15 +50,15 @@ def test_paired_t_test_agrees_with_scipy(n: Any) -> None:
     assert n == paired.n
     expected = ((a - b).mean(), interval.low, interval.high, reference.pvalue, (a - b).std(ddof=1))
     actual = (paired.difference, paired.low, paired.high, paired.p, paired.deviation)
-    assert pytest.approx(actual, rel=1e-9) == expected
+    assert expected == pytest.approx(actual, rel=1e-9)
 
 
 def test_two_seeds_by_hand() -> None:
     """With one degree of freedom t is Cauchy: differences 1 and 3 have t = 2 and p = 1 - 2/pi atan 2."""
     paired = paired_difference([1.0, 3.0], [0.0, 0.0])
     assert 2 == paired.difference
-    assert pytest.approx(paired.p, rel=1e-12) == 1 - 2 / math.pi * math.atan(2)
-    assert pytest.approx(paired.high, rel=1e-9) == 2 + math.tan(0.475 * math.pi)
+    assert 1 - 2 / math.pi * math.atan(2) == pytest.approx(paired.p, rel=1e-12)
+    assert 2 + math.tan(0.475 * math.pi) == pytest.approx(paired.high, rel=1e-9)
 
 
 def test_one_seed_has_neither_interval_nor_p() -> None:
@@ -119,7 +119,7 @@ def test_spread_of_one_value_is_unknown_and_of_equal_ones_zero() -> None:
     assert spread([0.3], 1) is None
     assert 0 == spread([0.1 + 0.2, 0.3], 1)
     values = [0.1, 0.5, 0.9, 0.2]
-    assert pytest.approx(spread(values, 1), rel=1e-12) == np.std(values, ddof=1)
+    assert np.std(values, ddof=1) == pytest.approx(spread(values, 1), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_spread_of_one_value_is_unknown_and_of_equal_ones_zero() -> None:
 )
 def test_holm_by_hand(p_values: Any, corrected: Any) -> None:
     """Literal cases; None stays None and is no test."""
-    assert pytest.approx(holm(p_values)) == corrected
+    assert corrected == pytest.approx(holm(p_values))
 
 
 @given(P_VALUES, st.integers(1, 999).map(lambda k: k / 1000))  # at 1, corrected values are cut off

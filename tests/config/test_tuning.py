@@ -45,7 +45,7 @@ def test_log_is_so_many_values_with_both_ends() -> None:
     (values,) = grid('lr: "log(1e-3, 1, 7)"').values()
     assert 7 == len(values)
     assert (1e-3, 1.0) == (values[0], values[-1])
-    assert pytest.approx([after / before for before, after in pairwise(values)]) == [10**0.5] * 6
+    assert [10**0.5] * 6 == pytest.approx([after / before for before, after in pairwise(values)])
     assert {"lr": (0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0)} == grid("lr: 'log(0.1,10000,6)'")
     assert {"eps": (1e-8, 1.0)} == grid('eps: " log( 1e-8 , 1 , 2 ) "', "adam")
 
