@@ -148,7 +148,7 @@ def test_a_metric_that_gives_one_number_for_all_fails_its_trials(tmp_path: Path,
     (tmp_path / "a.yaml").write_text("{name: a, model: linear, loss: hinge, train: {epochs: 1, seeds: 1}}\n")
     answer = run_cli("run", "a.yaml", "--plugin", "mean.py", "-q")
     assert 5 == answer.returncode
-    assert "metric 'mean' gave shape (), not one number for each of" in answer.stderr
+    assert "metric 'mean' returned shape (), not one number for each of" in answer.stderr
 
 
 def test_a_metric_may_have_no_value(tmp_path: Path, plugin: Path) -> None:
