@@ -148,7 +148,7 @@ def test_data_that_cannot_be_learned_from(here: Path, invoke: Invoke) -> None:
         ("label_outside", "label 5 in row 0 "),
         ("one_class", "every sample is of class '0'"),
         ("too_small", "class '0' has 2 of the 4 samples, too few for 3 splits"),
-        ("{name: too_small, val_fraction: 0.01}", "val_fraction 0.01 of 4 samples is none"),
+        ("{name: too_small, val_fraction: 0.01}", "val_fraction 0.01 of 4 samples is 0 samples"),
     ):
         answer = invoke("run", "tiny.yaml", f"dataset={name}", *plugin)
         plugin = ()  # it is registered now
@@ -164,7 +164,7 @@ def test_data_that_cannot_be_learned_from(here: Path, invoke: Invoke) -> None:
         ("a,b\n1,x\nnan,y\n", "t.csv:3: column 'a' has 'nan'"),
         ("a,b\n1,x\n2,x\n", "every sample is of class 'x'"),
         ("a,b\n", "t.csv: there are no rows"),
-        ("a,b\n1,x\n2,y\n", "val_fraction 0.2 of 2 samples is none"),
+        ("a,b\n1,x\n2,y\n", "val_fraction 0.2 of 2 samples is 0 samples"),
     ],
 )
 def test_table_that_cannot_be_learned_from(text: str, reason: str, here: Path, fails: Fails) -> None:

@@ -57,7 +57,7 @@ def test_spreadsheets_files_are_read(table: Path) -> None:
     ("text", "message"),
     [
         ("", r":1: 0 columns"),
-        ("a;b;c\n1;2;3\n", ":1: 1 columns; .* parted by commas"),
+        ("a;b;c\n1;2;3\n", ":1: 1 columns; .* separated by commas"),
         ("a,b\n", ": there are no rows"),
         ("1,2\n3,4\n", ":1: the first row holds numbers"),
         ("a,a,b\n1,2,3\n", ":1: column 'a' comes twice"),

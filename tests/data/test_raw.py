@@ -46,7 +46,7 @@ def test_bytes_stay_bytes_and_the_rest_becomes_floats(given: str, kept: str) -> 
 @pytest.mark.parametrize(
     ("result", "message"),
     [
-        ({"x": X}, "gave a dict"),
+        ({"x": X}, "returned a dict"),
         ((X, Y[:2]), "3 rows of features but 2 labels"),
         ((X[:0], Y[:0]), "no samples"),
         ((X, [1, 1, 1]), "every sample is of class '1'"),
