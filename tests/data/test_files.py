@@ -178,7 +178,7 @@ def _png(path: Path) -> Path:
         (lambda path: Path("/dev/zero"), "this is a device, not a file"),
         (lambda path: Path("/dev/stdin"), "not a file|columns|cannot be read"),
         (lambda path: path.parent, "Is a directory"),
-        (_png, "no UTF-8 text|NUL character"),
+        (_png, "not UTF-8 text|NUL character"),
         (lambda path: _filled(path, b"\0\0\x08\x03" + bytes(12)), ":1: a NUL character"),
         (lambda path: _filled(path, b"a,b\n", 2**34), ":2: a NUL character"),
         (lambda path: _filled(path, b"1" * (2**26 + 9)), ":1: the line has 67,108,864 characters or more"),
