@@ -234,7 +234,7 @@ def list_(
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
-    """List datasets, models, losses, optimizers and metrics, or the options of one."""
+    """List the registered components, or the options of one."""
     _load_plugins(plugin)
     import clsbench.experiment  # noqa: F401 - registers all that there is
     from clsbench.registry import KINDS, catalogue, nearest

@@ -109,7 +109,7 @@ def test_git_revision_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     import torch
 
     def revision() -> Any:
-        return environment(torch.device("cpu"), [1], {}, None)["git_revision"]
+        return environment(torch.device("cpu"), [1], {}, None, {})["git_revision"]
 
     def git(*arguments: str) -> str:
         command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
