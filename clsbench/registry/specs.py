@@ -1,0 +1,230 @@
+"""What is known of a registered function without calling it: options from its signature, help from its docstring."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from clsbench.errors import RegistrationError
+from clsbench.registry.names import suggestion
+from clsbench.signatures import evaluated
+
+Kind = Literal["dataset", "model", "loss", "optimizer", "metric"]
+KINDS: tuple[Kind, ...] = ("dataset", "model", "loss", "optimizer", "metric")
+LinkName = Literal["softmax", "sigmoid", "identity"]
+Better = Literal["higher", "lower"]
+Bounds = tuple[float | None, float | None]  # least and greatest; None where there is none
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+SHARE = "share of samples"  # a unit: a whole number of samples over all
+# What a metric can be made of, for B samples: see `training.evaluation.Quantities` for shapes and meaning.
+QUANTITIES = (
+    *("logits", "targets", "predictions", "probabilities", "log_probabilities", "margins", "losses"),
+    *("gradients", "gradient_norms", "zero_gradient_norms"),
+)
+
+
+class NamesFile:
+    """Marks the type of an option that names a file or a folder."""
+
+
+# A path: relative to the folder of the config that gives it, on the command line to the working directory. A factory
+# gets it in full.
+PathOption = Annotated[str, NamesFile()]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a network is: its trained parameters, and the numbers that one sample brings in and makes inside."""
+
+    parameters: int
+    inputs: int
+    activations: int
+
+
+@dataclass(frozen=True)
+class Column:
+    """How an optimizer takes one of its numbers; a marker in the number's annotation.
+
+    `double`: in double precision. `off`: as None where every trial of the stack has this value, so that an update
+    leaves out what nobody uses.
+    """
+
+    double: bool = False
+    off: float | None = None
+
+
+def is_number(annotation: Any) -> bool:
+    """Whether an option of this annotation is one number, which a config may sweep and tune."""
+    return annotation in (int, float) or (hasattr(annotation, "__metadata__") and is_number(get_args(annotation)[0]))
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword-only parameter of a factory: its type annotation and its default."""
+
+    name: str
+    annotation: Any
+    default: Any = inspect.Parameter.empty
+
+    @property
+    def required(self) -> bool:
+        return self.default is inspect.Parameter.empty
+
+    @property
+    def is_path(self) -> bool:
+        return is_path(self.annotation)
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """A registered factory and what is known of it without calling it."""
+
+    name: str
+    factory: Callable[..., Any]
+    aliases: tuple[str, ...] = ()
+    kind: ClassVar[Kind]
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring, without the full stop."""
+        return self.help.partition("\n")[0].rstrip(".")
+
+    @property
+    def help(self) -> str:
+        return inspect.getdoc(self.factory) or ""
+
+    @cached_property
+    def options(self) -> dict[str, Option]:
+        """The keyword-only parameters, in the signature's order."""
+        parameters = inspect.signature(self.factory).parameters.values()
+        return {
+            p.name: Option(p.name, self._type_of(p), p.default)
+            for p in parameters
+            if p.kind is inspect.Parameter.KEYWORD_ONLY
+        }
+
+    def _type_of(self, option: inspect.Parameter) -> Any:
+        try:
+            return evaluated(option.annotation, self.factory)
+        except RegistrationError as error:
+            raise RegistrationError(f"{self.kind} {self.name!r}: option {option.name}: {error}") from error
+
+
+def is_path(annotation: Any) -> bool:
+    """Whether a type is `PathOption`, or one that allows it among others."""
+    marks = getattr(annotation, "__metadata__", ())
+    return any(isinstance(mark, NamesFile) for mark in marks) or any(map(is_path, get_args(annotation)))
+
+
+def one_for_each_class(num_classes: int, **options: Any) -> int:
+    return num_classes
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetSpec(Spec):
+    """What `dataset` registers. `poses(**options)` is the `problems.Posed` that is known before the data is opened."""
+
+    poses: Callable[..., Any] | None = None
+    kind: ClassVar[Kind] = "dataset"
+
+
+@dataclass(frozen=True, eq=False)
+class ModelSpec(Spec):
+    """What `model` registers, which see."""
+
+    dimensions: int | None = None
+    stacked: bool = False
+    size: Callable[..., Size] | None = None
+    kind: ClassVar[Kind] = "model"
+
+
+@dataclass(frozen=True, eq=False)
+class LossSpec(Spec):
+    """What `loss` registers. `outputs(num_classes, **options)` is K; ValueError where the loss does not fit."""
+
+    link: LinkName = "softmax"
+    outputs: Callable[..., int] = one_for_each_class
+    stacked: bool = False
+    kind: ClassVar[Kind] = "loss"
+
+
+# Keys of an experiment, which an optimizer's option must not have as its name.
+TAKEN = frozenset(
+    ("name", "clip_norm", "schedule", "warmup", "step", "gamma", "scale", "batch_size", "dataset", "model", "loss")
+)
+
+
+@dataclass(frozen=True, eq=False)
+class OptimizerSpec(Spec):
+    """What `optimizer` registers, which see."""
+
+    state: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    conflicts: Callable[..., Mapping[str, str]] | None = None
+    kind: ClassVar[Kind] = "optimizer"
+
+    def __post_init__(self) -> None:
+        if "lr" not in self.options:
+            raise RegistrationError(f"optimizer {self.name!r} has no option lr; take it after the *, with a default")
+        if taken := TAKEN & self.options.keys():
+            raise RegistrationError(
+                f"optimizer {self.name!r}: {min(taken)} is a key of the experiment; rename the option"
+            )
+        if required := [option.name for option in self.options.values() if option.required]:
+            raise RegistrationError(f"optimizer {self.name!r}: its option {required[0]} has no default; give one")
+
+
+@dataclass(frozen=True, eq=False)
+class MetricSpec(Spec):
+    """A metric: its inputs, its sums and how it is displayed.
+
+    Attributes:
+        better: the direction that is better; None for a diagnostic that has none.
+        splits: those that it is taken on after every epoch; a diagnostic belongs to none.
+        label: the displayed text; by default the name.
+        unit: its unit.
+        tolerance: the negligible difference, in its own units; None if verdicts do not use it.
+        final: it is computed only for trained networks, on test data.
+        bounds: its least and greatest value, None where there is none; a record beyond them is damaged.
+        problems: the kinds of problems whose predictions it judges.
+        stacked: it takes leading axes, `[..., B]`; one of the user's own is called trial by trial.
+    """
+
+    better: Better | None = None
+    splits: tuple[Split, ...] = ()
+    label: str = ""
+    unit: str = ""
+    tolerance: float | None = None
+    final: bool = False
+    bounds: Bounds = (None, None)
+    problems: tuple[str, ...] = ("single_label",)
+    stacked: bool = False
+    kind: ClassVar[Kind] = "metric"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.factory, type) and not (self.sums and self.value):
+            raise ValueError(f"metric {self.name!r} is a class without sums and value; give it both")
+        for need in self.needs:
+            if need not in QUANTITIES:
+                raise ValueError(
+                    f"metric {self.name!r} needs {need!r}, which is unknown; {suggestion(need, QUANTITIES)}"
+                )
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it is computed from, by the names of its parameters."""
+        return tuple(inspect.signature(self.sums or self.factory).parameters)
+
+    @property
+    def sums(self) -> Callable[..., Any] | None:
+        """Its sums over samples; None for a function of samples, whose mean it is."""
+        return getattr(self.factory, "sums", None)
+
+    @property
+    def value(self) -> Callable[..., Any] | None:
+        """Its value from the sums and the number of samples; None for a mean."""
+        return getattr(self.factory, "value", None)
