@@ -21,6 +21,7 @@ from clsbench.report.streams import (
     console_on,
     prepare_streams,
     stdout_errors,
+    stdout_for_results,
     whole_page,
     write,
     write_json,
@@ -146,6 +147,7 @@ def run(
         total = sum(plan.num_trial_epochs for plan in plans(asked))
     with (
         errors_to(output_file, suite_name(asked.name)),
+        stdout_for_results(),
         Progress(console_on(sys.stderr), total, quiet=quiet) as progress,
     ):
         result = experiment.run(
@@ -411,9 +413,10 @@ def _load_plugins(paths: list[Path] | None) -> None:
     import clsbench.experiment  # noqa: F401 - what clsbench brings is registered first
     from clsbench.registry import load_installed_plugins, load_plugin
 
-    load_installed_plugins()
-    for path in paths or ():
-        load_plugin(path)
+    with stdout_for_results():
+        load_installed_plugins()
+        for path in paths or ():
+            load_plugin(path)
 
 
 def _numbers(text: str) -> list[float]:

@@ -8,8 +8,8 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, redirect_stdout, suppress
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from clsbench.errors import RunError
 
@@ -88,6 +88,56 @@ def write_json(value: Any) -> None:
     """Print a value as JSON, and nothing else."""
     # In ASCII: a terminal cannot be made to act by it, and a stream that lacks a letter does not break it.
     write(json.dumps(value, indent=2) + "\n")
+
+
+class _ToStderr(io.TextIOBase):
+    """Takes stdout's place for the user's code; closing it closes nothing."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def fileno(self) -> int:
+        return sys.stderr.fileno()
+
+
+@contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """While the user's code runs, what it prints, by Python or by file descriptor, goes to stderr, in its forks too."""
+    before = sys.stdout
+    kept = _on_stderr()
+    try:
+        with redirect_stdout(cast(TextIO, _ToStderr())):
+            yield
+    finally:
+        if kept is not None:
+            with suppress(OSError, ValueError):
+                before.flush()  # what was written past the redirection
+            os.dup2(kept, 1)
+            os.close(kept)
+        sys.stdout = before
+
+
+def _on_stderr() -> int | None:
+    """Let file descriptor 1 be stderr; what it was comes back as another. None where stdout is something else."""
+    try:
+        if sys.stdout.fileno() != 1:
+            return None
+        sys.stdout.flush()
+        kept = os.dup(1)
+    except (OSError, ValueError):
+        return None
+    try:
+        os.dup2(2, 1)
+    except OSError:  # stderr is closed
+        os.close(kept)
+        return None
+    return kept
 
 
 @contextmanager
