@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 import clsbench.data
 import clsbench.losses
+import clsbench.metrics
 import clsbench.models
 import clsbench.training  # noqa: F401 - the rooms register what they offer
 from clsbench.cli import app
