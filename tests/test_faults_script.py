@@ -63,10 +63,12 @@ def test_second_download_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 # In a process of its own: one that has used several threads of torch cannot be forked.
 SAMPLES = """
 import json, sys
+from clsbench.errors import RunError
 from clsbench.runs.checkpoints import Checkpoints
 from clsbench.runs.records import RecordFile
 from faulting import checkpoint, crash, io, kill, resume, runs, sigterm
 from faulting.children import replaced
+from faulting.figures import Figure
 from faulting.recording import RecordingDisk
 
 config = runs.small(losses=2, epochs=2)
@@ -82,11 +84,19 @@ figures = {
     "sigterm": sigterm.measure(2),
     "crash": crash.measure(30),
 }
+
+def noticing(measure):
+    "The figure, or that reading the run back refused it."
+    try:
+        return measure()
+    except RunError as error:
+        return Figure("refused at once", False, {}, [str(error)])
+
 with replaced(Checkpoints, "_verified", lambda self, entry: (self.folder / entry.file).read_bytes()):
     figures["unverified"] = checkpoint.measure(7)
 keep = RecordFile.keep
 with replaced(RecordFile, "keep", lambda self, records: keep(self, [r for r in records if r["epoch"]])):
-    figures["forgetful"] = resume.measure(1)
+    figures["forgetful"] = noticing(lambda: resume.measure(1))
 noted = RecordingDisk.after
 with replaced(RecordingDisk, "after", lambda self, call: call.kind == "fsync" or noted(self, call)):
     figures["unforced"] = crash.measure(8)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -354,7 +355,9 @@ def test_compiler_that_comes_or_goes_is_told(
 
 def eagerly(train: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles nothing, whatever is asked: it is the mode that counts, and compiling takes seconds."""
-    return lambda *args, **how: train(*args, **{**how, "compiled": False})
+    return lambda stack, trials, loss, data, settings, since: train(
+        stack, trials, loss, data, replace(settings, compiled=False), since
+    )
 
 
 def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:

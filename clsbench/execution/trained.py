@@ -27,7 +27,7 @@ def trained_model(
     odd = sorted(own.keys() ^ state.keys())
     odd += [n for n, tensor in own.items() if n in state and _kind(tensor) != _kind(state[n])]
     if odd:
-        raise RunError(f"the weights of trial {trial.number} are not its model's: {odd[0]!r} differs; run again")
+        raise RunError(f"the weights of trial {trial.number} do not fit its model: {odd[0]!r} differs; run again")
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(state[name])

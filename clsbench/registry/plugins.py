@@ -41,8 +41,10 @@ def load_plugin(path: Path) -> None:
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise _broken(path, error) from error
-    catalogue.plugins.append(str(path.resolve()))
-    catalogue.sources[str(path.resolve())] = hashlib.sha256(path.read_bytes()).hexdigest()
+    resolved = str(path.resolve())
+    if resolved not in catalogue.plugins:
+        catalogue.plugins.append(resolved)
+    catalogue.sources[resolved] = hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _broken(path: Path, error: BaseException) -> ConfigError:

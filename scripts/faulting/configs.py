@@ -23,9 +23,19 @@ from pydantic import BaseModel, ValidationError
 
 import clsbench.experiment  # noqa: F401 - registers all that there is
 from clsbench.config.expectations import DIVERGED, OPERATORS
-from clsbench.config.schema import ENTRY_TYPES, Experiment, Frozen, entry_type
+from clsbench.config.optimizer import optimizer_type
+from clsbench.config.schema import (
+    DEFAULT_OPTIMIZER,
+    ENTRY_TYPES,
+    Experiment,
+    Frozen,
+    OptimizerConfig,
+    TuneConfig,
+    entry_type,
+)
+from clsbench.config.tuning import tune_type
 from clsbench.config.verdicts import VERDICTS
-from clsbench.metrics.measures import judged, measured
+from clsbench.metrics.measures import judged, measured, on_split
 from clsbench.registry import KINDS, Spec, catalogue
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -106,14 +116,20 @@ def _mapping(model: type[BaseModel], keys: tuple[str, ...]) -> st.SearchStrategy
 
 
 def _values(model: type[BaseModel], key: str) -> st.SearchStrategy[Any]:
-    inner = [part for part in _parts(model.model_fields[key].annotation) if _is_section(part)]
+    inner = [_full(part) for part in _parts(model.model_fields[key].annotation) if _is_section(part)]
     if inner:
         return st.one_of(*(_mapping(section, tuple(section.model_fields)) for section in inner))
     literals = tuple(part for part in _parts(model.model_fields[key].annotation) if isinstance(part, str))
-    scalars = (*literals, *SCALARS)
+    scalars = (*literals, *on_split("val"), *SCALARS)
     lists = [[value] for value in scalars] + [[value, other] for value in NUMBERS for other in NUMBERS[:6]]
     taken = [value for value in (*scalars, *lists) if _takes(model, key, value)]
     return st.sampled_from(taken)
+
+
+def _full(section: type[BaseModel]) -> type[BaseModel]:
+    """A section with the keys that the default optimizer adds to it."""
+    spec = catalogue.get("optimizer", DEFAULT_OPTIMIZER)
+    return {OptimizerConfig: optimizer_type(spec), TuneConfig: tune_type(spec)}.get(section, section)
 
 
 def _parts(annotation: Any) -> Iterator[Any]:

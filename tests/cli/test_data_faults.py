@@ -161,7 +161,7 @@ def test_damaged_cache(
     (RAW / FILES[0]).write_bytes(damage((RAW / FILES[0]).read_bytes()))
     line = fails(4, "run", "tiny.yaml", "dataset={name: mnist, data_dir: data}")
     assert f"MNIST: {FILES[0]} " in line
-    assert f" in {RAW}, and downloading failed" in line
+    assert f" in {RAW.absolute()}, and downloading failed" in line
     assert not Path("runs").exists()
 
 

@@ -14,10 +14,17 @@ import pytest
 import clsbench
 from clsbench.experiment import read
 from clsbench.runs.directory import RunDirectory
+from clsbench.runs.provenance import Fingerprint
 from clsbench.runs.records import RecordFile
 from faulting.children import exit_code, forked
 
 Invoke = Callable[..., Any]
+
+CONDITIONS: dict[str, Any] = {
+    "versions": {"torch": "2.14.0", "numpy": "2.4.1"},
+    "machine": {"processor": "a", "cores": 2},
+    "device": {"kind": "cpu", "threads": [1]},
+}
 
 EVIL = [
     "</script><script>alert(1)</script>",
@@ -31,12 +38,13 @@ EVIL = [
 def test_eight_starts_in_one_second(here: Path) -> None:
     """Eight processes that start at once have a run directory each, whole and with their config."""
     experiment = read({"name": "many"})
+    fingerprint = Fingerprint(config="0" * 64, data={}, sources={}, **CONDITIONS)
     waiting, go = os.pipe()
 
     def start() -> None:
         os.close(go)
         os.read(waiting, 1)  # until all are there
-        RunDirectory.create(Path("runs"), experiment)
+        RunDirectory.create(Path("runs"), experiment, fingerprint, {**CONDITIONS, "datasets": {}})
 
     pids = [forked(start) for _ in range(8)]
     os.close(go)

@@ -405,7 +405,7 @@ def experiments(draw: st.DrawFn) -> dict[str, Any]:
     model = {"name": draw(st.sampled_from(["linear", "mlp"])), "label": draw(labels), "init": draw(init)}
     momentum = draw(swept(share))
     tree = {
-        "name": draw(st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)),
+        "name": draw(st.from_regex(r"run[a-z0-9._-]{0,20}[a-z0-9]", fullmatch=True)),
         "dataset": draw(st.sampled_from(["moons", {"name": "blobs", "classes": 3}, {"name": "iris", "limit": 90}])),
         "model": model,
         "loss": losses,
