@@ -323,7 +323,7 @@ def test_another_version_or_device_is_refused(tmp_path: Path, part: str, key: st
 
 
 def test_another_patch_is_told(tmp_path: Path) -> None:
-    """A patch release of NumPy and the like is a warning in the log."""
+    """Another patch release of NumPy is a warning in the log."""
     path = cut(TINY, tmp_path, 3)
     numpy = RunDirectory(path).environment()["versions"]["numpy"]
     made_with(path, "versions", "numpy", f"{numpy}.post1")

@@ -148,7 +148,7 @@ class Seen:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
-    """What goes into training, whoever asks for it: of every trial, the samples of its splits."""
+    """The samples that each trial trains on, validates on and tests."""
     found, execute = Seen(), clsbench.execution.execute.execute
 
     def watched(work: Work, *rest: Any) -> Any:

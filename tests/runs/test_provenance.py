@@ -175,7 +175,7 @@ def test_checkpoints_of_another_run_are_refused(tmp_path: Path) -> None:
 
 
 def test_worker_that_opens_other_data_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a process says it trains on is held against the fingerprint: 4, naming the dataset."""
+    """A process that trains on other data than the fingerprint says ends the run with 4, naming the dataset."""
     monkeypatch.setattr(units, "StackStarted", lambda *told: StackStarted(*told[:-1], "other data"))
     with pytest.raises(DataError, match=r"dataset moons: it changed while the run was training; start a new run"):
         clsbench.run(TREE, output=tmp_path)
@@ -254,7 +254,7 @@ def test_damaged_manifest_of_a_finished_run_is_made_anew_by_resume(run: Path) ->
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "summary.json", "config.yaml", "environment.json"])
 def test_file_that_was_changed_is_named(run: Path, name: str) -> None:
-    """One digit that is another is 6 for whoever reads the run back, naming the file."""
+    """A changed digit is 6 for every reader of the run, naming the file."""
     text = (run / name).read_text()
     (run / name).write_text(text.replace("1", "2", 1))
     read = clsbench.load if name in ("metrics.jsonl", "summary.json") else lambda run: clsbench.load_model(run, 0)
