@@ -171,16 +171,28 @@ def run(
 
 
 @app.command()
-def check(config: Config, overrides: Overrides = None, plugin: Plugins = None) -> None:
-    """Validate an experiment and print its plan; opens no data."""
+def check(
+    config: Config,
+    overrides: Overrides = None,
+    plugin: Plugins = None,
+    data: Annotated[bool, typer.Option("--data", help="Open the data too, and print what was read.")] = False,
+) -> None:
+    """Validate an experiment and print its plan; opens no data without --data."""
     _load_plugins(plugin)
     from clsbench import experiment
     from clsbench.config.plan import make_plan
     from clsbench.report.renderers.listing import show_plan
 
     plan = make_plan(experiment.read(config, overrides or ()))
+    read = experiment.read_data(plan) if data else None
     with whole_page() as console:
         show_plan(console, plan)
+        if read is not None:
+            from clsbench.report.compose import data_document
+            from clsbench.report.renderers.terminal import show
+
+            write("\n")
+            show(data_document(plan.experiment.name, *read), console)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from clsbench.analysis.summary import arm_summary, last_records
 from clsbench.analysis.targets import with_times_to_target
 from clsbench.analysis.tuning import tuning_summary
 from clsbench.analysis.verdicts import judged_too, judgement
+from clsbench.analysis.warnings import warnings
 from clsbench.config.expectations import pairs_of, parse
 from clsbench.config.plan import Plan, plans, with_chosen
 from clsbench.config.reader import read_file, read_mapping
@@ -28,7 +29,17 @@ from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, DataError, RunError
 from clsbench.execution.events import Event, RunResumed, StackStarted, Warned
 from clsbench.result import Result, experiment_of, load, states_of
-from clsbench.results import FORMAT_VERSION, ArmSummary, Environment, ExpectationResult, Platform, Record, Summary
+from clsbench.results import (
+    FORMAT_VERSION,
+    ArmSummary,
+    DataSummary,
+    Environment,
+    ExpectationResult,
+    Platform,
+    Record,
+    RunWarning,
+    Summary,
+)
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
 from clsbench.runs.provenance import Fingerprint, config_hash, fingerprint
 from clsbench.runs.resume import changes_since, require_same_trials
@@ -169,6 +180,26 @@ def _go_on(
         return story.finish(directory, exact=exact)
 
 
+def read_data(plan: Plan) -> tuple[dict[str, DataSummary], list[RunWarning]]:
+    """What is read of each dataset of a plan, by its label, and the warnings about it.
+
+    Raises:
+        DataError: a dataset is missing or damaged.
+        ConfigError: a model or a loss does not fit the opened dataset, or there is no such device.
+    """
+    from clsbench.execution.opening import device_for, load_data
+
+    return _described(plan, load_data(plan.trials, device_for(plan.experiment.train.device)))
+
+
+def _described(plan: Plan, data: Mapping[str, Splits]) -> tuple[dict[str, DataSummary], list[RunWarning]]:
+    first: dict[str, Splits] = {}
+    for trial in plan.trials:
+        first.setdefault(trial.arm.dataset.title, data[trial.dataset.key])
+    summaries = {title: splits.summary for title, splits in first.items() if splits.summary}
+    return summaries, warnings({title: splits.findings for title, splits in first.items()}, plan.experiment.silence)
+
+
 @dataclass(frozen=True)
 class _Story:
     """A run from its plans to its summary: everything is resolved, and nothing is written yet."""
@@ -189,7 +220,7 @@ class _Story:
         device = device_for(experiment.train.device)
         data: dict[str, Splits] = {}
         for each in (*tuning, plan):
-            data |= load_data(each.trials, device, each.spared)
+            data = load_data(each.trials, device, each.spared, data)
         require_sound((*tuning, plan), data)
         posed = {key: posed_of(splits) for key, splits in data.items()}
         *tuning, plan = (replace(each, posed=posed) for each in (*tuning, plan))
@@ -277,7 +308,8 @@ class _Story:
             for arm in plan.arms
         ]
         expectations = [parse(text) for text in plan.experiment.expect]
-        judged: Any = {"arms": arms, "pairing": pairing(writer.evidence, plan)}
+        data, warned = _described(plan, self.data)
+        judged: Any = {"arms": arms, "pairing": pairing(writer.evidence, plan), "warnings": warned}
         judged |= judgement(judged, pairs_of(expectations))
         return {
             "format_version": FORMAT_VERSION,
@@ -285,6 +317,8 @@ class _Story:
             "status": "failed" if any(each.failures for each in writers.values()) else "finished",
             "device": str(self.device),
             "engine": {**self._engine(), "compile_seconds": round(writer.compile_seconds, 3)},
+            "data": data,
+            "warnings": warned,
             "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
             "arms": cast(list[ArmSummary], with_times_to_target(judged, records)),
             "pairs": judged["pairs"],

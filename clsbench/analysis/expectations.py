@@ -11,7 +11,7 @@ from typing import Any
 
 from clsbench.analysis.statistics import spread
 from clsbench.analysis.verdicts import Row, seen_from
-from clsbench.config.expectations import DIVERGED, Expectation, Measure, Side, VerdictOn
+from clsbench.config.expectations import DIVERGED, Expectation, Measure, Side, VerdictOn, WarningCount
 from clsbench.metrics.measures import direction
 
 Record = Mapping[str, Any]
@@ -40,7 +40,7 @@ def evaluate(
     Args:
         expectations: what `parse` returned, their names checked.
         records: those of the run.
-        summary: its `arms` and its `verdicts`.
+        summary: its `arms`, `verdicts` and `warnings`.
     """
     if not expectations:
         return []
@@ -50,11 +50,12 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Run:
-    """A run indexed: arms and records by the arm's name, verdicts by pair and metric."""
+    """A run indexed: arms and records by the arm's name, verdicts by pair and metric; and its number of warnings."""
 
     arms: Mapping[str, Mapping[str, Any]]
     records: Mapping[str, Sequence[Record]]
     verdicts: Mapping[tuple[frozenset[str], str], Row]
+    num_warnings: int
 
     @classmethod
     def of(cls, records: Iterable[Record], summary: Mapping[str, Any]) -> _Run:
@@ -63,7 +64,8 @@ class _Run:
             by_arm.setdefault(record["arm"], []).append(record)
         arms = {arm["name"]: arm for arm in summary["arms"]}
         rows = summary["verdicts"]
-        return cls(arms, by_arm, {(frozenset((row["a"], row["b"])), row["metric"]): row for row in rows})
+        verdicts = {(frozenset((row["a"], row["b"])), row["metric"]): row for row in rows}
+        return cls(arms, by_arm, verdicts, len(summary["warnings"] or ()))
 
 
 def _evaluated(expectation: Expectation, run: _Run) -> dict[str, Any]:
@@ -90,6 +92,8 @@ class _Reading:
 def _reading(side: Side, run: _Run) -> _Reading:
     if isinstance(side, float | str):
         return _Reading(side)
+    if isinstance(side, WarningCount):
+        return _Reading(run.num_warnings)
     if isinstance(side, VerdictOn):
         row = run.verdicts.get((frozenset((side.a, side.b)), side.metric))
         word = None if row is None else str(seen_from(row, side.a)["verdict"])

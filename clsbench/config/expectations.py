@@ -8,6 +8,7 @@ An expectation is `SIDE OP SIDE`, OP one of `< <= > >= == !=`, a SIDE one of
     ARM.METRIC@best                 at the epoch whose mean over seeds is best, the metric's direction considered
     verdict(ARM, ARM, METRIC)       the verdict on the first arm; compared by == or != with
     better, worse, 'no difference', 'too few seeds'
+    warnings                        the number of warnings
 
 A name is split at its last dot. Quotes, single or double, keep blanks and signs in a name, as in a shell, and a
 backslash keeps a quote or a backslash in them: `'mse lr=0.3'.seconds`. Text is read, never evaluated.
@@ -30,6 +31,7 @@ from clsbench.metrics.measures import judged, measured
 from clsbench.registry import Better, suggestion
 
 DIVERGED = "diverged"
+WARNINGS = "warnings"
 OPERATORS = ("<", "<=", ">", ">=", "==", "!=")
 
 
@@ -51,7 +53,12 @@ class VerdictOn:
     metric: str
 
 
-Side = float | str | Measure | VerdictOn  # text is a verdict's word
+@dataclass(frozen=True)
+class WarningCount:
+    """`warnings`."""
+
+
+Side = float | str | Measure | VerdictOn | WarningCount  # text is a verdict's word
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,9 @@ def outcome_mistake(text: str, left: object, right: object) -> str | None:
     except ValueError as error:
         return str(error)
     for side, value in ((expectation.left, left), (expectation.right, right)):
-        if isinstance(side, Measure):
+        if isinstance(side, WarningCount):
+            fits = isinstance(value, int)
+        elif isinstance(side, Measure):
             fits = value is None or isinstance(value, int | float)
         elif isinstance(side, VerdictOn):
             fits = value is None or isinstance(value, str)
@@ -165,7 +174,7 @@ def name_mistakes(found: Mapping[Path, Expectation], plan: Plan) -> Iterator[Mis
 
 # Parsing.
 
-_WANTED = "a number, ARM.METRIC or a verdict"
+_WANTED = "a number, ARM.METRIC, a verdict or warnings"
 _VERDICT = "verdict(ARM, ARM, METRIC)"
 _WORDS = "better, worse, 'no difference' or 'too few seeds'"
 _QUOTED = r"""'(?:[^'\\]|\\['"\\])*'|"(?:[^"\\]|\\['"\\])*\""""
@@ -218,6 +227,8 @@ def _side(tokens: deque[_Token]) -> Side:
         return number
     if token.name in VERDICTS:
         return token.name
+    if token.text == WARNINGS:
+        return WarningCount()
     arm, _, metric = token.name.rpartition(".")
     if not arm or not metric:
         raise token.unexpected(_WANTED, f"verdicts are {_WORDS}; quote a name that has blanks")

@@ -47,6 +47,7 @@ from clsbench.config.yaml_text import is_text, shown
 from clsbench.metrics.measures import headline, on_split
 from clsbench.problems import SingleLabel
 from clsbench.registry import Spec, suggestion
+from clsbench.results import WARNINGS
 
 FIRST_TUNING_SEED = 10_000
 SCHEDULE_KEYS = ("warmup", "step", "gamma")
@@ -260,6 +261,12 @@ class TuneConfig(Frozen):
         return range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.seeds)
 
 
+def _known_warning(code: str) -> str:
+    if code not in WARNINGS:
+        raise mistake(f"unknown warning {shown(code)}; {suggestion(code, WARNINGS)}")
+    return code
+
+
 class Experiment(Frozen):
     """One YAML file with its defaults filled in."""
 
@@ -271,6 +278,9 @@ class Experiment(Frozen):
     train: TrainConfig = TrainConfig()
     tune: SerializeAsAny[TuneConfig] | None = None
     expect: tuple[str, ...] = ()
+    silence: tuple[Annotated[str, AfterValidator(_known_warning)], ...] = Field(
+        (), description="codes of warnings that are neither shown nor counted"
+    )
 
     def to_dict(self) -> dict[str, Any]:
         """The whole experiment as plain data, which reads back as itself."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from clsbench.errors import DataError
 from clsbench.problems import Problem, SingleLabel
@@ -17,18 +17,36 @@ if TYPE_CHECKING:
     Labels = npt.NDArray[np.int64]
 
 
+Fill = Literal["mean", "most_frequent"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table. A cell of a category is the number of its name in `categories`; of a boolean, 0 or 1."""
+
+    name: str
+    kind: Literal["number", "boolean", "category"] = "number"
+    categories: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class RawData:
-    """A dataset before it is split or normalised.
+    """A dataset before it is split or prepared for a network.
 
     Attributes:
         features: [N, ...]; images are [N, C, H, W].
         labels: [N], numbered from 0.
         num_classes: how many classes there may be; a class without samples is allowed.
         class_names: one for each class; if empty, the numbers are the names.
-        columns: the names of a table's features; if empty, their numbers are the names.
         full_scale: the largest value a pixel can have (255 for 8 bits), None if the features are not pixels.
         test_features, test_labels: the dataset's own test set, if it has one.
+        columns: a table's features, or their names if all are numbers; if empty, their numbers are the names.
+        val_features, val_labels: the dataset's own validation set, if it has one.
+        fill: what a missing value of a table, NaN, is replaced by: the column's mean (of a category the most frequent
+            one), or its most frequent value, of the training split; None if none may be missing.
+        groups: [N]; samples of equal numbers stay in one split. None if every sample may be in any.
+        source: where the data are from, for people; by default the dataset's name.
+        warnings: what the reader noticed: the code of each warning, and a sentence.
     """
 
     features: Array
@@ -38,18 +56,34 @@ class RawData:
     full_scale: float | None = None
     test_features: Array | None = None
     test_labels: Labels | None = None
-    columns: tuple[str, ...] = ()
+    columns: tuple[Column | str, ...] = ()
+    val_features: Array | None = None
+    val_labels: Labels | None = None
+    fill: Fill | None = None
+    groups: Labels | None = None
+    source: str | None = None
+    warnings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def table(self) -> tuple[Column, ...]:
+        """The columns of a table; empty if they have no names."""
+        return tuple(each if isinstance(each, Column) else Column(each) for each in self.columns)
 
     def name_of(self, place: Sequence[int]) -> str:
         """The name of the column, or image channel, of the feature at `place`."""
-        if len(place) > 1:
-            return f"channel {place[0]}"
-        return f"column {self.columns[place[0]]!r}" if self.columns else f"column {place[0]}"
+        return name_of(self.table, place)
 
     @property
     def problem(self) -> Problem:
         """The problem that these data pose."""
         return SingleLabel(self.num_classes, self.class_names)
+
+
+def name_of(columns: Sequence[Column], place: Sequence[int]) -> str:
+    """The name of the column, or image channel, of the feature at `place`; a column without a name has its number."""
+    if len(place) > 1:
+        return f"channel {place[0]}"
+    return f"column {columns[place[0]].name!r}" if columns else f"column {place[0]}"
 
 
 def as_raw(result: Any) -> RawData:
@@ -71,21 +105,41 @@ def as_raw(result: Any) -> RawData:
     names = tuple(str(name) for name in raw.class_names) or tuple(map(str, range(raw.num_classes)))
     if len(names) != raw.num_classes:
         raise DataError(f"{len(names)} class names for {raw.num_classes} classes; name every class")
-    features, labels = _checked(raw.features, raw.labels, raw.num_classes, "")
+    features, labels = _checked(raw, raw.features, raw.labels, "")
     _check_two_classes(labels, names)
-    raw = replace(raw, features=features, labels=labels, class_names=names)
-    if raw.test_features is None and raw.test_labels is None:
-        return raw
+    if raw.columns and len(raw.columns) != features.shape[1]:
+        raise DataError(f"{len(raw.columns)} columns are named, and there are {features.shape[1]}; name every column")
+    raw = replace(raw, features=features, labels=labels, class_names=names, groups=_groups(raw))
+    own: dict[str, Any] = {}
+    for which, x, y in (
+        ("test", raw.test_features, raw.test_labels),
+        ("val", raw.val_features, raw.val_labels),
+    ):
+        if x is not None or y is not None:
+            own[f"{which}_features"], own[f"{which}_labels"] = _own_split(raw, x, y, which)
+    return replace(raw, **own)
 
-    test_features, test_labels = _checked(raw.test_features, raw.test_labels, raw.num_classes, "test ")
-    if test_features.shape[1:] != features.shape[1:]:
-        shapes = f"{list(test_features.shape[1:])}, training samples {list(features.shape[1:])}"
-        raise DataError(f"test samples have shape {shapes}; both must have the same")
-    return replace(raw, test_features=test_features, test_labels=test_labels)
+
+def _own_split(raw: RawData, features: Any, labels: Any, which: str) -> tuple[Array, Labels]:
+    x, y = _checked(raw, features, labels, f"{which} ")
+    if x.shape[1:] != raw.features.shape[1:]:
+        shapes = f"{list(x.shape[1:])}, training samples {list(raw.features.shape[1:])}"
+        raise DataError(f"{which} samples have shape {shapes}; both must have the same")
+    return x, y
 
 
-def _checked(features: Any, labels: Any, num_classes: int, which: str) -> tuple[Array, Labels]:
-    x, y = _features(features, f"{which}features"), _labels(labels, f"{which}labels")
+def _groups(raw: RawData) -> Labels | None:
+    if raw.groups is None:
+        return None
+    groups = _labels(raw.groups, "groups")
+    if len(groups) != len(raw.labels):
+        raise DataError(f"{len(groups)} groups for {len(raw.labels)} samples; every sample needs one")
+    return groups
+
+
+def _checked(raw: RawData, features: Any, labels: Any, which: str) -> tuple[Array, Labels]:
+    x = _features(features, f"{which}features", may_lack=raw.fill is not None)
+    y, num_classes = _labels(labels, f"{which}labels"), raw.num_classes
     if len(x) != len(y):
         raise DataError(f"{len(x)} rows of {which}features but {len(y)} {which}labels; every sample needs one label")
     if len(y) == 0:
@@ -114,7 +168,7 @@ def _check_two_classes(labels: Labels, names: tuple[str, ...]) -> None:
         raise DataError(f"every sample is of class {names[labels[0]]!r}; classification needs two or more classes")
 
 
-def _features(values: Any, what: str) -> Array:
+def _features(values: Any, what: str, *, may_lack: bool) -> Array:
     import numpy as np
 
     x = _array(values, what)
@@ -123,17 +177,17 @@ def _features(values: Any, what: str) -> Array:
     if x.ndim < 2 or 0 in x.shape[1:]:
         raise DataError(f"the {what} have shape {list(x.shape)}; give [samples, features] or [samples, C, H, W]")
     if x.dtype.kind == "f":
-        _check_finite(x, what)
+        _check_finite(x, what, may_lack)
     if x.dtype in (np.uint8, np.float32, np.float64):
         return x
     # float32 holds every integer of up to 24 bits; wider ones need float64.
     return x.astype(np.float32 if x.dtype.itemsize <= 2 else np.float64)
 
 
-def _check_finite(x: Array, what: str) -> None:
+def _check_finite(x: Array, what: str, may_lack: bool) -> None:
     import numpy as np
 
-    finite = np.isfinite(x)
+    finite = ~np.isinf(x) if may_lack else np.isfinite(x)
     if not finite.all():
         row, *column = (int(i) for i in np.argwhere(~finite)[0])
         place = column[0] if len(column) == 1 else column

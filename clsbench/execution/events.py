@@ -33,7 +33,7 @@ class Checkpoint:
     """The state from which the training of some trials can go on, in the order of the snapshot's rows.
 
     `seconds` is how long each has trained, `finished` whether they are done, `compiled` whether their steps were
-    compiled, since their bits depend on it.
+    compiled, since their bits depend on it. `preparation`, once they are finished, is that of their samples as text.
     """
 
     trials: tuple[int, ...]
@@ -41,6 +41,7 @@ class Checkpoint:
     seconds: float
     finished: bool
     compiled: bool
+    preparation: str = ""
 
     def part(self, places: Sequence[int]) -> Checkpoint:
         """The checkpoint of some of the trials, by place."""

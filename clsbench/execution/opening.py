@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from clsbench.config.plan import Trial
 from clsbench.config.reader import misfit
 from clsbench.config.schema import DatasetEntry
 from clsbench.containment import contained
+from clsbench.data.dividing import tested_samples
 from clsbench.data.raw import RawData, as_raw
-from clsbench.data.splits import Splits, split, tested_samples
+from clsbench.data.splits import Splits, split
 from clsbench.errors import ClsbenchError, ConfigError, DataError
 from clsbench.execution.failures import is_out_of_memory
 from clsbench.problems import Posed
@@ -37,18 +39,25 @@ def device_for(asked: str) -> torch.device:
     return device
 
 
-def load_data(trials: Iterable[Trial], device: torch.device, spared: Sequence[int] = ()) -> dict[str, Splits]:
-    """Every dataset of the trials by its entry's key, split and on the device, once each.
+def load_data(
+    trials: Iterable[Trial],
+    device: torch.device,
+    spared: Sequence[int] = (),
+    known: Mapping[str, Splits] = MappingProxyType({}),
+) -> dict[str, Splits]:
+    """Every dataset of the trials by its entry's key, split and on the device, once each; its first split is described.
 
     Args:
         spared: seeds of other trials. A dataset that is split `per_seed` is given without the samples that any of
             these seeds tests; generated data, which are different at every seed, lose none.
+        known: what is loaded already.
 
     Raises:
         DataError: a dataset is missing or damaged, or no samples are left.
         ConfigError: a model or a loss does not fit the opened dataset.
     """
-    loaded: dict[str, Splits] = {}
+    loaded = dict(known)
+    seen: set[str] = set()
     tested: dict[str, set[bytes]] = {}
     for trial in trials:
         entry, whole = trial.dataset, trial.arm.dataset
@@ -57,7 +66,8 @@ def load_data(trials: Iterable[Trial], device: torch.device, spared: Sequence[in
             if whole.key not in tested:
                 seeds = spared if whole.split_seed == "per_seed" else ()
                 tested[whole.key] = _tested(whole, seeds)
-            loaded[key] = _load(entry, device, tested[whole.key], len(spared))
+            loaded[key] = _load(entry, device, tested[whole.key], len(spared), describe=whole.key not in seen)
+            seen.add(whole.key)
         known = posed_of(loaded[key])
         for part in (trial.arm.model, trial.arm.loss):
             if (reason := misfit(entry.name, known, part)) is not None:
@@ -70,7 +80,9 @@ def posed_of(splits: Splits) -> Posed:
     return Posed(splits.shape, splits.problem)
 
 
-def _load(entry: DatasetEntry, device: torch.device, tested: Collection[bytes], num_testing: int) -> Splits:
+def _load(
+    entry: DatasetEntry, device: torch.device, tested: Collection[bytes], num_testing: int, *, describe: bool
+) -> Splits:
     with _told_of(entry):
         raw = _opened(entry)
         try:
@@ -81,6 +93,7 @@ def _load(entry: DatasetEntry, device: torch.device, tested: Collection[bytes], 
                 label_noise=entry.label_noise,
                 tested=tested,
                 device=device,
+                described_as=entry.name if describe else None,
             )
         except DataError as error:
             if not tested:

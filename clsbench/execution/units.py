@@ -109,7 +109,8 @@ def _events(
 
     def checkpoint(result: EpochResult, *, finished: bool) -> Checkpoint:
         snapshot = result.snapshot().rows(range(len(numbers)))
-        return Checkpoint(numbers, snapshot, before + seconds / len(numbers), finished, work.compiled)
+        preparation = work.splits.preparation.to_json() if finished else ""
+        return Checkpoint(numbers, snapshot, before + seconds / len(numbers), finished, work.compiled, preparation)
 
     due, result = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS, None
     for number, result in enumerate(results):

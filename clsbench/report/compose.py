@@ -14,10 +14,12 @@ from clsbench.report.sections.arms import MAX_DRAWN, Refs, arms, references, set
 from clsbench.report.sections.convergence import convergence
 from clsbench.report.sections.cross import cross
 from clsbench.report.sections.curves import by_epoch, curves
+from clsbench.report.sections.data import data
 from clsbench.report.sections.outcome import outcome, stuck
 from clsbench.report.sections.reliability import reliability
 from clsbench.report.sections.tuning import sensitivity, tuning
 from clsbench.report.text import count, warm_start_of
+from clsbench.results import DataSummary, RunWarning
 
 MAX_COMPARISONS = 8  # of a figure
 
@@ -25,11 +27,17 @@ Summary = Mapping[str, Any]
 
 
 def run_document(records: Iterable[Record], summary: Summary, files: Sequence[str] = ()) -> Document:
-    """All that is said of a run: a section for each comparison, then expectations, time and `files`."""
+    """All that is said of a run: its data, a section for each comparison, then expectations, time and `files`."""
     compared = comparisons(records, summary)
     sections = [_comparison(each, summary, place, len(compared)) for place, each in enumerate(compared, start=1)]
     of_run = filter(None, (run.expectations(summary), run.kept(summary, files)))
-    return Document(summary["name"], (*sections, *of_run))
+    read = filter(None, [data(summary["data"], summary["warnings"])])
+    return Document(summary["name"], (*read, *sections, *of_run))
+
+
+def data_document(name: str, datasets: Mapping[str, DataSummary], warnings: Sequence[RunWarning]) -> Document:
+    """What was read, before anything is trained."""
+    return Document(name, tuple(filter(None, [data(datasets, warnings)])))
 
 
 def figure_documents(records: Iterable[Record], summary: Summary) -> dict[str, Document]:

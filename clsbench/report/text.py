@@ -42,8 +42,8 @@ def warm_start_of(asked: Mapping[str, Any]) -> str:
     return f"{count(asked['epochs'], 'epoch')} of cross-entropy on {labels} labels, lr={asked['lr']}"
 
 
-def count(amount: int, noun: str) -> str:
-    return f"{amount} {noun}" if amount == 1 else f"{amount} {noun}s"
+def count(amount: int, noun: str, plural: str | None = None) -> str:
+    return f"{amount} {noun if amount == 1 else plural or noun + 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -11,8 +11,10 @@ from clsbench.results.summary import (
     ArmCross,
     ArmSummary,
     ArmTuning,
+    ClassCounts,
     Compared,
     Cross,
+    DataSummary,
     ExpectationResult,
     Judged,
     Pairing,
@@ -30,14 +32,18 @@ from clsbench.results.summary import (
     origins,
     read_summary,
 )
+from clsbench.results.warnings import WARNINGS, RunWarning
 
 __all__ = [
     "FORMAT_VERSION",
+    "WARNINGS",
     "ArmCross",
     "ArmSummary",
     "ArmTuning",
+    "ClassCounts",
     "Compared",
     "Cross",
+    "DataSummary",
     "DatasetFacts",
     "Environment",
     "ExpectationResult",
@@ -48,6 +54,7 @@ __all__ = [
     "Platform",
     "Record",
     "Reliability",
+    "RunWarning",
     "SettingResult",
     "Statistic",
     "Summary",

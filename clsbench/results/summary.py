@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from clsbench.results.consistency import require_consistent
 from clsbench.results.reading import ADDED, STRICT, Bounds, Count, Seconds, Seed, parsed, validated
 from clsbench.results.record import Origin
+from clsbench.results.warnings import RunWarning
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Protocol = Literal["per_arm", "shared"]
@@ -182,6 +183,36 @@ class Tuning(TypedDict):
 
 
 @with_config(STRICT)
+class ClassCounts(TypedDict):
+    """A class by name, and its samples in each split."""
+
+    name: str
+    train: Count
+    val: Count
+    test: Count
+
+
+@with_config(STRICT)
+class DataSummary(TypedDict):
+    """What was read of a dataset: samples by split, the shape of one, classes, columns by kind, where it is from.
+
+    With `per_seed` splits it describes the first seed's. `majority` is the test accuracy of always answering the most
+    frequent class of the training split; `columns` is None if they have no names; `sha256` covers every split.
+    """
+
+    problem: str
+    train: Count
+    val: Count
+    test: Count
+    shape: list[Count]
+    classes: list[ClassCounts] | None
+    majority: Probability | None
+    columns: dict[str, Count] | None
+    source: str
+    sha256: str
+
+
+@with_config(STRICT)
 class WarmStart(TypedDict):
     """The pre-training of every trial; `labels` is `rotated` or true."""
 
@@ -199,7 +230,8 @@ class Summary(TypedDict):
     status: Literal["finished", "failed"]
     device: str
     engine: Annotated[dict[str, Any] | None, ADDED]
-    data: NotRequired[dict[str, dict[str, Any]] | None]
+    data: Annotated[dict[str, DataSummary] | None, ADDED]
+    warnings: Annotated[list[RunWarning] | None, ADDED]
     warm_start: Annotated[WarmStart | None, ADDED]
     arms: Annotated[list[ArmSummary], Field(min_length=1)]
     pairs: Annotated[Pairs | None, ADDED]

@@ -53,6 +53,7 @@ class _Content(BaseModel):
     run: str = ""
     phase: str = ""
     fingerprint: str = ""
+    preparation: str = ""
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,7 @@ def _packed(checkpoint: Checkpoint, evidence: Evidence, manifest: Manifest, phas
         run=manifest.run,
         phase=phase,
         fingerprint=manifest.fingerprint.model_dump_json(),
+        preparation=checkpoint.preparation,
     )
     buffer = io.BytesIO()
     torch.save(dict(content), buffer)
@@ -228,7 +230,7 @@ def _unpacked(path: Path, content: bytes, entry: Entry, places: Sequence[int], r
             raise RunError(f"{path} is not a checkpoint: {name!r} is not a dense tensor with a row for each trial")
     trials = [read.trials[place] for place in places]
     snapshot = Snapshot(read.epoch, read.tensors).rows(places)
-    checkpoint = Checkpoint(tuple(trials), snapshot, read.seconds, read.finished, read.compiled)
+    checkpoint = Checkpoint(tuple(trials), snapshot, read.seconds, read.finished, read.compiled, read.preparation)
     evidence = Evidence(
         {t: read.weights[t] for t in trials},
         {t: _hashes(read.batches[t]) for t in trials},

@@ -9,7 +9,7 @@ from clsbench.config.schema import Experiment
 from clsbench.errors import RunError
 
 # Keys that change no trial's numbers, or that are checked separately: the kind of device, the threads.
-FREE = {"name", "expect", "train.device", "train.threads", "train.stack"}
+FREE = {"name", "expect", "silence", "train.device", "train.threads", "train.stack"}
 
 EXACT = {"torch", "clsbench"}  # any other version is another program; of the rest, a patch changes last bits at most
 NAMES = {"torch": "PyTorch", "python": "Python", "numpy": "NumPy"}

@@ -39,10 +39,11 @@ def rows(part: Any) -> list[int]:
     seed=st.integers(0, 2**32 - 1),
 )
 def test_splits_are_disjoint_complete_and_stratified(counts: list[int], val: float, test: float, seed: int) -> None:
-    """Every sample is in exactly one split, with its own label, and every class has its share to within one sample."""
+    """Every sample is in exactly one split, with its own label; every class is in each, about in proportion."""
     raw, total = numbered(counts), sum(counts)
-    sizes = {"val": round(val * total), "test": round(test * total)}
-    assume(sizes["test"] > 0 and (sizes["val"] > 0 or val == 0))
+    asked = {"val": round(val * total), "test": round(test * total)}
+    assume(asked["test"] > 0 and (asked["val"] > 0 or val == 0))
+    sizes = {name: max(size, len(counts)) if size else 0 for name, size in asked.items()}
     splits = cut(raw, val_fraction=val, test_fraction=test, split_seed=seed)
     parts = {"train": splits.train, "test": splits.test} | ({"val": splits.val} if splits.val else {})
     assert list(range(total)) == sorted(row for part in parts.values() for row in rows(part))
@@ -52,10 +53,11 @@ def test_splits_are_disjoint_complete_and_stratified(counts: list[int], val: flo
         share = size * np.array(counts) / total
         assert size == len(part)
         assert raw.labels[rows(part)].tolist() == part.y.tolist()
+        members = np.bincount(part.y, minlength=len(counts))
+        assert members.min() >= 1
         # Training gets what the other two leave, and they may both have rounded the same way.
-        off = np.abs(np.bincount(part.y, minlength=len(counts)) - share)
-        assert (off <= (2 if name == "train" else 1)).all()
-    assert set(range(len(counts))) == set(splits.train.y.tolist())
+        off = np.abs(members - share)
+        assert (off <= (2 if name == "train" else 1)).all() or min(share) < 1
 
 
 def test_split_is_a_function_of_the_seed() -> None:

@@ -1,0 +1,61 @@
+"""What was read: samples, columns and classes of each dataset, and the warnings of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from clsbench.report.document import Paragraph, Section
+from clsbench.report.text import count
+from clsbench.results import ClassCounts, DataSummary, RunWarning
+
+MAX_CLASSES = 6
+MAX_WARNINGS = 10
+KINDS = {"number": ("number", "numbers"), "boolean": ("boolean", "booleans"), "category": ("category", "categories")}
+
+
+def data(datasets: Mapping[str, DataSummary] | None, warnings: Sequence[RunWarning] | None) -> Section | None:
+    """A few lines for each dataset, and a line for each warning; None where nothing is known of them."""
+    lines = [line for label, dataset in (datasets or {}).items() for line in _lines(label, dataset)]
+    shown = (warnings or ())[:MAX_WARNINGS]
+    paragraphs = [Paragraph((line,)) for line in lines]
+    paragraphs += [Paragraph((f"{each['where']}: {each['text']} [{each['code']}]",), "warning") for each in shown]
+    if more := len(warnings or ()) - len(shown):
+        paragraphs.append(Paragraph((f"and {count(more, 'warning')} more, in summary.json",), "warning"))
+    return Section("data", (), tuple(paragraphs)) if paragraphs else None
+
+
+def _lines(label: str, dataset: DataSummary) -> Iterator[str]:
+    splits = f"{dataset['train']} training, {dataset['val']} validation and {dataset['test']} test samples"
+    source = "" if dataset["source"] == label else f"; from {dataset['source']}"
+    yield f"Data {label}: {splits} of {_shape(dataset)}{source}"
+    classes = dataset["classes"]
+    if classes:
+        most = max(classes, key=lambda each: each["train"])
+        always = (
+            f"; always answering {most['name']!r} gives test accuracy {dataset['majority']:.1%}"
+            if dataset["majority"] is not None
+            else ""
+        )
+        yield f"{count(len(classes), 'class', 'classes')} (train/val/test): {_counts(classes)}{always}"
+
+
+def _shape(dataset: DataSummary) -> str:
+    columns, shape = dataset["columns"], dataset["shape"]
+    if columns:
+        kinds = ", ".join(f"{amount} {KINDS.get(kind, (kind, kind))[amount != 1]}" for kind, amount in columns.items())
+        return f"{count(sum(columns.values()), 'column')} ({kinds})" if len(columns) > 1 else kinds
+    if len(shape) == 1:
+        return count(shape[0], "number")
+    return f"shape {' x '.join(map(str, shape))}"
+
+
+def _counts(classes: Sequence[ClassCounts]) -> str:
+    shown = ", ".join(f"{each['name']} {_by_split(each)}" for each in classes[:MAX_CLASSES])
+    if len(classes) <= MAX_CLASSES:
+        return shown
+    sizes = [each["train"] for each in classes]
+    return f"{shown}, ... ({min(sizes)} to {max(sizes)} training samples each)"
+
+
+def _by_split(each: ClassCounts) -> str:
+    return f"{each['train']}/{each['val']}/{each['test']}"

@@ -1,0 +1,36 @@
+"""Warnings: what a user should look at before trusting a result. Each has a code that stays the same."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
+
+from clsbench.results.reading import STRICT
+
+WARNINGS: dict[str, str] = {
+    "row-number": "a column counts the rows",
+    "unique-column": "a column has another value in every row",
+    "separating-column": "a single column separates the classes",
+    "left-out-column": "a column without a name was left out",
+    "left-out-files": "files that are not images were left out",
+    "left-out-rows": "rows with missing values were left out",
+    "repeated-samples": "identical samples are in several splits",
+    "constant-images": "all pixels of an image are equal",
+    "missing-class": "a class has no sample in a split",
+    "unseen-category": "a category occurs outside the training split alone",
+    "class-order": "a loss needs the order of the classes, which the data do not give",
+    "majority": "an arm is no better than always answering the most frequent class",
+    "one-class": "an arm predicts one class only",
+    "probabilities": "a model returns probabilities where logits are expected",
+}
+
+
+@with_config(STRICT)
+class RunWarning(TypedDict):
+    """`code` is one of `WARNINGS`, `where` the label of a dataset or the name of an arm, `text` a sentence."""
+
+    code: Annotated[str, Field(min_length=1)]
+    where: str
+    text: str
