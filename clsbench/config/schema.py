@@ -15,6 +15,7 @@ from annotated_types import Interval
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SerializeAsAny,
@@ -267,6 +268,12 @@ def _known_warning(code: str) -> str:
     return code
 
 
+WarningCodes = Annotated[
+    tuple[Annotated[str, AfterValidator(_known_warning)], ...],
+    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+]
+
+
 class Experiment(Frozen):
     """One YAML file with its defaults filled in."""
 
@@ -278,9 +285,7 @@ class Experiment(Frozen):
     train: TrainConfig = TrainConfig()
     tune: SerializeAsAny[TuneConfig] | None = None
     expect: tuple[str, ...] = ()
-    silence: tuple[Annotated[str, AfterValidator(_known_warning)], ...] = Field(
-        (), description="codes of warnings that are neither shown nor counted"
-    )
+    silence: WarningCodes = Field((), description="codes of warnings that are neither shown nor counted")
 
     def to_dict(self) -> dict[str, Any]:
         """The whole experiment as plain data, which reads back as itself."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clsbench.data.dividing import Part, Parts, digests
 from clsbench.data.preparation import Ints, Preparation
-from clsbench.data.raw import Array, RawData
+from clsbench.data.raw import RawData
 from clsbench.results import DataSummary
+
+if TYPE_CHECKING:
+    from clsbench.data.raw import Array
 
 MAX_NAMED = 3
 WORDS = {"train": "training", "val": "validation", "test": "test"}
@@ -134,8 +138,7 @@ def _separating(x: Array, labels: Ints) -> Sequence[bool]:
     high = np.stack([x[labels == number].max(0) for number in present])
     order = low.argsort(0)
     low, high = np.take_along_axis(low, order, 0), np.take_along_axis(high, order, 0)
-    disjoint: Sequence[bool] = (high[:-1] < low[1:]).all(0)
-    return disjoint
+    return list(np.all(high[:-1] < low[1:], axis=0))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from clsbench.data.preparation import Ints
-from clsbench.data.raw import Array, RawData
+from clsbench.data.raw import RawData
 from clsbench.errors import DataError
+
+if TYPE_CHECKING:
+    from clsbench.data.raw import Array
 
 LIMIT, TEST, VAL, NOISE = range(4)
 
@@ -239,4 +243,4 @@ def _draw(rows: Ints, strata: Ints, how_many: Ints, rng: np.random.Generator) ->
 
 
 def rng_for(seed: int, purpose: int) -> np.random.Generator:
-    return np.random.defaultrng_for([seed, purpose])
+    return np.random.default_rng([seed, purpose])

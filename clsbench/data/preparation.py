@@ -9,14 +9,17 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from clsbench.data.raw import Array, Column, RawData, name_of
+from clsbench.data.raw import Column, RawData, name_of
 from clsbench.errors import DataError
+
+if TYPE_CHECKING:
+    from clsbench.data.raw import Array
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -210,9 +213,9 @@ def _scaling(raw: RawData, plain: Preparation, train: Ints, normalize: Normalize
             shift, scale = low, high - low
         else:
             count = len(train) * (x.shape[2] * x.shape[3] if x.ndim == 4 else 1)
-            shift = (sum(np.sum(rows, axis=axes, keepdims=True, dtype=np.float64) for rows in encoded()) / count)[0]
-            squares = sum(np.sum(np.square(rows - shift), axis=axes, keepdims=True) for rows in encoded())
-            scale = np.sqrt(squares / count)[0]
+            mean = sum(np.sum(rows, axis=axes, keepdims=True, dtype=np.float64) for rows in encoded()) / count
+            squares = sum(np.sum(np.square(rows - mean), axis=axes, keepdims=True) for rows in encoded())
+            shift, scale = np.asarray(mean)[0], np.asarray(np.sqrt(squares / count))[0]
     # Rounding can give a constant feature a tiny standard deviation, which would be scaled up to 1.
     shift, scale = np.where(constant, low, shift), np.where(constant, 1.0, scale)
     if raw.columns:

@@ -68,9 +68,9 @@ def load_data(
                 tested[whole.key] = _tested(whole, seeds)
             loaded[key] = _load(entry, device, tested[whole.key], len(spared), describe=whole.key not in seen)
             seen.add(whole.key)
-        known = posed_of(loaded[key])
+        posed = posed_of(loaded[key])
         for part in (trial.arm.model, trial.arm.loss):
-            if (reason := misfit(entry.name, known, part)) is not None:
+            if (reason := misfit(entry.name, posed, part)) is not None:
                 raise ConfigError(reason)
     return loaded
 

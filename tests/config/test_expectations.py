@@ -77,7 +77,7 @@ def test_understood(text: Any, left: Any, operator: Any, right: Any) -> None:
         ("a.m = 3", 5, "got '='"),
         ("a.m ! 3", 5, "got '!'"),
         ("a.m < 2 < 3", 9, "an expectation is one comparison"),
-        ("a > 3", 1, "expected a number, ARM.METRIC or a verdict, got 'a'"),
+        ("a > 3", 1, "expected a number, ARM.METRIC, a verdict or warnings, got 'a'"),
         (".m > 3", 1, "ARM.METRIC"),
         ("a. > 3", 1, "ARM.METRIC"),
         ("mse lr=0.3.m > 1", 1, "quote a name that has blanks"),

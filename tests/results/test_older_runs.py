@@ -38,7 +38,7 @@ def test_older_run_is_loaded(path: Path, arms: list[str]) -> None:
     result = clsbench.load(path)
     assert arms == list(result.arms)
     assert [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()] == result.records
-    lacking = {"format_version": None, "pairs": None}
+    lacking = {"format_version": None, "pairs": None, "data": None, "warnings": None}
     assert {**lacking, **json.loads((path / "summary.json").read_text())} == {**result.summary, "tuning": tuning(path)}
     assert (result.summary["tuning"] is None) == (path == PLAIN)
 

@@ -1,0 +1,66 @@
+"""What was read is said by `run`, `check --data` and `report`; warnings are kept, counted, silenced or made errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CONFIG = """
+name: copies
+dataset: {name: csv, path: copies.csv, label: mine}
+model: linear
+loss: cross_entropy
+train: {epochs: 1, seeds: 1}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An experiment on twenty rows that a table holds five times."""
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{number}.5,{number * number},{'ab'[number % 2]}\n" for number in range(20))
+    (tmp_path / "copies.csv").write_text(f"x,y,kind\n{rows * 5}")
+    path = tmp_path / "copies.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_run_and_report_say_what_was_read(config: Path, invoke: Callable[..., Any]) -> None:
+    """Samples, columns, classes with counts, and each warning with its code, in the report and in the summary."""
+    ran = invoke("run", str(config), "-q")
+    assert 0 == ran.exit_code
+    again = invoke("report")
+    for printed in (ran.stdout, again.stdout):
+        assert "Data mine: 60 training, 20 validation and 20 test samples of 2 numbers" in printed
+        assert "a 30/10/10, b 30/10/10; always answering 'a'" in printed
+        assert printed.count("[repeated-samples]") == 2
+    (path,) = config.parent.glob("runs/copies/*/summary.json")
+    summary = json.loads(path.read_text())
+    assert [("repeated-samples", "mine")] * 2 == [(each["code"], each["where"]) for each in summary["warnings"]]
+    assert {"number": 2} == summary["data"]["mine"]["columns"]
+
+
+def test_check_opens_data_only_if_asked(config: Path, invoke: Callable[..., Any]) -> None:
+    """`check --data` says what was read; without it a missing file is no mistake."""
+    assert "[repeated-samples]" in invoke("check", str(config), "--data").stdout
+    (config.parent / "copies.csv").unlink()
+    assert 0 == invoke("check", str(config)).exit_code
+    assert 4 == invoke("check", str(config), "--data").exit_code
+
+
+def test_warning_can_be_an_error_or_be_silenced(config: Path, invoke: Callable[..., Any]) -> None:
+    """`expect: ["warnings == 0"]` ends with 3 where there are any that are not silenced."""
+    expect = 'expect=["warnings == 0"]'
+    failed = invoke("run", str(config), "-q", expect)
+    assert (3, True) == (failed.exit_code, "warnings == 0: 2 against 0" in failed.stderr)
+    assert 0 == invoke("run", str(config), "-q", expect, "silence=[repeated-samples]").exit_code
+
+
+def test_unknown_code_is_refused_with_the_nearest(config: Path, invoke: Callable[..., Any]) -> None:
+    """A code that does not exist silences nothing."""
+    refused = invoke("check", str(config), "silence=[repeated-sample]")
+    assert (2, True) == (refused.exit_code, "did you mean 'repeated-samples'?" in refused.stderr)
