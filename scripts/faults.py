@@ -18,13 +18,13 @@ PARTS = {
     "download": "8 processes 20 times on one empty data directory",
     "kill": "200 kill -9 at random moments: nothing lost, the same end",
     "resume": "a run with every loss, ended after each epoch in turn",
-    "checkpoint": "300 cuts and 400 flipped bits of checkpoints: all noticed",
-    "flips": "400 flipped bits in each file of a finished and a stopped run",
-    "io": "every write, fsync and rename fails in turn: never in silence",
+    "checkpoint": "300 cuts and 400 flipped bits of checkpoints: all detected",
+    "flips": "400 flipped bits in each file of a finished and a stopped run: no wrong value is read",
+    "io": "every write, fsync and rename fails in turn: never silently",
     "crash": "2,000 states in which a power failure could leave a run: no kept epoch lost",
     "mutations": "1,000 changes of values in each of five files of a run: 0 or 6",
     "sigterm": "50 SIGTERM at random moments: 143 within 5 s, nothing lost",
-    "cost": "what all this costs a run of moons: under 5% of its time",
+    "cost": "the cost of checkpoints and fsync in a run of moons: under 5% of its time",
 }
 SHOWN_FAILURES = 5
 
@@ -53,8 +53,8 @@ def arguments() -> argparse.Namespace:
         epilog="\n".join(f"{name:10} {what}" for name, what in PARTS.items()),
     )
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART", help="by default every one")
-    parser.add_argument("--count", type=int, metavar="N", help="so many instead of the part's own number")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--count", type=int, metavar="N", help="how many, instead of the part's default")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
     return parser.parse_args()
 
 

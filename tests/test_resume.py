@@ -21,12 +21,13 @@ import clsbench
 from clsbench.config.plan import Plan
 from clsbench.errors import RunError
 from clsbench.execution import units
-from clsbench.execution.events import EpochDone, Event, RunResumed
+from clsbench.execution.events import Event, RunResumed
 from clsbench.registry import catalogue
 from clsbench.runs.directory import RunDirectory
 from clsbench.runs.manifest import ManifestFile
 from clsbench.runs.provenance import Fingerprint
 from clsbench.runs.sums import Sums
+from faulting.runs import Cut, cut_run
 
 Config = dict[str, Any]
 
@@ -36,35 +37,11 @@ TRAIN = {"epochs": 4, "seeds": 2, "device": "cpu", "threads": 1}
 TINY: Config = {"name": "tiny", "dataset": MOONS, "model": MLP, "loss": ["mse_softmax", "bce"], "train": TRAIN}
 
 
-class Cut(BaseException):
-    """Ends a run like a kill: nothing catches it."""
-
-
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every epoch."""
     monkeypatch.setattr(units, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     monkeypatch.setattr(units, "SPARING", 0.0)
-
-
-def cut_after(epochs: int) -> Callable[[Plan, Event], None]:
-    """Ends a run after so many epochs of stacks."""
-    left = [epochs]
-
-    def watch(plan: Plan, event: Event) -> None:
-        left[0] -= isinstance(event, EpochDone)
-        if not left[0]:
-            raise Cut
-
-    return watch
-
-
-def cut(config: Config, output: Path, epochs: int) -> Path:
-    """The directory of a run that was ended after so many epochs of stacks."""
-    with pytest.raises(Cut):
-        clsbench.run(config, output=output, watch=cut_after(epochs))
-    (path,) = (output / config["name"]).iterdir()
-    return path
 
 
 def untimed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -86,7 +63,7 @@ def assert_same_end(whole: clsbench.Result, resumed: clsbench.Result) -> None:
 def test_run_cut_after_any_epoch_ends_as_if_it_had_not_been(often: None, tmp_path: Path, epochs: int) -> None:
     """Batch normalisation, dropout and two losses: records, weights and evidence are those of the whole run."""
     whole = clsbench.run(TINY, output=tmp_path / "whole")
-    path = cut(TINY, tmp_path / "cut", epochs)
+    path = cut_run(TINY, tmp_path / "cut", epochs)
     assert 2 * epochs == len((path / "metrics.jsonl").read_text().splitlines())
     assert_same_end(whole, clsbench.run(resume=path))
 
@@ -111,7 +88,7 @@ def test_everything_that_is_trained_goes_on(often: None, tmp_path: Path, change:
     """Whatever a step moves is in the checkpoint: losses, optimizers, schedules, weights of losses, models."""
     config = {**TINY, **change}
     whole = clsbench.run(config, output=tmp_path / "whole")
-    assert_same_end(whole, clsbench.run(resume=cut(config, tmp_path / "cut", 4)))
+    assert_same_end(whole, clsbench.run(resume=cut_run(config, tmp_path / "cut", 4)))
 
 
 @pytest.mark.slow
@@ -122,12 +99,12 @@ def test_compiled_run_goes_on(often: None, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("clsbench.training.step.TRIALS_AT_ONCE", at_once)
     config = {**TINY, "loss": "cross_entropy", "train": {**TRAIN, "seeds": 4, "compile": "on"}}
     whole = clsbench.run(config, output=tmp_path / "whole")
-    assert_same_end(whole, clsbench.run(resume=cut(config, tmp_path / "cut", 3)))
+    assert_same_end(whole, clsbench.run(resume=cut_run(config, tmp_path / "cut", 3)))
 
 
 def test_without_a_checkpoint_epochs_are_trained_again_and_compared(tmp_path: Path) -> None:
     """A run younger than its first checkpoint starts over, keeps what it has recorded, and proves it."""
-    whole, path = clsbench.run(TINY, output=tmp_path / "whole"), cut(TINY, tmp_path / "cut", 3)
+    whole, path = clsbench.run(TINY, output=tmp_path / "whole"), cut_run(TINY, tmp_path / "cut", 3)
     seen: list[Event] = []
     resumed = clsbench.run(resume=path, watch=lambda plan, event: seen.append(event))
     assert_same_end(whole, resumed)
@@ -145,7 +122,7 @@ def test_lost_records_are_made_again(
     """Where records are lost that a checkpoint is beyond, their trials start over: no hole, none double."""
     monkeypatch.setattr("clsbench.experiment.draw", lambda result, directory: [])
     whole = clsbench.run(TINY, output=tmp_path / "whole")
-    path = cut(TINY, tmp_path / "cut", epochs) if epochs else clsbench.run(TINY, output=tmp_path / "cut").directory
+    path = cut_run(TINY, tmp_path / "cut", epochs) if epochs else clsbench.run(TINY, output=tmp_path / "cut").directory
     (path / "summary.json").unlink(missing_ok=True)
     content = (path / "metrics.jsonl").read_bytes()
     if left is None:
@@ -158,7 +135,7 @@ def test_lost_records_are_made_again(
 
 def test_epoch_that_cannot_be_repeated_ends_the_run(tmp_path: Path) -> None:
     """A record that was changed is found out: 6, with the epoch, the trial and what differs."""
-    path = cut(TINY, tmp_path, 3)
+    path = cut_run(TINY, tmp_path, 3)
     file = path / "metrics.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     rows[3]["val_accuracy"] = 0.123
@@ -171,7 +148,7 @@ def test_epoch_that_cannot_be_repeated_ends_the_run(tmp_path: Path) -> None:
 def test_other_stacks_go_on_from_the_same_checkpoints(often: None, tmp_path: Path) -> None:
     """The size of a stack may change on the way; no bit does."""
     whole = clsbench.run({**TINY, "train": {**TRAIN, "seeds": 3}}, output=tmp_path / "whole")
-    path = cut({**TINY, "train": {**TRAIN, "seeds": 3}}, tmp_path / "cut", 3)
+    path = cut_run({**TINY, "train": {**TRAIN, "seeds": 3}}, tmp_path / "cut", 3)
     resumed = clsbench.run(path / "config.yaml", ["train.stack=2", "name=other"], resume=path)
     assert untimed(whole.records) == untimed(resumed.records)
 
@@ -210,7 +187,7 @@ def test_finished_run_is_held_against_other_expectations(tmp_path: Path) -> None
 )
 def test_changed_config_is_refused(tmp_path: Path, change: str, message: str) -> None:
     """6 with the difference, and the run is untouched, byte for byte."""
-    path = cut(TINY, tmp_path, 3)
+    path = cut_run(TINY, tmp_path, 3)
     (path / "checkpoints" / "pid").write_text("1\n")
     (path / ".summary.json.0123456789abcdef").touch()
     before = everything(path)
@@ -257,7 +234,7 @@ def lacking(tensors: Config) -> None:
 @pytest.mark.parametrize("change", [doubled, narrowed, lacking])
 def test_checkpoint_of_another_kind_is_refused(often: None, tmp_path: Path, change: Callable[[Config], None]) -> None:
     """Another type or shape, or none, is 6 before use, whatever the manifest says: to resume, to read back."""
-    path = cut(TINY, tmp_path / "cut", 3)
+    path = cut_run(TINY, tmp_path / "cut", 3)
     whole = clsbench.run(TINY, output=tmp_path / "whole").directory
     for run in (path, whole):
         manifest, entries = ManifestFile(run), []
@@ -276,14 +253,14 @@ def test_checkpoint_of_another_kind_is_refused(often: None, tmp_path: Path, chan
 
 def test_what_changes_no_number_may_change(tmp_path: Path) -> None:
     """Name, expectations, and a way of naming the same seeds are no other trials."""
-    path = cut(TINY, tmp_path, 3)
+    path = cut_run(TINY, tmp_path, 3)
     config = {**TINY, "name": "b", "expect": ["bce.diverged == 0"], "train": {**TRAIN, "seeds": [0, 1]}}
     assert [True] == [row["met"] for row in clsbench.run(config, resume=path).summary["expectations"]]
 
 
 def test_other_threads_are_told_and_recorded(tmp_path: Path) -> None:
     """A warning in the log, the threads in `environment.json`; the run ends."""
-    path = cut(TINY, tmp_path, 3)
+    path = cut_run(TINY, tmp_path, 3)
     clsbench.run(None, ["train.threads=2"], resume=path)
     assert "threads was [1], and is [2]" in (path / "run.log").read_text()
     environment = json.loads((path / "environment.json").read_text())
@@ -314,7 +291,7 @@ def made_with(path: Path, part: str, key: str, value: str) -> None:
 )
 def test_another_version_or_device_is_refused(tmp_path: Path, part: str, key: str, value: str, told: str) -> None:
     """What would repeat no epoch is 6 before anything is touched."""
-    path = cut(TINY, tmp_path, 3)
+    path = cut_run(TINY, tmp_path, 3)
     made_with(path, part, key, value)
     before = everything(path)
     with pytest.raises(RunError, match=f"cannot go on with {told}"):
@@ -324,7 +301,7 @@ def test_another_version_or_device_is_refused(tmp_path: Path, part: str, key: st
 
 def test_another_patch_is_told(tmp_path: Path) -> None:
     """Another patch release of NumPy is a warning in the log."""
-    path = cut(TINY, tmp_path, 3)
+    path = cut_run(TINY, tmp_path, 3)
     numpy = RunDirectory(path).environment()["versions"]["numpy"]
     made_with(path, "versions", "numpy", f"{numpy}.post1")
     assert "finished" == clsbench.run(resume=path).summary["status"]
@@ -341,7 +318,7 @@ def test_compiler_that_comes_or_goes_is_told(
     monkeypatch.setattr("clsbench.execution.modes.COMPILED_STEPS", 1)
     monkeypatch.setattr("clsbench.execution.units.train", eagerly(units.train))
     monkeypatch.setattr("clsbench.execution.modes.has_compiler", lambda: before)
-    path = cut(TINY, tmp_path, epochs)
+    path = cut_run(TINY, tmp_path, epochs)
     rows = (path / "metrics.jsonl").read_bytes()
     monkeypatch.setattr("clsbench.execution.modes.has_compiler", lambda: not before)
     now, was = ("eager", "compiled") if before else ("compiled", "eager")
@@ -376,7 +353,7 @@ def test_what_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
 )
 def test_environment_of_another_kind_is_refused(tmp_path: Path, odd: dict[str, Any]) -> None:
     """A part of `environment.json` that is of another type, or lacks what is compared, is 6, named."""
-    path = cut(TINY, tmp_path, 3)
+    path = cut_run(TINY, tmp_path, 3)
     directory = RunDirectory(path)
     directory.write_environment(directory.environment() | odd)
     with pytest.raises(RunError, match=rf"environment\.json is damaged: {next(iter(odd))}"):
@@ -385,7 +362,7 @@ def test_environment_of_another_kind_is_refused(tmp_path: Path, odd: dict[str, A
 
 def test_half_written_files_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     """What a kill in the midst of a write leaves beside the run's files is gone when it goes on."""
-    path = cut(TINY, tmp_path, 3)
+    path = cut_run(TINY, tmp_path, 3)
     left = [path / ".summary.json.0123456789abcdef", path / "checkpoints" / ".manifest.json.0123456789abcdef"]
     for file in left:
         file.touch()
@@ -429,7 +406,7 @@ def test_clock_that_is_set_back(often: None, tmp_path: Path, monkeypatch: pytest
     started = time.perf_counter()
     monkeypatch.setattr(time, "time", set_back)
     monkeypatch.setattr(time, "strftime", lambda form: "19700101-000000")  # the name of a run that there is already
-    path = cut(TINY, tmp_path, 3)
+    path = cut_run(TINY, tmp_path, 3)
     resumed = clsbench.run(resume=path)
     assert_same_end(whole, resumed)
     assert 0 <= resumed.summary["seconds"] <= time.perf_counter() - started
@@ -460,9 +437,7 @@ def test_signal_ends_a_run_with_its_code(tmp_path: Path, number: signal.Signals,
             process.kill()
     run = started[0].parent
     name = run.relative_to(tmp_path)
-    line = (
-        f"error: stopped by {number.name}; the finished epochs are kept, go on with it by clsbench run --resume {name}"
-    )
+    line = f"error: stopped by {number.name}; the finished epochs are kept, go on with it by clsbench run --resume {name}"
     assert (code, f"{line}\n") == (process.returncode, told)
     rows = [json.loads(line) for line in started[0].read_text().splitlines()]
     assert list(range(len(rows))) == [row["epoch"] for row in rows]

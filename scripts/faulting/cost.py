@@ -1,4 +1,4 @@
-"""`cost`: what checkpoints and fsync cost a run of moons, beside the same run without them."""
+"""`cost`: the cost of checkpoints and fsync in a run of moons, compared with the same run without them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIMIT = 0.05
 
 def measure(count: int) -> Figure:
     config = experiment.read(CONFIGS / "moons.yaml")
-    _seconds(config)  # the first imports and warms
+    _seconds(config)  # the first run imports modules and fills caches
     pairs = []
     for _ in range(count):
         with_it = _seconds(config)
@@ -64,4 +64,4 @@ def _seconds(config: Any) -> float:
 
 
 class _TrainedError(Exception):
-    """What comes after training is not asked for, and needs the weights that one of the two kinds does not keep."""
+    """Ends a run after training: the rest is not measured, and needs weights that one of the two runs lacks."""

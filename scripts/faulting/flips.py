@@ -1,4 +1,4 @@
-"""`flips`: single bits flipped in each file of a finished and of a stopped run; no other value is ever told."""
+"""`flips`: single bits flipped in each file of a finished and of a stopped run; no reader may return another value."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Told = dict[str, Any]
 def measure(count: int) -> Figure:
     config = small(losses=2, epochs=4)
     warm(config)
-    logging.getLogger("clsbench").setLevel(logging.ERROR)  # rebuilt files are logged, which is expected
+    logging.getLogger("clsbench").setLevel(logging.ERROR)  # that files are rebuilt is logged, as expected
     outcomes, failures = Counter[str](), list[str]()
     with tempfile.TemporaryDirectory() as name, checkpoints_each_epoch():
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""`io`: every call of a run that puts something on the disk fails in turn; none does so in silence."""
+"""`io`: every call of a run that changes the disk fails in turn; none fails silently."""
 
 from __future__ import annotations
 

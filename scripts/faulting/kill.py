@@ -1,4 +1,4 @@
-"""`kill`: kill -9 at random moments of runs, which lose no finished epoch and end as if nothing had happened."""
+"""`kill`: kill -9 at random moments of runs, which lose no finished epoch and end as an uninterrupted run does."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def measure(count: int) -> Figure:
 
 
 class _Kind:
-    """A config, how a run of it ends, and what there is to be killed at."""
+    """A config, the outcome of an uninterrupted run of it, and how long that takes."""
 
     def __init__(self, config: Config, folder: Path) -> None:
         self.config = config

@@ -1,7 +1,7 @@
-"""`mutations`: the files of a run with valid syntax and wrong content, each answered with 0 or 6 in one line.
+"""`mutations`: files of a run with valid syntax and wrong content; each reader must exit with 0 or with 6 and one line.
 
-A value is deleted, replaced, swapped, doubled or nested, with and without the sums of the run made to fit: without
-them the sums alone notice it, with them what is read must be checked itself.
+A value is deleted, replaced, swapped, doubled or nested. In most cases the checksums of the run are updated to match,
+so that only the checks of the content itself can notice the change.
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ import clsbench
 from clsbench import experiment
 from clsbench.cli import app
 from clsbench.errors import ClsbenchError
-from clsbench.execution.events import EpochDone
 from clsbench.runs.manifest import ManifestFile
 from clsbench.runs.seal import sealed, sha256_of, unsealed
 from clsbench.runs.sums import Sums
 from faulting.children import replaced
 from faulting.figures import Figure
-from faulting.runs import checkpoints_each_epoch, no_figures, one_line
+from faulting.runs import checkpoints_each_epoch, cut_run, no_figures, one_line
 
 COUNT = 5_000  # 1,000 of each file
 FILES = ("metrics.jsonl", "summary.json", "environment.json", "config.yaml", "checkpoints/manifest.json")
@@ -53,18 +52,11 @@ JUNK: tuple[Any, ...] = (
     *([], {}, [[]], {"": {}}, [0, 1], ["hinge"], {"mean": None}, {"a": [1, {"b": None}]}),
 )
 
-Path_ = tuple[Any, ...]
-
-
-_draw = experiment.draw  # which is replaced where a run is made or goes on
+_draw = experiment.draw  # which is replaced while a run is made or resumed
 
 
 class Hang(BaseException):
     """A command took too long; nothing catches this."""
-
-
-class Cut(BaseException):
-    """Ends a run like a kill."""
 
 
 def measure(count: int) -> Figure:
@@ -231,20 +223,8 @@ def _finished(folder: Path) -> Path:
 
 def _stopped(folder: Path) -> Path:
     """A run that ended like a kill while it trained, after tuning."""
-    left = [9]
-
-    def watch(plan: object, event: object) -> None:
-        left[0] -= isinstance(event, EpochDone)
-        if not left[0]:
-            raise Cut
-
-    try:
-        with checkpoints_each_epoch():
-            experiment.run(CONFIG, output=folder / "stopped", watch=watch, jobs=1)
-    except Cut:
-        (run,) = (folder / "stopped" / "mutated").iterdir()
-        return run
-    raise AssertionError("the run was not stopped")
+    with checkpoints_each_epoch():
+        return cut_run(CONFIG, folder / "stopped", 9, jobs=1)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import clsbench
-import clsbench.cli  # as every child needs it
+import clsbench.cli  # every child needs it
 from clsbench import experiment
 from clsbench.config.plan import Plan
 from clsbench.execution import units
@@ -86,7 +86,7 @@ class Started:
     ) -> None:
         """`before` is called in the child when it is ready; its faults start there."""
         self.folder = folder
-        self.drawn = drawn  # showing takes longer than these runs train
+        self.drawn = drawn  # drawing takes longer than the training of these runs
         folder.mkdir(parents=True, exist_ok=True)
         self._reports, reporting = os.pipe()
         self.pid = forked(lambda: self._run(config, reporting, before))
@@ -125,7 +125,7 @@ class Started:
         if before is not None:
             before()
         run_reporting = functools.partial(experiment.run, watch=report)
-        # A run's one watcher is the command line's progress bar: here it is this.
+        # The command line passes its progress bar as `watch`; it is replaced by `report`.
         with replaced(experiment, "run", lambda *args, watch, **kwargs: run_reporting(*args, **kwargs)):
             arguments = ["--resume", str(resume)] if resume else [_written(config, self.folder)]
             arguments += [] if self.drawn else ["--json"]
@@ -196,6 +196,34 @@ def goes_on(config: Config, folder: Path, expected: Mapping[str, Any], finished:
     came = outcome(folder)
     different = [key for key in expected if came[key] != expected[key]]
     return f"{' and '.join(different)} are not those of a run that was not stopped" if different else None
+
+
+class Cut(BaseException):
+    """Ends a run of this process like a kill: nothing catches it."""
+
+
+def cut_after(epochs: int) -> Callable[[Plan, Event], None]:
+    """A `watch` that ends a run after so many epochs of stacks."""
+    left = epochs
+
+    def watch(plan: Plan, event: Event) -> None:
+        nonlocal left
+        left -= isinstance(event, EpochDone)
+        if not left:
+            raise Cut
+
+    return watch
+
+
+def cut_run(config: Config, output: Path, epochs: int, **options: Any) -> Path:
+    """The directory of a run in this process that ended after so many epochs of stacks."""
+    try:
+        experiment.run(config, output=output, watch=cut_after(epochs), **options)
+    except Cut:
+        path: Path
+        (path,) = (output / config["name"]).iterdir()
+        return path
+    raise AssertionError(f"the run ended before {epochs} epochs of stacks")
 
 
 def one_line(stderr: str) -> bool:

@@ -11,9 +11,9 @@ import pytest
 
 import clsbench
 from clsbench.errors import RunError
-from clsbench.execution.events import EpochDone
 from clsbench.runs.lock import sole_writer
 from faulting import mutations
+from faulting.runs import cut_run
 
 Fails = Callable[..., str]
 
@@ -28,23 +28,9 @@ CONFIG = {
 }
 
 
-class Cut(BaseException):
-    """Ends a run like a kill."""
-
-
-def stopped(output: Path, stacks_epochs: int) -> Path:
-    """A run that was ended after so many epochs of stacks, of which tuning has 8, as it has 2 of 2 trials."""
-    left = [stacks_epochs]
-
-    def watch(plan: object, event: object) -> None:
-        left[0] -= isinstance(event, EpochDone)
-        if not left[0]:
-            raise Cut
-
-    with pytest.raises(Cut):
-        clsbench.run(CONFIG, output=output, watch=watch, jobs=1)
-    (path,) = (output / "stopped").iterdir()
-    return path
+def stopped(output: Path, epochs: int) -> Path:
+    """A run that ended after so many epochs of stacks, of which tuning has 8, as it has 2 of 2 trials."""
+    return cut_run(CONFIG, output, epochs, jobs=1)
 
 
 def test_every_reader_of_a_run_tells_the_damage(tmp_path: Path, fails: Fails) -> None:

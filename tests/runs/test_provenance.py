@@ -18,13 +18,13 @@ import clsbench
 from clsbench.config.plan import make_plan
 from clsbench.errors import DataError, RunError
 from clsbench.execution import units
-from clsbench.execution.events import EpochDone, StackStarted
+from clsbench.execution.events import StackStarted
 from clsbench.experiment import read
 from clsbench.registry import load_plugin
 from clsbench.runs.directory import RunDirectory
 from clsbench.runs.seal import sha256_of
 from faulting import flips
-from faulting.runs import no_figures
+from faulting.runs import cut_run, no_figures
 
 TRAIN = {"epochs": 3, "seeds": 2, "device": "cpu", "threads": 1}
 TREE: dict[str, Any] = {
@@ -42,10 +42,6 @@ def mine(logits, targets):
 """
 
 
-class Cut(BaseException):
-    """Ends a run like a kill: nothing catches it."""
-
-
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every epoch, and no figures."""
@@ -56,18 +52,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stopped(config: dict[str, Any], output: Path, epochs: int = 6) -> Path:
     """A run that ended after so many epochs of stacks: by default the first of two is over."""
-    left = epochs
-
-    def watch(plan: object, event: object) -> None:
-        nonlocal left
-        left -= isinstance(event, EpochDone)
-        if not left:
-            raise Cut
-
-    with pytest.raises(Cut):
-        clsbench.run(config, output=output, watch=watch)
-    (path,) = (output / config["name"]).iterdir()
-    return path
+    return cut_run(config, output, epochs)
 
 
 def contents(folder: Path) -> dict[Path, tuple[int, bytes]]:
