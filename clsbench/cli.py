@@ -26,7 +26,7 @@ from clsbench.report.streams import (
     write,
     write_json,
 )
-from clsbench.report.surroundings import hush_libraries, lack, require_working_directory
+from clsbench.report.surroundings import silence_libraries, lack, require_working_directory
 
 if TYPE_CHECKING:
     from clsbench.result import Result
@@ -50,7 +50,7 @@ class _Group(TyperGroup):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         prepare_streams()
-        hush_libraries()
+        silence_libraries()
         sys.exit(_exit_code(lambda: super(_Group, self).main(*args, **{**kwargs, "standalone_mode": False})))
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> Any:
@@ -66,8 +66,8 @@ class _Group(TyperGroup):
                 return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             # Typer would exit silently.
-            go_on = _note(stop, "go on with it by ")
-            kept = f"; the finished epochs are kept, {go_on}" if go_on else ""
+            how = _note(stop, "resume it with ")
+            kept = f"; the finished epochs are kept, {how}" if how else ""
             raise Interrupted(f"interrupted{kept}") from stop
 
 

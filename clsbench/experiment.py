@@ -174,7 +174,7 @@ def _go_on(
     resumed = [*(before["resumed"] or ()), here]
     with directory.logged():
         for change in changes:
-            log.warning("the run goes on after a change and may end with other last bits: %s", change)
+            log.warning("the run is resumed after a change, and last bits may differ: %s", change)
         directory.write_environment({**before, "format_version": FORMAT_VERSION, "resumed": resumed})
         exact = all(not changes_since(began.conditions(), other) for other in resumed)
         return story.finish(directory, exact=exact)

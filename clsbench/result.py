@@ -69,7 +69,7 @@ def _unfinished(directory: RunDirectory) -> RunError:
         where, kept, asked = "training", in_training, plan
     return RunError(
         f"{directory.path} has not finished: it was stopped while {where}, with {kept} of {asked.num_trial_epochs} "
-        f"epochs of its trials done; go on with it by `clsbench run --resume {directory.path}`"
+        f"epochs of its trials done; resume it with `clsbench run --resume {directory.path}`"
     )
 
 

@@ -437,7 +437,7 @@ def test_signal_ends_a_run_with_its_code(tmp_path: Path, number: signal.Signals,
             process.kill()
     run = started[0].parent
     name = run.relative_to(tmp_path)
-    line = f"error: stopped by {number.name}; the finished epochs are kept, go on with it by clsbench run --resume {name}"
+    line = f"error: stopped by {number.name}; the finished epochs are kept, resume it with clsbench run --resume {name}"
     assert (code, f"{line}\n") == (process.returncode, told)
     rows = [json.loads(line) for line in started[0].read_text().splitlines()]
     assert list(range(len(rows))) == [row["epoch"] for row in rows]

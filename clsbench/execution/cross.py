@@ -75,7 +75,7 @@ def _measured(
     splits, own = work.splits, work.loss
     torch.set_num_threads(work.num_threads)
     modules = [trained_model(trial, splits.shape, own.num_outputs, state_of(trial.number)) for trial in trials]
-    places = work.in_company(len(trials))
+    places = work.places_in_stack(len(trials))
     stack = Stack([modules[place] for place in places], stacked=work.stacked, device=work.device)
     stack.train(False)
     losses = {e.title: build_loss(e.name, splits.problem, e.options) for e in judging(plan, work.arm)}

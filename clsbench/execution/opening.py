@@ -83,7 +83,7 @@ def posed_of(splits: Splits) -> Posed:
 def _load(
     entry: DatasetEntry, device: torch.device, tested: Collection[bytes], num_testing: int, *, describe: bool
 ) -> Splits:
-    with _told_of(entry):
+    with _naming(entry):
         raw = _opened(entry)
         try:
             return split(
@@ -109,7 +109,7 @@ def _tested(entry: DatasetEntry, seeds: Iterable[int]) -> set[bytes]:
     found: set[bytes] = set()
     for seed in seeds:
         drawn = entry.model_copy(update={"split_seed": seed})
-        with _told_of(entry):
+        with _naming(entry):
             raw = _opened(drawn)
             found |= tested_samples(raw, **_drawing(drawn, raw))
     return found
@@ -140,7 +140,7 @@ def _drawing(entry: DatasetEntry, raw: RawData) -> dict[str, Any]:
 
 
 @contextmanager
-def _told_of(entry: DatasetEntry) -> Iterator[None]:
+def _naming(entry: DatasetEntry) -> Iterator[None]:
     """Errors inside this block name the dataset."""
     try:
         yield

@@ -68,9 +68,8 @@ def _tried(fault: Callable[[], str | None]) -> str | None:
 
 
 def _loss_fault(loss: Loss, targets: Tensor) -> str | None:
-    number = (
-        SAMPLES - 1 if loss.num_outputs == SAMPLES else SAMPLES
-    )  # the size of no other axis may equal the number of samples
+    # No other axis may have the size of the batch: a loss that mixes them up would pass.
+    number = SAMPLES - 1 if loss.num_outputs == SAMPLES else SAMPLES
     targets = targets[torch.arange(number) % len(targets)].cpu()
     logits = torch.randn(number, loss.num_outputs)
     spec = catalogue.get("loss", loss.name)

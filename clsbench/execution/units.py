@@ -74,7 +74,7 @@ def _train(unit: WorkUnit, trials: Sequence[Trial], work: StackWork) -> Iterator
     torch.set_num_threads(work.num_threads)
     if work.compiled:
         thawed()  # of the stack before
-    since, places = unit.since, work.in_company(len(trials))
+    since, places = unit.since, work.places_in_stack(len(trials))
     members = [trials[place] for place in places]
     stack = work.stack(members)
     if since is None:

@@ -99,7 +99,7 @@ class StackWork:
         modules = [initial_model(trial.arm, trial.seed, self.splits.shape, outputs) for trial in trials]
         return Stack(modules, stacked=self.stacked, device=self.device)
 
-    def in_company(self, number: int) -> list[int]:
+    def places_in_stack(self, number: int) -> list[int]:
         """The places of the trials to put into one stack: all of them, and a lone one twice.
 
         On a CPU, a batched product of one matrix takes another path through the BLAS than one of several, with other
@@ -238,5 +238,5 @@ def _require_same_steps(work: StackWork, compiled: Mapping[int, bool]) -> None:
             was, is_now, a = ("compiled", "eager", "a") if before else ("eager", "compiled", "no")
             raise RunError(
                 f"the run cannot go on with {is_now} steps: those of trial {trial.number} were {was}; "
-                f"go on with it where there is {a} C++ compiler with Python's headers, or start a new run"
+                f"resume it where there is {a} C++ compiler with Python's headers, or start a new run"
             )

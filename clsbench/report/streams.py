@@ -30,9 +30,9 @@ def prepare_streams() -> None:
     Where `LC_ALL` or `LANG` is `C`, Python prints UTF-8 all the same; who sets it asks for ASCII.
     """
     if sys.stdout is None:
-        sys.stdout = _nowhere("r")  # opened for reading: writing to it fails
+        sys.stdout = _null_device("r")  # opened for reading: writing to it fails
     if sys.stderr is None:
-        sys.stderr = _nowhere("w")
+        sys.stderr = _null_device("w")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="ascii" if _in_c_locale() else None, errors="backslashreplace")
@@ -52,7 +52,7 @@ def console_on(stream: Any) -> Console:
     return Console(file=stream, highlight=False, markup=False, emoji=False)
 
 
-def _nowhere(mode: str) -> Any:
+def _null_device(mode: str) -> Any:
     return open(os.devnull, mode)
 
 
@@ -149,7 +149,7 @@ def stdout_errors() -> Iterator[None]:
         of_a_stream = isinstance(error, io.UnsupportedOperation) or error.errno in STREAM_FAULTS
         if not of_a_stream or error.filename is not None or hasattr(error, "__notes__"):
             raise  # from a file, from users' code, or in the middle of a run
-        sys.stdout = _nowhere("w")
+        sys.stdout = _null_device("w")
         if isinstance(error, BrokenPipeError):
             raise ReaderLeft from error
         what = (error.strerror or "it is closed").lower()

@@ -23,7 +23,7 @@ def require_working_directory() -> None:
         raise ConfigError(f"the working directory cannot be used: {what}; change to one that exists") from None
 
 
-def hush_libraries() -> None:
+def silence_libraries() -> None:
     """Keep the remarks of libraries on their caches off stderr: they do not concern users of clsbench."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
 

@@ -201,12 +201,12 @@ class RunDirectory:
         except KeyboardInterrupt as stop:
             with suppress(RunError):
                 log.warning("interrupted")
-            stop.add_note(f"go on with it by clsbench run --resume {self.path}")
+            stop.add_note(f"resume it with clsbench run --resume {self.path}")
             raise
         except BaseException as error:
             with suppress(RunError):  # a log that cannot be written must not hide the error
                 log.exception("the run ended early")
-            self._tell_out_of_memory(error)
+            self._raise_if_out_of_memory(error)
             error.add_note(f"the trace is in {self.path / 'run.log'}")
             raise
         finally:
@@ -215,13 +215,13 @@ class RunDirectory:
             log.propagate = propagates
             handler.close()
 
-    def _tell_out_of_memory(self, error: BaseException) -> None:
+    def _raise_if_out_of_memory(self, error: BaseException) -> None:
         from clsbench.execution.failures import is_out_of_memory
 
         if is_out_of_memory(error):
             raise RunError(
-                "out of memory, between trials; the finished epochs are kept, with more of it or a smaller train.stack "
-                f"go on with it by clsbench run --resume {self.path}"
+                "out of memory between trials; the finished epochs are kept; use a smaller train.stack or more memory, and "
+                f"resume it with clsbench run --resume {self.path}"
             ) from error
 
     def config_text(self) -> str:

@@ -113,7 +113,7 @@ def _changed_sources(before: Mapping[str, str], now: Mapping[str, str]) -> Itera
         if name not in now:
             yield f"{name} is missing"
         elif name not in before:
-            yield f"{name} was not there"
+            yield f"{name} is new"
         elif before[name] != now[name]:
             yield f"{name} changed"
 

@@ -69,7 +69,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 
 def _leave(number: int) -> None:
-    go_on = f"go on with it by clsbench run --resume {printable(str(_run))}"  # a path may hold escape codes
+    go_on = f"resume it with clsbench run --resume {printable(str(_run))}"  # a path may hold escape codes
     kept = f"; the finished epochs are kept, {go_on}" if _run else ""
     try:
         cursor = SHOW_CURSOR if sys.stderr is not None and sys.stderr.isatty() else b""

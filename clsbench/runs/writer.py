@@ -62,7 +62,7 @@ class RunWriter:
         elif isinstance(event, EpochDone):
             self.records.keep(event.records)
             self.evidence.add_batches(event.batches)
-            _tell_diverged(event)
+            _log_diverged(event)
             self._save(event.checkpoint)
         elif isinstance(event, StackDone):
             self.seconds += event.seconds
@@ -86,7 +86,7 @@ class RunWriter:
             self.checkpoints.save(checkpoint, self.evidence)
 
 
-def _tell_diverged(event: EpochDone) -> None:
+def _log_diverged(event: EpochDone) -> None:
     for record in event.records:
         if record["status"] == "diverged":
             log.warning("%s diverged after step %s", _named(record), record["step"])

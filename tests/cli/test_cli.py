@@ -343,7 +343,7 @@ def test_interrupt_keeps_the_finished_epochs(here: Path, fails: Fails, monkeypat
     monkeypatch.setattr(progress.Progress, "advance", interrupted)
     line = fails(130, "run", "tiny.yaml", "train.epochs=5", "loss=bce")
     (directory,) = (here / "runs" / "moons").iterdir()
-    assert line.startswith("interrupted; the finished epochs are kept, go on with it by clsbench run --resume runs")
+    assert line.startswith("interrupted; the finished epochs are kept, resume it with clsbench run --resume runs")
     assert line.endswith(directory.name)
     records = [json.loads(text) for text in (directory / "metrics.jsonl").read_text().splitlines()]
     assert [0, 1, 2, 3] == [record["epoch"] for record in records]

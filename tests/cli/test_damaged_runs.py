@@ -57,7 +57,7 @@ def test_stopped_run_says_how_far_it_came_and_how_to_go_on(here: Path, fails: Fa
     """Neither `report` nor `load` calls it damaged, nor does the newest run, where none has finished."""
     run = stopped(here / "runs", after)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    said = f"has not finished: it was stopped {told}; go on with it by `clsbench run --resume {{}}`"
+    said = f"has not finished: it was stopped {told}; resume it with `clsbench run --resume {{}}`"
     assert f"{run} {said.format(run)}" == fails(6, "report", run)
     newest = run.relative_to(here)
     assert f"{newest} {said.format(newest)}" == fails(6, "report")
