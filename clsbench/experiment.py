@@ -40,7 +40,9 @@ from clsbench.results import (
     RunWarning,
     Summary,
 )
+from clsbench.runs.creation import create_run
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
+from clsbench.runs.log import logged
 from clsbench.runs.provenance import Fingerprint, config_hash, fingerprint
 from clsbench.runs.resume import changes_since, require_same_trials
 from clsbench.runs.writer import RunWriter
@@ -161,8 +163,8 @@ def _start(
 ) -> Result:
     story = _Story.of(experiment, jobs, watch)
     environment = story.environment(command_line)
-    directory = RunDirectory.create(output, experiment, story.fingerprint(environment), environment)
-    with directory.held(), directory.logged():
+    directory = create_run(output, experiment, story.fingerprint(environment), environment)
+    with directory.held(), logged(directory.path):
         return story.finish(directory, exact=True)
 
 
@@ -172,7 +174,7 @@ def _go_on(
     before = directory.environment_or(began.began_in(now))
     here: Platform = {"versions": now["versions"], "machine": now["machine"], "device": now["device"]}
     resumed = [*(before["resumed"] or ()), here]
-    with directory.logged():
+    with logged(directory.path):
         for change in changes:
             log.warning("the run is resumed after a change, and last bits may differ: %s", change)
         directory.write_environment({**before, "format_version": FORMAT_VERSION, "resumed": resumed})

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clsbench.errors import ConfigError, RunError
-from clsbench.runs.directory import is_kept_by_run
 from clsbench.runs.files import probe, unwritable, write_atomically
 from clsbench.runs.names import FIGURES as DRAWN
+from clsbench.runs.names import is_kept_by_run
 
 HEAD_BYTES = 4096  # of a file, to recognise its kind by
 

@@ -1,12 +1,8 @@
-"""The run directory `OUTPUT/NAME/TIME/`: completed with its config, then renamed into place."""
+"""The run directory `OUTPUT/NAME/TIME/` and its files."""
 
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,11 +10,9 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from clsbench.config.dump import as_yaml
 from clsbench.config.expectations import outcome_mistake
 from clsbench.config.plan import Plan
-from clsbench.config.schema import Experiment
-from clsbench.errors import ConfigError, RunError
+from clsbench.errors import RunError
 from clsbench.metrics.measures import bounds
 from clsbench.problems import kind_of
 from clsbench.results import (
@@ -35,23 +29,18 @@ from clsbench.results import (
 from clsbench.runs.checkpoints import Checkpoints
 from clsbench.runs.files import (
     as_json,
-    is_no_place,
     remove_half_written,
     require_own_files,
-    unwritable,
-    write_atomically,
 )
 from clsbench.runs.lock import require_free, sole_writer
-from clsbench.runs.log import RunLog
+from clsbench.runs.log import logged
 from clsbench.runs.manifest import Manifest, ManifestFile, content_of
-from clsbench.runs.names import CHECKPOINTS, is_own
-from clsbench.runs.provenance import Fingerprint
+from clsbench.runs.names import CHECKPOINTS
 from clsbench.runs.rebuild import environment_identity, identified
 from clsbench.runs.records import RecordFile, decoded
-from clsbench.runs.seal import sealed, sha256_of
+from clsbench.runs.seal import sealed
 from clsbench.runs.signals import kept_in
 from clsbench.runs.writer import RunWriter
-from clsbench.system import force_folder
 
 METRICS, TUNING = "metrics", "tuning"  # the phases of a run, each with its file of records
 log = logging.getLogger("clsbench")
@@ -63,49 +52,6 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.manifest = ManifestFile(path)
-
-    @classmethod
-    def create(
-        cls, output: Path, experiment: Experiment, fingerprint: Fingerprint, environment: Environment
-    ) -> RunDirectory:
-        """A new directory, named by the second of its start; starts in one second get a number each.
-
-        From its first moment on it holds the config, the environment and a manifest with the sums of both, in which
-        the run has a random name.
-
-        Raises:
-            ConfigError: there is a file where a folder should be, or the name is too long for the system.
-            RunError: it cannot be made, or something that is not a run is in its place.
-        """
-        hidden = output / f".{experiment.name}-{secrets.token_hex(8)}"
-        home = output / experiment.name
-        try:
-            _require_runs_only(home)
-            new = [folder for folder in (output, *output.parents) if not folder.exists()]
-            (hidden / CHECKPOINTS).mkdir(parents=True)
-            run = cls(hidden)
-            contents = {"config.yaml": as_yaml(experiment.to_dict()).encode()}
-            manifest = Manifest(run=secrets.token_hex(16), fingerprint=fingerprint)
-            contents["environment.json"] = _environment(environment, manifest)
-            for name, content in contents.items():
-                write_atomically(hidden / name, content)
-            sums = {name: [sha256_of(content)] for name, content in contents.items()}
-            run.manifest.write(manifest.model_copy(update={"files": sums}))
-            (hidden / f"{METRICS}.jsonl").touch()
-            home.mkdir(exist_ok=True)
-            path = _renamed(hidden, home / time.strftime("%Y%m%d-%H%M%S"))
-            for folder in (home, output, *(folder.parent for folder in new)):
-                force_folder(folder)
-        except RunError:
-            shutil.rmtree(hidden, ignore_errors=True)
-            raise
-        except OSError as error:
-            shutil.rmtree(hidden, ignore_errors=True)
-            if is_no_place(error):
-                what = (error.strerror or str(error)).lower()
-                raise ConfigError(f"{home}: no run can go there: {what}; give another --output") from None
-            raise unwritable(Path(error.filename or output), error) from error
-        return cls(path)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -162,7 +108,7 @@ class RunDirectory:
 
     def _note(self, text: str) -> None:
         """A line in `run.log`, before training logs."""
-        with self.logged():
+        with logged(self.path):
             log.warning("%s", text)
 
     def write_summary(self, summary: Summary) -> None:
@@ -171,58 +117,7 @@ class RunDirectory:
 
     def write_environment(self, environment: Environment) -> None:
         """Replace `environment.json`; the same error."""
-        self.manifest.replace("environment.json", _environment(environment, self.manifest.written()))
-
-    def log(self) -> logging.Handler:
-        """A handler that writes `run.log`.
-
-        Raises:
-            RunError: it cannot be made; calls that log raise the same if it cannot be written.
-        """
-        try:
-            return RunLog(self.path / "run.log")
-        except OSError as error:
-            raise unwritable(self.path / "run.log", error) from error
-
-    @contextmanager
-    def logged(self) -> Iterator[None]:
-        """In this block, log messages go to `run.log`, and so does the traceback of an error.
-
-        Raises:
-            RunError: the log cannot be made, or memory ran out within.
-        """
-        handler, log = self.log(), logging.getLogger("clsbench")
-        log.addHandler(handler)
-        level, propagates = log.level, log.propagate
-        log.setLevel(logging.INFO)
-        log.propagate = False
-        try:
-            yield
-        except KeyboardInterrupt as stop:
-            with suppress(RunError):
-                log.warning("interrupted")
-            stop.add_note(f"resume it with clsbench run --resume {self.path}")
-            raise
-        except BaseException as error:
-            with suppress(RunError):  # a log that cannot be written must not hide the error
-                log.exception("the run ended early")
-            self._raise_if_out_of_memory(error)
-            error.add_note(f"the trace is in {self.path / 'run.log'}")
-            raise
-        finally:
-            log.removeHandler(handler)
-            log.setLevel(level)
-            log.propagate = propagates
-            handler.close()
-
-    def _raise_if_out_of_memory(self, error: BaseException) -> None:
-        from clsbench.execution.failures import is_out_of_memory
-
-        if is_out_of_memory(error):
-            raise RunError(
-                "out of memory between trials; the finished epochs are kept; use a smaller train.stack or more memory, and "
-                f"resume it with clsbench run --resume {self.path}"
-            ) from error
+        self.manifest.replace("environment.json", sealed_environment(environment, self.manifest.written()))
 
     def config_text(self) -> str:
         return self._text("config.yaml")
@@ -312,17 +207,10 @@ class RunDirectory:
         return decoded(self.path / name, self.manifest.verified(name))
 
 
-def _environment(environment: Mapping[str, Any], manifest: Manifest) -> bytes:
+def sealed_environment(environment: Mapping[str, Any], manifest: Manifest) -> bytes:
     """The environment with the run's identity and its own sum."""
     known = {key: value for key, value in environment.items() if key not in ("run", "fingerprint", "sum")}
     return sealed({"run": manifest.run, **known, "fingerprint": manifest.fingerprint.model_dump()})
-
-
-def is_kept_by_run(path: Path) -> bool:
-    """Whether a path is one of a run's own files, existing or not, which only the run writes."""
-    run = path.parent.parent if path.parent.name == CHECKPOINTS else path.parent
-    marks = [os.path.lexists(run / name) for name in ("config.yaml", "metrics.jsonl", CHECKPOINTS)]
-    return sum(marks) > 1 and (path.parent != run or is_own(path.name))
 
 
 def newest(output: Path) -> RunDirectory:
@@ -340,24 +228,3 @@ def newest(output: Path) -> RunDirectory:
     if not runs:
         raise RunError(f"no run in {output}; `clsbench run CONFIG` makes one")
     return RunDirectory(max(runs)[2])
-
-
-def _require_runs_only(home: Path) -> None:
-    """Refuse to put a run among other files."""
-    for path in home.glob("[!.]*") if home.is_dir() else ():
-        if not (path / "config.yaml").exists() and os.path.lexists(path):  # not a run, nor one just removed
-            raise RunError(f"{home} holds {path.name!r}, which is not a run; give another --output, or another name")
-
-
-def _renamed(hidden: Path, wanted: Path) -> Path:
-    for number in range(1, 1000):
-        path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
-        try:
-            # A directory is never renamed onto one that holds files: of two starts, one takes the next name.
-            os.rename(hidden, path)
-        except OSError:
-            if not path.exists():
-                raise
-        else:
-            return path
-    raise RunError(f"{wanted} and 998 names like it are taken")

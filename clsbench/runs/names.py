@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 FIGURES = ("curves", "tuning", "reliability")
 CHECKPOINTS = "checkpoints"  # the one folder in a run
@@ -37,3 +39,10 @@ def is_half_written(name: str) -> bool:
 def is_weights(name: str) -> bool:
     """Whether this is the name of a checkpoint, within its folder."""
     return re.fullmatch(WEIGHTS, name) is not None
+
+
+def is_kept_by_run(path: Path) -> bool:
+    """Whether a path is one of a run's own files, existing or not, which only the run writes."""
+    run = path.parent.parent if path.parent.name == CHECKPOINTS else path.parent
+    marks = [os.path.lexists(run / name) for name in ("config.yaml", "metrics.jsonl", CHECKPOINTS)]
+    return sum(marks) > 1 and (path.parent != run or is_own(path.name))

@@ -20,6 +20,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from clsbench import experiment
+from clsbench.runs.creation import create_run
 from clsbench.runs.directory import RunDirectory
 from clsbench.runs.writer import RunWriter
 from faulting.figures import Figure
@@ -85,7 +87,7 @@ def _recorded(config: Config, folder: Path, start: Tree) -> Recording:
 def _record(folder: Path) -> None:
     disk = RecordingDisk(folder / "runs", folder / "log")
     disk.install()
-    keep, create = RunWriter.keep, RunDirectory.create
+    keep = RunWriter.keep
 
     def keep_and_report(writer: RunWriter, event: Any) -> None:
         keep(writer, event)
@@ -93,12 +95,12 @@ def _record(folder: Path) -> None:
             disk.report([writer.checkpoints.phase, list(checkpoint.trials), checkpoint.snapshot.epoch])
 
     def create_and_report(*args: Any) -> RunDirectory:
-        made = create(*args)
+        made = create_run(*args)
         disk.report("begun")
         return made
 
     setattr(RunWriter, RunWriter.keep.__name__, keep_and_report)
-    setattr(RunDirectory, RunDirectory.create.__name__, create_and_report)
+    setattr(experiment, create_run.__name__, create_and_report)
 
 
 def _reported(recording: Recording, made: int) -> tuple[bool, CheckpointEpochs]:

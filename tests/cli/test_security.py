@@ -13,6 +13,7 @@ import pytest
 
 import clsbench
 from clsbench.experiment import read
+from clsbench.runs.creation import create_run
 from clsbench.runs.directory import RunDirectory
 from clsbench.runs.provenance import Fingerprint
 from clsbench.runs.records import RecordFile
@@ -44,7 +45,7 @@ def test_eight_starts_in_one_second(here: Path) -> None:
     def start() -> None:
         os.close(go)
         os.read(waiting, 1)  # until all are there
-        RunDirectory.create(Path("runs"), experiment, fingerprint, {**CONDITIONS, "datasets": {}})
+        create_run(Path("runs"), experiment, fingerprint, {**CONDITIONS, "datasets": {}})
 
     pids = [forked(start) for _ in range(8)]
     os.close(go)

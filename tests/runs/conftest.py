@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from clsbench.experiment import read
+from clsbench.runs.creation import create_run
 from clsbench.runs.directory import RunDirectory
 from clsbench.runs.provenance import Fingerprint
 
@@ -28,7 +29,7 @@ def create() -> Create:
 
     def create(output: Path, config: Any) -> RunDirectory:
         fingerprint = Fingerprint(config="0" * 64, data={}, sources={}, **CONDITIONS)
-        return RunDirectory.create(output, read(config), fingerprint, {**CONDITIONS, "datasets": {}})
+        return create_run(output, read(config), fingerprint, {**CONDITIONS, "datasets": {}})
 
     return create
 

@@ -18,7 +18,7 @@ from clsbench.errors import RunError
 from clsbench.execution.events import EpochDone
 from clsbench.runs.checkpoints import Checkpoints
 from clsbench.runs.directory import RunDirectory
-from clsbench.runs.log import RunLog
+from clsbench.runs.log import RunLog, logged
 from clsbench.runs.records import RecordFile
 
 Create = Callable[[Path, Any], RunDirectory]
@@ -88,8 +88,8 @@ def test_log_that_cannot_be_written_hides_nothing(tmp_path: Path, monkeypatch: p
 def test_log_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     """A folder in its place is a run's error."""
     (tmp_path / "run.log").mkdir()
-    with pytest.raises(RunError, match=r"run\.log is a folder where a run has a file"):
-        RunDirectory(tmp_path).log()
+    with pytest.raises(RunError, match=r"run\.log is a folder where a run has a file"), logged(tmp_path):
+        pass
 
 
 def test_run_that_was_stopped_before_all_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def test_run_that_was_stopped_before_all_goes_on(tmp_path: Path, monkeypatch: py
     ("owner", "name"),
     [
         (RunDirectory, "held"),
-        (RunDirectory, "log"),
+        (experiment, "logged"),
         (RunDirectory, "write_summary"),
         (RecordFile, "keep"),
         (RecordFile, "order"),
