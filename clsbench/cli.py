@@ -26,7 +26,7 @@ from clsbench.report.streams import (
     write,
     write_json,
 )
-from clsbench.report.surroundings import silence_libraries, lack, require_working_directory
+from clsbench.report.surroundings import lack, require_working_directory, silence_libraries
 
 if TYPE_CHECKING:
     from clsbench.result import Result

@@ -1,4 +1,4 @@
-"""The whole story on one page: plan, execute, keep, analyse, show."""
+"""One run on one page: plan, execute, keep, analyse, show."""
 
 from __future__ import annotations
 
@@ -7,38 +7,33 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import clsbench.data
 import clsbench.losses
 import clsbench.metrics
 import clsbench.models
 import clsbench.training  # noqa: F401 - the rooms register what they offer
-from clsbench.analysis.cross import cross_summaries
-from clsbench.analysis.expectations import evaluate
+from clsbench.analysis.judging import judged, judged_again
 from clsbench.analysis.pairing import pairing
-from clsbench.analysis.summary import arm_summary, last_records
-from clsbench.analysis.targets import with_times_to_target
 from clsbench.analysis.tuning import tuning_summary
-from clsbench.analysis.verdicts import judged_too, judgement
 from clsbench.analysis.warnings import warnings
-from clsbench.config.expectations import pairs_of, parse
 from clsbench.config.plan import Plan, plans, with_chosen
 from clsbench.config.reader import read_file, read_mapping
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, DataError, RunError
+from clsbench.execution.engine import engine_of, resolved_auto
 from clsbench.execution.events import Event, RunResumed, StackStarted, Warned
 from clsbench.result import Result, experiment_of, load, states_of
 from clsbench.results import (
     FORMAT_VERSION,
-    ArmSummary,
     DataSummary,
     Environment,
-    ExpectationResult,
     Platform,
     Record,
     RunWarning,
     Summary,
+    Tuning,
 )
 from clsbench.runs.creation import create_run
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
@@ -137,22 +132,20 @@ def _resume(
         with directory.held():
             directory.restore(known.run)
             return _judged(directory, asked.expect)
-    story = _Story.of(asked, jobs, watch)
-    environment = story.environment(command_line)
-    changes = known.fingerprint.changes(story.fingerprint(environment))
+    prepared = _Prepared.of(asked, jobs, watch)
+    environment = prepared.environment(command_line)
+    changes = known.fingerprint.changes(prepared.fingerprint(environment))
     with directory.held():
         directory.restore(known.run)
         if directory.is_complete() and directory.has_environment():  # another process was faster
             return _judged(directory, asked.expect)
-        return _go_on(story, directory, known.fingerprint, environment, changes)
+        return _go_on(prepared, directory, known.fingerprint, environment, changes)
 
 
 def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
     """A complete run with its expectations, which may differ from those it was trained with."""
     result = load(directory.path)
-    expectations = [parse(text) for text in expect]
-    summary: Any = {**result.summary, **judged_too(result.summary, pairs_of(expectations))}
-    summary["expectations"] = evaluate(expectations, result.records, summary)
+    summary = judged_again(result.summary, result.records, expect)
     if summary != result.summary:
         directory.write_summary(summary)
     return replace(result, summary=summary)
@@ -161,15 +154,15 @@ def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
 def _start(
     experiment: Experiment, output: Path, jobs: int | None, watch: Watch, command_line: Sequence[str] | None
 ) -> Result:
-    story = _Story.of(experiment, jobs, watch)
-    environment = story.environment(command_line)
-    directory = create_run(output, experiment, story.fingerprint(environment), environment)
+    prepared = _Prepared.of(experiment, jobs, watch)
+    environment = prepared.environment(command_line)
+    directory = create_run(output, experiment, prepared.fingerprint(environment), environment)
     with directory.held(), logged(directory.path):
-        return story.finish(directory, exact=True)
+        return prepared.finish(directory, exact=True)
 
 
 def _go_on(
-    story: _Story, directory: RunDirectory, began: Fingerprint, now: Environment, changes: Sequence[str]
+    prepared: _Prepared, directory: RunDirectory, began: Fingerprint, now: Environment, changes: Sequence[str]
 ) -> Result:
     before = directory.environment_or(began.began_in(now))
     here: Platform = {"versions": now["versions"], "machine": now["machine"], "device": now["device"]}
@@ -179,7 +172,7 @@ def _go_on(
             log.warning("the run is resumed after a change, and last bits may differ: %s", change)
         directory.write_environment({**before, "format_version": FORMAT_VERSION, "resumed": resumed})
         exact = all(not changes_since(began.conditions(), other) for other in resumed)
-        return story.finish(directory, exact=exact)
+        return prepared.finish(directory, exact=exact)
 
 
 def read_data(plan: Plan) -> tuple[dict[str, DataSummary], list[RunWarning]]:
@@ -203,8 +196,8 @@ def _described(plan: Plan, data: Mapping[str, Splits]) -> tuple[dict[str, DataSu
 
 
 @dataclass(frozen=True)
-class _Story:
-    """A run from its plans to its summary: everything is resolved, and nothing is written yet."""
+class _Prepared:
+    """A run whose plans, data and device are known, and of which nothing is written yet."""
 
     tuning: Plan | None
     plan: Plan
@@ -214,7 +207,7 @@ class _Story:
     watch: Watch
 
     @classmethod
-    def of(cls, experiment: Experiment, jobs: int | None, watch: Watch) -> _Story:
+    def of(cls, experiment: Experiment, jobs: int | None, watch: Watch) -> _Prepared:
         from clsbench.execution.opening import device_for, load_data, posed_of
         from clsbench.execution.soundness import require_sound
 
@@ -296,37 +289,28 @@ class _Story:
         self,
         plan: Plan,
         writers: Mapping[str, RunWriter],
-        tuned: Any,
+        tuned: Tuning | None,
         records: Sequence[Record],
         directory: RunDirectory,
     ) -> Summary:
-        seeds, writer = plan.experiment.train.seed_list, writers[METRICS]
-        reasons: dict[str, dict[int, str]] = {}
-        for number, reason in writer.failures.items():
-            reasons.setdefault(plan.trials[number].arm.name, {})[plan.trials[number].seed] = reason
-        crossed, last = cross_summaries(plan, self._crossed(plan, records, directory)), last_records(records)
-        arms = [
-            arm_summary(arm, seeds, last.get(arm.name, {}), reasons.get(arm.name, {})) | crossed[arm.name]
-            for arm in plan.arms
-        ]
-        expectations = [parse(text) for text in plan.experiment.expect]
+        writer = writers[METRICS]
         data, warned = _described(plan, self.data)
-        judged: Any = {"arms": arms, "pairing": pairing(writer.evidence, plan), "warnings": warned}
-        judged |= judgement(judged, pairs_of(expectations))
+        crossed = self._crossed(plan, records, directory)
+        found, expectations = judged(plan, records, writer.failures, crossed, writer.evidence, data, warned)
         return {
             "format_version": FORMAT_VERSION,
             "name": plan.experiment.name,
             "status": "failed" if any(each.failures for each in writers.values()) else "finished",
             "device": str(self.device),
-            "engine": {**self._engine(), "compile_seconds": round(writer.compile_seconds, 3)},
+            "engine": {**engine_of(self._work(self.plan, {})), "compile_seconds": round(writer.compile_seconds, 3)},
             "data": data,
             "warnings": warned,
             "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
-            "arms": cast(list[ArmSummary], with_times_to_target(judged, records)),
-            "pairs": judged["pairs"],
-            "verdicts": judged["verdicts"],
-            "expectations": cast(list[ExpectationResult], evaluate(expectations, records, judged)),
-            "pairing": judged["pairing"],
+            "arms": found["arms"],
+            "pairs": found["pairs"],
+            "verdicts": found["verdicts"],
+            "expectations": expectations,
+            "pairing": found["pairing"],
             "tuning": tuned,
             "seconds": round(sum(each.seconds for each in writers.values()), 6),
         }
@@ -339,17 +323,6 @@ class _Story:
         state_of = states_of(directory)
         return cross_evaluations(self._work(plan, {}), state_of, trials)
 
-    def _engine(self) -> dict[str, Any]:
-        """The work of a plan, which depends only on the plan, the data and the machine."""
-        stacks = self._work(self.plan, {}).stacks()
-        names = {"compiled" if stack.compiled else "eager" for stack in stacks}
-        return {
-            "mode": "mixed" if len(names) > 1 else names.pop(),
-            "precision": self.plan.experiment.train.precision,
-            "stacks": len(stacks),
-            "threads": sorted({stack.num_cores for stack in stacks}),
-        }
-
     def fingerprint(self, environment: Environment) -> Fingerprint:
         """The fingerprint of everything that decides the run's numbers, and of the machine."""
         trials = [trial for plan in (self.tuning, self.plan) if plan for trial in plan.trials]
@@ -358,20 +331,14 @@ class _Story:
     def environment(self, command_line: Sequence[str] | None) -> Environment:
         from clsbench.runs.environment import environment
 
-        asked, engine = self.plan.experiment.train, self._engine()
-        became = {
-            "device": str(self.device),
-            "threads": engine["threads"],
-            "compile": engine["mode"],
-            "stack": sorted({len(trials) for trials in self.plan.stacks()}),
-        }
-        auto = {key: value for key, value in became.items() if getattr(asked, key) == "auto"}
+        work = self._work(self.plan, {})
+        engine, first_seed = engine_of(work), self.plan.experiment.train.seed_list[0]
         datasets = {
             trial.arm.dataset.title: self.data[trial.dataset.key].facts
             for trial in self.plan.trials
-            if trial.seed == asked.seed_list[0]  # another seed's split has the same sizes
+            if trial.seed == first_seed  # another seed's split has the same sizes
         }
-        return environment(self.device, engine["threads"], auto, command_line, datasets)
+        return environment(self.device, engine["threads"], resolved_auto(work, engine), command_line, datasets)
 
 
 def draw(result: Result, directory: Path) -> list[Path]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from clsbench.analysis.summary import over_seeds
 from clsbench.config.plan import Arm, Plan
 from clsbench.metrics.reliability import COLUMNS
 from clsbench.registry import catalogue
+from clsbench.results import ArmCross, Cross, Reliability, Statistic
 
 if TYPE_CHECKING:
     from clsbench.execution.cross import CrossEvaluation
 
 
-def cross_summaries(plan: Plan, found: Mapping[int, CrossEvaluation]) -> dict[str, dict[str, Any]]:
+def cross_summaries(plan: Plan, found: Mapping[int, CrossEvaluation]) -> dict[str, ArmCross]:
     """The `cross_summary` of each arm of the plan, by name."""
     trials: dict[str, list[CrossEvaluation | None]] = {}
     for trial in plan.trials:
@@ -22,7 +23,7 @@ def cross_summaries(plan: Plan, found: Mapping[int, CrossEvaluation]) -> dict[st
     return {arm.name: cross_summary(arm, plan, trials[arm.name]) for arm in plan.arms}
 
 
-def cross_summary(arm: Arm, plan: Plan, trials: Sequence[CrossEvaluation | None]) -> dict[str, Any]:
+def cross_summary(arm: Arm, plan: Plan, trials: Sequence[CrossEvaluation | None]) -> ArmCross:
     """`cross` and `reliability` of one arm of `summary.json`.
 
     `cross` is `{METRIC: ..., losses: {label: ...}}`, each as the arm's `metrics` are: every metric of trained networks
@@ -38,13 +39,14 @@ def cross_summary(arm: Arm, plan: Plan, trials: Sequence[CrossEvaluation | None]
     measures: list[Mapping[str, float | None]] = [trial.measures if trial else {} for trial in trials]
     losses: list[Mapping[str, float | None]] = [trial.losses if trial else {} for trial in trials]
     taken = [spec.name for spec in catalogue.metrics() if spec.final or "test" in spec.splits]
-    cross: dict[str, Any] = {name: over_seeds([measured.get(name) for measured in measures]) for name in taken}
+    metrics = {name: over_seeds([measured.get(name) for measured in measures]) for name in taken}
     labels = [entry.title for entry in judging(plan, arm)]
-    cross["losses"] = {label: over_seeds([by_loss.get(label) for by_loss in losses]) for label in labels}
+    by_label: dict[str, Statistic] = {label: over_seeds([by_loss.get(label) for by_loss in losses]) for label in labels}
+    cross = cast(Cross, {**metrics, "losses": by_label})
     return {"cross": cross, "reliability": _pooled([trial.bins for trial in trials if trial and trial.bins])}
 
 
-def _pooled(bins: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, list[float | None]] | None:
+def _pooled(bins: Sequence[Mapping[str, Sequence[float]]]) -> Reliability | None:
     if not bins:
         return None
     count, confidence, correct = (

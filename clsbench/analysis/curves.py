@@ -6,13 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
-from typing import Any
 
 from clsbench.metrics.measures import direction, headline
 from clsbench.problems import Problem, SingleLabel, kind_of
-
-Record = Mapping[str, Any]
-Arm = Mapping[str, Any]
+from clsbench.results import ArmSummary, Compared, Record, value_of
 
 STUCK_FROM = 0.1  # a share of stuck samples that is reported
 DECADES_FROM = 100.0
@@ -39,17 +36,17 @@ class Curve:
 class Comparison:
     """The arms that share dataset, model and batch size, with their records: one set of axes, one table."""
 
-    arms: tuple[Arm, ...]
+    arms: tuple[ArmSummary, ...]
     records: Mapping[str, Sequence[Record]]
     problem: type[Problem] = SingleLabel
 
     @property
     def dataset(self) -> str:
-        return str(self.arms[0]["dataset"])
+        return self.arms[0]["dataset"]
 
     @property
     def model(self) -> str:
-        return str(self.arms[0]["model"])
+        return self.arms[0]["model"]
 
     @property
     def headline(self) -> str:
@@ -73,7 +70,7 @@ class Comparison:
         return {arm: _by_epoch(rows) for arm, rows in self.records.items()}
 
 
-def comparisons(records: Iterable[Record], summary: Mapping[str, Any]) -> list[Comparison]:
+def comparisons(records: Iterable[Record], summary: Compared) -> list[Comparison]:
     """The comparisons of a run, one for each entry of the summary's `pairing`, in its order."""
     arms = {arm["name"]: arm for arm in summary["arms"]}
     rows: dict[str, list[Record]] = defaultdict(list)
@@ -83,7 +80,7 @@ def comparisons(records: Iterable[Record], summary: Mapping[str, Any]) -> list[C
         Comparison(
             tuple(arms[name] for name in names),
             {name: rows[name] for name in names},
-            kind_of((summary.get("data") or {}).get(arms[names[0]].get("dataset"), {})),
+            kind_of((summary.get("data") or {}).get(arms[names[0]]["dataset"], {})),
         )
         for names in (entry["arms"] for entry in summary["pairing"])
         if names
@@ -100,7 +97,7 @@ def _by_epoch(records: Iterable[Record]) -> dict[int, list[Record]]:
 def _curve(rows: Mapping[int, Sequence[Record]], arm: str, metric: str) -> Curve:
     values: dict[int, list[float]] = {}
     for epoch, at_epoch in rows.items():
-        known = [float(v) for row in at_epoch if (v := row.get(metric)) is not None and math.isfinite(v)]
+        known = [float(v) for row in at_epoch if (v := value_of(row, metric)) is not None and math.isfinite(v)]
         if known:
             values[epoch] = known
     columns = values.values()
@@ -126,20 +123,21 @@ def spans_decades(values: Sequence[float]) -> bool:
     return min(values) > 0 and max(values) / min(values) >= DECADES_FROM
 
 
-def final_mean(arm: Arm, metric: str) -> float | None:
+def final_mean(arm: ArmSummary, metric: str) -> float | None:
     """The mean over seeds of `metric` at the last epoch, as the summary has it."""
-    mean: float | None = (arm["metrics"].get(metric) or {}).get("mean")
+    statistic = arm["metrics"].get(metric)
+    mean = None if statistic is None else statistic["mean"]
     return mean if mean is not None and math.isfinite(mean) else None
 
 
-def ranked(comparison: Comparison) -> list[Arm]:
+def ranked(comparison: Comparison) -> list[ArmSummary]:
     """The arms that have a final mean of the headline metric, best first; ties keep their order."""
     scored = [(mean, arm) for arm in comparison.arms if (mean := final_mean(arm, comparison.headline)) is not None]
     sign = -1 if direction(comparison.headline) == "higher" else 1
     return [arm for _, arm in sorted(scored, key=lambda pair: sign * pair[0])]
 
 
-def leading(comparison: Comparison, limit: int) -> list[Arm]:
+def leading(comparison: Comparison, limit: int) -> list[ArmSummary]:
     """The `limit` best arms by the headline metric, in their original order."""
     best = [arm["name"] for arm in ranked(comparison)]
     known = set(best)
@@ -149,9 +147,8 @@ def leading(comparison: Comparison, limit: int) -> list[Arm]:
 
 
 def seconds_per_trial(records: Iterable[Record]) -> float | None:
-    """The mean over trials of the training time that each had used by its last record; None if none is recorded."""
+    """The mean over trials of the training time that each had used by its last record; None without records."""
     last: dict[int, float] = {}
     for record in records:
-        if record.get("seconds") is not None:
-            last[record["trial"]] = max(record["seconds"], last.get(record["trial"], 0.0))
+        last[record["trial"]] = max(record["seconds"], last.get(record["trial"], 0.0))
     return fmean(last.values()) if last else None

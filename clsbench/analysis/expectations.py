@@ -10,11 +10,10 @@ from statistics import mean
 from typing import Any
 
 from clsbench.analysis.statistics import spread
-from clsbench.analysis.verdicts import Row, seen_from
+from clsbench.analysis.verdicts import seen_from
 from clsbench.config.expectations import DIVERGED, Expectation, Measure, Side, VerdictOn, WarningCount
 from clsbench.metrics.measures import direction
-
-Record = Mapping[str, Any]
+from clsbench.results import ArmSummary, ExpectationResult, Judged, Record, Verdict, value_of
 
 COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -27,8 +26,8 @@ COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 def evaluate(
-    expectations: Sequence[Expectation], records: Iterable[Record], summary: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+    expectations: Sequence[Expectation], records: Iterable[Record], summary: Judged
+) -> list[ExpectationResult]:
     """The `expectations` of a summary, each `{text, met, left, right, slack}`.
 
     `left` and `right` are means over the seeds that have a number, null where none has. It is not met where a seed
@@ -52,13 +51,13 @@ def evaluate(
 class _Run:
     """A run indexed: arms and records by the arm's name, verdicts by pair and metric; and its number of warnings."""
 
-    arms: Mapping[str, Mapping[str, Any]]
+    arms: Mapping[str, ArmSummary]
     records: Mapping[str, Sequence[Record]]
-    verdicts: Mapping[tuple[frozenset[str], str], Row]
+    verdicts: Mapping[tuple[frozenset[str], str], Verdict]
     num_warnings: int
 
     @classmethod
-    def of(cls, records: Iterable[Record], summary: Mapping[str, Any]) -> _Run:
+    def of(cls, records: Iterable[Record], summary: Judged) -> _Run:
         by_arm: dict[str, list[Record]] = {}
         for record in records:
             by_arm.setdefault(record["arm"], []).append(record)
@@ -68,7 +67,7 @@ class _Run:
         return cls(arms, by_arm, verdicts, len(summary["warnings"] or ()))
 
 
-def _evaluated(expectation: Expectation, run: _Run) -> dict[str, Any]:
+def _evaluated(expectation: Expectation, run: _Run) -> ExpectationResult:
     left, right = _reading(expectation.left, run), _reading(expectation.right, run)
     whole = left.whole and right.whole
     return {
@@ -96,7 +95,7 @@ def _reading(side: Side, run: _Run) -> _Reading:
         return _Reading(run.num_warnings)
     if isinstance(side, VerdictOn):
         row = run.verdicts.get((frozenset((side.a, side.b)), side.metric))
-        word = None if row is None else str(seen_from(row, side.a)["verdict"])
+        word = None if row is None else seen_from(row, side.a)["verdict"]
         return _Reading(word, whole=word is not None and not any(_lost(run.arms[name]) for name in (side.a, side.b)))
     arm = run.arms[side.arm]
     if side.metric == DIVERGED:
@@ -106,16 +105,16 @@ def _reading(side: Side, run: _Run) -> _Reading:
     return _Reading(mean(by_seed.values()) if by_seed else None, by_seed, whole)
 
 
-def _lost(arm: Mapping[str, Any]) -> int:
+def _lost(arm: ArmSummary) -> int:
     """Seeds that diverged or failed."""
-    return int(arm["diverged"]) + len(arm.get("failures") or ())
+    return arm["diverged"] + len(arm["failures"] or ())
 
 
 def _by_seed(side: Measure, records: Sequence[Record]) -> dict[int, float]:
     columns: dict[int, dict[int, float]] = {}
     for record in records:
         column = columns.setdefault(record["epoch"], {})
-        value = record.get(side.metric)
+        value = value_of(record, side.metric)
         if value is not None and math.isfinite(value):
             column[record["seed"]] = float(value)
     if side.epoch != "best":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 from clsbench.config.plan import Arm, Plan, Trial
 from clsbench.errors import ClsbenchError
+from clsbench.results import Pairing
 from clsbench.runs.evidence import Evidence
 
 
@@ -15,7 +15,7 @@ class PromiseBroken(ClsbenchError):
     """Arms that should have been paired were not: their comparison is invalid."""
 
 
-def pairing(evidence: Evidence, plan: Plan) -> list[dict[str, Any]]:
+def pairing(evidence: Evidence, plan: Plan) -> list[Pairing]:
     """The hashes per comparison: `weights` of all that its arms share, `batches` of all epochs, `data` of all splits.
 
     Arms with different numbers of outputs share only the hidden layers; `weights` is null if arms share nothing. A
@@ -31,7 +31,7 @@ def pairing(evidence: Evidence, plan: Plan) -> list[dict[str, Any]]:
     return [_verified(evidence, arms, trials.get(arms[0].comparison, ())) for arms in plan.comparisons]
 
 
-def _verified(evidence: Evidence, arms: Sequence[Arm], started_trials: Sequence[Trial]) -> dict[str, Any]:
+def _verified(evidence: Evidence, arms: Sequence[Arm], started_trials: Sequence[Trial]) -> Pairing:
     by_seed: dict[int, list[int]] = {}
     for trial in started_trials:
         by_seed.setdefault(trial.seed, []).append(trial.number)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from clsbench.config.plan import Arm
 from clsbench.metrics.measures import measured
-
-Record = Mapping[str, Any]
+from clsbench.results import ArmCross, ArmSummary, Record, Statistic, value_of
 
 
 def last_records(records: Iterable[Record]) -> dict[str, dict[int, Record]]:
@@ -21,14 +19,14 @@ def last_records(records: Iterable[Record]) -> dict[str, dict[int, Record]]:
 
 
 def arm_summary(
-    arm: Arm, seeds: Sequence[int], last: Mapping[int, Record], failures: Mapping[int, str]
-) -> dict[str, Any]:
-    """One arm of `summary.json`, from the last record of each of its trials, by seed.
+    arm: Arm, seeds: Sequence[int], last: Mapping[int, Record], failures: Mapping[int, str], crossed: ArmCross
+) -> ArmSummary:
+    """One arm of `summary.json`, from the last record of each of its trials, by seed; without its time to target.
 
     `failures` holds, by seed, the reason of a failure; a failed trial has no metrics.
     """
-    rows = [last.get(seed, {}) for seed in seeds]
-    finished = [{} if seed in failures else row for seed, row in zip(seeds, rows, strict=True)]
+    rows = [last[seed] for seed in seeds if seed in last]
+    finished = [None if seed in failures else last.get(seed) for seed in seeds]
     return {
         "name": arm.name,
         "loss": arm.loss.name,
@@ -41,14 +39,19 @@ def arm_summary(
         "lr": arm.lr,
         "seeds": list(seeds),
         "failures": {str(seed): failures[seed] for seed in seeds if seed in failures},
-        "diverged": sum(row.get("status") == "diverged" for row in rows),
-        "metrics": {name: over_seeds([row.get(name) for row in finished]) for name in measured()},
-        "seconds": round(statistics.fmean(row.get("seconds", 0.0) for row in rows), 6),
+        "diverged": sum(row["status"] == "diverged" for row in rows),
+        "metrics": {
+            name: over_seeds([None if row is None else value_of(row, name) for row in finished]) for name in measured()
+        },
+        "seconds": round(statistics.fmean(last[seed]["seconds"] if seed in last else 0.0 for seed in seeds), 6),
+        "cross": crossed["cross"],
+        "reliability": crossed["reliability"],
+        "time_to_target": None,
     }
 
 
-def over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
-    """`{mean, std, n, values}` of a number by seed, None for a seed that has none; std with n - 1."""
+def over_seeds(values: Sequence[float | None]) -> Statistic:
+    """A number by seed, None for a seed that has none."""
     known = [value for value in values if value is not None]
     return {
         "mean": statistics.mean(known) if known else None,  # exact, so that every caller gets the same bits

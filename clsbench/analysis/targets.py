@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
-from clsbench.analysis.curves import Comparison, Record, best_mean, comparisons
+from clsbench.analysis.curves import Comparison, best_mean, comparisons
 from clsbench.analysis.statistics import TimeToTarget, time_to_target
 from clsbench.metrics.measures import direction
+from clsbench.results import ArmSummary, Compared, Record, TimeToTargetSummary, value_of
 
 NEAR_BEST = 0.95
 
@@ -26,8 +26,16 @@ class Reached:
     def times(self) -> TimeToTarget:
         return time_to_target(self.epochs)
 
-    def as_dict(self) -> dict[str, Any]:
-        return {"metric": self.metric, "target": self.target, **asdict(self.times), "epochs": list(self.epochs)}
+    def summary(self) -> TimeToTargetSummary:
+        times = self.times
+        return {
+            "metric": self.metric,
+            "target": self.target,
+            "median": times.median,
+            "reached": times.reached,
+            "n": times.n,
+            "epochs": list(self.epochs),
+        }
 
 
 def times_to_target(comparison: Comparison) -> dict[str, Reached]:
@@ -45,7 +53,7 @@ def times_to_target(comparison: Comparison) -> dict[str, Reached]:
     }
 
 
-def with_times_to_target(summary: Mapping[str, Any], records: Sequence[Record]) -> list[dict[str, Any]]:
+def with_times_to_target(summary: Compared, records: Sequence[Record]) -> list[ArmSummary]:
     """The `arms` of a summary, each with its `time_to_target`, null where there is none.
 
     Args:
@@ -55,7 +63,7 @@ def with_times_to_target(summary: Mapping[str, Any], records: Sequence[Record]) 
     for comparison in comparisons(records, summary):
         found |= times_to_target(comparison)
     return [
-        {**arm, "time_to_target": found[arm["name"]].as_dict() if arm["name"] in found else None}
+        {**arm, "time_to_target": found[arm["name"]].summary() if arm["name"] in found else None}
         for arm in summary["arms"]
     ]
 
@@ -65,7 +73,7 @@ def _reached(records: Collection[Record], seeds: Sequence[int], metric: str, tar
     comes_near = operator.ge if direction(metric) == "higher" else operator.le
     over = {record["seed"] for record in records if record["status"] in ("diverged", "failed")}
     for record in records:
-        value, seed = record[metric], record["seed"]
+        value, seed = value_of(record, metric), record["seed"]
         if value is not None and comes_near(value, target) and seed not in over:
             first[seed] = min(record["epoch"], first.get(seed, record["epoch"]))
     return Reached(metric, target, tuple(first.get(seed) for seed in seeds))

@@ -16,44 +16,34 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.config.plan import Arm, Plan
 from clsbench.metrics.measures import direction, is_share
+from clsbench.results import Record, SettingResult, Tuning, TuningSizes, value_of
 
 if TYPE_CHECKING:
     from clsbench.data.splits import Splits
 
-Record = Mapping[str, Any]
-Row = dict[str, Any]
-
 MOST_SAMPLES = 10_000_000  # up to here a double represents different shares of samples differently
 
 
-def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Mapping[str, Splits]) -> dict[str, Any]:
+def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Mapping[str, Splits]) -> Tuning:
     """The results and the cost of tuning, as in `summary.json`.
+
+    A setting's `values` are by tuning seed, None where it diverged; a trial that failed counts as diverged. `data`
+    counts the samples at the first tuning seed, `held_out` those that the experiment tests at some seed.
 
     Args:
         plan: the experiment's own, whose arms are tuned.
         tuning: the plan of every arm at every setting of the grid.
         records: those of `tuning`.
         data: what its trials learned from, by the keys of their datasets.
-
-    Returns:
-        `{protocol, metric, seeds, grid, data: {LABEL: {train, val, held_out}}, trials, seconds, arms: [{name, chosen,
-        at_edge, sensitivity: [{settings, mean, std, n, values, diverged, second}]}]}`: the arms in the plan's order,
-        the settings in grid order, `values` by tuning seed, null where diverged; a trial that failed counts as
-        diverged. `second` is the mean of the validation metric that decides between equal ones, null
-        where a seed has none. `data` counts samples at the first tuning seed,
-        `held_out` those that the experiment tests at some seed.
     """
     tune = plan.experiment.tune
     assert tune is not None
     last = {record["trial"]: record for record in records}
     found = _by_setting(tuning, last)
-    seconds = {trial.arm.dataset.key: f"val_{data[trial.dataset.key].problem.second}" for trial in tuning.trials}
+    second = {trial.arm.dataset.key: f"val_{data[trial.dataset.key].problem.second}" for trial in tuning.trials}
     tried = {
         arm.name: [
-            {
-                "settings": settings,
-                **_over_seeds(found[_key(arm, settings)], tune.metric, seconds[arm.dataset.key]),
-            }
+            _result(settings, found[_key(arm, settings)], tune.metric, second[arm.dataset.key])
             for settings in tune.grid.settings
         ]
         for arm in plan.arms
@@ -85,7 +75,7 @@ def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Ma
     }
 
 
-def choose(arms: Sequence[Sequence[Mapping[str, Any]]], metric: str) -> int:
+def choose(arms: Sequence[Sequence[SettingResult]], metric: str) -> int:
     """The index in the grid of the best setting for one arm, or for several that share it.
 
     In order:
@@ -122,7 +112,7 @@ def _least(places: Sequence[int], costs: Sequence[Fraction | float]) -> list[int
     return [place for place, cost in zip(places, costs, strict=True) if cost == least]
 
 
-def _exact(row: Mapping[str, Any], metric: str) -> Iterator[Fraction]:
+def _exact(row: SettingResult, metric: str) -> Iterator[Fraction]:
     """A row's values as fractions: of accuracy, the nearest share of a number of samples."""
     numbers = (Fraction(value) for value in row["values"] if value is not None)
     return (number.limit_denominator(MOST_SAMPLES) for number in numbers) if is_share(metric) else numbers
@@ -159,7 +149,7 @@ def _key(arm: Arm, settings: Mapping[str, Any]) -> tuple[Any, ...]:
     return (arm.comparison, arm.loss.key, *{**arm.settings, **settings}.values())
 
 
-def _sizes(tuning: Plan, data: Mapping[str, Splits]) -> dict[str, dict[str, int]]:
+def _sizes(tuning: Plan, data: Mapping[str, Splits]) -> dict[str, TuningSizes]:
     first = tuning.trials[0].seed
     found = {trial.dataset.title: data[trial.dataset.key] for trial in tuning.trials if trial.seed == first}
     return {
@@ -172,16 +162,19 @@ def _sizes(tuning: Plan, data: Mapping[str, Splits]) -> dict[str, dict[str, int]
     }
 
 
-def _over_seeds(rows: Sequence[Record], metric: str, second: str) -> Row:
+def _result(settings: Mapping[str, Any], rows: Sequence[Record], metric: str, second: str) -> SettingResult:
+    """What was measured at a setting, from the last record of each seed."""
     lost = [row["status"] in ("diverged", "failed") for row in rows]
-    values = [None if gone else row[metric] for row, gone in zip(rows, lost, strict=True)]
+    values = [None if gone else value_of(row, metric) for row, gone in zip(rows, lost, strict=True)]
     known = [value for value in values if value is not None]
-    seconds = [row[second] for row, gone in zip(rows, lost, strict=True) if not gone]
+    deciding = [value_of(row, second) for row, gone in zip(rows, lost, strict=True) if not gone]
+    whole = [value for value in deciding if value is not None]
     return {
+        "settings": dict(settings),
         "mean": statistics.fmean(known) if known else None,
         "std": statistics.stdev(known) if len(known) > 1 else None,
         "n": len(known),
         "values": values,
         "diverged": sum(lost),
-        "second": statistics.mean(seconds) if seconds and None not in seconds else None,
+        "second": statistics.mean(whole) if whole and len(whole) == len(deciding) else None,
     }

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 
 from clsbench.analysis.statistics import LEVEL, PairedDifference, holm, paired_difference, seeds_to_settle
 from clsbench.config.verdicts import BETTER, NO_DIFFERENCE, TOO_FEW_SEEDS, WORSE
 from clsbench.metrics.measures import direction, judged
+from clsbench.results import ArmSummary, Compared, Judged, Pairs, Verdict
 
-Row = dict[str, Any]
 Pair = tuple[str, str]
 
 MOST_PAIRS = 500  # up to so many pairs of a run, all are judged
@@ -19,7 +18,7 @@ MOST_PAIRS = 500  # up to so many pairs of a run, all are judged
 _ROUNDING = 1e-12  # 0.91 - 0.9 is within 0.01
 
 
-def verdicts(summary: Mapping[str, Any], asked: Collection[Pair] = ()) -> list[Row]:
+def verdicts(summary: Compared, asked: Collection[Pair] = ()) -> list[Verdict]:
     """The `verdicts` of a summary: the pairs of `judged_pairs`, by every metric of `judged`.
 
     A row is `{a, b, metric, difference, low, high, n, p, p_holm, verdict}`, a before b as in the summary's `arms`;
@@ -33,14 +32,26 @@ def verdicts(summary: Mapping[str, Any], asked: Collection[Pair] = ()) -> list[R
         asked: pairs to judge in any case.
     """
     arms = {arm["name"]: arm for arm in summary["arms"]}
-    rows = [row for a, b in judged_pairs(summary, asked) for row in _rows(arms[a], arms[b])]
-    for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = p_holm
-        row["verdict"] = verdict(_paired(row), p_holm, row["metric"])
-    return rows
+    found = [row for a, b in judged_pairs(summary, asked) for row in _differences(arms[a], arms[b])]
+    corrected = holm([paired.p for *_, paired in found])
+    return [
+        {
+            "a": a,
+            "b": b,
+            "metric": metric,
+            "difference": paired.difference,
+            "low": paired.low,
+            "high": paired.high,
+            "n": paired.n,
+            "p": paired.p,
+            "p_holm": p_holm,
+            "verdict": verdict(paired, p_holm, metric),
+        }
+        for (a, b, metric, paired), p_holm in zip(found, corrected, strict=True)
+    ]
 
 
-def judged_pairs(summary: Mapping[str, Any], asked: Collection[Pair] = ()) -> list[Pair]:
+def judged_pairs(summary: Compared, asked: Collection[Pair] = ()) -> list[Pair]:
     """The pairs of arms of one comparison that are judged: all of them, where a run has at most `MOST_PAIRS`.
 
     Beyond that, each arm is judged against the first of its comparison (chosen by the order of the config, not by
@@ -61,21 +72,19 @@ def judged_pairs(summary: Mapping[str, Any], asked: Collection[Pair] = ()) -> li
     return [pair for pairs in found for pair in sorted(pairs, key=lambda pair: (place[pair[0]], place[pair[1]]))]
 
 
-def judgement(summary: Mapping[str, Any], asked: Collection[Pair] = ()) -> dict[str, Any]:
-    """`verdicts` and `pairs` of a summary; `pairs` is `{judged, all}`: so many pairs of arms were judged of so many."""
-    judged = len(judged_pairs(summary, asked))
-    return {"verdicts": verdicts(summary, asked), "pairs": {"judged": judged, "all": num_pairs(summary)}}
+def judgement(compared: Compared, asked: Collection[Pair] = ()) -> Judged:
+    """The same with `verdicts` and `pairs`: so many pairs were `judged`, of so many in `all`."""
+    pairs: Pairs = {"judged": len(judged_pairs(compared, asked)), "all": num_pairs(compared)}
+    return {**compared, "pairs": pairs, "verdicts": verdicts(compared, asked)}
 
 
-def judged_too(summary: Mapping[str, Any], asked: Collection[Pair]) -> dict[str, Any]:
-    """The changes of a summary if further pairs are asked for; empty if they are judged already."""
-    judged = {frozenset((row["a"], row["b"])) for row in summary["verdicts"]}
-    if num_pairs(summary) <= MOST_PAIRS or all(frozenset(pair) in judged for pair in asked):
-        return {}
-    return judgement(summary, asked)
+def are_judged(summary: Judged, asked: Collection[Pair]) -> bool:
+    """Whether the pairs that are asked for need no further verdicts."""
+    known = {frozenset((row["a"], row["b"])) for row in summary["verdicts"]}
+    return num_pairs(summary) <= MOST_PAIRS or all(frozenset(pair) in known for pair in asked)
 
 
-def num_pairs(summary: Mapping[str, Any]) -> int:
+def num_pairs(summary: Compared) -> int:
     """How many pairs of arms a run's comparisons have."""
     return sum(math.comb(len(entry["arms"]), 2) for entry in summary["pairing"])
 
@@ -95,7 +104,7 @@ def verdict(paired: PairedDifference, p_holm: float | None, metric: str) -> str:
     return NO_DIFFERENCE if farthest <= tolerance_of(metric) + _ROUNDING else TOO_FEW_SEEDS
 
 
-def seeds_needed(row: Row, rows: Sequence[Row]) -> int | None:
+def seeds_needed(row: Verdict, rows: Sequence[Verdict]) -> int | None:
     """About how many seeds in all would settle a row of `rows` that has too few; None for others, or if unknown."""
     if row["verdict"] != TOO_FEW_SEEDS:
         return None
@@ -103,13 +112,20 @@ def seeds_needed(row: Row, rows: Sequence[Row]) -> int | None:
     return seeds_to_settle(_paired(row), tolerance_of(row["metric"]), num_tests=num_tests)
 
 
-def seen_from(row: Row, arm: str) -> Row:
+def seen_from(row: Verdict, arm: str) -> Verdict:
     """A row of a pair with `arm`, reversed if necessary so that its verdict is on `arm`."""
     if row["a"] == arm:
         return row
     low, high = (None if end is None else 0.0 - end for end in (row["high"], row["low"]))  # 0.0 - 0.0 has no sign
-    turned = {"a": row["b"], "b": row["a"], "difference": 0.0 - row["difference"], "low": low, "high": high}
-    return {**row, **turned, "verdict": {BETTER: WORSE, WORSE: BETTER}.get(row["verdict"], row["verdict"])}
+    return {
+        **row,
+        "a": row["b"],
+        "b": row["a"],
+        "difference": 0.0 - row["difference"],
+        "low": low,
+        "high": high,
+        "verdict": {BETTER: WORSE, WORSE: BETTER}.get(row["verdict"], row["verdict"]),
+    }
 
 
 def tolerance_of(metric: str) -> float:
@@ -118,18 +134,19 @@ def tolerance_of(metric: str) -> float:
     return 0.0 if known is None or known.tolerance is None else known.tolerance
 
 
-def _rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Row]:
+def _differences(a: ArmSummary, b: ArmSummary) -> Iterator[tuple[str, str, str, PairedDifference]]:
     for metric in judged():
         ours, theirs = _by_seed(a, metric), _by_seed(b, metric)
         paired = paired_difference(list(ours.values()), [theirs.get(seed) for seed in ours])
         if paired is not None:
-            yield {"a": a["name"], "b": b["name"], "metric": metric, **vars(paired)}
+            yield a["name"], b["name"], metric, paired
 
 
-def _by_seed(arm: Mapping[str, Any], metric: str) -> dict[int, float | None]:
-    values = (arm["metrics"].get(metric) or {}).get("values") or [None] * len(arm["seeds"])
+def _by_seed(arm: ArmSummary, metric: str) -> dict[int, float | None]:
+    statistic = arm["metrics"].get(metric)
+    values: list[float | None] = [None] * len(arm["seeds"]) if statistic is None else statistic["values"]
     return dict(zip(arm["seeds"], values, strict=True))
 
 
-def _paired(row: Row) -> PairedDifference:
-    return PairedDifference(*(row[key] for key in ("difference", "low", "high", "n", "p")))
+def _paired(row: Verdict) -> PairedDifference:
+    return PairedDifference(row["difference"], row["low"], row["high"], row["n"], row["p"])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
-from clsbench.analysis.curves import STUCK_FROM, Comparison, Record, comparisons
+from clsbench.analysis.curves import STUCK_FROM, Comparison, comparisons
 from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import label_of
 from clsbench.report.document import Block, Document, Paragraph, Section
@@ -19,11 +18,9 @@ from clsbench.report.sections.outcome import outcome, stuck
 from clsbench.report.sections.reliability import reliability
 from clsbench.report.sections.tuning import sensitivity, tuning
 from clsbench.report.text import count, warm_start_of
-from clsbench.results import DataSummary, RunWarning
+from clsbench.results import DataSummary, Record, RunWarning, Summary, Tuning
 
 MAX_COMPARISONS = 8  # of a figure
-
-Summary = Mapping[str, Any]
 
 
 def run_document(records: Iterable[Record], summary: Summary, files: Sequence[str] = ()) -> Document:
@@ -44,9 +41,9 @@ def figure_documents(records: Iterable[Record], summary: Summary) -> dict[str, D
     """What the figures of a run draw, by file name: its curves, and if it has them, tuning and reliability."""
     compared = comparisons(records, summary)
     figures = {"curves": _curves_figure(compared, summary)}
-    if summary.get("tuning"):
-        figures["tuning"] = _tuning_figure(compared, summary)
-    if any(arm.get("reliability") for arm in summary["arms"]):
+    if summary["tuning"]:
+        figures["tuning"] = _tuning_figure(compared, summary["name"], summary["tuning"])
+    if any(arm["reliability"] for arm in summary["arms"]):
         figures["reliability"] = _reliability_figure(compared, summary)
     return figures
 
@@ -65,7 +62,7 @@ def _conditions(comparison: Comparison, summary: Summary) -> Iterator[Paragraph]
     seeds, epochs = count(comparison.num_seeds, "seed"), count(comparison.last_epoch, "epoch")
     where = f"dataset {comparison.dataset}, model {comparison.model}"
     yield Paragraph((f"{where}, {seeds}, {epochs}, on {summary['device']}",))
-    if summary.get("warm_start"):
+    if summary["warm_start"]:
         yield Paragraph((f"every trial starts from {warm_start_of(summary['warm_start'])}",))
 
 
@@ -79,7 +76,7 @@ def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[
     yield metrics.training(comparison, refs)
     yield metrics.gradients(comparison, refs)
     yield convergence(comparison, refs)
-    yield tuning(comparison, refs, summary.get("tuning"))
+    yield tuning(comparison, refs, summary["tuning"])
     yield verdicts.verdicts(comparison, refs, summary)
     sentences = (
         *outcome(comparison, refs),
@@ -122,8 +119,7 @@ def _gets_stuck(comparison: Comparison) -> bool:
     return max(means, default=0.0) > STUCK_FROM
 
 
-def _tuning_figure(compared: Sequence[Comparison], summary: Summary) -> Document:
-    tuned = summary["tuning"]
+def _tuning_figure(compared: Sequence[Comparison], name: str, tuned: Tuning) -> Document:
     best = ", best over the other keys" if len(tuned["grid"]) > 1 else ""
     over = f"mean, minimum and maximum over {count(len(tuned['seeds']), 'tuning seed')}{best}"
     sections = []
@@ -132,7 +128,7 @@ def _tuning_figure(compared: Sequence[Comparison], summary: Summary) -> Document
         panels = (sensitivity(comparison, refs, tuned, key) for key in tuned["grid"])
         blocks: tuple[Block, ...] = (Paragraph((over,)), *panels, settings(comparison, refs))
         sections.append(Section("tuning", (_ground(comparison),), blocks))
-    return Document(summary["name"], tuple(sections))
+    return Document(name, tuple(sections))
 
 
 def _reliability_figure(compared: Sequence[Comparison], summary: Summary) -> Document:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from clsbench.analysis.expectations import COMPARE
 from clsbench.config.expectations import DIVERGED, Measure, Side, VerdictOn, parse
+from clsbench.results import ExpectationResult, Summary
 
-SAFE_SLACK = (
-    2.0  # standard deviations over seeds; below it, other seeds or another machine may not meet the expectation
-)
-
-Row = Mapping[str, Any]
+# Standard deviations over seeds; below it, other seeds or another machine may not meet the expectation.
+SAFE_SLACK = 2.0
 
 
-def outcome_line(row: Row, summary: Mapping[str, Any]) -> str:
+def outcome_line(row: ExpectationResult, summary: Summary) -> str:
     """An expectation, whether it is met, and the values of its sides."""
     if not row["met"]:
         return f"{row['text']}: not met, {shortfall(row, summary)}"
@@ -25,17 +22,17 @@ def outcome_line(row: Row, summary: Mapping[str, Any]) -> str:
     return f"{row['text']}: met, {_sides(row)} ({row['slack']:.1f} standard deviations{doubt})"
 
 
-def unmet(summary: Mapping[str, Any]) -> list[str]:
+def unmet(summary: Summary) -> list[str]:
     """The expectations that were not met, each with the reason."""
     rows = [row for row in summary["expectations"] if not row["met"]]
     return [f"not met: {row['text']}: {shortfall(row, summary)}" for row in rows]
 
 
-def failures(summary: Mapping[str, Any]) -> list[str]:
+def failures(summary: Summary) -> list[str]:
     """The arms with trials that raised, each with the reasons."""
     found = []
     for arm in summary["arms"]:
-        reasons = arm.get("failures") or {}
+        reasons = arm["failures"] or {}
         if reasons:
             why = "; ".join(dict.fromkeys(reasons.values()))
             found.append(f"{arm['name']}: {len(reasons)} of {len(arm['seeds'])} seeds failed: {why}")
@@ -44,7 +41,7 @@ def failures(summary: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def shortfall(row: Row, summary: Mapping[str, Any]) -> str:
+def shortfall(row: ExpectationResult, summary: Summary) -> str:
     """Why an expectation was not met: what is missing, or else the values of its sides."""
     expectation = parse(row["text"])
     sides = (expectation.left, row["left"]), (expectation.right, row["right"])
@@ -56,7 +53,7 @@ def shortfall(row: Row, summary: Mapping[str, Any]) -> str:
     return f"{_sides(row)}{', but not every seed has a number' * holds}"
 
 
-def _sides(row: Row) -> str:
+def _sides(row: ExpectationResult) -> str:
     expectation = parse(row["text"])
     for side, value in (expectation.left, row["left"]), (expectation.right, row["right"]):
         if isinstance(side, VerdictOn):
@@ -67,14 +64,14 @@ def _sides(row: Row) -> str:
     return f"{left} against {right}"
 
 
-def _lost(side: Side, summary: Mapping[str, Any]) -> Iterator[str]:
+def _lost(side: Side, summary: Summary) -> Iterator[str]:
     if isinstance(side, VerdictOn):
         names = [side.a, side.b]
     else:
         names = [side.arm] if isinstance(side, Measure) and side.metric != DIVERGED else []
     for arm in summary["arms"]:
         if arm["name"] in names:
-            for lost, what in (arm["diverged"], "diverged"), (len(arm.get("failures") or ()), "failed"):
+            for lost, what in (arm["diverged"], "diverged"), (len(arm["failures"] or ()), "failed"):
                 if lost:
                     yield f"{lost} of {len(arm['seeds'])} seeds of {arm['name']} {what}"
 

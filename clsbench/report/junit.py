@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from xml.etree import ElementTree
 
 from clsbench.errors import ConfigError, RunError, TrialError
 from clsbench.report.expectations import failures, shortfall
 from clsbench.report.outputs import Output
 from clsbench.report.text import printable
+from clsbench.results import Summary
 
 
 def suite_name(experiment: str) -> str:
     return f"clsbench.{experiment}"
 
 
-def as_junit(summary: Mapping[str, Any]) -> bytes:
+def as_junit(summary: Summary) -> bytes:
     """The outcome of a run."""
     suite = _suite(suite_name(summary["name"]))
     run = _case(suite, "run", seconds=summary["seconds"] or 0.0)

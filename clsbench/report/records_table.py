@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
+from clsbench.results import Record
 from clsbench.text import in_utf8
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
 
 
-def as_csv(runs: Iterable[tuple[str, Sequence[Mapping[str, Any]]]]) -> bytes:
+def as_csv(runs: Iterable[tuple[str, Sequence[Record]]]) -> bytes:
     """The records of runs, each named in its first column; a cell is empty where a record has no such value.
 
     Text that a spreadsheet would take for a formula begins with an apostrophe; numbers are numbers.
@@ -24,9 +24,10 @@ def as_csv(runs: Iterable[tuple[str, Sequence[Mapping[str, Any]]]]) -> bytes:
     writer.writeheader()
     for name, records in runs:
         for record in records:
-            writer.writerow({key: _cell(value) for key, value in {"run": name, **record}.items()})
+            row: dict[str, object] = {"run": name, **record}
+            writer.writerow({key: _cell(value) for key, value in row.items()})
     return in_utf8(table.getvalue())
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

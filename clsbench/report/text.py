@@ -1,9 +1,18 @@
 """Names and numbers as a report shows them."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from clsbench.text import printable as printable  # what the report shows goes through it
+
+if TYPE_CHECKING:
+    from clsbench.results import ArmSummary, WarmStart
+
+Item = TypeVar("Item")
+
+MOST_NAMED = 5  # in a sentence; the summary has them all
 
 # What each protocol of tuning compares.
 PROTOCOLS = {
@@ -30,13 +39,13 @@ def in_bytes(size: int) -> str:
     return f"{size / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB')[power]}"
 
 
-def setting_of(arm: Mapping[str, Any]) -> str:
+def setting_of(arm: ArmSummary) -> str:
     """The setting of an arm: the loss, where the label is another name, then reduction, weight and learning rate."""
     loss = [] if arm["loss"] == arm["label"] else [f"loss={arm['loss']}"]
-    return ", ".join([*loss, *filter(None, [arm.get("setting")])])
+    return ", ".join([*loss, *filter(None, [arm["setting"]])])
 
 
-def warm_start_of(asked: Mapping[str, Any]) -> str:
+def warm_start_of(asked: WarmStart) -> str:
     """`30 epochs of cross-entropy on rotated labels, lr=1.0`."""
     labels = "rotated" if asked["labels"] == "rotated" else "the correct"
     return f"{count(asked['epochs'], 'epoch')} of cross-entropy on {labels} labels, lr={asked['lr']}"
@@ -44,6 +53,12 @@ def warm_start_of(asked: Mapping[str, Any]) -> str:
 
 def count(amount: int, noun: str, plural: str | None = None) -> str:
     return f"{amount} {noun if amount == 1 else plural or noun + 's'}"
+
+
+def first_few(items: Sequence[Item], more: str) -> list[Item | str]:
+    """The first items of many, then `12 more arms`, where `more` is `more arms`; of a few, all."""
+    left = len(items) - MOST_NAMED
+    return list(items) if left <= 1 else [*items[:MOST_NAMED], f"{left:,} {more}"]
 
 
 def duration(seconds: float) -> str:

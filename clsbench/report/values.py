@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from clsbench.report.text import duration, number, precision
+from clsbench.results import Statistic
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,12 @@ class Tried:
 Value: TypeAlias = MeanStd | MeanRange | Difference | PValue | Proportion | Seconds | EpochsToTarget | Tried
 
 
-def mean_std(metric: Mapping[str, Any] | None) -> MeanStd | None:
+def mean_std(metric: Statistic | None) -> MeanStd | None:
     """Mean and standard deviation of a metric of the summary; None where no seed has a number."""
     return None if metric is None or metric["mean"] is None else MeanStd(metric["mean"], metric["std"])
 
 
-def mean_range(metric: Mapping[str, Any] | None) -> MeanRange | None:
+def mean_range(metric: Statistic | None) -> MeanRange | None:
     """Mean, minimum and maximum of a metric of the summary; None where no seed has a number."""
     values = [value for value in metric["values"] if value is not None] if metric else []
     if metric is None or metric["mean"] is None or not values:

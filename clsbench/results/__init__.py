@@ -6,7 +6,7 @@ lacks with None, keeps keys that it does not know, and refuses a file of a newer
 
 from clsbench.results.environment import DatasetFacts, Environment, Platform, read_environment
 from clsbench.results.reading import FORMAT_VERSION, damaged, require_known_format
-from clsbench.results.record import Origin, Record, measured, reader_of, require_sequence
+from clsbench.results.record import Origin, Record, reader_of, require_sequence, value_of
 from clsbench.results.summary import (
     ArmCross,
     ArmSummary,
@@ -65,11 +65,11 @@ __all__ = [
     "WarmStart",
     "cross_metrics",
     "damaged",
-    "measured",
     "origins",
     "read_environment",
     "read_summary",
     "reader_of",
     "require_known_format",
     "require_sequence",
+    "value_of",
 ]

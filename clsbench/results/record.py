@@ -17,7 +17,7 @@ Status = Literal["running", "finished", "diverged", "failed"]
 
 
 class Record(TypedDict):
-    """One line of `metrics.jsonl`. Beside these keys stand its metrics, which `measured` reads.
+    """One line of `metrics.jsonl`. Beside these keys stand its metrics, which `value_of` reads.
 
     `epoch` 0 is before training; `loss` is the canonical name, `lr` the configured one; `seconds` is the training time
     of the trial so far.
@@ -46,7 +46,7 @@ class Origin(NamedTuple):
     seed: int
 
 
-def measured(record: Record, metric: str) -> float | None:
+def value_of(record: Record, metric: str) -> float | None:
     """The value of a metric in a record; None where it has none."""
     values: Mapping[str, Any] = record
     value: float | None = values.get(metric)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
@@ -135,6 +135,7 @@ class Pairing(TypedDict):
     arms: Annotated[list[str], Field(min_length=1)]
     weights: str | None
     batches: str
+    data: NotRequired[str]
 
 
 @with_config(STRICT)
@@ -243,8 +244,10 @@ class Summary(TypedDict):
 
 
 class Compared(TypedDict):
-    """The part of a summary with the arms and their pairing."""
+    """The part of a summary with the data, the arms and their pairing."""
 
+    data: dict[str, DataSummary] | None
+    warnings: list[RunWarning] | None
     arms: list[ArmSummary]
     pairing: list[Pairing]
 

@@ -67,7 +67,7 @@ def moons(
 def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
     import clsbench
     from clsbench.execution.events import EpochDone
-    from clsbench.results import measured
+    from clsbench.results import value_of
 
     stamps: list[tuple[int, float, float]] = []
 
@@ -98,7 +98,7 @@ def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
         "compiling": (result.summary["engine"] or {})["compile_seconds"],
         "wall": wall,
         "evaluating": mean(gaps),
-        "accuracy": mean(measured(r, "test_accuracy") or 0.0 for r in last),
+        "accuracy": mean(value_of(r, "test_accuracy") or 0.0 for r in last),
         "memory": memory * unit,
         "processes": side_by_side,
         "num_trials": len(last),

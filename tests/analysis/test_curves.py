@@ -118,7 +118,7 @@ def test_seconds_per_trial_is_the_mean_of_the_last_records() -> None:
     """`seconds` is cumulative: each trial counts once, with its last record."""
     records = [row("a", seed, epoch, seconds=(seed + 1.0) * epoch) for seed in (0, 1) for epoch in (0, 1, 2)]
     assert 3.0 == seconds_per_trial(records)
-    assert seconds_per_trial([row("a", 0, 0, seconds=None)]) is None
+    assert seconds_per_trial([]) is None
 
 
 def test_spans_decades() -> None:

@@ -25,8 +25,10 @@ def verdict_row(metric: Any, word: Any) -> Any:
 def evaluated(text: Any, rows: Any = (), arms: Any = None, verdicts: Any = ()) -> Any:
     """Evaluate over arms of three seeds, or of those given as `{name: (seeds, diverged)}`."""
     arms = arms or dict.fromkeys("ab", (3, 0))
-    listed = [{"name": name, "seeds": list(range(n)), "diverged": lost} for name, (n, lost) in arms.items()]
-    (result,) = evaluate([parse(text)], rows, {"arms": listed, "verdicts": verdicts})
+    listed = [
+        {"name": name, "seeds": list(range(n)), "diverged": lost, "failures": {}} for name, (n, lost) in arms.items()
+    ]
+    (result,) = evaluate([parse(text)], rows, {"arms": listed, "verdicts": verdicts, "warnings": []})
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert ["text", "met", "left", "right", "slack"] == list(result)
     assert text == result["text"]

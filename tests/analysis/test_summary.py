@@ -14,6 +14,8 @@ def test_failed_seed_has_no_metrics_however_far_it_came() -> None:
         {"arm": arm.name, "seed": seed, "epoch": 3, "test_accuracy": 0.5 + seed, "seconds": 2.0, "status": "running"}
         for seed in (0, 1)
     ]
-    summary = arm_summary(arm, [0, 1], last_records(rows)[arm.name], {1: "ValueError: no"})
+    summary = arm_summary(
+        arm, [0, 1], last_records(rows)[arm.name], {1: "ValueError: no"}, {"cross": None, "reliability": None}
+    )
     assert {"mean": 0.5, "std": None, "n": 1, "values": [0.5, None]} == summary["metrics"]["test_accuracy"]
     assert ({"1": "ValueError: no"}, 2.0) == (summary["failures"], summary["seconds"])

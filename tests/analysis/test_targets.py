@@ -26,7 +26,8 @@ def rows(arm: str, seed: int, *values: float | None) -> Rows:
 
 
 def told(records: Rows, seeds: int, *arms: str) -> dict[str, Any]:
-    summary = {"arms": [{"name": arm, "seeds": list(range(seeds))} for arm in arms], "pairing": [{"arms": list(arms)}]}
+    listed = [{"name": arm, "dataset": "moons", "seeds": list(range(seeds))} for arm in arms]
+    summary: Any = {"arms": listed, "pairing": [{"arms": list(arms)}]}
     return {arm["name"]: arm["time_to_target"] for arm in with_times_to_target(summary, records)}
 
 

@@ -308,7 +308,7 @@ def test_bug_leaves_its_trace_in_the_log(here: Path, fails: Fails, monkeypatch: 
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("a\nb")
 
-    monkeypatch.setattr("clsbench.experiment.arm_summary", broken)
+    monkeypatch.setattr("clsbench.analysis.judging.arm_summary", broken)
     line = fails(1, "run", "tiny.yaml")
     (directory,) = (here / "runs" / "moons").iterdir()
     log = Path("runs") / "moons" / directory.name / "run.log"

@@ -172,7 +172,9 @@ def test_no_memory_between_trials_is_told(run: Run, monkeypatch: pytest.MonkeyPa
     whole = run()
     with monkeypatch.context() as patch:
         patch.setattr(where, starved)
-        with pytest.raises(RunError, match=r"out of memory between trials; .* resume it with clsbench run --resume ") as caught:
+        with pytest.raises(
+            RunError, match=r"out of memory between trials; .* resume it with clsbench run --resume "
+        ) as caught:
             run()
     resumed = run(resume=Path(str(caught.value).rpartition(" ")[2]))
     assert untimed(whole) == untimed(resumed)

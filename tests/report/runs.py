@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Mapping, Sequence
-from statistics import mean, stdev
 from typing import Any, TypeVar
 
 from rich.console import Console
 
 from clsbench.analysis.curves import Comparison, comparisons
+from clsbench.analysis.summary import over_seeds
 from clsbench.analysis.tuning import at_edge, choose
 from clsbench.analysis.verdicts import judgement
 from clsbench.report.compose import run_document
@@ -80,22 +80,16 @@ def arm_of(name: str, metrics: Mapping[str, Sequence[float | None]], **facts: An
         "label": name,
         "setting": "reduction=sum, weight=1, lr=0.1",
         "dataset": "moons",
+        "split_seed": 0,
         "model": "mlp",
         "lr": 0.1,
         "seeds": list(range(num_seeds)),
+        "failures": {},
         "diverged": list(metrics.get("test_accuracy", ())).count(None),
-        "metrics": {metric: _over_seeds(column) for metric, column in metrics.items()},
+        "metrics": {metric: over_seeds(column) for metric, column in metrics.items()},
+        "cross": None,
+        "reliability": None,
         **facts,
-    }
-
-
-def _over_seeds(values: Sequence[float | None]) -> dict[str, Any]:
-    known = [value for value in values if value is not None]
-    return {
-        "mean": mean(known) if known else None,
-        "std": stdev(known) if len(known) > 1 else None,
-        "n": len(known),
-        "values": list(values),
     }
 
 
@@ -105,6 +99,9 @@ def summary_of(arms: Sequence[dict[str, Any]], pairing: Sequence[Sequence[str]],
         "name": "moons",
         "status": "finished",
         "device": "cpu",
+        "data": None,
+        "warnings": [],
+        "warm_start": None,
         "arms": list(arms),
         "pairing": [{"arms": list(names)} for names in pairing],
         "expectations": [],
@@ -117,7 +114,7 @@ def summary_of(arms: Sequence[dict[str, Any]], pairing: Sequence[Sequence[str]],
 def tried(settings: dict[str, Any], mean: float | None, diverged: int = 0) -> dict[str, Any]:
     """What tuning measured at a setting with three seeds."""
     values = [None] * diverged + ([] if mean is None else [mean] * (3 - diverged))
-    return {"settings": settings, **_over_seeds(values), "diverged": diverged}
+    return {"settings": settings, **over_seeds(values), "diverged": diverged}
 
 
 def tuned_run(rows: Mapping[str, list[dict[str, Any]]], grid: dict[str, list[Any]], **tuning: Any) -> Summary:
@@ -132,7 +129,15 @@ def tuned_run(rows: Mapping[str, list[dict[str, Any]]], grid: dict[str, list[Any
     summary = summary_of([arm_of(name, {}, setting="lr=1") for name in rows], [list(rows)])
     return {
         **summary,
-        "tuning": {"protocol": "per_arm", "metric": metric, **spent, "grid": grid, "arms": found, **tuning},
+        "tuning": {
+            "protocol": "per_arm",
+            "metric": metric,
+            "data": None,
+            **spent,
+            "grid": grid,
+            "arms": found,
+            **tuning,
+        },
     }
 
 

@@ -7,8 +7,8 @@ import pytest
 from clsbench.report.expectations import outcome_line, unmet
 
 ARMS = [
-    {"name": "a", "seeds": [0, 1, 2, 3, 4], "diverged": 0},
-    {"name": "b c", "seeds": [0, 1], "diverged": 1},
+    {"name": "a", "seeds": [0, 1, 2, 3, 4], "diverged": 0, "failures": {}},
+    {"name": "b c", "seeds": [0, 1], "diverged": 1, "failures": {}},
 ]
 
 

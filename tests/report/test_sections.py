@@ -228,3 +228,11 @@ def test_a_run_is_a_section_for_each_comparison_and_what_it_has_once() -> None:
     assert 3 == len(blocks(first, Curves))
     text = "good.test_accuracy > 0.5: met, 0.91 against 0.5 (41.0 standard deviations)"
     assert (Paragraph((text,)),) == expected.blocks
+
+
+def test_a_sentence_on_many_arms_names_the_worst_and_counts_the_others() -> None:
+    """Five of ten stuck arms are named, those with the most stuck samples first."""
+    names = [f"l{number}" for number in range(10)]
+    finals = {name: {"stuck_share": 0.2 + 0.05 * number} for number, name in enumerate(names)}
+    (sentence,) = map(plain, stuck(*compared(*run_of(names, seeds=1, finals=finals))))
+    assert sentence.endswith(": l9 65%, l8 60%, l7 55%, l6 50%, l5 45%, 5 more arms.")

@@ -139,3 +139,12 @@ def test_each_key_is_shown_at_its_best_over_the_others() -> None:
 def test_a_run_without_tuning_has_no_such_section() -> None:
     """Without `tune` there is nothing to say."""
     assert tuning(*compared([], usual()), None) is None
+
+
+def test_warnings_of_many_arms_are_one_sentence_each() -> None:
+    """Of eight arms that diverged at the edge of the grid, five are named in each warning."""
+    rows = {f"l{number}": [tried({"lr": 1}, None, 3), tried({"lr": 9}, 0.8, 1)] for number in range(8)}
+    named = "l0, l1, l2, l3, l4, 3 more arms"
+    diverged = f"even at the setting chosen for {named}, 1 of 3 tuning seeds diverged."
+    edge = f"the best lr for {named} is at the edge of the grid (9): a better one may be outside."
+    assert [diverged, edge] == sentences(tuned_run(rows, {"lr": [1, 9]}), "warning")

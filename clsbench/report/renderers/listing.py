@@ -16,6 +16,7 @@ from clsbench.report.text import PROTOCOLS, count, in_bytes, printable, warm_sta
 if TYPE_CHECKING:
     from clsbench.analysis.explanation import Explanation
     from clsbench.config.plan import Plan
+    from clsbench.results import WarmStart
 
 
 def show_kinds(console: Console, kinds: Sequence[Kind]) -> None:
@@ -91,8 +92,9 @@ def show_plan(console: Console, plan: Plan) -> None:
             f"{count(settings, 'setting')} x {count(tune.seeds, 'seed')}, judged by {tune.metric}; "
             f"{tune.protocol}: {PROTOCOLS[tune.protocol]}",
         )
-    if train.warm_start is not None:
-        _print(console, f"every trial starts from {warm_start_of(train.warm_start.model_dump())}")
+    if (warm := train.warm_start) is not None:
+        asked: WarmStart = {"labels": warm.labels, "epochs": warm.epochs, "lr": warm.lr}
+        _print(console, f"every trial starts from {warm_start_of(asked)}")
     for together in plan.comparisons:
         first = together[0]
         init = f"{first.model.init.weights} x {first.scale:g}"

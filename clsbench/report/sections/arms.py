@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from clsbench.analysis.curves import Arm, Comparison, leading
+from clsbench.analysis.curves import Comparison, leading
 from clsbench.metrics.measures import label_of
 from clsbench.report.document import ArmList, ArmRef, Paragraph, Section, Text
 from clsbench.report.text import setting_of
+from clsbench.results import ArmSummary
 
 MAX_DRAWN = 8  # more lines than that hide one another
 MAX_ROWS = 30  # of a table: more arms fill screens, and the summary has them all
@@ -26,7 +27,7 @@ def drawn(refs: Refs) -> list[ArmRef]:
     return [ref for ref in refs.values() if ref.mark is not None]
 
 
-def tabled(comparison: Comparison) -> list[Arm]:
+def tabled(comparison: Comparison) -> list[ArmSummary]:
     """The arms that have a row in tables: of many, those with the best final headline metric."""
     return leading(comparison, MAX_ROWS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from clsbench.analysis.curves import Arm, Comparison, seconds_per_trial
+from clsbench.analysis.curves import Comparison, seconds_per_trial
 from clsbench.analysis.targets import NEAR_BEST, Reached, times_to_target
 from clsbench.metrics.measures import label_of
 from clsbench.report.document import Cell, Column, Section
@@ -12,6 +12,7 @@ from clsbench.report.sections.arms import Refs, tabled
 from clsbench.report.sections.metrics import arm_table
 from clsbench.report.text import number
 from clsbench.report.values import EpochsToTarget, Proportion, Seconds
+from clsbench.results import ArmSummary
 
 Cells = tuple[Column, Sequence[Cell]]
 
@@ -37,10 +38,10 @@ def _epochs(comparison: Comparison, reached: Mapping[str, Reached]) -> Cells:
     return Column((f"epochs to {NEAR_BEST:.0%}", "of the best")), cells
 
 
-def _lost(arms: Sequence[Arm]) -> list[Cells]:
+def _lost(arms: Sequence[ArmSummary]) -> list[Cells]:
     """The diverged seeds, and in a column of their own, which is rare, those that failed."""
     diverged = [Proportion(arm["diverged"], len(arm["seeds"])) for arm in arms]
-    failed = [Proportion(len(arm.get("failures") or ()), len(arm["seeds"])) for arm in arms]
+    failed = [Proportion(len(arm["failures"] or ()), len(arm["seeds"])) for arm in arms]
     columns: list[Cells] = [(Column(("diverged", "seeds")), diverged)]
     return [*columns, (Column(("failed", "seeds")), failed)] if any(cell.part for cell in failed) else columns
 

@@ -7,6 +7,7 @@ from clsbench.metrics.measures import metric_label
 from clsbench.report.document import Column, Section
 from clsbench.report.sections.arms import Refs, tabled
 from clsbench.report.sections.metrics import arm_table
+from clsbench.results import cross_metrics
 
 TITLE = "Test metrics under every loss: last epoch, mean over seeds"
 
@@ -14,13 +15,14 @@ TITLE = "Test metrics under every loss: last epoch, mean over seeds"
 def cross(comparison: Comparison, refs: Refs) -> Section | None:
     """A column for each measure and then for each loss; None for a run that kept nothing of the kind."""
     arms = tabled(comparison)
-    if not all(arm.get("cross") for arm in arms):
+    found = [arm["cross"] for arm in arms if arm["cross"]]
+    if len(found) < len(arms):
         return None
-    names = [name for name in arms[0]["cross"] if name != "losses"]
-    measures = [(_head(name), [arm["cross"][name]["mean"] for arm in arms]) for name in names]
-    # Beyond some number of losses each measures its own networks alone, which makes no column.
-    shared = [label for label in arms[0]["cross"]["losses"] if all(label in arm["cross"]["losses"] for arm in arms)]
-    losses = [(Column(("loss", label)), [arm["cross"]["losses"][label]["mean"] for arm in arms]) for label in shared]
+    metrics = [cross_metrics(cross) for cross in found]
+    measures = [(_head(name), [each[name]["mean"] for each in metrics]) for name in metrics[0]]
+    # Beyond some number of losses, each measures only its own networks: those have no column.
+    shared = [label for label in found[0]["losses"] if all(label in cross["losses"] for cross in found)]
+    losses = [(Column(("loss", label)), [cross["losses"][label]["mean"] for cross in found]) for label in shared]
     return Section("cross", (TITLE,), (arm_table(comparison, refs, [*measures, *losses]),))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clsbench.analysis.curves import Arm, Comparison, Curve, spans_decades
+from clsbench.analysis.curves import Comparison, Curve, spans_decades
 from clsbench.metrics.measures import is_share, label_of
 from clsbench.report.document import ArmList, ArmRef, Axis, Curves, Paragraph, Section, Series, joined
 from clsbench.report.sections.arms import Refs, drawn
 from clsbench.report.text import number
 from clsbench.report.values import mean_range
+from clsbench.results import ArmSummary
 
 
 def by_epoch(comparison: Comparison, refs: Refs, metric: str) -> Curves:
@@ -40,7 +41,7 @@ def _series(ref: ArmRef, curve: Curve) -> Series:
     return Series(ref, curve.epochs, curve.mean, curve.low, curve.high)
 
 
-def _end(comparison: Comparison, curve: Curve, arm: Arm) -> str:
+def _end(comparison: Comparison, curve: Curve, arm: ArmSummary) -> str:
     """The final value of a curve, and how many seeds are left of it; or the epoch after which none was left."""
     if curve.epochs[-1] < comparison.last_epoch:
         return f"no seeds left after epoch {curve.epochs[-1]}"

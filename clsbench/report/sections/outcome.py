@@ -9,7 +9,7 @@ from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import direction, is_share, label_of
 from clsbench.report.document import Text, joined
 from clsbench.report.sections.arms import Refs
-from clsbench.report.text import number
+from clsbench.report.text import first_few, number
 
 
 def outcome(comparison: Comparison, refs: Refs) -> Iterator[Text]:
@@ -36,11 +36,12 @@ def outcome(comparison: Comparison, refs: Refs) -> Iterator[Text]:
 
 
 def stuck(comparison: Comparison, refs: Refs) -> Iterator[Text]:
-    """Which arms have many samples that they get wrong and hardly learn from."""
-    shares = {refs[arm["name"]]: final_mean(arm, STUCK_SHARE) or 0.0 for arm in comparison.arms}
-    large: list[Text] = [(ref, f" {share:.0%}") for ref, share in shares.items() if share > STUCK_FROM]
+    """Which arms have many samples that they get wrong and hardly learn from, those with the most first."""
+    shares = [(refs[arm["name"]], final_mean(arm, STUCK_SHARE) or 0.0) for arm in comparison.arms]
+    large = sorted((entry for entry in shares if entry[1] > STUCK_FROM), key=lambda entry: -entry[1])
     if large:
-        yield ("Stuck samples (wrong, with a gradient under 1% of that at zero logits): ", *joined(large), ".")
+        named = first_few([(ref, f" {share:.0%}") for ref, share in large], "more arms")
+        yield ("Stuck samples (wrong, with a gradient under 1% of that at zero logits): ", *joined(named), ".")
 
 
 def _value(metric: str, value: float) -> str:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from clsbench.analysis.curves import Arm, Comparison
+from clsbench.analysis.curves import Comparison, final_mean
 from clsbench.report.document import Bin, Reliability
 from clsbench.report.sections.arms import Refs, drawn
+from clsbench.results import ArmSummary
 
 
 def reliability(comparison: Comparison, refs: Refs) -> tuple[Reliability, ...]:
     """A diagram for each arm that is drawn."""
     arms = {arm["name"]: arm for arm in comparison.arms}
     return tuple(
-        Reliability(ref, ece=(arms[ref.name]["metrics"].get("test_ece") or {}).get("mean"), bins=_bins(arms[ref.name]))
-        for ref in drawn(refs)
+        Reliability(ref, ece=final_mean(arms[ref.name], "test_ece"), bins=_bins(arms[ref.name])) for ref in drawn(refs)
     )
 
 
-def _bins(arm: Arm) -> tuple[Bin, ...]:
-    found = arm.get("reliability")
+def _bins(arm: ArmSummary) -> tuple[Bin, ...]:
+    found = arm["reliability"]
     return tuple(map(Bin, found["count"], found["confidence"], found["accuracy"])) if found else ()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from clsbench.report.document import Files, Paragraph, Section
 from clsbench.report.expectations import outcome_line
 from clsbench.report.text import duration
+from clsbench.results import Summary
 
 
-def expectations(summary: Mapping[str, Any]) -> Section | None:
+def expectations(summary: Summary) -> Section | None:
     """Each expectation of the config, and whether it was met; None where there are none."""
     if not summary["expectations"]:
         return None
@@ -19,9 +19,9 @@ def expectations(summary: Mapping[str, Any]) -> Section | None:
     return Section("expectations", ("Expectations",), rows)
 
 
-def kept(summary: Mapping[str, Any], files: Sequence[str]) -> Section:
+def kept(summary: Summary, files: Sequence[str]) -> Section:
     """The time that training took, and the `files` of the run by the directory that holds them."""
-    seconds = summary.get("seconds")
+    seconds = summary["seconds"]
     took = [] if seconds is None else [Paragraph((f"Training took {duration(seconds)}.",))]
     folders: dict[str, list[str]] = {}
     for file in files:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from clsbench.analysis.curves import Comparison, spans_decades
 from clsbench.analysis.tuning import choose
@@ -25,12 +24,12 @@ from clsbench.report.sections.arms import Refs, drawn
 from clsbench.report.sections.tuning_findings import chosen_row, findings, setting_value, tuned_arms
 from clsbench.report.text import PROTOCOLS, count, number
 from clsbench.report.values import Tried, mean_range
+from clsbench.results import SettingResult, Tuning
 
-Row = Mapping[str, Any]
 Rows = tuple[tuple[Cell, ...], ...]
 
 
-def tuning(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any] | None) -> Section | None:
+def tuning(comparison: Comparison, refs: Refs, tuned: Tuning | None) -> Section | None:
     """How every arm of a comparison was tuned; None where none was."""
     if tuned is None:
         return None
@@ -40,7 +39,7 @@ def tuning(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any] | None) 
     return Section("tuning", (title,), (*keys, chosen, *findings(comparison, refs, tuned)))
 
 
-def sensitivity(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any], key: str) -> Curves:
+def sensitivity(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> Curves:
     """The metric against one key, each arm at its best over the other keys."""
     metric, values = tuned["metric"], tuned["grid"][key]
     arms = tuned_arms(comparison, tuned)
@@ -57,23 +56,29 @@ def sensitivity(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any], ke
     return Curves(title, metric, Axis(key, x), Axis(label_of(metric), y), series)
 
 
-def profile(rows: Sequence[Row], metric: str, key: str, values: Sequence[Any]) -> list[Row]:
+def profile(
+    rows: Sequence[SettingResult], metric: str, key: str, values: Sequence[float | None]
+) -> list[SettingResult]:
     """An arm's best row at each of a key's values, whatever the other keys are."""
     by_value = [[row for row in rows if row["settings"][key] == value] for value in values]
     return [at_value[choose([at_value], metric)] for at_value in by_value]
 
 
-def _series(refs: Refs, name: str, rows: Sequence[Row], key: str) -> Series:
-    # A setting without a number (null for `clip_norm`) has no place on an axis.
-    found = [row for row in rows if row["mean"] is not None and row["settings"][key] is not None]
-    found.sort(key=lambda row: row["settings"][key])
-    known = [[value for value in row["values"] if value is not None] for row in found]
+def _series(refs: Refs, name: str, rows: Sequence[SettingResult], key: str) -> Series:
+    points: list[tuple[float, float, float, float]] = []
+    for row in rows:
+        place, mean = row["settings"][key], row["mean"]
+        # A setting without a number (null for `clip_norm`) has no place on an axis.
+        if place is not None and mean is not None:
+            known = [value for value in row["values"] if value is not None]
+            points.append((place, mean, min(known), max(known)))
+    points.sort(key=lambda point: point[0])
     return Series(
         refs[name],
-        x=tuple(row["settings"][key] for row in found),
-        y=tuple(row["mean"] for row in found),
-        low=tuple(map(min, known)),
-        high=tuple(map(max, known)),
+        x=tuple(point[0] for point in points),
+        y=tuple(point[1] for point in points),
+        low=tuple(point[2] for point in points),
+        high=tuple(point[3] for point in points),
     )
 
 
@@ -84,7 +89,7 @@ def _scale(values: Sequence[Sequence[float]]) -> Scale:
     return "log" if lines and positive and spans_decades(lines) else "linear"
 
 
-def _by_key(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any], key: str) -> Section:
+def _by_key(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> Section:
     """The metric against one key: curves, and a table with every value."""
     metric, values, arms = tuned["metric"], tuned["grid"][key], tuned_arms(comparison, tuned)
     profiles = {name: profile(arm["sensitivity"], metric, key, values) for name, arm in arms.items()}
@@ -97,12 +102,12 @@ def _by_key(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any], key: s
     return Section(f"tuning.{key}", (curves.title,), (curves, table, note))
 
 
-def _cells(rows: Sequence[Row], values: Sequence[Any], chosen: Any) -> Iterator[Tried]:
+def _cells(rows: Sequence[SettingResult], values: Sequence[float | None], chosen: float | None) -> Iterator[Tried]:
     for row, value in zip(rows, values, strict=True):
         yield Tried(row["mean"], row["diverged"], len(row["values"]), chosen=value == chosen)
 
 
-def _chosen(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[tuple[ArmRef, str]]:
+def _chosen(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[tuple[ArmRef, str]]:
     for name, arm in tuned_arms(comparison, tuned).items():
         settings = ", ".join(f"{key}={setting_value(value)}" for key, value in arm["chosen"].items())
         yield refs[name], f"{settings}: {mean_range(chosen_row(arm)) or number(None)}"

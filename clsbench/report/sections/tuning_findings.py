@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from clsbench.analysis.curves import Comparison
 from clsbench.metrics.measures import direction, is_share, label_of
 from clsbench.report.document import ArmRef, Paragraph, Text, joined
 from clsbench.report.sections.arms import Refs, tabled
-from clsbench.report.text import count, duration
+from clsbench.report.text import count, duration, first_few
+from clsbench.results import ArmTuning, SettingResult, Tuning
 
 FAR_BEHIND = 0.05  # of accuracy: a loss that no setting brings nearer is reported
 
 
-def findings(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[Paragraph]:
+def findings(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Paragraph]:
     """Arms that no setting brings near the best, warnings, and the cost of tuning."""
     for text in _far_behind(comparison, refs, tuned):
         yield Paragraph(text)
@@ -24,16 +24,15 @@ def findings(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> It
         yield Paragraph((sentence,))
 
 
-def tuned_arms(comparison: Comparison, tuned: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def tuned_arms(comparison: Comparison, tuned: Tuning) -> dict[str, ArmTuning]:
     """The arms of a comparison that are in tables, as tuning has them, by name."""
     found = {arm["name"]: arm for arm in tuned["arms"]}
     return {arm["name"]: found[arm["name"]] for arm in tabled(comparison) if arm["name"] in found}
 
 
-def chosen_row(arm: Mapping[str, Any]) -> Mapping[str, Any]:
+def chosen_row(arm: ArmTuning) -> SettingResult:
     """What was measured at the setting that was chosen for an arm."""
-    row: Mapping[str, Any] = next(row for row in arm["sensitivity"] if row["settings"] == arm["chosen"])
-    return row
+    return next(row for row in arm["sensitivity"] if row["settings"] == arm["chosen"])
 
 
 def setting_value(value: float | None) -> str:
@@ -41,7 +40,7 @@ def setting_value(value: float | None) -> str:
     return "null" if value is None else f"{float(f'{value:.3g}'):g}"
 
 
-def _far_behind(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[Text]:
+def _far_behind(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Text]:
     """Which arms no setting brings near the best arm's best: a finding that no single setting could show."""
     if not is_share(tuned["metric"]) or direction(tuned["metric"]) != "higher":
         return
@@ -59,27 +58,37 @@ def _far_behind(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) ->
     if behind:
         points = f" within {100 * FAR_BEHIND:.0f} percentage points of "
         end = f" ({best[leader]:.1%}) in {label_of(tuned['metric'])}."
-        yield ("No setting of the grid brings ", *joined(behind, " or "), points, refs[leader], end)
+        yield (
+            "No setting of the grid brings ",
+            *joined(first_few(behind, "more arms"), " or "),
+            points,
+            refs[leader],
+            end,
+        )
 
 
-def _diverged(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[Text]:
+def _diverged(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Text]:
+    by_number: dict[int, list[ArmRef]] = {}
     for name, arm in tuned_arms(comparison, tuned).items():
-        if lost := chosen_row(arm)["diverged"]:
-            seeds = f"{lost} of {count(len(tuned['seeds']), 'tuning seed')}"
-            yield ("even at the setting chosen for ", refs[name], f", {seeds} diverged.")
+        by_number.setdefault(chosen_row(arm)["diverged"], []).append(refs[name])
+    in_all = count(len(tuned["seeds"]), "tuning seed")
+    for lost, arms in by_number.items():
+        if lost:
+            named = joined(first_few(arms, "more arms"))
+            yield ("even at the setting chosen for ", *named, f", {lost} of {in_all} diverged.")
 
 
-def _at_edge(comparison: Comparison, refs: Refs, tuned: Mapping[str, Any]) -> Iterator[Text]:
-    places: dict[tuple[str, Any], list[ArmRef]] = {}
+def _at_edge(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Text]:
+    places: dict[tuple[str, float | None], list[ArmRef]] = {}
     for name, arm in tuned_arms(comparison, tuned).items():
         for key in arm["at_edge"]:
             places.setdefault((key, arm["chosen"][key]), []).append(refs[name])
     for (key, value), arms in places.items():
         end = f" is at the edge of the grid ({setting_value(value)}): a better one may be outside."
-        yield (f"the best {key} for ", *joined(arms), end)
+        yield (f"the best {key} for ", *joined(first_few(arms, "more arms")), end)
 
 
-def _cost(comparison: Comparison, tuned: Mapping[str, Any]) -> str:
+def _cost(comparison: Comparison, tuned: Tuning) -> str:
     seeds = tuned["seeds"]
     settings = len(tuned["arms"][0]["sensitivity"])
     return (
@@ -89,15 +98,15 @@ def _cost(comparison: Comparison, tuned: Mapping[str, Any]) -> str:
     )
 
 
-def _is_blind(comparison: Comparison, tuned: Mapping[str, Any]) -> bool:
+def _is_blind(comparison: Comparison, tuned: Tuning) -> bool:
     """Whether tuning used no sample that is tested."""
     # An older run, which held nothing out, may have tuned on what it tested at another seed.
-    return bool(tuned.get("data")) or all(arm.get("split_seed") != "per_seed" for arm in comparison.arms)
+    return bool(tuned["data"]) or all(arm["split_seed"] != "per_seed" for arm in comparison.arms)
 
 
-def _held_out(comparison: Comparison, tuned: Mapping[str, Any]) -> Iterator[str]:
+def _held_out(comparison: Comparison, tuned: Tuning) -> Iterator[str]:
     """What was left to tune on, where every seed tests other samples of one set."""
-    data = (tuned.get("data") or {}).get(comparison.dataset)
+    data = (tuned["data"] or {}).get(comparison.dataset)
     if data and data["held_out"]:
         yield (
             f"Every seed has a test set of its own: {count(data['held_out'], 'sample')} that some seed tests were held "

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from clsbench.analysis.curves import Comparison, ranked
-from clsbench.analysis.verdicts import Row, seeds_needed, seen_from
+from clsbench.analysis.verdicts import seeds_needed, seen_from
 from clsbench.config.verdicts import BETTER, NO_DIFFERENCE, TOO_FEW_SEEDS, WORSE
 from clsbench.metrics.measures import label_of
 from clsbench.report.document import Block, Cell, Column, Mark, Paragraph, Section, Table, Text, joined, listed
 from clsbench.report.sections.arms import Refs
 from clsbench.report.text import PROTOCOLS
 from clsbench.report.values import Difference, Proportion, PValue
+from clsbench.results import Summary, Verdict
 
 MOST_ARMS = 6  # the pairs of more would fill screens
 RELATIONS = {BETTER: "better than", NO_DIFFERENCE: "no different from", WORSE: "worse than"}
 
 
-def verdicts(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) -> Section | None:
+def verdicts(comparison: Comparison, refs: Refs, summary: Summary) -> Section | None:
     """Every pair of arms by every metric that is judged; with many arms the pairs of the best one."""
     rows = _shown(comparison, refs, summary)
     in_all, unjudged = len(_of_comparison(comparison, summary)), tuple(map(Paragraph, _unjudged(summary)))
@@ -33,7 +33,7 @@ def verdicts(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) -> 
     return Section("verdicts", (title,), (*blocks, *unjudged))
 
 
-def conclusions(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) -> Iterator[Text]:
+def conclusions(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[Text]:
     """What the verdicts say of the arm with the best headline metric, and how many seeds the open ones need."""
     best = next((arm["name"] for arm in ranked(comparison)), None)
     rows = [seen_from(row, best) for row in _shown(comparison, refs, summary) if best in (row["a"], row["b"])]
@@ -43,13 +43,11 @@ def conclusions(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) 
     if all(row["low"] is None for row in rows):
         yield (f"{ground}, one seed gives no interval and no p-value: train more (train.seeds) for a verdict.",)
         return
-    first, *rest = _found(refs, best, rows, summary)
-    yield (f"{ground}, ", *first, ".")
-    for sentence in rest:
-        yield (*_capitalised(sentence), ".")
+    for number, sentence in enumerate(_found(refs, best, rows, summary)):
+        yield (*_capitalised(sentence), ".") if number else (f"{ground}, ", *sentence, ".")
 
 
-def _found(refs: Refs, best: str, rows: Sequence[Row], summary: Mapping[str, Any]) -> Iterator[Text]:
+def _found(refs: Refs, best: str, rows: Sequence[Verdict], summary: Summary) -> Iterator[Text]:
     """What is decided, what is open, and which differences have no p-value."""
     constant = [row for row in rows if _is_constant(row)]
     varying = [row for row in rows if not _is_constant(row)]
@@ -63,15 +61,15 @@ def _found(refs: Refs, best: str, rows: Sequence[Row], summary: Mapping[str, Any
         yield ("the difference from ", *others, " is the same at every seed, so it has no p-value")
 
 
-def _is_bounded(summary: Mapping[str, Any]) -> bool:
+def _is_bounded(summary: Summary) -> bool:
     """Whether there were too many pairs of arms to judge them all."""
-    pairs = summary.get("pairs")
-    return bool(pairs and pairs["judged"] < pairs["all"])
+    pairs = summary["pairs"]
+    return pairs is not None and pairs["judged"] < pairs["all"]
 
 
-def _unjudged(summary: Mapping[str, Any]) -> Iterator[Text]:
-    if _is_bounded(summary):
-        pairs = summary["pairs"]
+def _unjudged(summary: Summary) -> Iterator[Text]:
+    pairs = summary["pairs"]
+    if pairs is not None and _is_bounded(summary):
         yield (
             f"Of {pairs['all']:,} pairs of arms {pairs['judged']:,} were judged: each arm against the first of its "
             "comparison, and the pairs whose verdict is expected (expect: verdict(A, B, METRIC)).",
@@ -83,7 +81,7 @@ def _capitalised(text: Text) -> Text:
     return (f"{first[0].upper()}{first[1:]}" if isinstance(first, str) else first, *rest)
 
 
-def _shown(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) -> list[Row]:
+def _shown(comparison: Comparison, refs: Refs, summary: Summary) -> list[Verdict]:
     rows = _of_comparison(comparison, summary)
     if len(comparison.arms) <= MOST_ARMS or not rows:
         return rows
@@ -94,12 +92,12 @@ def _shown(comparison: Comparison, refs: Refs, summary: Mapping[str, Any]) -> li
     return [seen_from(row, best) for row in rows if best in (row["a"], row["b"]) and {row["a"], row["b"]} <= shown]
 
 
-def _of_comparison(comparison: Comparison, summary: Mapping[str, Any]) -> list[Row]:
+def _of_comparison(comparison: Comparison, summary: Summary) -> list[Verdict]:
     names = {arm["name"] for arm in comparison.arms}
     return [row for row in summary["verdicts"] if row["a"] in names]
 
 
-def _table(comparison: Comparison, refs: Refs, rows: Sequence[Row]) -> Table:
+def _table(comparison: Comparison, refs: Refs, rows: Sequence[Verdict]) -> Table:
     num_seeds = comparison.num_seeds
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (Column(("pair",), "left"), [(Mark(refs[row["a"]]), " - ", Mark(refs[row["b"]])) for row in rows]),
@@ -114,24 +112,24 @@ def _table(comparison: Comparison, refs: Refs, rows: Sequence[Row]) -> Table:
     return Table(tuple(column for column, _ in columns), tuple(cells), num_heads=2)
 
 
-def _word(refs: Refs, row: Row) -> Text:
-    word: str = row["verdict"]
+def _word(refs: Refs, row: Verdict) -> Text:
+    word = row["verdict"]
     return (Mark(refs[row["a"]]), f" {word}") if word in (BETTER, WORSE) else (word,)
 
 
-def _is_constant(row: Row) -> bool:
-    return row["low"] is not None and bool(row["low"] == row["high"])
+def _is_constant(row: Verdict) -> bool:
+    return row["low"] is not None and row["low"] == row["high"]
 
 
-def _ground(comparison: Comparison, summary: Mapping[str, Any]) -> str:
+def _ground(comparison: Comparison, summary: Summary) -> str:
     """What the verdicts are conditional on."""
-    per_seed = comparison.arms[0].get("split_seed") == "per_seed"
+    per_seed = comparison.arms[0]["split_seed"] == "per_seed"
     split = "Over a different split for every seed" if per_seed else "For this split"
-    tuning = summary.get("tuning")
+    tuning = summary["tuning"]
     return split if tuning is None else f"{split}, with {PROTOCOLS[tuning['protocol']]}"
 
 
-def _decided(refs: Refs, rows: Sequence[Row]) -> Text:
+def _decided(refs: Refs, rows: Sequence[Verdict]) -> Text:
     """`better than A and C in test accuracy and test NLL; no different from A in test Brier`."""
     metrics: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for metric in dict.fromkeys(row["metric"] for row in rows):
@@ -146,7 +144,7 @@ def _decided(refs: Refs, rows: Sequence[Row]) -> Text:
     return joined(found, "; ")
 
 
-def _open(refs: Refs, rows: Sequence[Row], summary: Mapping[str, Any]) -> Iterator[Text]:
+def _open(refs: Refs, rows: Sequence[Verdict], summary: Summary) -> Iterator[Text]:
     """By metric: `from A and C in test accuracy (about 34 and 12 seeds would settle it)`."""
     for metric in dict.fromkeys(row["metric"] for row in rows):
         found = [row for row in rows if row["metric"] == metric]

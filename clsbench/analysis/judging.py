@@ -1,0 +1,80 @@
+"""From the records of a run to its arms, verdicts and expectations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from clsbench.analysis.cross import cross_summaries
+from clsbench.analysis.expectations import evaluate
+from clsbench.analysis.pairing import pairing
+from clsbench.analysis.summary import arm_summary, last_records
+from clsbench.analysis.targets import with_times_to_target
+from clsbench.analysis.verdicts import are_judged, judgement
+from clsbench.config.expectations import pairs_of, parse
+from clsbench.config.plan import Plan
+from clsbench.results import ArmSummary, Compared, DataSummary, ExpectationResult, Judged, Record, RunWarning, Summary
+from clsbench.runs.evidence import Evidence
+
+if TYPE_CHECKING:
+    from clsbench.execution.cross import CrossEvaluation
+
+
+def judged(
+    plan: Plan,
+    records: Sequence[Record],
+    failures: Mapping[int, str],
+    crossed: Mapping[int, CrossEvaluation],
+    evidence: Evidence,
+    data: dict[str, DataSummary],
+    warnings: list[RunWarning],
+) -> tuple[Judged, list[ExpectationResult]]:
+    """The arms of a run with their verdicts, and its expectations.
+
+    Args:
+        plan: the trials that were trained, at the settings that tuning chose.
+        records: theirs.
+        failures: by trial number, why it failed.
+        crossed: by trial number, its network under every loss; a trial that did not finish has none.
+        evidence: of the pairing.
+        data, warnings: as in the summary.
+
+    Raises:
+        PromiseBroken: arms that should have been paired were not.
+    """
+    expectations = [parse(text) for text in plan.experiment.expect]
+    compared: Compared = {
+        "data": data,
+        "warnings": warnings,
+        "arms": _arms(plan, records, failures, crossed),
+        "pairing": pairing(evidence, plan),
+    }
+    compared["arms"] = with_times_to_target(compared, records)
+    found = judgement(compared, pairs_of(expectations))
+    return found, evaluate(expectations, records, found)
+
+
+def judged_again(summary: Summary, records: Sequence[Record], expect: Sequence[str]) -> Summary:
+    """The summary of a complete run with other expectations, and the verdicts that these ask for."""
+    expectations = [parse(text) for text in expect]
+    asked = pairs_of(expectations)
+    found: Judged = summary if are_judged(summary, asked) else judgement(summary, asked)
+    return {
+        **summary,
+        "pairs": found["pairs"],
+        "verdicts": found["verdicts"],
+        "expectations": evaluate(expectations, records, found),
+    }
+
+
+def _arms(
+    plan: Plan, records: Sequence[Record], failures: Mapping[int, str], crossed: Mapping[int, CrossEvaluation]
+) -> list[ArmSummary]:
+    reasons: dict[str, dict[int, str]] = {}
+    for number, reason in failures.items():
+        reasons.setdefault(plan.trials[number].arm.name, {})[plan.trials[number].seed] = reason
+    seeds, last, crosses = plan.experiment.train.seed_list, last_records(records), cross_summaries(plan, crossed)
+    return [
+        arm_summary(arm, seeds, last.get(arm.name, {}), reasons.get(arm.name, {}), crosses[arm.name])
+        for arm in plan.arms
+    ]
