@@ -129,7 +129,8 @@ def run(
     ] = None,
 ) -> None:
     """Train every trial; show progress, then curves, tables, verdicts."""
-    from clsbench.report.expectations import failures, unmet
+    from clsbench.report.expectations import unmet
+    from clsbench.report.failures import failures
     from clsbench.report.junit import as_junit, errors_to, suite_name
     from clsbench.report.outputs import JUNIT, Output
 
@@ -140,6 +141,7 @@ def run(
         from clsbench import experiment
         from clsbench.config.plan import plans
         from clsbench.report.progress import Progress, watcher
+        from clsbench.result import load
 
         if resume is not None and config is not None and "=" in config and not os.path.exists(config):
             overrides, config = [config, *(overrides or ())], None
@@ -150,14 +152,17 @@ def run(
         stdout_for_results(),
         Progress(console_on(sys.stderr), total, quiet=quiet) as progress,
     ):
-        result = experiment.run(
-            asked,
-            output=output,
-            resume=resume,
-            jobs=jobs,
-            watch=watcher(progress),
-            command_line=context.meta[ARGUMENTS],
-        )
+        try:
+            result = experiment.run(
+                asked,
+                output=output,
+                resume=resume,
+                jobs=jobs,
+                watch=watcher(progress),
+                command_line=context.meta[ARGUMENTS],
+            )
+        except TrialError as error:  # shown like any other run, and raised again below
+            result = load(error.directory)
     try:
         if output_file is not None:
             output_file.write(as_junit(result.summary))
@@ -165,7 +170,7 @@ def run(
         with suppress(ReaderLeft), stdout_errors():  # the exit code reports expectations even if stdout is closed
             _show([result], as_json)
     if failed := failures(result.summary):
-        raise TrialError(f"{'; '.join(failed)}; the trace is in {result.directory / 'run.log'}")
+        raise TrialError(f"{failed}; the trace is in {result.directory / 'run.log'}", result.directory)
     if missed := unmet(result.summary):
         raise ExpectationError(*missed)
 

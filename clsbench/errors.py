@@ -1,5 +1,7 @@
 """The errors: each kind of failure has the exit code of the command line."""
 
+from pathlib import Path
+
 
 class ClsbenchError(Exception):
     """A failure that a user can understand and act upon: one line `what; hint`, never a traceback."""
@@ -38,9 +40,16 @@ class DataError(ClsbenchError):
 
 
 class TrialError(ClsbenchError):
-    """A trial failed (it raised, or ran out of memory); the others were finished and kept."""
+    """A trial failed (it raised, or ran out of memory); the others were finished and kept, in `directory`."""
 
     exit_code = 5
+
+    def __init__(self, what: str, directory: Path) -> None:
+        super().__init__(what, directory)  # both, or it could not be pickled
+        self.directory = directory
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class RunError(ClsbenchError):

@@ -21,9 +21,10 @@ from clsbench.analysis.warnings import warnings
 from clsbench.config.plan import Plan, plans, with_chosen
 from clsbench.config.reader import read_file, read_mapping
 from clsbench.config.schema import Experiment
-from clsbench.errors import ConfigError, DataError, RunError
+from clsbench.errors import ConfigError, DataError, RunError, TrialError
 from clsbench.execution.engine import engine_of, resolved_auto
 from clsbench.execution.events import Event, RunResumed, StackStarted, Warned
+from clsbench.report.failures import whole_failures
 from clsbench.result import Result, experiment_of, load, states_of
 from clsbench.results import (
     FORMAT_VERSION,
@@ -109,11 +110,17 @@ def run(
         ConfigError: the experiment has mistakes, or asks for a device that is not there.
         DataError: a dataset is missing or damaged.
         RunError: the run cannot be written, or cannot go on.
+        TrialError: every trial of an arm failed. The run is written, in the error's `directory`.
     """
     asked = read(config, overrides, resume)
     if resume is None:
-        return _start(asked, Path(output), jobs, watch, command_line)
-    return _resume(asked, RunDirectory(Path(resume)), jobs, watch, command_line)
+        result = _start(asked, Path(output), jobs, watch, command_line)
+    else:
+        result = _resume(asked, RunDirectory(Path(resume)), jobs, watch, command_line)
+    if failed := whole_failures(result.summary):
+        where = f"the trace is in {result.directory / 'run.log'}"
+        raise TrialError(f"{failed}; {where}; clsbench.load reads the run", result.directory)
+    return result
 
 
 def _resume(

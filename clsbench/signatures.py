@@ -8,6 +8,7 @@ import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from clsbench.errors import RegistrationError
@@ -120,17 +121,28 @@ def is_own(factory: Any) -> bool:
 
 def place_of(factory: Any, error: BaseException | None = None) -> str:
     """`FILE:LINE` of a user's function: the line of the error in its file, else the first line."""
-    function = inspect.unwrap(getattr(factory, "func", factory))
-    if isinstance(function, type):
-        function = function.__init__  # type: ignore[misc]
-    elif not hasattr(function, "__code__"):
-        function = type(function).__call__
-    code = getattr(function, "__code__", None)
+    code = _code_of(factory)
     if code is None:  # written in C
         return str(getattr(factory, "__module__", ""))
     frames = traceback.extract_tb(error.__traceback__) if error is not None else []
     lines = [frame.lineno for frame in frames if frame.filename == code.co_filename]
     return f"{Path(code.co_filename).name}:{lines[-1] if lines else code.co_firstlineno}"
+
+
+def file_of(factory: Any) -> str | None:
+    """The file that a function or class is written in, as tracebacks name it; None if it is written in C."""
+    code = _code_of(factory)
+    return None if code is None else code.co_filename
+
+
+def _code_of(factory: Any) -> CodeType | None:
+    function = inspect.unwrap(getattr(factory, "func", factory))
+    if isinstance(function, type):
+        function = function.__init__  # type: ignore[misc]
+    elif not hasattr(function, "__code__"):
+        function = type(function).__call__
+    code: CodeType | None = getattr(function, "__code__", None)
+    return code
 
 
 def described(error: BaseException) -> str:

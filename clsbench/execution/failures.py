@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import errno
+import sysconfig
+import traceback
+from collections.abc import Collection
+from pathlib import Path
+from types import FrameType
 from typing import cast
 
 import torch
 
 from clsbench.config.plan import Trial
 from clsbench.execution.events import Checkpoint, fields, identity_of
+from clsbench.registry import KINDS, catalogue
 from clsbench.results import Record
-from clsbench.signatures import described
+from clsbench.signatures import described, file_of, is_own
+
+LIBRARIES = frozenset({"site-packages", "dist-packages"})  # folders of what is installed, wherever they are
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -38,4 +46,26 @@ def failed_record(trial: Trial, last: Record | None, since: Checkpoint | None) -
 
 
 def reason_of(error: BaseException) -> str:
-    return "out of memory" if is_out_of_memory(error) else described(error)
+    """Why a trial failed, on one line, with `FILE:LINE` of the user's code if the error passed through any."""
+    what = "out of memory" if is_out_of_memory(error) else described(error)
+    place = _place_in_users_code(error)
+    return what if place is None else f"{what} ({place})"
+
+
+def _place_in_users_code(error: BaseException) -> str | None:
+    """`FILE:LINE` of the innermost frame that the user wrote."""
+    registered = {file_of(spec.factory) for kind in KINDS for spec in catalogue.all(kind) if not is_own(spec.factory)}
+    place = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if _is_users(frame, registered):
+            place = f"{Path(frame.f_code.co_filename).name}:{line}"
+    return place
+
+
+def _is_users(frame: FrameType, registered: Collection[str | None]) -> bool:
+    """Whether a frame is of a file that registers something, or of any other that is not part of a library."""
+    file = frame.f_code.co_filename
+    if str(frame.f_globals.get("__name__")).partition(".")[0] in ("clsbench", "torch"):
+        return False  # PyTorch generates modules outside its folder
+    of_a_library = file.startswith(("<", sysconfig.get_path("stdlib"))) or not LIBRARIES.isdisjoint(Path(file).parts)
+    return file in registered or not of_a_library

@@ -28,19 +28,6 @@ def unmet(summary: Summary) -> list[str]:
     return [f"not met: {row['text']}: {shortfall(row, summary)}" for row in rows]
 
 
-def failures(summary: Summary) -> list[str]:
-    """The arms with trials that raised, each with the reasons."""
-    found = []
-    for arm in summary["arms"]:
-        reasons = arm["failures"] or {}
-        if reasons:
-            why = "; ".join(dict.fromkeys(reasons.values()))
-            found.append(f"{arm['name']}: {len(reasons)} of {len(arm['seeds'])} seeds failed: {why}")
-    if summary["status"] == "failed" and not found:
-        return ["a trial of tuning failed, and counts as diverged"]
-    return found
-
-
 def shortfall(row: ExpectationResult, summary: Summary) -> str:
     """Why an expectation was not met: what is missing, or else the values of its sides."""
     expectation = parse(row["text"])

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from xml.etree import ElementTree
 
-from clsbench.errors import ConfigError, RunError, TrialError
-from clsbench.report.expectations import failures, shortfall
+from clsbench.errors import ConfigError, ExpectationError, RunError, TrialError
+from clsbench.report.expectations import shortfall
+from clsbench.report.failures import failures
 from clsbench.report.outputs import Output
 from clsbench.report.text import printable
 from clsbench.results import Summary
@@ -24,17 +25,17 @@ def as_junit(summary: Summary) -> bytes:
     suite = _suite(suite_name(summary["name"]))
     run = _case(suite, "run", seconds=summary["seconds"] or 0.0)
     if failed := failures(summary):
-        _add(run, "error", type=TrialError.__name__, message="; ".join(failed))
+        _add(run, "error", type=TrialError.__name__, message=failed)
     for row in summary["expectations"]:
         case = _case(suite, row["text"])
         if not row["met"]:
-            _add(case, "failure", type="ExpectationError", message=shortfall(row, summary))
+            _add(case, "failure", type=ExpectationError.__name__, message=shortfall(row, summary))
     return _document(suite)
 
 
 @contextmanager
 def errors_to(output: Output | None, suite: str) -> Iterator[None]:
-    """While it holds, what ends the command is written to the output, where there is one. The error goes on."""
+    """In this block, an error that ends the command is also written to the output, if there is one."""
     try:
         yield
     except (Exception, KeyboardInterrupt, SystemExit) as error:
@@ -44,7 +45,7 @@ def errors_to(output: Output | None, suite: str) -> Iterator[None]:
             _add(_case(root, "run"), "error", type=type(error).__name__, message="; ".join(mistakes))
             try:
                 output.write(_document(root))
-            except RunError as unwritable:  # the error itself is what the user has to know first
+            except RunError as unwritable:  # the error itself matters more to the user
                 print(f"warning: {printable(str(unwritable), sys.stderr.encoding)}", file=sys.stderr)
         raise
 

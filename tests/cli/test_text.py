@@ -42,7 +42,7 @@ def test_trial_whose_exception_is_not_utf8_fails_alone(here: Path, invoke: Invok
     assert 5 == answer.exit_code, answer.output
     assert r"Wrong: no file \udcff" in answer.stderr
     (run,) = (here / "runs" / "moons").iterdir()
-    assert {"0": r"Wrong: no file \udcff"} == clsbench.load(run).arms["mine"]["failures"]
+    assert {"0": r"Wrong: no file \udcff (mine.py:9)"} == clsbench.load(run).arms["mine"]["failures"]
     for written in (run / "run.log", here / "junit.xml"):
         assert r"Wrong: no file \udcff" in written.read_text("utf-8")
     assert 5 == invoke("run", "--resume", run).exit_code

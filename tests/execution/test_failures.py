@@ -6,6 +6,8 @@ import errno
 import io
 import json
 import os
+import pickle
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import torch
 
 import clsbench
 import clsbench.experiment
-from clsbench.errors import RunError
+from clsbench.errors import RunError, TrialError
 from clsbench.execution import units
 from clsbench.execution.failures import is_out_of_memory
 from clsbench.registry import load_plugin
@@ -60,6 +62,8 @@ def steep_later(logits, targets):
     return torch.where(logits.mean(-1) > 1.5, 1e25 * (1e20 * logits).sin().sum(-1), at_first(logits))
 """
 
+RAISES = r"""raise ValueError("no <b>\nway")"""
+
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
@@ -93,7 +97,12 @@ def test_trials_that_raise_leave_or_starve_end_alone(run: Run, invoke: Callable[
     assert (5, 1) == (answer.exit_code, answer.stderr.count("\n")), answer.output
     (directory,) = (output / "small").iterdir()
     result = clsbench.load(directory)
-    reasons = {"raises": "ValueError: no <b> way", "leaves": "SystemExit: 0", "starves": "out of memory"}
+    lines = {line.strip(): number for number, line in enumerate(PLUGIN.split("\n"), start=1)}
+    reasons = {
+        "raises": f"ValueError: no <b> way (mine.py:{lines[RAISES]})",
+        "leaves": f"SystemExit: 0 (mine.py:{lines['sys.exit(0)']})",
+        "starves": f"out of memory (mine.py:{lines['return torch.empty(2**50).sum()']})",
+    }
     for name, reason in reasons.items():
         assert f"{name}: 2 of 2 seeds failed: {reason}" in answer.stderr
         assert {"0": reason, "1": reason} == result.arms[name]["failures"]
@@ -101,9 +110,20 @@ def test_trials_that_raise_leave_or_starve_end_alone(run: Run, invoke: Callable[
     assert untimed(alone) == untimed(result, "bce", "hinge")
     assert ("failed", {0}) == (result.summary["status"], {arm["diverged"] for arm in result.arms.values()})
     log = (directory / "run.log").read_text("utf-8")
-    assert 'raise ValueError("no <b>\\nway")' in log
+    assert RAISES in log
     (suite,) = ElementTree.parse(junit).getroot()
     assert ("1", "1") == (suite.get("tests"), suite.get("errors"))
+
+
+def test_arm_without_a_trial_left_raises_when_the_run_is_written(run: Run) -> None:
+    """From Python the error names the arm, the reason and the line; the run that it names has the other arm."""
+    with pytest.raises(TrialError) as caught:
+        run(["bce", "raises"], seeds=2)
+    error = pickle.loads(pickle.dumps(caught.value))
+    result = clsbench.load(error.directory)
+    reason = result.arms["raises"]["failures"]["0"]
+    assert str(error).startswith(f"raises: 2 of 2 seeds failed: {reason}; the trace is in {error.directory}")
+    assert untimed(run(seeds=2)) == untimed(result, "bce")
 
 
 def broken(monkeypatch: pytest.MonkeyPatch, breaks: Callable[[list[int], int], Exception | None]) -> list[list[int]]:
@@ -129,7 +149,8 @@ def test_seed_that_raises_in_mid_training_is_found_and_resumed(run: Run, monkeyp
     with monkeypatch.context() as patch:
         broken(patch, lambda seeds, epoch: ValueError("no") if 3 in seeds and epoch == 2 else None)
         result = run()
-    assert {"3": "ValueError: no"} == result.arms["bce"]["failures"]
+    (reason,) = result.arms["bce"]["failures"].values()
+    assert re.fullmatch(r"ValueError: no \(test_failures\.py:\d+\)", reason)
     before, after = ([r for r in untimed(each) if r["seed"] != 3] for each in (whole, result))
     assert before == after
     failed = [(r["epoch"], r["step"], r["status"]) for r in result.records if r["seed"] == 3]
@@ -154,8 +175,9 @@ def test_memory_that_suffices_for_a_few_is_enough(run: Run, monkeypatch: pytest.
 def test_trial_that_finds_no_memory_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where one alone does not fit either, it has failed, with that reason and its batch size."""
     sizes = broken(monkeypatch, lambda seeds, epoch: torch.OutOfMemoryError("no") if epoch == 1 else None)
-    result = run(seeds=2)
-    assert {"0": "out of memory", "1": "out of memory"} == result.arms["bce"]["failures"]
+    with pytest.raises(TrialError, match=r"^bce: 2 of 2 seeds failed: out of memory ") as caught:
+        run(seeds=2)
+    assert "failed" == clsbench.load(caught.value.directory).summary["status"]
     assert {10} == {size for size, _ in sizes}
 
 

@@ -18,7 +18,7 @@ import clsbench
 import clsbench.experiment
 from clsbench.config import memory
 from clsbench.config.plan import make_plan
-from clsbench.errors import RunError
+from clsbench.errors import RunError, TrialError
 from clsbench.execution import execute, modes, scheduling, units
 from clsbench.execution.events import EpochDone
 from clsbench.execution.modes import threads_for
@@ -202,10 +202,15 @@ def test_trial_that_leaves_in_another_process_fails_alone(run: Run, monkeypatch:
             yield result
 
     monkeypatch.setattr(units, "train", train)
-    alone, spread = (run(lr=[0.1, 0.2, 0.3, 0.4], seeds=1, threads=threads) for threads in (1, 2))
+    runs = []
+    for threads in (1, 2):
+        with pytest.raises(TrialError) as caught:
+            run(lr=[0.1, 0.2, 0.3, 0.4], seeds=1, threads=threads)
+        runs.append(clsbench.load(caught.value.directory))
+    alone, spread = runs
     assert untimed(alone) == untimed(spread)
     assert [3] == [record["trial"] for record in spread.records if record["status"] == "failed"]
-    assert {"0": "SystemExit: enough"} == spread.arms["cross_entropy lr=0.4"]["failures"]
+    assert "SystemExit: enough (test_local.py:" in spread.arms["cross_entropy lr=0.4"]["failures"]["0"]
 
 
 @pytest.mark.fork
