@@ -6,6 +6,16 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
+
+# Opening a FIFO without a writer would block, and a terminal would become the controlling terminal.
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NONBLOCK", "O_NOCTTY"))
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 class NotRegular(OSError):
@@ -22,6 +32,22 @@ def require_regular(path: Path) -> None:
     _require_regular(os.stat(path))
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file, or a link to one, for reading; never blocks.
+
+    Raises:
+        NotRegular: it is a FIFO, a device or a socket.
+        OSError: as `open`, for a folder too.
+    """
+    handle = os.open(path, _FLAGS)
+    try:
+        _require_regular(os.fstat(handle))
+        return open(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
 def read_bounded(path: Path, most: int) -> bytes:
     """The content of a regular file of at most `most` bytes.
 
@@ -30,8 +56,7 @@ def read_bounded(path: Path, most: int) -> bytes:
         OSError: it cannot be read, or is longer.
     """
     require_regular(path)  # merely to open a device may act on it
-    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
-        _require_regular(os.fstat(file.fileno()))
+    with open_regular(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
         raise OSError(errno.EFBIG, f"longer than {most:,} bytes")
@@ -39,9 +64,8 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 def _require_regular(found: os.stat_result) -> None:
-    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
     kind = stat.S_IFMT(found.st_mode)
     if kind == stat.S_IFDIR:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if kind != stat.S_IFREG:
-        raise NotRegular(errno.EINVAL, f"it is {kinds.get(kind, 'not a regular file')}")
+        raise NotRegular(errno.EINVAL, f"it is {_KINDS.get(kind, 'a special file')}")

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from clsbench.errors import DataError
+from clsbench.sources import NotRegular, open_regular
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-
-# Opening a FIFO without a writer would block, and a terminal would become the controlling terminal.
-_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NONBLOCK", "O_NOCTTY"))
-_KINDS = {
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-}
 
 
 @contextmanager
@@ -33,11 +24,11 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         OSError: as `open`, for a folder too.
         DataError: it is a FIFO, a device or a socket.
     """
-    handle = os.open(path, _FLAGS)
-    with open(handle, "rb") as file:  # raises for a folder
-        mode = stat.S_IFMT(os.fstat(handle).st_mode)
-        if mode != stat.S_IFREG:
-            raise DataError(f"{path}: this is {_KINDS.get(mode, 'something else')}, not a file; give a file")
+    try:
+        file = open_regular(path)
+    except NotRegular as error:
+        raise DataError(f"{path}: {error.strerror}, not a file; give a file") from None
+    with file:
         yield file
 
 

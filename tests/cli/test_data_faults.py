@@ -247,7 +247,7 @@ def test_fifo_among_the_files_of_a_dataset(here: Path, fails: Fails, serve: Call
     RAW.mkdir(parents=True)
     os.mkfifo(RAW / FILES[0])
     line = fails(4, "run", "tiny.yaml", "dataset={name: mnist, data_dir: data}")
-    assert f"{RAW / FILES[0]}: this is a FIFO, not a file" in line
+    assert f"{RAW / FILES[0]}: it is a FIFO, not a file" in line
     assert (RAW / FILES[0]).is_fifo()
 
 

@@ -174,8 +174,8 @@ def _png(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (_fifo, "this is a FIFO, not a file"),
-        (lambda path: Path("/dev/zero"), "this is a device, not a file"),
+        (_fifo, "it is a FIFO, not a file"),
+        (lambda path: Path("/dev/zero"), "it is a device, not a file"),
         (lambda path: Path("/dev/stdin"), "not a file|columns|cannot be read"),
         (lambda path: path.parent, "Is a directory"),
         (_png, "not UTF-8 text|NUL character"),
@@ -238,7 +238,7 @@ def test_damaged_image_is_named(pets: Path, damage: bytes | None) -> None:
 def test_fifo_among_images_is_named(pets: Path) -> None:
     """It is no image, and nothing waits for what may come out of it."""
     os.mkfifo(pets / "cat" / "0.png")
-    with pytest.raises(DataError, match=r"cat/0\.png: this is a FIFO, not a file"):
+    with pytest.raises(DataError, match=r"cat/0\.png: it is a FIFO, not a file"):
         image_folder(0, path=str(pets), image_size=4)
 
 
