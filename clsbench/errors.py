@@ -53,6 +53,6 @@ class TrialError(ClsbenchError):
 
 
 class RunError(ClsbenchError):
-    """A run cannot be read, written, locked (another process has it) or gone on with as it was."""
+    """A run cannot be read, written, locked (another process has it) or resumed."""
 
     exit_code = 6

@@ -56,8 +56,7 @@ def _layers(module: nn.Module) -> Iterator[tuple[Tensor, Tensor | None]]:
     found: set[int] = set()
     for layer in module.modules():
         weight = getattr(layer, "weight", None)
-        if (
-            isinstance(weight, nn.Parameter) and weight.dim() >= 2 and id(weight) not in found
-        ):  # two layers may share it
+        # Two layers may share a weight.
+        if isinstance(weight, nn.Parameter) and weight.dim() >= 2 and id(weight) not in found:
             found.add(id(weight))
             yield weight, getattr(layer, "bias", None)

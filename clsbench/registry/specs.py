@@ -134,7 +134,7 @@ class DatasetSpec(Spec):
 
 @dataclass(frozen=True, eq=False)
 class ModelSpec(Spec):
-    """What `model` registers, which see."""
+    """A model and the arguments of its decorator, `registry.model`."""
 
     dimensions: int | None = None
     stacked: bool = False
@@ -160,7 +160,7 @@ TAKEN = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class OptimizerSpec(Spec):
-    """What `optimizer` registers, which see."""
+    """An optimizer and the arguments of its decorator, `registry.optimizer`."""
 
     state: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()

@@ -96,7 +96,7 @@ def adamw(
     betas: tuple[Decay, Decay] = (0.9, 0.999),
     eps: Epsilon = 1.0e-8,
 ) -> None:
-    """AdamW: Adam with weight decay apart from the gradient.
+    """AdamW: Adam with decoupled weight decay: it shrinks the weights and does not enter the gradient.
 
     Source: Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, algorithm 2.
     """
@@ -132,7 +132,7 @@ def rmsprop(
     alpha: Decay = 0.99,
     eps: Epsilon = 1.0e-8,
 ) -> None:
-    """RMSprop, with momentum; `centered` divides by the gradient's deviation; weight decay enters the gradient.
+    """RMSprop with momentum; `centered` divides by the gradient's standard deviation; weight decay enters the gradient.
 
     Source: Hinton 2012, Neural Networks for Machine Learning, lecture 6e; centered: Graves 2013, Generating Sequences
     With Recurrent Neural Networks, equations 38 to 45.
