@@ -215,7 +215,7 @@ class _Prepared:
 
     @classmethod
     def of(cls, experiment: Experiment, jobs: int | None, watch: Watch) -> _Prepared:
-        from clsbench.execution.opening import device_for, load_data, posed_of
+        from clsbench.execution.opening import device_for, load_data, posed_of, require_known
         from clsbench.execution.soundness import require_sound
 
         *tuning, plan = plans(experiment)
@@ -226,6 +226,7 @@ class _Prepared:
         require_sound((*tuning, plan), data)
         posed = {key: posed_of(splits) for key, splits in data.items()}
         *tuning, plan = (replace(each, posed=posed) for each in (*tuning, plan))
+        require_known(plan)
         return cls(tuning[0] if tuning else None, plan, data, device, jobs, watch)
 
     def finish(self, directory: RunDirectory, *, exact: bool) -> Result:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 
+from clsbench.analysis.classes import classes_of
 from clsbench.metrics.measures import direction, headline
 from clsbench.problems import Problem, SingleLabel, kind_of
-from clsbench.results import ArmSummary, Compared, Record, value_of
+from clsbench.results import ArmSummary, ClassCounts, Compared, Record, value_of
 
 STUCK_FROM = 0.1  # a share of stuck samples that is reported
 DECADES_FROM = 100.0
@@ -34,11 +35,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The arms that share dataset, model and batch size, with their records: one set of axes, one table."""
+    """The arms that share dataset, model and batch size, with their records: one set of axes, one table.
+
+    `classes` counts the samples of each class of the data by split; it is empty where that is not known.
+    """
 
     arms: tuple[ArmSummary, ...]
     records: Mapping[str, Sequence[Record]]
     problem: type[Problem] = SingleLabel
+    classes: tuple[ClassCounts, ...] = ()
 
     @property
     def dataset(self) -> str:
@@ -81,6 +86,7 @@ def comparisons(records: Iterable[Record], summary: Compared) -> list[Comparison
             tuple(arms[name] for name in names),
             {name: rows[name] for name in names},
             kind_of((summary.get("data") or {}).get(arms[names[0]]["dataset"], {})),
+            classes_of(summary, arms[names[0]].get("dataset", "")),
         )
         for names in (entry["arms"] for entry in summary["pairing"])
         if names

@@ -11,7 +11,7 @@ from clsbench.analysis.pairing import pairing
 from clsbench.analysis.summary import arm_summary, last_records
 from clsbench.analysis.targets import with_times_to_target
 from clsbench.analysis.verdicts import are_judged, judgement
-from clsbench.config.expectations import pairs_of, parse
+from clsbench.config.expectations import metrics_of, pairs_of, parse
 from clsbench.config.plan import Plan
 from clsbench.results import ArmSummary, Compared, DataSummary, ExpectationResult, Judged, Record, RunWarning, Summary
 from clsbench.runs.evidence import Evidence
@@ -50,15 +50,15 @@ def judged(
         "pairing": pairing(evidence, plan),
     }
     compared["arms"] = with_times_to_target(compared, records)
-    found = judgement(compared, pairs_of(expectations))
+    found = judgement(compared, pairs_of(expectations), metrics_of(expectations))
     return found, evaluate(expectations, records, found)
 
 
 def judged_again(summary: Summary, records: Sequence[Record], expect: Sequence[str]) -> Summary:
     """The summary of a complete run with other expectations, and the verdicts that these ask for."""
     expectations = [parse(text) for text in expect]
-    asked = pairs_of(expectations)
-    found: Judged = summary if are_judged(summary, asked) else judgement(summary, asked)
+    asked = pairs_of(expectations), metrics_of(expectations)
+    found: Judged = summary if are_judged(summary, *asked) else judgement(summary, *asked)
     return {
         **summary,
         "pairs": found["pairs"],

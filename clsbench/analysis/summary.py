@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from clsbench.config.plan import Arm
-from clsbench.metrics.measures import measured
-from clsbench.results import ArmCross, ArmSummary, Record, Statistic, value_of
+from clsbench.metrics.measures import field_of, measured
+from clsbench.results import ArmCross, ArmSummary, Record, Statistic, classes_in, value_of
 
 
 def last_records(records: Iterable[Record]) -> dict[str, dict[int, Record]]:
@@ -41,13 +41,26 @@ def arm_summary(
         "failures": {str(seed): failures[seed] for seed in seeds if seed in failures},
         "diverged": sum(row["status"] == "diverged" for row in rows),
         "metrics": {
-            name: over_seeds([None if row is None else value_of(row, name) for row in finished]) for name in measured()
+            name: over_seeds([None if row is None else value_of(row, name) for row in finished])
+            for name in fields_of(row for row in finished if row is not None)
         },
         "seconds": round(statistics.fmean(last[seed]["seconds"] if seed in last else 0.0 for seed in seeds), 6),
         "cross": crossed["cross"],
         "reliability": crossed["reliability"],
+        "confusion": crossed["confusion"],
         "time_to_target": None,
     }
+
+
+def fields_of(records: Iterable[Record]) -> list[str]:
+    """The fields of records that hold a number, those by class once for each class that a record has."""
+    rows, found = list(records), list[str]()
+    for name, each in measured().items():
+        if each.by_class:
+            found += dict.fromkeys(field_of(name, of_class) for row in rows for of_class in classes_in(row, name))
+        else:
+            found.append(name)
+    return found
 
 
 def over_seeds(values: Sequence[float | None]) -> Statistic:

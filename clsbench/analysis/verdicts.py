@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from clsbench.analysis.classes import classes_of, is_skewed
 from clsbench.analysis.statistics import LEVEL, PairedDifference, holm, paired_difference, seeds_to_settle
 from clsbench.config.verdicts import BETTER, NO_DIFFERENCE, TOO_FEW_SEEDS, WORSE
 from clsbench.metrics.measures import direction, judged
@@ -18,8 +19,10 @@ MOST_PAIRS = 500  # up to so many pairs of a run, all are judged
 _ROUNDING = 1e-12  # 0.91 - 0.9 is within 0.01
 
 
-def verdicts(summary: Compared, asked: Collection[Pair] = ()) -> list[Verdict]:
+def verdicts(summary: Compared, asked: Collection[Pair] = (), metrics: Collection[str] = ()) -> list[Verdict]:
     """The `verdicts` of a summary: the pairs of `judged_pairs`, by every metric of `judged`.
+
+    A metric for skewed classes judges only where they are, or where it is among the `metrics` that are asked for.
 
     A row is `{a, b, metric, difference, low, high, n, p, p_holm, verdict}`, a before b as in the summary's `arms`;
     `difference` is the mean of a - b over the seeds at which both have a number, and the word says what a is. A metric
@@ -28,11 +31,18 @@ def verdicts(summary: Compared, asked: Collection[Pair] = ()) -> list[Verdict]:
     Holm's correction is over all rows: a whole run shows a difference by chance in at most one run of twenty.
 
     Args:
-        summary: its `arms` and `pairing`, as `summary.json` has them.
+        summary: its `arms`, `pairing` and `data`, as `summary.json` has them.
         asked: pairs to judge in any case.
+        metrics: metrics to judge by in any case.
     """
     arms = {arm["name"]: arm for arm in summary["arms"]}
-    found = [row for a, b in judged_pairs(summary, asked) for row in _differences(arms[a], arms[b])]
+
+    def metrics_for(arm: str) -> list[str]:
+        skewed = is_skewed(classes_of(summary, arms[arm].get("dataset", "")))
+        return [name for name, each in judged().items() if skewed or not each.skewed or name in metrics]
+
+    pairs = judged_pairs(summary, asked)
+    found = [row for a, b in pairs for row in _differences(arms[a], arms[b], metrics_for(a))]
     corrected = holm([paired.p for *_, paired in found])
     return [
         {
@@ -72,16 +82,17 @@ def judged_pairs(summary: Compared, asked: Collection[Pair] = ()) -> list[Pair]:
     return [pair for pairs in found for pair in sorted(pairs, key=lambda pair: (place[pair[0]], place[pair[1]]))]
 
 
-def judgement(compared: Compared, asked: Collection[Pair] = ()) -> Judged:
+def judgement(compared: Compared, asked: Collection[Pair] = (), metrics: Collection[str] = ()) -> Judged:
     """The same with `verdicts` and `pairs`: so many pairs were `judged`, of so many in `all`."""
     pairs: Pairs = {"judged": len(judged_pairs(compared, asked)), "all": num_pairs(compared)}
-    return {**compared, "pairs": pairs, "verdicts": verdicts(compared, asked)}
+    return {**compared, "pairs": pairs, "verdicts": verdicts(compared, asked, metrics)}
 
 
-def are_judged(summary: Judged, asked: Collection[Pair]) -> bool:
-    """Whether the pairs that are asked for need no further verdicts."""
+def are_judged(summary: Judged, asked: Collection[Pair], metrics: Collection[str]) -> bool:
+    """Whether the pairs and metrics that are asked for need no further verdicts."""
     known = {frozenset((row["a"], row["b"])) for row in summary["verdicts"]}
-    return num_pairs(summary) <= MOST_PAIRS or all(frozenset(pair) in known for pair in asked)
+    has_pairs = num_pairs(summary) <= MOST_PAIRS or all(frozenset(pair) in known for pair in asked)
+    return has_pairs and {row["metric"] for row in summary["verdicts"]} >= set(metrics)
 
 
 def num_pairs(summary: Compared) -> int:
@@ -134,8 +145,10 @@ def tolerance_of(metric: str) -> float:
     return 0.0 if known is None or known.tolerance is None else known.tolerance
 
 
-def _differences(a: ArmSummary, b: ArmSummary) -> Iterator[tuple[str, str, str, PairedDifference]]:
-    for metric in judged():
+def _differences(
+    a: ArmSummary, b: ArmSummary, metrics: Iterable[str]
+) -> Iterator[tuple[str, str, str, PairedDifference]]:
+    for metric in metrics:
         ours, theirs = _by_seed(a, metric), _by_seed(b, metric)
         paired = paired_difference(list(ours.values()), [theirs.get(seed) for seed in ours])
         if paired is not None:

@@ -11,7 +11,8 @@ An expectation is `SIDE OP SIDE`, OP one of `< <= > >= == !=`, a SIDE one of
     warnings                        the number of warnings
 
 A name is split at its last dot. Quotes, single or double, keep blanks and signs in a name, as in a shell, and a
-backslash keeps a quote or a backslash in them: `'mse lr=0.3'.seconds`. Text is read, never evaluated.
+backslash keeps a quote or a backslash in them: `'mse lr=0.3'.seconds`. A class may have blanks; one with quotes
+or unpaired brackets stands in quotes itself: `a.test_recall['x]']`. Text is read, never evaluated.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from clsbench.config.plan import Plan
 from clsbench.config.verdicts import VERDICTS
 from clsbench.config.wording import Mistake
 from clsbench.config.yaml_text import Path, shown
-from clsbench.metrics.measures import judged, measured
+from clsbench.metrics.measures import by_class, field_of, judged, measured, parts_of
 from clsbench.registry import Better, suggestion
 
 DIVERGED = "diverged"
@@ -37,7 +38,7 @@ OPERATORS = ("<", "<=", ">", ">=", "==", "!=")
 
 @dataclass(frozen=True)
 class Measure:
-    """`ARM.METRIC`, at an epoch; None for the last."""
+    """`ARM.METRIC`, at an epoch; None for the last. `metric` may be `METRIC[CLASS]`."""
 
     arm: str
     metric: str
@@ -100,6 +101,12 @@ def pairs_of(expectations: Iterable[Expectation]) -> set[tuple[str, str]]:
     """The pairs of arms whose verdicts are expected."""
     sides = [side for expectation in expectations for side in (expectation.left, expectation.right)]
     return {(side.a, side.b) for side in sides if isinstance(side, VerdictOn)}
+
+
+def metrics_of(expectations: Iterable[Expectation]) -> set[str]:
+    """The metrics whose verdicts are expected."""
+    sides = [side for expectation in expectations for side in (expectation.left, expectation.right)]
+    return {side.metric for side in sides if isinstance(side, VerdictOn)}
 
 
 def outcome_mistake(text: str, left: object, right: object) -> str | None:
@@ -172,20 +179,35 @@ def name_mistakes(found: Mapping[Path, Expectation], plan: Plan) -> Iterator[Mis
             yield path, mistake
 
 
+def unknown_classes(plan: Plan) -> Iterator[str]:
+    """The classes in the expectations of a plan that its data, which are open, do not have."""
+    problems = {trial.arm.name: plan.posed[trial.dataset.key].problem for trial in plan.trials}
+    for text in plan.experiment.expect:
+        expectation = parse(text)
+        for side in (expectation.left, expectation.right):
+            _, of_class = parts_of(side.metric) if isinstance(side, Measure) else ("", None)
+            if of_class is None or not isinstance(side, Measure) or (problem := problems[side.arm]) is None:
+                continue
+            if (reason := problem.unknown(of_class)) is not None:
+                yield f"expect: {text}: {reason}"
+
+
 # Parsing.
 
 _WANTED = "a number, ARM.METRIC, a verdict or warnings"
 _VERDICT = "verdict(ARM, ARM, METRIC)"
 _WORDS = "better, worse, 'no difference' or 'too few seeds'"
 _QUOTED = r"""'(?:[^'\\]|\\['"\\])*'|"(?:[^"\\]|\\['"\\])*\""""
+_CLASS = rf"\[(?:{_QUOTED}|(?:\[[^\[\]'\"]{{0,99}}\]|[^\[\]'\"]){{1,200}})\]"
 _TOKEN = re.compile(
     rf"""(?P<operator>[<>=!]=|[<>])
        | (?P<mark>[(),@])
-       | (?P<name>(?:{_QUOTED}|[^\s'"<>=!(),@])+)
+       | (?P<name>(?:{_QUOTED}|\.[\w-]+{_CLASS}|[^\s'"<>=!(),@])+)
        | (?P<other>['"].*|\S)  # an unclosed quote takes all that follows""",
     re.VERBOSE | re.DOTALL,
 )
 _PIECE = re.compile(rf"{_QUOTED}|[^'\"]+")
+_BY_CLASS = re.compile(rf"(.*?)\.([\w-]+)({_CLASS})", re.DOTALL)
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _EPOCH = re.compile(r"[0-9]{1,9}")
 
@@ -198,9 +220,7 @@ class _Token:
 
     @property
     def name(self) -> str:
-        """A name without its quotes."""
-        pieces = _PIECE.findall(self.text)
-        return "".join(re.sub(r"\\(.)", r"\1", p[1:-1]) if p[0] in "'\"" else p for p in pieces)
+        return _unquoted(self.text)
 
     def mistake(self, what: str, hint: str) -> ValueError:
         return ValueError(f"column {self.column}: {what}; {hint}")
@@ -211,6 +231,12 @@ class _Token:
                 f"{shown(self.text)} has no closing quote", "inside quotes, write \\ before a quote or a \\"
             )
         return self.mistake(f"expected {wanted}, got {shown(self.text) if self.text else 'the end'}", hint)
+
+
+def _unquoted(text: str) -> str:
+    """A name without its quotes."""
+    pieces = _PIECE.findall(text)
+    return "".join(re.sub(r"\\(.)", r"\1", p[1:-1]) if p[0] in "'\"" else p for p in pieces)
 
 
 def _side(tokens: deque[_Token]) -> Side:
@@ -229,7 +255,10 @@ def _side(tokens: deque[_Token]) -> Side:
         return token.name
     if token.text == WARNINGS:
         return WarningCount()
-    arm, _, metric = token.name.rpartition(".")
+    if found := _BY_CLASS.fullmatch(token.text):
+        arm, metric = _unquoted(found[1]), field_of(found[2], _unquoted(found[3][1:-1]))
+    else:
+        arm, _, metric = token.name.rpartition(".")
     if not arm or not metric:
         raise token.unexpected(_WANTED, f"verdicts are {_WORDS}; quote a name that has blanks")
     return Measure(arm, metric, _epoch(tokens))
@@ -270,13 +299,20 @@ def _measure_mistakes(
     side: Measure, comparisons: Sequence[Collection[str]], metrics: Mapping[str, Better | None], epochs: int
 ) -> Iterator[str]:
     yield from _unknown("arm", side.arm, [arm for arms in comparisons for arm in arms])
-    yield from _unknown("metric", side.metric, [*metrics, DIVERGED])
-    if side.epoch is None or side.metric not in (*metrics, DIVERGED):
+    metric, of_class = parts_of(side.metric)
+    yield from _unknown("metric", metric, [*metrics, DIVERGED])
+    if metric not in (*metrics, DIVERGED):
+        return
+    if metric in by_class() and of_class is None:
+        yield f"{metric} has a number for each class; name one: {metric}[CLASS]"
+    elif of_class is not None and metric not in by_class():
+        yield f"{metric} is one number, not one for each class; leave out {shown(side.metric.removeprefix(metric))}"
+    if side.epoch is None:
         return
     if side.metric == DIVERGED:
         yield f"{DIVERGED} is counted over the whole run; leave out @{side.epoch}"
     elif side.epoch == "best":
-        if metrics[side.metric] is None:
+        if metrics[metric] is None:
             yield f"{side.metric} has no best: neither direction of it is better; name an epoch"
     elif side.epoch > epochs:
         yield f"there is no epoch {side.epoch}; the last is {epochs}"

@@ -43,8 +43,9 @@ class Arm:
 
     @property
     def setting(self) -> str:
-        """What is printed with the loss's name: its options, its weight and its learning rate."""
-        shown = {**self.loss.options, "weight": self.loss.weight, "lr": self.settings["lr"], **self.tuned}
+        """What is printed with the loss's name: its options, its weights and its learning rate."""
+        own = {"weight": self.loss.weight, "class_weight": self.loss.class_weight, "lr": self.settings["lr"]}
+        shown = {**self.loss.options, **own, **self.tuned}
         return ", ".join(f"{key}={_as_json(value)}" for key, value in shown.items() if value is not None)
 
 
@@ -121,7 +122,7 @@ class Plan:
     def _stack_key(self, trial: Trial) -> str:
         arm = trial.arm
         shape: list[Any] = [trial.dataset.key, arm.model.name, arm.model.options, arm.batch_size]
-        shape += [arm.loss.name, arm.loss.options]
+        shape += [arm.loss.name, arm.loss.options, arm.loss.class_weight]
         return json.dumps(shape, sort_keys=True)
 
 

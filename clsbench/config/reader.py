@@ -209,6 +209,9 @@ def misfit(dataset: str, known: Posed, entry: Entry) -> str | None:
             known.problem.num_outputs(catalogue.get("loss", entry.name), entry.options)
         except ValueError as error:
             return f"{entry.name} does not fit {dataset}: {error}"
+        for name in entry.class_weight if isinstance(entry.class_weight, dict) else ():
+            if (reason := known.problem.unknown(name)) is not None:
+                return f"class_weight of {entry.name}: {reason}"
     return None
 
 

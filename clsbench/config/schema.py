@@ -28,6 +28,7 @@ from clsbench.config.values import (
     MAX_COUNT,
     AutoOrCount,
     AutoOrThreads,
+    ClassWeight,
     Count,
     Device,
     NonNegative,
@@ -45,7 +46,7 @@ from clsbench.config.values import (
     without_nul,
 )
 from clsbench.config.yaml_text import is_text, shown
-from clsbench.metrics.measures import headline, on_split
+from clsbench.metrics.measures import by_class, headline, on_split
 from clsbench.problems import SingleLabel
 from clsbench.registry import Spec, suggestion
 from clsbench.results import WARNINGS
@@ -134,6 +135,11 @@ class LossEntry(Entry):
     lr: PositiveOrNull = Field(None, description="replaces optimizer.lr for this loss")
     weight: PositiveOrMatch = Field(
         1.0, description="multiplies the loss; match gives its gradient the norm of the first loss's before training"
+    )
+    class_weight: ClassWeight = Field(
+        None,
+        description="multiplies the loss of each class's samples: {NAME: number} (others 1), or balanced: n / (C n_c), "
+        "from the n training samples of C classes; null weighs nothing",
     )
 
 
@@ -236,7 +242,9 @@ class Grid(Frozen):
 
 
 def _validated(metric: str) -> str:
-    known = on_split("val")
+    known = [name for name, each in on_split("val").items() if not each.by_class]
+    if metric in by_class():
+        raise mistake(f"{metric} has a number for each class; use val_balanced_accuracy, their mean recall")
     if metric not in known:
         raise mistake(f"unknown validation metric {shown(metric)}; {suggestion(metric, known)}")
     return metric

@@ -27,6 +27,7 @@ from clsbench.config.values import Trials, mistake
 from clsbench.config.wording import Mistake, mistakes_of
 from clsbench.config.yaml_text import Path
 from clsbench.metrics.measures import on_split
+from clsbench.problems import Problem, posed_by
 from clsbench.registry import Kind, Spec, catalogue
 
 
@@ -78,14 +79,24 @@ def tune_mistakes(
     for path, entry in found["dataset"].items():
         if isinstance(entry, DatasetEntry) and not entry.val_fraction:
             yield (*path, "val_fraction"), "tuning chooses on validation data; give a fraction above 0"
-    known = on_split("val")
+    for dataset in found["dataset"].values():
+        if reason := unranked(tune.metric, posed_by(dataset.name, dataset.options).problem):
+            yield ("tune", "metric"), reason
+    known = {name: each for name, each in on_split("val").items() if not each.by_class}
     for path, entry in found["loss"].items():
         if isinstance(entry, LossEntry) and entry.lr is not None and "lr" in tune.grid.axes:
             yield (*path, "lr"), "lr is tuned, so a loss cannot bring its own; drop one of the two"
         if known[tune.metric].needs_probabilities and catalogue.get("loss", entry.name).link == "identity":
-            others = [name for name, each in known.items() if not each.needs_probabilities]
+            others = [name for name, each in known.items() if not (each.needs_probabilities or each.ranks)]
             what = f"{entry.name} gives no probabilities, so no {tune.metric}; use {' or '.join(others)}"
             yield ("tune", "metric"), what
+
+
+def unranked(metric: str, problem: Problem | None) -> str | None:
+    """Why tuning cannot choose by a metric that ranks two classes; None if it can, or if the problem is not known."""
+    if problem is None or problem.ranks or not on_split("val")[metric].ranks:
+        return None
+    return f"{metric} is for two classes, and there are {len(problem.names)}; use val_balanced_accuracy"
 
 
 def seed_mistake(experiment: Experiment) -> Mistake | None:

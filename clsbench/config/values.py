@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Interval
@@ -75,6 +75,15 @@ def _weight(value: Any) -> int | float | str:
     return weight
 
 
+def _class_weight(value: Any) -> Any:
+    if value is None or value == "balanced":
+        return value
+    if not isinstance(value, Mapping) or not value:
+        raise mistake(f"must be balanced, null or numbers by the names of classes, got {shown(value)}")
+    weigh = number(above=0)
+    return {str(name): weigh(weight) for name, weight in value.items()}
+
+
 def _device(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?", value):
         return value
@@ -112,6 +121,7 @@ Share = Annotated[int | float, PlainValidator(number(least=0, below=1))]
 ShareOrNull = Annotated[int | float | None, PlainValidator(number(least=0, below=1, nullable=True))]
 PositiveOrNull = Annotated[int | float | None, PlainValidator(number(above=0, nullable=True))]
 PositiveOrMatch = Annotated[int | float | Literal["match"], PlainValidator(_weight)]
+ClassWeight = Annotated[Literal["balanced"] | dict[str, int | float] | None, PlainValidator(_class_weight)]
 Count = Annotated[int, Interval(ge=1, le=MAX_COUNT)]
 Device = Annotated[str, PlainValidator(_device)]
 SplitSeed = Annotated[int | Literal["per_seed"], PlainValidator(_split_seed)]

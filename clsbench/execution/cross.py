@@ -14,8 +14,9 @@ from torch import Tensor
 from clsbench.config.plan import Arm, Plan, Trial
 from clsbench.config.schema import LossEntry
 from clsbench.execution.trained import trained_model
-from clsbench.execution.work import StackWork, Work
-from clsbench.losses.contract import Loss, build_loss
+from clsbench.execution.work import StackWork, Work, bound_loss
+from clsbench.losses.contract import Loss
+from clsbench.metrics.by_class import confusion
 from clsbench.metrics.measures import taken_at_the_end
 from clsbench.metrics.reliability import COLUMNS, reliability
 from clsbench.problems import Problem
@@ -27,6 +28,7 @@ log = logging.getLogger("clsbench")
 
 State = Mapping[str, Tensor]
 MOST_LOSSES = 20  # up to so many losses, each is measured on all networks: the cost grows with the square
+MOST_CLASSES = 100  # up to so many, each is counted against each other: the counts grow with the square
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,13 @@ class CrossEvaluation:
 
     `measures` holds the metrics of trained networks by name, `losses` the unweighted losses of `judging` by label.
     `bins` holds, for each bin of the calibration error, its number of samples, the sum of their confidence and the
-    number that are right.
+    number that are right. `confusion` counts the samples of each class by prediction; None beyond `MOST_CLASSES`.
     """
 
     measures: Mapping[str, float | None]
     losses: Mapping[str, float | None]
     bins: Mapping[str, list[float]] | None
+    confusion: Mapping[str, Mapping[str, int]] | None = None
 
 
 def judging(plan: Plan, arm: Arm) -> Sequence[LossEntry]:
@@ -78,9 +81,10 @@ def _measured(
     places = work.places_in_stack(len(trials))
     stack = Stack([modules[place] for place in places], stacked=work.stacked, device=work.device)
     stack.train(False)
-    losses = {e.title: build_loss(e.name, splits.problem, e.options) for e in judging(plan, work.arm)}
+    losses = {e.title: bound_loss(e, splits) for e in judging(plan, work.arm)}
     test = splits.test
-    taken = [*final_metrics(splits.problem), RELIABILITY, *_judged(own, losses)]
+    few = [CONFUSION] if len(splits.problem.names) <= MOST_CLASSES else []
+    taken = [*final_metrics(splits.problem), RELIABILITY, *few, *_judged(own, losses)]
     measured = evaluate(stack, Ruler(own, work.device), test.x, test.y, taken)
     values = {name: tensor.tolist() for name, tensor in measured.items()}
     found = {}
@@ -98,6 +102,13 @@ def _reliability(known: Quantities) -> Tensor | None:
 
 
 RELIABILITY = Measure("reliability of confidence", _reliability, lambda sums, num_samples: sums)
+
+
+def _confusion(known: Quantities) -> Tensor:
+    return confusion(known.predictions, known.targets, len(known.loss.problem.names))
+
+
+CONFUSION = Measure("confusion", _confusion, lambda sums, num_samples: sums)
 
 
 def _judged(own: Loss, losses: Mapping[str, Loss]) -> list[Measure]:
@@ -131,9 +142,14 @@ def _of_trial(
         value = values[name][place] if name in values else None
         return value if value is not None and math.isfinite(value) else None
 
-    bins = values.get(RELIABILITY.name)
+    bins, counts = values.get(RELIABILITY.name), values.get(CONFUSION.name)
     return CrossEvaluation(
         measures={spec.name: number(spec.name) for spec in taken_at_the_end(problem)},
         losses={label: number(f"loss {name}") for label, name in names.items()},
         bins=None if bins is None else dict(zip(COLUMNS, bins[place], strict=True)),
+        confusion=None if counts is None else _by_name(counts[place], problem.names),
     )
+
+
+def _by_name(counts: Sequence[Sequence[float]], names: Sequence[str]) -> dict[str, dict[str, int]]:
+    return {name: dict(zip(names, map(int, row), strict=True)) for name, row in zip(names, counts, strict=True)}

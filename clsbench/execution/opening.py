@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 
-from clsbench.config.plan import Trial
+from clsbench.config.expectations import unknown_classes
+from clsbench.config.plan import Plan, Trial
 from clsbench.config.reader import misfit
 from clsbench.config.schema import DatasetEntry
+from clsbench.config.tuning import unranked
 from clsbench.containment import contained
 from clsbench.data.dividing import tested_samples
 from clsbench.data.raw import RawData, as_raw
@@ -73,6 +75,19 @@ def load_data(
             if (reason := misfit(entry.name, posed, part)) is not None:
                 raise ConfigError(reason)
     return loaded
+
+
+def require_known(plan: Plan) -> None:
+    """Refuse classes and metrics in a config that its open data, the `posed` of the plan, do not have.
+
+    Raises:
+        ConfigError: with all of them.
+    """
+    tune = plan.experiment.tune
+    found = [] if tune is None else [unranked(tune.metric, known.problem) for known in plan.posed.values()]
+    mistakes = [*unknown_classes(plan), *(f"tune.metric: {reason}" for reason in found if reason)]
+    if mistakes:
+        raise ConfigError(*dict.fromkeys(mistakes))
 
 
 def posed_of(splits: Splits) -> Posed:

@@ -16,8 +16,8 @@ from clsbench.config.plan import Arm, Plan
 from clsbench.containment import contained
 from clsbench.data.splits import Splits
 from clsbench.errors import ConfigError
-from clsbench.execution.work import initial_model
-from clsbench.losses.contract import Loss, build_loss
+from clsbench.execution.work import bound_loss, initial_model
+from clsbench.losses.contract import Loss
 from clsbench.registry import catalogue
 from clsbench.signatures import is_own, place_of
 from clsbench.training.stack import Stack
@@ -50,7 +50,7 @@ def _faults(arm: Arm, splits: Splits) -> Iterator[str]:
     model, loss = catalogue.get("model", arm.model.name), catalogue.get("loss", arm.loss.name)
     if is_own(model.factory) and is_own(loss.factory):
         return
-    bound = build_loss(arm.loss.name, splits.problem, arm.loss.options)
+    bound = bound_loss(arm.loss, splits)
     if not is_own(loss.factory) and (fault := _tried(lambda: _loss_fault(bound, splits.train.y))):
         yield f"loss {loss.name} ({place_of(loss.factory)}) {fault}"
     if not is_own(model.factory) and (fault := _tried(lambda: _model_fault(arm, splits, bound.num_outputs))):
@@ -71,14 +71,16 @@ def _loss_fault(loss: Loss, targets: Tensor) -> str | None:
     # No other axis may have the size of the batch: a loss that mixes them up would pass.
     number = SAMPLES - 1 if loss.num_outputs == SAMPLES else SAMPLES
     targets = targets[torch.arange(number) % len(targets)].cpu()
-    logits = torch.randn(number, loss.num_outputs)
+    logits, given = torch.randn(number, loss.num_outputs), [each.cpu() for each in loss.given]
     spec = catalogue.get("loss", loss.name)
-    shapes: list[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]] = [((number, loss.num_outputs), ((number,), ()))]
+    shapes: list[tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]] = [
+        ((number, loss.num_outputs), ((number,), ()) if loss.class_weight is None else ((number,),))
+    ]
     if spec.stacked:
         shapes.append(((2, number, loss.num_outputs), ((2, number),)))
     for shape, allowed in shapes:
         leaf = logits.expand(shape).clone().requires_grad_()
-        value = spec.factory(leaf, targets.expand(shape[:-1]), **loss.options)
+        value = loss.function(leaf, targets.expand(shape[:-1]), *given, **loss.options)
         if fault := _value_fault(value, leaf, allowed):
             return fault
     return None

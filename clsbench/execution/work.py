@@ -13,14 +13,13 @@ import torch
 from clsbench.config.memory import size_of, trial_bytes, trials_that_fit
 from clsbench.config.plan import Arm, Plan, Trial, plans, with_chosen
 from clsbench.config.reader import read_mapping
-from clsbench.config.schema import SCHEDULE_KEYS, Experiment
+from clsbench.config.schema import SCHEDULE_KEYS, Experiment, LossEntry
 from clsbench.data.splits import Splits
 from clsbench.errors import RunError
 from clsbench.execution.modes import compiles, threads_for, worth_compiling
 from clsbench.execution.opening import load_data, posed_of
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
-from clsbench.problems import Problem
 from clsbench.registry import catalogue, load_installed_plugins, load_plugin
 from clsbench.training.optimizers import rate_factor
 from clsbench.training.rng import generator_for
@@ -155,7 +154,7 @@ class Work:
         splits, arm, asked = self.data[first.dataset.key], first.arm, plan.experiment.train
         stacked = catalogue.get("model", arm.model.name).stacked
         num_steps = -(-len(splits.train) // arm.batch_size) * asked.epochs
-        loss = build_loss(arm.loss.name, splits.problem, arm.loss.options)
+        loss = bound_loss(arm.loss, splits)
         # In a graph what a loss draws depends on the trials beside.
         graphed = stacked and not loss.draws
         compiled = compiles(asked.compile, stacked=graphed, num_steps=num_steps)
@@ -168,7 +167,7 @@ class Work:
             sees_test=plan.sees_test,
             device=self.device,
             loss=loss,
-            first_loss=self._first_loss(splits.problem),
+            first_loss=bound_loss(plan.experiment.loss[0], splits),
             stacked=stacked,
             compiled=compiled,
             worth_compiling=worth_compiling(asked.compile, stacked=graphed, num_steps=num_steps),
@@ -179,10 +178,6 @@ class Work:
         )
         _require_same_steps(work, self.compiled)
         return work
-
-    def _first_loss(self, problem: Problem) -> Loss:
-        entry = self.plan.experiment.loss[0]
-        return build_loss(entry.name, problem, entry.options)
 
     def recipe(self) -> dict[str, Any]:
         """Plain data from which a process that is not a fork builds the same work."""
@@ -211,6 +206,12 @@ class Work:
         if recipe["sees_test"] and len(each) > 1:
             plan = with_chosen(plan, recipe["chosen"])
         return cls(experiment, plan, {}, torch.device(recipe["device"]), recipe["compiled"])
+
+
+def bound_loss(entry: LossEntry, splits: Splits) -> Loss:
+    """The loss of an entry for a dataset; class weights and shares are those of the training split."""
+    counts = torch.bincount(splits.train.y, minlength=len(splits.problem.names))
+    return build_loss(entry.name, splits.problem, entry.options, entry.class_weight, counts)
 
 
 def initial_model(arm: Arm, seed: int, shape: tuple[int, ...], num_outputs: int) -> torch.nn.Module:

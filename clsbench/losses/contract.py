@@ -1,4 +1,4 @@
-"""A loss bound to a problem."""
+"""A loss bound to a problem, and to the classes of the training split."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from clsbench.containment import contained, settled
+from clsbench.losses.weights import ClassWeight, class_weights
 from clsbench.problems import Problem
+from clsbench.problems.encoding import at_target
 from clsbench.registry import LinkName, catalogue
 from clsbench.signatures import is_own
 
@@ -22,7 +24,9 @@ class Loss:
     `stacked` says that the function takes any leading axes; a user's loss gets `[B, K]` and `[B]`, trial by trial, and
     may return one number for the batch, which then is the loss of each of its samples. `users` says that it is a
     user's, and `draws` that it draws from PyTorch's global generator, which is then seeded before every call, in
-    training for each trial and here in evaluation.
+    training for each trial and here in evaluation. `given` is what the function takes after the targets, the share of
+    each class in the training split or nothing. `class_weight [C]` multiplies each sample's loss by the weight of its
+    class, whatever else is in the batch; None weighs nothing.
     """
 
     name: str
@@ -34,6 +38,8 @@ class Loss:
     stacked: bool
     users: bool = False
     draws: bool = False
+    given: tuple[Tensor, ...] = ()
+    class_weight: Tensor | None = None
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """`[..., B, K], [..., B] -> [..., B]`: the loss of every sample."""
@@ -41,16 +47,22 @@ class Loss:
             return torch.stack([self(*trial) for trial in zip(logits, targets, strict=True)])
         value = self._value(logits, targets)
         if value.shape == targets.shape:
-            return value
+            return value if self.class_weight is None else value * self._weights(self.class_weight, targets)
         if value.dim() > 0:
             raise ValueError(f"loss {self.name!r} returned shape {tuple(value.shape)}, not {tuple(targets.shape)}")
+        if self.class_weight is not None:
+            raise ValueError(f"loss {self.name!r} returned one number for a batch, which class_weight cannot weigh")
         return value.expand(targets.shape)
+
+    @staticmethod
+    def _weights(by_class: Tensor, targets: Tensor) -> Tensor:
+        return at_target(by_class.expand(*targets.shape, -1), targets)
 
     def _value(self, logits: Tensor, targets: Tensor) -> Tensor:
         if not self.users or torch.compiler.is_compiling():
-            return self.function(logits, targets, **self.options)
+            return self.function(logits, targets, *self.given, **self.options)
         with settled():
-            value = self.function(logits, targets, **self.options)
+            value = self.function(logits, targets, *self.given, **self.options)
         if not isinstance(value, Tensor):
             raise TypeError(f"loss {self.name!r} returned {type(value).__name__}, not a tensor")
         return value
@@ -81,17 +93,39 @@ class Loss:
     def log_probabilities(self, logits: Tensor) -> Tensor | None:
         return self.problem.log_probabilities(self.link, logits)
 
+    def scores(self, logits: Tensor) -> Tensor | None:
+        return self.problem.scores(self.link, logits)
+
     def margins(self, logits: Tensor, targets: Tensor) -> Tensor | None:
         return self.problem.margins(self.link, logits, targets)
 
 
-def build_loss(name: str, problem: Problem, options: Mapping[str, Any]) -> Loss:
+def build_loss(
+    name: str,
+    problem: Problem,
+    options: Mapping[str, Any],
+    class_weight: ClassWeight | None = None,
+    class_counts: Tensor | None = None,
+) -> Loss:
     """The loss of this name for a problem.
+
+    Args:
+        class_weight: what multiplies the loss of each class's samples; see `class_weights`.
+        class_counts: `[C]`, the training samples of each class, on the device; needed by `class_weight`, and by losses
+            that take `class_shares`, where a class without training samples counts as one.
 
     Raises:
         ValueError: the loss does not fit the problem; the message gives the reason.
     """
     spec = catalogue.get("loss", name)
+    given: tuple[Tensor, ...] = ()
+    weights = None
+    if class_counts is not None:
+        if spec.takes_shares:
+            given = ((class_counts.clamp_min(1) / class_counts.sum()).float(),)
+        if class_weight is not None:
+            numbers = class_weights(class_weight, problem.names, class_counts.tolist())
+            weights = torch.tensor(numbers, device=class_counts.device)
     loss = Loss(
         name=spec.name,
         function=spec.factory,
@@ -101,6 +135,8 @@ def build_loss(name: str, problem: Problem, options: Mapping[str, Any]) -> Loss:
         options=options,
         stacked=spec.stacked,
         users=not is_own(spec.factory),
+        given=given,
+        class_weight=weights,
     )
     if loss.users and _draws(loss):
         return replace(loss, stacked=False, draws=True)
@@ -116,8 +152,9 @@ def _draws(loss: Loss) -> bool:
         torch.set_num_threads(1)  # a process that used several could not be forked
         torch.manual_seed(0)
         logits, before = torch.randn(3, loss.num_outputs, requires_grad=True), torch.get_rng_state()
+        given = [each.cpu() for each in loss.given]
         try:
-            loss.function(logits, torch.arange(3) % 2, **loss.options)
+            loss.function(logits, torch.arange(3) % 2, *given, **loss.options)
         except (Exception, SystemExit):
             return False
         return not torch.equal(before, torch.get_rng_state())

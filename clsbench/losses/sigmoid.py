@@ -5,9 +5,12 @@ With two classes, `outputs: 1` has a single output for class 1; a sigmoid of z1 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Gt
 
 from clsbench.losses.reduction import Reduction, over_outputs
+from clsbench.losses.smoothing import Smoothing, smoothed
 from clsbench.problems.encoding import one_hot
 from clsbench.registry import loss
 
@@ -22,17 +25,29 @@ def _num_outputs(num_classes: int, *, outputs: int | None, **_: object) -> int:
 
 
 @loss("bce", link="sigmoid", outputs=_num_outputs, stacked=True, aliases=("BCEWithLogitsLoss", "binary_crossentropy"))
-def bce(logits: Tensor, targets: Tensor, *, outputs: Literal[1] | None = None, reduction: Reduction = "sum") -> Tensor:
-    """Binary cross-entropy of sigmoids, over the outputs: -y log s - (1 - y) log(1 - s).
+def bce(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    outputs: Literal[1] | None = None,
+    reduction: Reduction = "sum",
+    pos_weight: Annotated[float, Gt(0)] | None = None,
+    label_smoothing: Smoothing = 0.0,
+) -> Tensor:
+    """Binary cross-entropy of sigmoids, over the outputs: -w y log s - (1 - y) log(1 - s).
 
-    The gradient on a logit is s - y. `outputs`: one per class, or 1 for two classes. `reduction`: sum over
-    the outputs, their mean, or half the sum.
+    The gradient on a logit is s - y where w is 1, as by default. `outputs`: one per class, or 1 for two classes.
+    `reduction`: sum over the outputs, their mean, or half the sum. `pos_weight`: w, the weight of the positive term of
+    every output. With label smoothing e, y is (1 - e) y + e / C instead of 0 or 1.
     """
     from torch.nn.functional import logsigmoid
 
-    # log s where y = 1 and log(1 - s) = log sigma(-z) where y = 0: exact in both tails.
-    sides = 2 * _answers(targets, logits) - 1
-    terms = -logsigmoid(sides * logits)
+    y = _answers(targets, logits)
+    if pos_weight is None and label_smoothing == 0:
+        # log s where y = 1 and log(1 - s) = log sigma(-z) where y = 0: exact in both tails.
+        return over_outputs(-logsigmoid((2 * y - 1) * logits), reduction)
+    y = smoothed(y, label_smoothing, max(logits.shape[-1], 2))
+    terms = -(pos_weight or 1) * y * logsigmoid(logits) - (1 - y) * logsigmoid(-logits)
     return over_outputs(terms, reduction)
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Gt, Interval
 
 from clsbench.losses.reduction import Reduction, over_outputs
+from clsbench.losses.smoothing import Smoothing, smoothed
 from clsbench.problems.encoding import at_target, log_softmax, one_hot, softmax
 from clsbench.registry import loss
 
@@ -20,13 +21,26 @@ if TYPE_CHECKING:
 
 @loss("cross_entropy", link="softmax", stacked=True, aliases=("CrossEntropyLoss", "categorical_crossentropy"))
 def cross_entropy(
-    logits: Tensor, targets: Tensor, *, label_smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    logits: Tensor,
+    targets: Tensor,
+    class_shares: Tensor | None = None,
+    *,
+    label_smoothing: Smoothing = 0.0,
+    logit_adjustment: Annotated[float, Gt(0)] | None = None,
 ) -> Tensor:
     """Cross-entropy of softmax: -log p_t.
 
     With label smoothing e, the target is (1 - e) y + e / C instead of the one-hot y. The gradient on the
     logits is p - y: it vanishes only where the prediction is right, however confident a wrong one is.
+    `logit_adjustment`: with tau, training sees z + tau log(share), the share being that of each class in the training
+    split. The network's own logits then suit equally frequent classes: at tau 1 they aim at balanced accuracy, and its
+    probabilities are those of balanced data.
+    Source of the adjustment: Menon et al. 2021, Long-tail Learning via Logit Adjustment, equation 10.
     """
+    if logit_adjustment is not None:
+        if class_shares is None:
+            raise ValueError("logit_adjustment needs the share of each class in the training split")
+        logits = logits + logit_adjustment * class_shares.log()
     log_p = log_softmax(logits)
     hard = -at_target(log_p, targets)
     if label_smoothing == 0:
@@ -46,18 +60,51 @@ def mse_softmax(logits: Tensor, targets: Tensor, *, reduction: Reduction = "sum"
     return over_outputs((p - one_hot(targets, p)).square(), reduction)
 
 
-@loss("focal", link="softmax", stacked=True)
-def focal(logits: Tensor, targets: Tensor, *, gamma: Annotated[float, Ge(0)] = 2.0) -> Tensor:
-    """Focal loss: -(1 - p_t)^gamma log p_t.
+def _focal_outputs(num_classes: int, *, alpha: float | None, **_: object) -> int:
+    if alpha is not None and num_classes != 2:
+        raise ValueError(f"alpha is for two classes, and there are {num_classes}; use class_weight")
+    return num_classes
+
+
+@loss("focal", link="softmax", outputs=_focal_outputs, stacked=True)
+def focal(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    gamma: Annotated[float, Ge(0)] = 2.0,
+    alpha: Annotated[float, Interval(gt=0, lt=1)] | None = None,
+    label_smoothing: Smoothing = 0.0,
+) -> Tensor:
+    """Focal loss: -a_t (1 - p_t)^gamma log p_t.
 
     Cross-entropy with less weight on samples that are already right; gamma 0 is cross-entropy.
-    Source: Lin et al. 2017, Focal Loss for Dense Object Detection, equation 4.
+    `alpha`: of two classes, a_t is alpha for class 1 and 1 - alpha for class 0; by default it is 1. With label
+    smoothing e, the terms of all classes are summed, weighted by (1 - e) y + e / C.
+    Source: Lin et al. 2017, Focal Loss for Dense Object Detection, equations 4 and 5.
     """
     log_p = log_softmax(logits)
+    if label_smoothing != 0:
+        labels = smoothed(one_hot(targets, log_p), label_smoothing, log_p.shape[-1])
+        terms = labels * (gamma * _log_rest(log_p)).exp() * log_p
+        return -(terms if alpha is None else terms * _sides(alpha, log_p)).sum(-1)
     # log(1 - p_t) from the other classes: no cancellation where p_t is near one. And no power: like its
     # sigmoid, PyTorch's power computes the end of an array by another formula.
     others = log_p.masked_fill(one_hot(targets, log_p).bool(), -float("inf")).logsumexp(-1)
-    return -(gamma * others).exp() * at_target(log_p, targets)
+    value = -(gamma * others).exp() * at_target(log_p, targets)
+    return value if alpha is None else value * at_target(_sides(alpha, log_p).expand(log_p.shape), targets)
+
+
+def _sides(alpha: float, like: Tensor) -> Tensor:
+    """`[2]`: the weights of class 0 and of class 1."""
+    return like.new_tensor((1 - alpha, alpha))
+
+
+def _log_rest(log_p: Tensor) -> Tensor:
+    """`[..., K]`: log(1 - p_i) of every class."""
+    # The likeliest class alone can be above a half: there the others are summed, so that nothing cancels.
+    top = one_hot(log_p.argmax(-1), log_p).bool()
+    others = log_p.masked_fill(top, -float("inf")).logsumexp(-1, keepdim=True)
+    return others.where(top, (-log_p.exp().clamp(max=0.75)).log1p())
 
 
 @loss("cross_entropy_on_softmax", link="softmax", stacked=True)

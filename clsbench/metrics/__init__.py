@@ -1,5 +1,9 @@
 """Metrics, the same for every loss. Importing this room registers them; it imports no torch."""
 
-from clsbench.metrics import diagnostics, single_label
+# In the order of tables.
+from clsbench.metrics import single_label  # isort: skip
+from clsbench.metrics import by_class  # isort: skip
+from clsbench.metrics import ranking  # isort: skip
+from clsbench.metrics import diagnostics  # isort: skip
 
-__all__ = ["diagnostics", "single_label"]
+__all__ = ["by_class", "diagnostics", "ranking", "single_label"]

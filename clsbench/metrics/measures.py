@@ -1,4 +1,8 @@
-"""The measured fields of a record: each metric on each split that it is computed on, by the field's name."""
+"""The measured fields of a record: each metric on each split that it is computed on, by the field's name.
+
+A metric by class has a mapping of numbers as its field. Each of them is named `FIELD[CLASS]`, as `test_recall[yes]`,
+in summaries, tables and expectations.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ OBJECTIVE = "train_loss"
 
 @dataclass(frozen=True)
 class Measured:
-    """A field of a record that holds a measured number.
+    """A field of a record that holds a measured number, or one for each class.
 
     Attributes:
         name: the field's name, such as `test_accuracy`.
@@ -36,6 +40,21 @@ class Measured:
         return "probabilities" in needs or "log_probabilities" in needs
 
     @property
+    def by_class(self) -> bool:
+        """Whether it holds a number for each class."""
+        return self.metric is not None and self.metric.by_class
+
+    @property
+    def ranks(self) -> bool:
+        """Whether it ranks the samples of two classes, and is null for other problems."""
+        return self.metric is not None and self.metric.ranks
+
+    @property
+    def skewed(self) -> bool:
+        """Whether tables and verdicts have it only where some classes are much more frequent than others."""
+        return self.metric is not None and self.metric.skewed
+
+    @property
     def tolerance(self) -> float | None:
         """The negligible difference, in its own units; None if verdicts do not use it."""
         return self.metric.tolerance if self.metric is not None and self.split == "test" else None
@@ -55,8 +74,13 @@ def bounds() -> dict[str, Bounds]:
     return {name: (None, None) if each.metric is None else each.metric.bounds for name, each in measured().items()}
 
 
+def by_class() -> frozenset[str]:
+    """The fields of a record that hold a number for each class."""
+    return frozenset(name for name, each in measured().items() if each.by_class)
+
+
 def on_split(split: Split) -> dict[str, Measured]:
-    """The fields of a record that are computed on a split."""
+    """The fields of a record that are computed on a split, also those by class."""
     return {name: each for name, each in measured().items() if each.split == split}
 
 
@@ -67,8 +91,19 @@ def judged() -> dict[str, Measured]:
 
 def direction(field: str) -> Better | None:
     """Which direction of a field is better; None if neither is, or if it is not registered here."""
-    known = measured().get(field)
+    known = _known(field)
     return None if known is None else known.better
+
+
+def field_of(name: str, of_class: str) -> str:
+    """The name of one number of a field by class: `test_recall[yes]`."""
+    return f"{name}[{of_class}]"
+
+
+def parts_of(field: str) -> tuple[str, str | None]:
+    """A field, and the class in brackets; None if it names none."""
+    name, bracket, rest = field.partition("[")
+    return (name, rest[:-1]) if bracket and rest.endswith("]") else (field, None)
 
 
 def headline(problem: type[Problem], split: Split) -> str:
@@ -78,14 +113,15 @@ def headline(problem: type[Problem], split: Split) -> str:
 
 def is_share(field: str) -> bool:
     """Whether a field of a record is a share of samples, displayed in percent."""
-    known = measured().get(field)
+    known = _known(field)
     return known is not None and known.metric is not None and known.metric.unit == SHARE
 
 
 def label_of(field: str) -> str:
     """The displayed label of a field of a record; its name, if the metric is not registered here."""
-    known = measured().get(field)
-    return field.replace("_", " ") if known is None else known.label
+    known, (_, name) = _known(field), parts_of(field)
+    label = field.partition("[")[0].replace("_", " ") if known is None else known.label
+    return label if name is None else f"{label} of {name}"
 
 
 def metric_label(name: str) -> str:
@@ -100,15 +136,22 @@ def taken_on(split: Split, problem: Problem) -> list[MetricSpec]:
 
 
 def taken_at_the_end(problem: Problem) -> list[MetricSpec]:
-    """The metrics of a problem on test data, for trained networks."""
-    return [
-        spec for spec in catalogue.metrics() if problem.kind in spec.problems and (spec.final or "test" in spec.splits)
-    ]
+    """The metrics of a problem on test data, for trained networks, without those by class."""
+    return [spec for spec in at_the_end() if problem.kind in spec.problems]
+
+
+def at_the_end() -> list[MetricSpec]:
+    """The same of all problems."""
+    return [spec for spec in catalogue.metrics() if (spec.final or "test" in spec.splits) and not spec.by_class]
 
 
 def diagnostics() -> list[MetricSpec]:
     """The diagnostics, which are computed at every epoch and belong to no split."""
     return [spec for spec in catalogue.metrics() if not spec.splits and not spec.final]
+
+
+def _known(field: str) -> Measured | None:
+    return measured().get(parts_of(field)[0])
 
 
 def _on(split: Split, spec: MetricSpec) -> Measured:

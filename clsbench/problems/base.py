@@ -46,6 +46,15 @@ class Problem(ABC):
     def names(self) -> tuple[str, ...]:
         """The names of its outputs: the classes."""
 
+    @property
+    @abstractmethod
+    def ranks(self) -> bool:
+        """Whether it has two classes, so that samples can be ranked from one to the other."""
+
+    @abstractmethod
+    def unknown(self, name: str) -> str | None:
+        """Why no class has this name, with the nearest one; None if one has, or if their names are not known yet."""
+
     @classmethod
     @abstractmethod
     def examples(cls) -> tuple[Problem, ...]:
@@ -66,6 +75,10 @@ class Problem(ABC):
     @abstractmethod
     def log_probabilities(self, link: LinkName, logits: Tensor) -> Tensor | None:
         """`[..., B, K]` to the log-probability of each target; None if the link gives no probabilities."""
+
+    @abstractmethod
+    def scores(self, link: LinkName, logits: Tensor) -> Tensor | None:
+        """`[..., B, K]` to `[..., B]`: scores that rank samples from class 0 to class 1; None unless it `ranks`."""
 
     @abstractmethod
     def margins(self, link: LinkName, logits: Tensor, targets: Tensor) -> Tensor | None:

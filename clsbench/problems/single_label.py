@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.problems.base import Problem
 from clsbench.problems.encoding import MANY_CLASSES, at_target, log_softmax, one_hot
-from clsbench.registry import LinkName, LossSpec
+from clsbench.registry import LinkName, LossSpec, suggestion
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from torch import Tensor
+
+MOST_LISTED = 10  # names of classes in a message
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,16 @@ class SingleLabel(Problem):
     @property
     def names(self) -> tuple[str, ...]:
         return self.class_names or tuple(map(str, range(self.num_classes)))
+
+    @property
+    def ranks(self) -> bool:
+        return self.num_classes == 2
+
+    def unknown(self, name: str) -> str | None:
+        if not self.class_names or name in self.class_names:
+            return None
+        listed = self.class_names if len(self.class_names) <= MOST_LISTED else (*self.class_names[:MOST_LISTED], "...")
+        return f"no class is called {name!r}; {suggestion(name, self.class_names, listed)}"
 
     @classmethod
     def examples(cls) -> tuple[SingleLabel, ...]:
@@ -79,6 +91,17 @@ class SingleLabel(Problem):
                 return torch.cat([logsigmoid(-logits), logsigmoid(logits)], dim=-1)
             return log_softmax(logsigmoid(logits))
         return None
+
+    def scores(self, link: LinkName, logits: Tensor) -> Tensor | None:
+        """The logit of class 1 minus that of class 0; under a sigmoid, of their logarithms of s; or the only output."""
+        from torch.nn.functional import logsigmoid
+
+        if not self.ranks or logits.shape[-1] > 2:
+            return None
+        if logits.shape[-1] == 1:
+            return logits.squeeze(-1)
+        sides = logsigmoid(logits) if link == "sigmoid" else logits
+        return sides[..., 1] - sides[..., 0]
 
     def margins(self, link: LinkName, logits: Tensor, targets: Tensor) -> Tensor | None:
         """The target's logit minus the largest other one.

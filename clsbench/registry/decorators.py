@@ -73,6 +73,7 @@ def loss(
     `outputs(num_classes, **options)` is K, by default the number of classes; it raises ValueError with
     the reason where the loss does not fit the problem. `stacked` says that the function takes any
     leading axes too, `[..., B, K], [..., B] -> [..., B]`, and so serves many trials in one call.
+    A third parameter, `class_shares=None`, gets the share of each class in the training split, `[C]`.
     """
     return _registers("loss", name, aliases, lambda factory: LossSpec(name, factory, aliases, link, outputs, stacked))
 
@@ -110,6 +111,8 @@ def metric(
     tolerance: float | None = None,
     final: bool = False,
     bounds: Bounds = (None, None),
+    by_class: bool = False,
+    skewed: bool = False,
     problems: tuple[str, ...] = ("single_label",),
     stacked: bool = False,
 ) -> Callable[[Factory], Factory]:
@@ -118,6 +121,7 @@ def metric(
     It is a function that gives a number for each sample, `[B]`, and its value on a split is their mean; or a class
     with two static methods, `sums`, which gives `[M]` for some samples, and `value(sums, num_samples)`, which makes
     the number of what they add up to. Its parameters, or those of `sums`, name what it is made of: QUANTITIES.
+    One that is made of the `ranking` of all samples is a function of it alone, which gives the value.
     See `MetricSpec` for the rest.
     """
     label = name.replace("_", " ") if label is None else label
@@ -135,6 +139,8 @@ def metric(
             tolerance=tolerance,
             final=final,
             bounds=bounds,
+            by_class=by_class,
+            skewed=skewed,
             problems=problems,
             stacked=stacked,
         ),

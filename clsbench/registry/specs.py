@@ -23,8 +23,9 @@ SHARE = "share of samples"  # a unit: a whole number of samples over all
 # What a metric can be made of, for B samples: see `training.evaluation.Quantities` for shapes and meaning.
 QUANTITIES = (
     *("logits", "targets", "predictions", "probabilities", "log_probabilities", "margins", "losses"),
-    *("gradients", "gradient_norms", "zero_gradient_norms"),
+    *("gradients", "gradient_norms", "zero_gradient_norms", "class_counts", "ranking"),
 )
+RANKING = "ranking"  # of all samples of a split: a metric that is made of it stands at the end, not in sums
 
 
 class NamesFile:
@@ -151,6 +152,12 @@ class LossSpec(Spec):
     stacked: bool = False
     kind: ClassVar[Kind] = "loss"
 
+    @property
+    def takes_shares(self) -> bool:
+        """Whether it takes the share of each class in the training split."""
+        found = inspect.signature(self.factory).parameters.get("class_shares")
+        return found is not None and found.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+
 
 # Keys of an experiment, which an optimizer's option must not have as its name.
 TAKEN = frozenset(
@@ -190,6 +197,8 @@ class MetricSpec(Spec):
         tolerance: the negligible difference, in its own units; None if verdicts do not use it.
         final: it is computed only for trained networks, on test data.
         bounds: its least and greatest value, None where there is none; a record beyond them is damaged.
+        by_class: it gives a number for each class, `[..., C]`.
+        skewed: tables and verdicts have it only where some classes are much more frequent than others.
         problems: the kinds of problems whose predictions it judges.
         stacked: it takes leading axes, `[..., B]`; one of the user's own is called trial by trial.
     """
@@ -201,6 +210,8 @@ class MetricSpec(Spec):
     tolerance: float | None = None
     final: bool = False
     bounds: Bounds = (None, None)
+    by_class: bool = False
+    skewed: bool = False
     problems: tuple[str, ...] = ("single_label",)
     stacked: bool = False
     kind: ClassVar[Kind] = "metric"
@@ -213,11 +224,18 @@ class MetricSpec(Spec):
                 raise ValueError(
                     f"metric {self.name!r} needs {need!r}, which is unknown; {suggestion(need, QUANTITIES)}"
                 )
+        if self.ranks and (self.needs != (RANKING,) or self.sums):
+            raise ValueError(f"metric {self.name!r}: the ranking is of the whole split; write a function of it alone")
 
     @property
     def needs(self) -> tuple[str, ...]:
         """What it is computed from, by the names of its parameters."""
         return tuple(inspect.signature(self.sums or self.factory).parameters)
+
+    @property
+    def ranks(self) -> bool:
+        """Whether it is made of the ranking of all samples of a split."""
+        return RANKING in self.needs
 
     @property
     def sums(self) -> Callable[..., Any] | None:

@@ -10,6 +10,7 @@ from clsbench.metrics.measures import label_of
 from clsbench.report.document import Block, Document, Paragraph, Section
 from clsbench.report.sections import metrics, run, verdicts
 from clsbench.report.sections.arms import MAX_DRAWN, Refs, arms, references, settings
+from clsbench.report.sections.classes import by_class
 from clsbench.report.sections.convergence import convergence
 from clsbench.report.sections.cross import cross
 from clsbench.report.sections.curves import by_epoch, curves
@@ -71,6 +72,7 @@ def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[
     for metric in _plotted(comparison):
         yield curves(comparison, refs, metric)
     yield metrics.test(comparison, refs)
+    yield by_class(comparison, refs)
     yield cross(comparison, refs)
     yield metrics.validation(comparison, refs)
     yield metrics.training(comparison, refs)
@@ -108,6 +110,8 @@ def _curves_figure(compared: Sequence[Comparison], summary: Summary) -> Document
 def _notes(compared: Sequence[Comparison]) -> Iterator[str]:
     if any(comparison.num_seeds > 1 for comparison in compared):
         yield "Lines: mean over seeds. Bands: minimum to maximum."
+    if any(comparison.classes for comparison in compared):
+        yield "Dashed in grey: always answering the most frequent class of the training split."
     if len(compared) > MAX_COMPARISONS:
         yield f"The first {MAX_COMPARISONS} of {len(compared)} comparisons."
     if any(len(comparison.arms) > MAX_DRAWN for comparison in compared[:MAX_COMPARISONS]):

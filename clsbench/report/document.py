@@ -76,14 +76,26 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Level:
+    """A value that the lines of a plot are read against, and what it is."""
+
+    value: float
+    label: str
+
+
+@dataclass(frozen=True)
 class Curves:
-    """Lines of a metric on shared axes, one for each arm that is drawn; `metric` is its name in the records."""
+    """Lines of a metric on shared axes, one for each arm that is drawn; `metric` is its name in the records.
+
+    `level` is a horizontal line across it.
+    """
 
     title: str
     metric: str
     x: Axis
     y: Axis
     series: tuple[Series, ...]
+    level: Level | None = None
 
 
 Cell: TypeAlias = str | float | Value | ArmRef | Text | None

@@ -6,7 +6,8 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from clsbench.results import Record
+from clsbench.metrics.measures import by_class, field_of
+from clsbench.results import Record, classes_in, value_of
 from clsbench.text import in_utf8
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
@@ -18,15 +19,27 @@ def as_csv(runs: Iterable[tuple[str, Sequence[Record]]]) -> bytes:
     Text that a spreadsheet would take for a formula begins with an apostrophe; numbers are numbers.
     """
     runs = list(runs)
-    columns = dict.fromkeys(key for _, records in runs for record in records for key in record)
+    columns = dict.fromkeys(key for _, records in runs for record in records for key in _flat(record))
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, ["run", *columns])
     writer.writeheader()
     for name, records in runs:
         for record in records:
-            row: dict[str, object] = {"run": name, **record}
+            row = {"run": name, **_flat(record)}
             writer.writerow({key: _cell(value) for key, value in row.items()})
     return in_utf8(table.getvalue())
+
+
+def _flat(record: Record) -> dict[str, object]:
+    """A record with a column for each class of its metrics by class."""
+    found: dict[str, object] = dict(record)
+    row: dict[str, object] = {}
+    for key, value in found.items():
+        if key in by_class():
+            row |= {field_of(key, name): value_of(record, field_of(key, name)) for name in classes_in(record, key)}
+        else:
+            row[key] = value
+    return row
 
 
 def _cell(value: object) -> object:

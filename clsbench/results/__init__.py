@@ -6,13 +6,14 @@ lacks with None, keeps keys that it does not know, and refuses a file of a newer
 
 from clsbench.results.environment import DatasetFacts, Environment, Platform, read_environment
 from clsbench.results.reading import FORMAT_VERSION, damaged, require_known_format
-from clsbench.results.record import Origin, Record, reader_of, require_sequence, value_of
+from clsbench.results.record import Origin, Record, classes_in, reader_of, require_sequence, value_of
 from clsbench.results.summary import (
     ArmCross,
     ArmSummary,
     ArmTuning,
     ClassCounts,
     Compared,
+    Confusion,
     Cross,
     DataSummary,
     ExpectationResult,
@@ -42,6 +43,7 @@ __all__ = [
     "ArmTuning",
     "ClassCounts",
     "Compared",
+    "Confusion",
     "Cross",
     "DataSummary",
     "DatasetFacts",
@@ -63,6 +65,7 @@ __all__ = [
     "TuningSizes",
     "Verdict",
     "WarmStart",
+    "classes_in",
     "cross_metrics",
     "damaged",
     "origins",

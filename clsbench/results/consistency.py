@@ -56,7 +56,10 @@ def _of_arm(arm: ArmSummary, metrics: Mapping[str, Bounds]) -> Iterator[str]:
     if arm["diverged"] > len(seeds):
         yield f"diverged is {arm['diverged']} of {len(seeds)} seeds"
     for name, statistic in arm["metrics"].items():
-        yield from (f"metrics.{name}{what}" for what in _of_statistic(statistic, len(seeds), metrics.get(name)))
+        yield from (
+            f"metrics.{name}{what}"
+            for what in _of_statistic(statistic, len(seeds), metrics.get(name.partition("[")[0]))
+        )
     if cross := arm["cross"]:
         yield from (f"cross.{what}" for what in _of_cross(cross, len(seeds), metrics))
     if bins := arm["reliability"]:

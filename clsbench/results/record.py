@@ -47,10 +47,20 @@ class Origin(NamedTuple):
 
 
 def value_of(record: Record, metric: str) -> float | None:
-    """The value of a metric in a record; None where it has none."""
+    """The value of a metric in a record, of `METRIC[CLASS]` that of the class; None where it has none."""
     values: Mapping[str, Any] = record
-    value: float | None = values.get(metric)
-    return value
+    value: Any = values.get(metric)
+    if value is None and metric.endswith("]"):
+        name, _, of_class = metric[:-1].partition("[")
+        value = (values.get(name) or {}).get(of_class)
+    found: float | None = value
+    return found
+
+
+def classes_in(record: Record, metric: str) -> list[str]:
+    """The classes for which a record has a number of a metric by class, or a null."""
+    values: Mapping[str, Any] = record
+    return list(values.get(metric) or ())
 
 
 @dataclass(frozen=True)
@@ -78,17 +88,26 @@ class RecordReader:
 
 
 @cache
-def reader_of(metrics: tuple[tuple[str, Bounds], ...]) -> RecordReader:
-    """The reader of records with these metrics, in their order, each with its bounds; built once."""
+def reader_of(metrics: tuple[tuple[str, Bounds], ...], by_class: frozenset[str] = frozenset()) -> RecordReader:
+    """The reader of records with these metrics, in their order, each with its bounds; built once.
+
+    Those `by_class` have a number for each class by its name.
+    """
     *before, seconds, status = get_type_hints(Record, include_extras=True).items()
-    fields = dict(before) | {name: _value(bounds) for name, bounds in metrics} | dict([seconds, status])
+    fields = (
+        dict(before)
+        | {name: _value(bounds, by_class=name in by_class) for name, bounds in metrics}
+        | dict([seconds, status])
+    )
     # Written out, so that one pass of compiled code reads a line: there may be millions.
     line = TypedDict("line", fields)  # type: ignore[misc]
     return RecordReader(TypeAdapter(with_config(STRICT)(line)), len(fields))
 
 
-def _value(bounds: Bounds) -> Any:
+def _value(bounds: Bounds, *, by_class: bool) -> Any:
     low, high = (None if end is None else end + sign * ROUNDING for end, sign in zip(bounds, (-1, 1), strict=True))
+    if by_class:
+        return Annotated[dict[str, Annotated[float | None, Field(ge=low, le=high)]] | None, Field(default=None)]
     return Annotated[float | None, Field(ge=low, le=high, default=None)]
 
 

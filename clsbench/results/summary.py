@@ -16,6 +16,8 @@ from clsbench.results.warnings import RunWarning
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Protocol = Literal["per_arm", "shared"]
+# Test samples of all seeds by their class and by the class that was predicted.
+Confusion = dict[str, dict[str, Count]]
 
 
 @with_config(STRICT)
@@ -82,6 +84,7 @@ class ArmSummary(TypedDict):
     seconds: Annotated[Seconds | None, ADDED]
     cross: Annotated[Cross | None, ADDED]
     reliability: Annotated[Reliability | None, ADDED]
+    confusion: Annotated[Confusion | None, ADDED]
     time_to_target: Annotated[TimeToTargetSummary | None, ADDED]
 
 
@@ -91,6 +94,7 @@ class ArmCross(TypedDict):
 
     cross: Cross | None
     reliability: Reliability | None
+    confusion: Confusion | None
 
 
 @with_config(STRICT)

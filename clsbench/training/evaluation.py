@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from clsbench.losses.contract import Loss
+from clsbench.metrics.by_class import class_counts
 from clsbench.metrics.measures import diagnostics, taken_at_the_end, taken_on
+from clsbench.metrics.ranking import Ranking
 from clsbench.problems import Problem
 from clsbench.registry import MetricSpec, Split
 from clsbench.training.stack import Stack
@@ -73,6 +75,16 @@ class Quantities:
         return self.loss.margins(self.logits, self.targets)
 
     @cached_property
+    def class_counts(self) -> Tensor:
+        """`[T, 3, C]`: for each class the samples of it, those predicted as it, and those of both."""
+        return class_counts(self.predictions, self.targets, len(self.loss.problem.names))
+
+    @cached_property
+    def scores(self) -> Tensor | None:
+        """`[T, n]`: what ranks samples from class 0 to class 1, or None unless there are two classes."""
+        return self.loss.scores(self.logits)
+
+    @cached_property
     def losses(self) -> Tensor:
         """`[T, n]`: each sample's loss, unweighted."""
         return self.loss.of_samples(self.logits, self.targets)
@@ -95,15 +107,17 @@ class Quantities:
 
 @dataclass(frozen=True)
 class Measure:
-    """One number to compute for every trial on a split.
+    """What to compute for every trial on a split.
 
-    `sums` gives `[T]` or `[T, M]` for a chunk, or None if there is no value; `value` makes `[T]` of their total and
-    the number of samples, by default the mean.
+    `sums` gives `[T]` or `[T, M]` for a chunk, or None if there is no value; `value` makes `[T]`, or `[T, C]` of a
+    metric by class, of their total and the number of samples, by default the mean. Instead of both, `ranked` makes
+    `[T]` of the ranking of all samples.
     """
 
     name: str
-    sums: Callable[[Quantities], Tensor | None]
+    sums: Callable[[Quantities], Tensor | None] = lambda known: None
     value: Callable[[Tensor, int], Tensor] | None = None
+    ranked: Callable[[Ranking], Tensor] | None = None
 
 
 OBJECTIVE = Measure("train_loss", lambda known: _sum(known.losses))
@@ -126,7 +140,16 @@ def gradient_diagnostics() -> list[Measure]:
 
 
 def _measure(name: str, spec: MetricSpec) -> Measure:
+    if spec.ranks:
+        return Measure(name, ranked=partial(_of_ranking, spec))
     return Measure(name, partial(_metric_sums, spec), spec.value)
+
+
+def _of_ranking(spec: MetricSpec, ranking: Ranking) -> Tensor:
+    if spec.stacked:
+        found: Tensor = spec.factory(ranking)
+        return found
+    return torch.stack([spec.factory(ranking.trial(number)) for number in range(len(ranking.positive))])
 
 
 def _metric_sums(spec: MetricSpec, known: Quantities) -> Tensor | None:
@@ -167,7 +190,7 @@ def _summed(spec: MetricSpec, needed: Sequence[Tensor]) -> Tensor:
 
 
 def evaluate(stack: Stack, ruler: Ruler, x: Tensor, y: Tensor, measures: Sequence[Measure]) -> Measures:
-    """The measures on a split `x [N, ...]`, `y [N]`, `[T]` each."""
+    """The measures on a split `x [N, ...]`, `y [N]`, `[T]` each, or `[T, C]` by class."""
     groups: list[Measures] = []
     for trials in _groups(stack):
         predict, totals = stack.predictor(trials), Totals(ruler, measures)
@@ -187,6 +210,8 @@ class Totals:
         self._totals: Measures = {}
         self._waiting: list[tuple[Tensor, Tensor]] = []
         self._num_waiting = 0
+        self._ranked = {measure.name: measure.ranked for measure in measures if measure.ranked is not None}
+        self._scored: list[tuple[Tensor, Tensor]] = []  # the scores of all samples so far, and their targets
 
     def add(self, logits: Tensor, targets: Tensor) -> None:
         """Add `logits [T, n, K]` and `targets [T, n]` or `[n]`."""
@@ -211,6 +236,9 @@ class Totals:
         for name, total in self._totals.items():
             if (value := values[name]) is not None:
                 found[name] = value(total, num_samples)
+        if self._scored:
+            ranking = Ranking.of(*(_joined(list(parts), -1) for parts in zip(*self._scored, strict=True)))
+            found |= {name: value(ranking) for name, value in self._ranked.items()}
         return found
 
     def _settle(self) -> None:
@@ -220,6 +248,8 @@ class Totals:
         targets = _joined([targets for _, targets in self._waiting], -1)
         self._waiting, self._num_waiting = [], 0
         known = Quantities(self._ruler, logits, targets)
+        if self._ranked and known.scores is not None:
+            self._scored.append((known.scores, targets))
         for measure in self._measures:
             sums = measure.sums(known)
             if sums is not None:

@@ -39,14 +39,16 @@ from clsbench.training.snapshot import Snapshot
 from clsbench.training.stack import Stack
 from clsbench.training.step import Steps
 
-Row = dict[str, float | int | str | None]
+Row = dict[str, float | int | str | dict[str, float | None] | None]
+MOST_CLASSES = 20  # up to so many, a record of every epoch has the metrics by class; beyond, that of the last epoch
 
 
 @dataclass(frozen=True)
 class EpochResult:
     """One epoch of a stack.
 
-    `rows[t]` holds trial t's measures, last finished step and status; None once the trial is over.
+    `rows[t]` holds trial t's measures, last finished step and status; None once the trial is over. With many classes,
+    only the last epoch has measures by class.
     `batches[t]` is the hash of its order of training samples. `seconds` is the stack's training time in this epoch
     without evaluation (on a GPU, which is not waited for, the running means of the training data are included), and
     `compile_seconds` the time of compiling its steps. `snapshot()` copies the state from which training can go on;
@@ -159,6 +161,7 @@ class _Ledger:
         self._running = [True] * steps.stack.num_trials
         self._epochs = settings.epochs
         self._names = tuple(measured())
+        self._classes = steps.loss.problem.names
 
     def go_on(self) -> None:
         """Only the trials that are not frozen are running."""
@@ -169,8 +172,9 @@ class _Ledger:
         return not any(self._running)
 
     def rows(self, epoch: int, measures: Measures) -> list[Row | None]:
-        names = [name for name in self._names if name in measures]
+        names = [name for name in self._names if name in measures and measures[name].dim() == 1]
         values = torch.stack([measures[name] for name in names], 1).tolist()
+        by_class = self._by_class(epoch, measures)
         last = "finished" if epoch == self._epochs else "running"
         nothing: Row = dict.fromkeys(("step", *self._names, "status"))
         rows: list[Row | None] = []
@@ -180,9 +184,21 @@ class _Ledger:
                 rows.append(None)
                 continue
             self._running[trial] = bool(lives)
-            known = zip(names, map(_finite, values[trial]), strict=True) if lives else ()
-            rows.append({**nothing, "step": int(step), **dict(known), "status": last if lives else "diverged"})
+            known: Row = {}
+            if lives:
+                known |= zip(names, map(_finite, values[trial]), strict=True)
+                known |= {
+                    name: dict(zip(self._classes, map(_finite, of[trial]), strict=True))
+                    for name, of in by_class.items()
+                }
+            rows.append({**nothing, "step": int(step), **known, "status": last if lives else "diverged"})
         return rows
+
+    def _by_class(self, epoch: int, measures: Measures) -> dict[str, list[list[float]]]:
+        """The measures by class that go into the rows of an epoch, by trial."""
+        if len(self._classes) > MOST_CLASSES and epoch < self._epochs:
+            return {}
+        return {name: measures[name].tolist() for name in self._names if name in measures and measures[name].dim() > 1}
 
 
 def _finite(value: float) -> float | None:

@@ -15,7 +15,11 @@ def test_failed_seed_has_no_metrics_however_far_it_came() -> None:
         for seed in (0, 1)
     ]
     summary = arm_summary(
-        arm, [0, 1], last_records(rows)[arm.name], {1: "ValueError: no"}, {"cross": None, "reliability": None}
+        arm,
+        [0, 1],
+        last_records(rows)[arm.name],
+        {1: "ValueError: no"},
+        {"cross": None, "reliability": None, "confusion": None},
     )
     assert {"mean": 0.5, "std": None, "n": 1, "values": [0.5, None]} == summary["metrics"]["test_accuracy"]
     assert ({"1": "ValueError: no"}, 2.0) == (summary["failures"], summary["seconds"])

@@ -68,8 +68,27 @@ def test_a_row_has_the_keys_of_the_contract() -> None:
     """The rows are those of the design, in strict JSON."""
     rows = verdicts(summary(*pair(np.random.default_rng(0), 5)))
     assert [KEYS] * 3 == [list(row) for row in rows]
-    assert list(judged()) == [row["metric"] for row in rows]
+    assert [name for name, each in judged().items() if not each.skewed] == [row["metric"] for row in rows]
     json.dumps(rows, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("samples", "metrics", "judged_by"),
+    [
+        ((50, 26), (), ["test_accuracy"]),
+        ((50, 25), (), ["test_accuracy", "test_balanced_accuracy"]),
+        ((50, 50), ("test_balanced_accuracy",), ["test_accuracy", "test_balanced_accuracy"]),
+    ],
+)
+def test_skewed_classes_are_judged_by_balanced_accuracy_too(
+    samples: tuple[int, int], metrics: tuple[str, ...], judged_by: list[str]
+) -> None:
+    """Balanced accuracy judges where one class has twice the training samples of another, or where it is asked for."""
+    rng = np.random.default_rng(0)
+    data = {"d": {"classes": [{"name": str(n), "train": count} for n, count in enumerate(samples)]}}
+    arms = [{**each, "dataset": "d"} for each in pair(rng, 5, metrics=("test_accuracy", "test_balanced_accuracy"))]
+    rows = verdicts({**summary(*arms), "data": data}, metrics=metrics)
+    assert judged_by == [row["metric"] for row in rows]
 
 
 def test_a_row_is_the_paired_difference_over_seeds() -> None:

@@ -93,7 +93,7 @@ def test_check_prints_the_plan_and_opens_no_data(here: Path, invoke: Invoke, mon
     assert (0, "") == (answer.exit_code, answer.stderr)
     assert "moons: 12 trials = 4 arms x 3 seeds, 1 epoch each, in 2 stacks" in answer.stdout
     assert "focal lr=0.1" in answer.stdout
-    assert "gamma=2.0, weight=1.0, lr=0.1" in answer.stdout
+    assert "gamma=2.0, label_smoothing=0.0, weight=1.0, lr=0.1" in answer.stdout
     assert ["tiny.yaml"] == [path.name for path in here.iterdir()]
 
 
@@ -137,7 +137,7 @@ def test_report_of_several_runs(two_runs: list[Path], invoke: Invoke, tmp_path: 
     with open(tmp_path / "all.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     records = [record for run in two_runs for record in clsbench.load(run).records]
-    assert ["run", *records[0]] == list(rows[0])
+    assert ["run", *records[0]] == list(dict.fromkeys(column.partition("[")[0] for column in rows[0]))
     assert [str(record["test_accuracy"]) for record in records] == [row["test_accuracy"] for row in rows]
     assert {str(run) for run in two_runs} == {row["run"] for row in rows}
 
@@ -200,7 +200,10 @@ def test_list_of_one_shows_its_options(invoke: Invoke, fails: Fails) -> None:
     ):
         assert text in answer.stdout
     (focal,) = json.loads(invoke("list", "focal", "--json").stdout)
-    assert {"gamma": {"type": "a number, at least 0", "required": False, "default": 2.0}} == focal["options"]
+    assert {"type": "a number, at least 0", "required": False, "default": 2.0} == focal["options"]["gamma"]
+    assert {"type": "a number, above 0, below 1 or null", "required": False, "default": None} == focal["options"][
+        "alpha"
+    ]
     (table,) = json.loads(invoke("list", "csv", "--json").stdout)
     assert {"type": "a path", "required": True} == table["options"]["path"]
     assert "unknown name 'focl'; did you mean 'focal'?" == fails(2, "list", "focl")

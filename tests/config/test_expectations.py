@@ -61,6 +61,13 @@ PIECES = [
         ("verdict ( v1.2,'b lr=1',m )!='no difference'", VerdictOn("v1.2", "b lr=1", "m"), "!=", "no difference"),
         ('"too few seeds" != verdict(a,b,m)', "too few seeds", "!=", VerdictOn("a", "b", "m")),
         ("verdict.m > 0", Measure("verdict", "m"), ">", 0.0),
+        ("a.m[yes]>=0.8", Measure("a", "m[yes]"), ">=", 0.8),
+        ("a.m[upper moon]@best > 0", Measure("a", "m[upper moon]", "best"), ">", 0.0),
+        ("'mse lr=0.3'.m[f[0] <= 1.5] > 0", Measure("mse lr=0.3", "m[f[0] <= 1.5]"), ">", 0.0),
+        (r"""a.m['it\'s ]'] > 0""", Measure("a", "m[it's ]]"), ">", 0.0),
+        ("a[1].m > 0", Measure("a[1]", "m"), ">", 0.0),
+        ("a[1.5].m[yes] > 0", Measure("a[1.5]", "m[yes]"), ">", 0.0),
+        ("'b c.m[yes]' > 0", Measure("b c", "m[yes]"), ">", 0.0),
     ],
 )
 def test_understood(text: Any, left: Any, operator: Any, right: Any) -> None:
@@ -162,6 +169,13 @@ def test_any_arm_can_be_named(name: Any, quote: Any) -> None:
         ("verdict(cross_entropy, 'mse_softmax lr=0.3', test_brier) == better", []),
         ("cros_entropy.test_nll > 1", ["unknown arm 'cros_entropy'; did you mean 'cross_entropy'?"]),
         ("cross_entropy.test_acuracy > 1", ["unknown metric 'test_acuracy'; did you mean 'test_accuracy'?"]),
+        ("cross_entropy.test_recall[no matter which] >= 0.8", []),
+        ("cross_entropy.test_recall >= 0.8", ["test_recall has a number for each class; name one: test_recall[CLASS]"]),
+        (
+            "cross_entropy.test_accuracy[yes] > 0",
+            ["test_accuracy is one number, not one for each class; leave out '[yes]'"],
+        ),
+        ("cross_entropy.test_recal[yes] > 0", ["unknown metric 'test_recal'; did you mean 'test_recall'?"]),
         ("cross_entropy.divergd > 1", ["unknown metric 'divergd'; did you mean 'diverged'?"]),
         ("mse.nll > 1", ["unknown arm 'mse'; ", "unknown metric 'nll'; "]),
         ("x.test_nll > x.test_nll@3", ["unknown arm 'x'; one of cross_entropy, mse_softmax lr=0.3, "]),

@@ -87,7 +87,7 @@ def test_learning_rate_of_a_loss_replaces_the_sweep() -> None:
 def test_setting_names_reduction_weight_and_rate() -> None:
     """Wherever a loss is named, reduction, weight and learning rate can be printed with it."""
     (arm,) = plan(loss={"name": "bce", "weight": 2, "reduction": "mean", "lr": 3}).arms
-    assert "reduction=mean, weight=2, lr=3" == arm.setting
+    assert "reduction=mean, label_smoothing=0.0, weight=2, lr=3" == arm.setting
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,16 @@ DEFAULTS = {
         "dropout": 0.0,
     },
     "loss": [
-        {"name": "mse_softmax", "label": None, "lr": None, "weight": 1.0, "reduction": "sum"},
-        {"name": "cross_entropy", "label": None, "lr": None, "weight": 1.0, "label_smoothing": 0.0},
+        {"name": "mse_softmax", "label": None, "lr": None, "weight": 1.0, "class_weight": None, "reduction": "sum"},
+        {
+            "name": "cross_entropy",
+            "label": None,
+            "lr": None,
+            "weight": 1.0,
+            "class_weight": None,
+            "label_smoothing": 0.0,
+            "logit_adjustment": None,
+        },
     ],
     "optimizer": {
         "name": "sgd",

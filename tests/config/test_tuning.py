@@ -79,6 +79,11 @@ def test_grid_takes_every_sweepable_number_in_one_order() -> None:
 def test_metrics_to_tune_by_are_recorded_and_have_a_direction() -> None:
     """What `tune.metric` may name is a validation metric of a record, of which more or less is better."""
     for name, known in on_split("val").items():
+        if known.by_class:
+            assert [
+                f"f:1:16: tune.metric: {name} has a number for each class; use val_balanced_accuracy, their mean recall"
+            ] == (mistakes(f"tune: {{metric: {name}}}"))
+            continue
         assert name == read(f"tune: {{metric: {name}}}").tune.metric
         assert known.better is not None
 
@@ -119,7 +124,10 @@ def test_tune_section_reads_back_as_itself() -> None:
         ("tune: {grid: {momentum: [0.9]}}\noptimizer: {name: adam}",
          "f:1:25: tune.grid.momentum: adam has no momentum; sgd and rmsprop have it"),
         ("tune: {metric: val_nll}\nloss: hinge",
-         "f:1:16: tune.metric: hinge gives no probabilities, so no val_nll; use val_accuracy"),
+         "f:1:16: tune.metric: hinge gives no probabilities, so no val_nll; "
+         "use val_accuracy or val_balanced_accuracy or val_macro_f1"),
+        ("tune: {metric: val_auroc}\ndataset: digits",
+         "f:1:16: tune.metric: val_auroc is for two classes, and there are 10; use val_balanced_accuracy"),
         ("tune: {}\ntrain: {seeds: [3, 10002]}",
          "f:2:16: train.seeds: seed 10002 is one of tuning's own, 10000 to 10002; name others"),
         ("tune: {}\ntrain: {seeds: 10001}",

@@ -25,9 +25,12 @@ VARIANTS: list[tuple[str, int, dict[str, Any]]] = [
     ("cross_entropy", 3, {"label_smoothing": 0.1}),
     ("focal", 10, {"gamma": 0.5}),
     ("focal", 3, {"gamma": 1.5}),
+    ("focal", 2, {"alpha": 0.3}),
+    ("focal", 3, {"label_smoothing": 0.1}),
     ("mse_softmax", 3, {"reduction": "mean"}),
     ("bce", 2, {"outputs": 1}),
     ("bce", 3, {"reduction": "half"}),
+    ("bce", 3, {"pos_weight": 4.0, "label_smoothing": 0.1}),
     ("mse_sigmoid", 2, {"outputs": 1}),
     ("mse_logits", 10, {"k": 5.0, "M": 15.0, "reduction": "mean"}),
 ]

@@ -49,6 +49,8 @@ def draw_curves(axes: Axes, curves: Curves) -> None:
             # Markers start at different epochs, so that lines that coincide all show theirs.
             stagger = (index * every // len(curves.series), every) if curves.x.scale == "integer" else None
             axes.plot(line.x, line.y, markevery=stagger, **look)
+    if curves.level is not None:
+        axes.axhline(curves.level.value, color="0.5", linestyle=(0, (3, 2)), linewidth=0.8, zorder=1)
     if not any(line.x for line in curves.series):
         axes.text(0.5, 0.5, "no numbers", transform=axes.transAxes, ha="center", va="center", color="0.4")
         axes.set_yticks([])

@@ -64,12 +64,23 @@ def draw_curves(curves: Curves, look: Look, *, width: int, height: int) -> Itera
     least = 1 if curves.x.scale == "integer" else 2
     lines = [line for line in curves.series if len(line.x) >= least]
     if lines:
-        y_axis = ticks([y for line in lines for y in line.y], max(2, height // 2), curves.y.scale)
+        level = [] if curves.level is None else [curves.level.value]
+        y_axis = ticks([*(y for line in lines for y in line.y), *level], max(2, height // 2), curves.y.scale)
         x_axis = ticks([x for line in lines for x in line.x], max(3, width // 14), curves.x.scale)
-        yield _plot(lines, x_axis, y_axis, width, height, look.ascii_only)
+        dashed = [round((1 - y_axis.fraction(value)) * (height - 1)) for value in level]
+        yield _plot(lines, x_axis, y_axis, width, height, look.ascii_only, dashed)
 
 
-def _plot(lines: Sequence[Series], x_axis: Ticks, y_axis: Ticks, width: int, height: int, ascii_only: bool) -> Text:
+def _plot(
+    lines: Sequence[Series],
+    x_axis: Ticks,
+    y_axis: Ticks,
+    width: int,
+    height: int,
+    ascii_only: bool,
+    dashed: Sequence[int],
+) -> Text:
+    """The plot, with a dashed line behind the others in some rows."""
     gutter = max(len(y_axis.label(tick)) for tick in y_axis.ticks) + 2
     columns = max(width - gutter, 2)
     cells = _cells(lines, x_axis, y_axis, columns, height, (1, 1) if ascii_only else (2, 4))
@@ -80,11 +91,11 @@ def _plot(lines: Sequence[Series], x_axis: Ticks, y_axis: Ticks, width: int, hei
         label = y_axis.label(rows[row]) if row in rows else ""
         notch = ("+" if ascii_only else "┤") if row in rows else ("|" if ascii_only else "│")
         text.append(f"{label:>{gutter - 2}} {notch}")
-        end = max((column for column, filled in cells if filled == row), default=-1)
+        dash = ("-" if ascii_only else "╌") if row in dashed else ""
+        end = columns - 1 if dash else max((column for column, filled in cells if filled == row), default=-1)
         for column in range(end + 1):
-            text.append(
-                *_character(lines, cells.get((column, row), {}), letters.get((column, row)), column, ascii_only)
-            )
+            cell, lettered = cells.get((column, row), {}), letters.get((column, row))
+            text.append(*_character(lines, cell, lettered, column, ascii_only) if cell else (dash or " ", "dim"))
         text.append("\n")
     return text.append(_foot(x_axis, gutter, columns, ascii_only))
 

@@ -70,13 +70,18 @@ def _heads(columns: Sequence[tuple[Column, Sequence[Cell]]], look: Look) -> Iter
     """The columns that say what a row is about; of arms, their letters and their names."""
     for place, (column, cells) in enumerate(columns, start=1):
         header = _header(column, look)
-        if arms := [cell for cell in cells if isinstance(cell, ArmRef)]:
-            letters, names = zip(*map(look.row, arms), strict=True)
+        if any(isinstance(cell, ArmRef) for cell in cells):
+            letters, names = zip(*(_named(cell, look) for cell in cells), strict=True)
             yield _Printed("", letters)
             yield _Printed(header, names)
         else:
             texts = [look.line(cell) for cell in cells]
             yield _Printed(header, tuple(map(Text, texts if place == len(columns) else _without_repeats(texts))))
+
+
+def _named(cell: Cell, look: Look) -> tuple[Text, Text]:
+    """The letter and the name of an arm; of a row about something else, its words."""
+    return look.row(cell) if isinstance(cell, ArmRef) else (Text(" "), Text(look.line(cell), "dim"))
 
 
 def _without_repeats(texts: Sequence[str]) -> list[str]:

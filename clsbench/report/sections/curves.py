@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clsbench.analysis.classes import majority, majority_accuracy
 from clsbench.analysis.curves import Comparison, Curve, spans_decades
 from clsbench.metrics.measures import is_share, label_of
-from clsbench.report.document import ArmList, ArmRef, Axis, Curves, Paragraph, Section, Series, joined
+from clsbench.report.document import ArmList, ArmRef, Axis, Curves, Level, Paragraph, Section, Series, joined
 from clsbench.report.sections.arms import Refs, drawn
 from clsbench.report.text import number
 from clsbench.report.values import mean_range
@@ -21,7 +22,8 @@ def by_epoch(comparison: Comparison, refs: Refs, metric: str) -> Curves:
     is_log = bool(means) and not is_share(metric) and spans_decades(means)
     title = f"{label_of(metric)} by epoch, mean over seeds{', log scale' if is_log else ''}"
     x = Axis("epoch", "integer", end=comparison.last_epoch)
-    return Curves(title, metric, x, Axis(label_of(metric), "log" if is_log else "linear"), series)
+    y = Axis(label_of(metric), "log" if is_log else "linear")
+    return Curves(title, metric, x, y, series, _level(comparison, metric))
 
 
 def curves(comparison: Comparison, refs: Refs, metric: str) -> Section | None:
@@ -33,8 +35,21 @@ def curves(comparison: Comparison, refs: Refs, metric: str) -> Section | None:
     arms = {arm["name"]: arm for arm in comparison.arms}
     ends = tuple((ref, _end(comparison, comparison.curve(ref.name, metric), arms[ref.name])) for ref in shown)
     blocks = (found, ArmList(ends, ("at the end", "mean [min, max over seeds]")))
+    level = [] if found.level is None else [_note(found.level)]
     missing = _missing(comparison, [line.arm for line in found.series if not line.x])
-    return Section(f"curves.{metric}", (found.title,), (*blocks, *missing))
+    return Section(f"curves.{metric}", (found.title,), (*blocks, *level, *missing))
+
+
+def _note(level: Level) -> Paragraph:
+    return Paragraph((f"dashed: {level.label}, {number(level.value)}",), "note")
+
+
+def _level(comparison: Comparison, metric: str) -> Level | None:
+    """Of the headline metric on test data, what always answering the most frequent class gives."""
+    most, share = majority(comparison.classes), majority_accuracy(comparison.classes, "test")
+    if metric != comparison.headline or most is None or share is None:
+        return None
+    return Level(share, f"always {most['name']!r}, the majority")
 
 
 def _series(ref: ArmRef, curve: Curve) -> Series:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from clsbench.analysis.classes import is_skewed, majority_accuracy
 from clsbench.analysis.curves import Comparison, final_mean
-from clsbench.metrics.measures import diagnostics, headline, label_of, on_split
+from clsbench.metrics.measures import diagnostics, headline, label_of, measured, on_split, parts_of
 from clsbench.report.document import Cell, Column, Section, Table
 from clsbench.report.sections.arms import Refs, tabled
 from clsbench.report.values import mean_std
@@ -41,24 +42,55 @@ def has_validation(comparison: Comparison) -> bool:
     return any(final_mean(arm, headline(comparison.problem, "val")) is not None for arm in comparison.arms)
 
 
-def arm_table(comparison: Comparison, refs: Refs, columns: Sequence[tuple[Column, Sequence[Cell]]]) -> Table:
-    """A row for each arm that is in tables, with its cell of every column."""
+def arm_table(
+    comparison: Comparison,
+    refs: Refs,
+    columns: Sequence[tuple[Column, Sequence[Cell]]],
+    below: Sequence[tuple[Cell, ...]] = (),
+) -> Table:
+    """A row for each arm that is in tables, with its cell of every column, then the rows `below`."""
     arms = tabled(comparison)
     rows = zip(*(cells for _, cells in columns), strict=True)
     return Table(
         columns=(Column(("arm",), "left"), *(column for column, _ in columns)),
-        rows=tuple((refs[arm["name"]], *row) for arm, row in zip(arms, rows, strict=True)),
+        rows=(*((refs[arm["name"]], *row) for arm, row in zip(arms, rows, strict=True)), *below),
         omitted=len(comparison.arms) - len(arms),
     )
 
 
+def is_shown(comparison: Comparison, metric: str) -> bool:
+    """Whether tables have a metric or field: not by class, those for skewed classes only where they are."""
+    known = measured().get(metric) or measured().get(f"test_{metric}")
+    if parts_of(metric)[1] is not None or (known is not None and known.by_class):
+        return False
+    return known is None or not known.skewed or is_skewed(comparison.classes)
+
+
 def _measured(name: str, comparison: Comparison, refs: Refs, metrics: Sequence[str], title: str) -> Section:
-    columns = [
-        (
-            Column((label_of(metric).replace("validation", "val"),)),
-            [mean_std(arm["metrics"].get(metric)) for arm in tabled(comparison)],
-        )
+    arms = tabled(comparison)
+    cells = {
+        metric: [mean_std(arm["metrics"].get(metric)) for arm in arms]
         for metric in metrics
-    ]
-    table = arm_table(comparison, refs, columns)
+        if is_shown(comparison, metric)
+    }
+    shown = [metric for metric, column in cells.items() if any(column) or not _may_lack(metric)]
+    columns = [(Column((label_of(metric).replace("validation", "val"),)), cells[metric]) for metric in shown]
+    table = arm_table(comparison, refs, columns, list(_majority(comparison, shown)))
     return Section(name, (f"{title}: mean ± standard deviation over seeds",), (table,))
+
+
+def _may_lack(metric: str) -> bool:
+    """Whether a metric is for two classes, so that a column without a number says nothing."""
+    known = measured().get(metric)
+    return known is not None and known.ranks
+
+
+def _majority(comparison: Comparison, metrics: Sequence[str]) -> Iterator[tuple[Cell, ...]]:
+    """The row of always answering the most frequent class of the training split, under held-out accuracy."""
+    for split in ("val", "test"):
+        accuracy = headline(comparison.problem, split)
+        share = majority_accuracy(comparison.classes, split)
+        if accuracy in metrics and share is not None:
+            present = sum(each[split] > 0 for each in comparison.classes)
+            known = {accuracy: share, f"{split}_balanced_accuracy": 1 / present}
+            yield ("majority", *(known.get(metric) for metric in metrics))
