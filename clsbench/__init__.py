@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clsbench.comparing import compare
     from clsbench.config.schema import Experiment
     from clsbench.experiment import run
     from clsbench.registry import dataset, loss, metric, model, optimizer
@@ -17,13 +18,26 @@ __version__ = "0.1.0"
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
 _EXPORTS = {
+    "compare": "clsbench.comparing",
     "run": "clsbench.experiment",
     **dict.fromkeys(("load", "load_model", "Result"), "clsbench.result"),
     **dict.fromkeys(("dataset", "loss", "metric", "model", "optimizer"), "clsbench.registry"),
     "Experiment": "clsbench.config.schema",
 }
 
-__all__ = ["Experiment", "Result", "dataset", "load", "load_model", "loss", "metric", "model", "optimizer", "run"]
+__all__ = [
+    "Experiment",
+    "Result",
+    "compare",
+    "dataset",
+    "load",
+    "load_model",
+    "loss",
+    "metric",
+    "model",
+    "optimizer",
+    "run",
+]
 
 
 def __dir__() -> list[str]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clsbench.config.plan import make_plan, plans
 from clsbench.config.reader import read_text
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, RunError
 from clsbench.problems import problem_from
+from clsbench.registry import suggestion
+from clsbench.registry.catalogue import GIVEN
 from clsbench.results import ArmSummary, Record, Summary, damaged, origins
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from torch import Tensor, nn
 
 
@@ -30,10 +33,61 @@ class Result:
     def __repr__(self) -> str:
         return f"Result({self.summary['name']}: {len(self.arms)} arms, {len(self.records)} records, {self.directory})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the outcome, curves and test metrics."""
+        from clsbench.report.compose import brief_document
+        from clsbench.report.renderers.html import as_html
+
+        return as_html(brief_document(self.records, self.summary))
+
     @property
     def arms(self) -> dict[str, ArmSummary]:
         """The arms of the summary by name."""
         return {arm["name"]: arm for arm in self.summary["arms"]}
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row for each arm, flat, as `pandas.DataFrame` takes them.
+
+        A metric at the last epoch is its mean over seeds, and `METRIC_std` its standard deviation (n - 1); None where
+        no seed has a number.
+        """
+        return [_row(arm) for arm in self.summary["arms"]]
+
+    def curves(self, metric: str) -> list[dict[str, Any]]:
+        """A metric of the records by arm and epoch: its `mean`, `low` and `high` over the `n` seeds that have it.
+
+        Raises:
+            ConfigError: the records have no such metric.
+        """
+        from clsbench.analysis.curves import comparisons
+
+        known = [key for key, value in self.records[0].items() if not isinstance(value, str)]
+        if metric not in known:
+            raise ConfigError(f"unknown metric {metric!r}; {suggestion(metric, known)}")
+        compared = comparisons(self.records, self.summary)
+        curves = [each.curve(arm["name"], metric) for each in compared for arm in each.arms]
+        names = ("epoch", "mean", "low", "high", "n")
+        return [
+            {"arm": curve.arm, **dict(zip(names, point, strict=True))}
+            for curve in curves
+            for point in zip(curve.epochs, curve.mean, curve.low, curve.high, curve.n, strict=True)
+        ]
+
+    def plot(self) -> Figure:
+        """The figure `curves.png` of the run, as matplotlib's."""
+        from clsbench.report.compose import figure_documents
+        from clsbench.report.renderers.figures import draw
+
+        return draw(figure_documents(self.records, self.summary)["curves"])
+
+
+def _row(arm: ArmSummary) -> dict[str, Any]:
+    kept: Mapping[str, Any] = arm
+    row = {"arm": arm["name"], **{key: kept[key] for key in ("loss", "dataset", "model", "lr", "diverged")}}
+    row["seeds"] = len(arm["seeds"])
+    for metric, values in arm["metrics"].items():
+        row |= {metric: values["mean"], f"{metric}_std": values["std"]}
+    return row
 
 
 def load(run: str | Path) -> Result:
@@ -134,5 +188,6 @@ def experiment_of(directory: RunDirectory, overrides: Sequence[str] = ()) -> Exp
     try:
         kept = read_text(text, name, ())
     except ConfigError as error:
-        raise RunError(f"{error}; the run's config is damaged, or needs its plugin") from error
+        hint = "" if GIVEN in str(error) else "; the run's config is damaged, or needs its plugin"
+        raise RunError(f"{error}{hint}") from error
     return read_text(text, name, overrides) if overrides else kept

@@ -119,6 +119,24 @@ def is_own(factory: Any) -> bool:
     return str(getattr(factory, "__module__", "")).startswith("clsbench.")
 
 
+def written_again(before: Any, now: Any) -> bool:
+    """Whether a function takes the place of one that the same file or notebook defined before.
+
+    It does not if one execution of the file defines both, under two names.
+    """
+    if _home_of(before) != _home_of(now):
+        return False
+    old, new = _function_of(before), _function_of(now)
+    again = file_of(old) != file_of(new) or getattr(old, "__globals__", old) is not getattr(new, "__globals__", new)
+    return bool(again or old.__qualname__ == new.__qualname__)
+
+
+def _home_of(factory: Any) -> str:
+    """The file that a function is written in; every cell of a notebook or a console is of `__main__`."""
+    file, module = file_of(factory), str(factory.__module__)
+    return module if file is None or (module == "__main__" and not Path(file).is_file()) else file
+
+
 def place_of(factory: Any, error: BaseException | None = None) -> str:
     """`FILE:LINE` of a user's function: the line of the error in its file, else the first line."""
     code = _code_of(factory)
@@ -136,13 +154,17 @@ def file_of(factory: Any) -> str | None:
 
 
 def _code_of(factory: Any) -> CodeType | None:
+    code: CodeType | None = getattr(_function_of(factory), "__code__", None)
+    return code
+
+
+def _function_of(factory: Any) -> Any:
+    """The function that runs when a function or another callable of the user's is called; of a class, its first."""
     function = inspect.unwrap(getattr(factory, "func", factory))
     if isinstance(function, type):
-        function = function.__init__  # type: ignore[misc]
-    elif not hasattr(function, "__code__"):
-        function = type(function).__call__
-    code: CodeType | None = getattr(function, "__code__", None)
-    return code
+        own = [getattr(each, "__func__", each) for each in vars(function).values()]
+        return next((each for each in own if hasattr(each, "__code__")), function.__init__)  # type: ignore[misc]
+    return function if hasattr(function, "__code__") else type(function).__call__
 
 
 def described(error: BaseException) -> str:

@@ -48,15 +48,37 @@ def test_options_are_the_keyword_only_parameters() -> None:
     assert ("One line", "One line.\n\nMore.") == (component.summary, component.help)
 
 
+def defined(file: str, name: str = "mine", *, module: str = "plugin", names: dict[str, Any] | None = None) -> Any:
+    """A loss as a file defines it, in an execution of its own or in that of `names`."""
+    names = {"__name__": module} if names is None else names
+    exec(compile(f"def {name}(logits, targets): ...", file, "exec"), names)
+    return names[name]
+
+
 def test_name_registered_twice_raises() -> None:
-    """A name or an alias is given once; another kind may have it too."""
-    registry = Registry()
+    """A name or an alias is given once, by one file; another kind may have it too."""
+    registry, other = Registry(), defined("other.py")
     registry.add(LossSpec("a", some_loss, ("b",)))
     registry.add(ModelSpec("a", some_loss))
     for name, aliases in (("a", ()), ("b", ()), ("c", ("b",)), ("d", ("a",))):
         with pytest.raises(ValueError, match="is registered twice"):
-            registry.add(LossSpec(name, some_loss, aliases))
+            registry.add(LossSpec(name, other, aliases))
     assert ["a"] == [component.name for component in registry.all("loss")]
+
+
+def test_a_file_or_a_notebook_registers_again() -> None:
+    """What is edited and run again takes the place of what it was, aliases included; a copied decorator does not."""
+    registry, notebook = Registry(), {"__name__": "__main__"}
+    registry.add(LossSpec("a", defined("mine.py"), ("b",)))
+    registry.add(LossSpec("a", edited := defined("mine.py", "renamed")))
+    assert (edited, "a") == (registry.get("loss", "a").factory, registry.get("loss", "a").name)
+    with pytest.raises(UnknownName):
+        registry.get("loss", "b")
+    registry.add(LossSpec("c", defined("/tmp/ipykernel_1/123.py", names=notebook)))
+    registry.add(LossSpec("c", edited := defined("/tmp/ipykernel_1/456.py", "renamed", names=notebook)))
+    assert edited is registry.get("loss", "c").factory
+    with pytest.raises(ValueError, match="loss 'c' is registered twice"):  # in one cell
+        registry.add(LossSpec("c", defined("/tmp/ipykernel_1/456.py", "another", names=notebook)))
 
 
 def test_alias_finds_the_component() -> None:

@@ -32,7 +32,8 @@ def execute(work: Work, kept: Mapping[int, Checkpoint], jobs: int | None = None)
         shares_memory=work.device.type == "cpu",
     )
     for batch in batches(work.stacks(), kept, machine, work.plan.experiment.train.threads, jobs):
-        if batch.num_processes == 1 or len(batch.units) == 1:
+        several = batch.num_processes > 1 and len(batch.units) > 1
+        if not several or (work.needs_this_process and not processes.can_be_forks(batch.units, work)):
             yield from in_process.run(batch.units, work)
         else:
             yield from processes.run(batch.units, work, batch.num_processes)

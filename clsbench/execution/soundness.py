@@ -18,11 +18,15 @@ from clsbench.data.splits import Splits
 from clsbench.errors import ConfigError
 from clsbench.execution.work import bound_loss, initial_model
 from clsbench.losses.contract import Loss
-from clsbench.registry import catalogue
-from clsbench.signatures import is_own, place_of
+from clsbench.registry import Spec, catalogue
+from clsbench.signatures import described, is_own, place_of
 from clsbench.training.stack import Stack
 
 SAMPLES = 8
+CALLED = {  # how clsbench calls what is handed over
+    "loss": "it is given logits [B, C] and class numbers [B], int64",
+    "model": "it is given the shape of a sample and the number of outputs, its module a batch [B, *shape]",
+}
 # The tolerance of two equal computations with different memory layouts.
 TOLERANCE = 1e-3
 
@@ -31,7 +35,8 @@ def require_sound(plans: Sequence[Plan], data: Mapping[str, Splits]) -> None:
     """Try users' losses and models on a few samples of real data.
 
     Raises:
-        ConfigError: with every fault, each with the function's place and what it should do instead.
+        ConfigError: with every fault, each with the function's place and what it should do instead. What is handed
+            over in Python must not raise either; a plugin that raises fails its trials, and leaves the others.
     """
     tried: dict[tuple[str, str, str], None] = {}
     faults: dict[str, None] = {}
@@ -51,20 +56,24 @@ def _faults(arm: Arm, splits: Splits) -> Iterator[str]:
     if is_own(model.factory) and is_own(loss.factory):
         return
     bound = bound_loss(arm.loss, splits)
-    if not is_own(loss.factory) and (fault := _tried(lambda: _loss_fault(bound, splits.train.y))):
-        yield f"loss {loss.name} ({place_of(loss.factory)}) {fault}"
-    if not is_own(model.factory) and (fault := _tried(lambda: _model_fault(arm, splits, bound.num_outputs))):
-        yield f"model {model.name} ({place_of(model.factory)}) {fault}"
+    if not is_own(loss.factory) and (fault := _tried(loss, lambda: _loss_fault(bound, splits.train.y))):
+        yield f"loss {arm.loss.title} {fault}"
+    if not is_own(model.factory) and (fault := _tried(model, lambda: _model_fault(arm, splits, bound.num_outputs))):
+        yield f"model {arm.model.title} {fault}"
 
 
-def _tried(fault: Callable[[], str | None]) -> str | None:
+def _tried(spec: Spec, fault: Callable[[], str | None]) -> str | None:
+    """The fault of a function, after its place; None if it has none."""
     with torch.random.fork_rng(devices=[]), contained(), torch.enable_grad():
         torch.manual_seed(0)
         torch.set_num_threads(1)  # a process that used several could not be forked
         try:
-            return fault()
-        except (Exception, SystemExit):  # it raises in its trials too, which report it with a traceback
-            return None
+            found = fault()
+        except (Exception, SystemExit) as error:
+            if not spec.is_given:
+                return None
+            return f"({place_of(spec.factory, error)}) raises {described(error)}; {CALLED[spec.kind]}"
+    return None if found is None else f"({place_of(spec.factory)}) {found}"
 
 
 def _loss_fault(loss: Loss, targets: Tensor) -> str | None:
@@ -83,6 +92,25 @@ def _loss_fault(loss: Loss, targets: Tensor) -> str | None:
         value = loss.function(leaf, targets.expand(shape[:-1]), *given, **loss.options)
         if fault := _value_fault(value, leaf, allowed):
             return fault
+    return _company_fault(lambda z: loss.function(z.clone(), targets, *given, **loss.options).detach(), logits)
+
+
+def _company_fault(values_of: Callable[[Tensor], Tensor], logits: Tensor) -> str | None:
+    """What is wrong with a loss of samples that differs between calls, or with the samples beside."""
+    others = logits.clone()
+    others[1:] = others[1:].flip(-1) + 1.0
+    found = []
+    for z in (logits, logits, others):
+        torch.manual_seed(0)
+        found.append(values_of(z))
+    first, again, beside = found
+    if not torch.allclose(first, again, TOLERANCE, TOLERANCE, equal_nan=True):
+        return "differs between two calls with the same seed; draw only from PyTorch's generator"
+    if first.dim() and not torch.allclose(first[0], beside[0], TOLERANCE, TOLERANCE, equal_nan=True):
+        return (
+            "gives a sample another loss when other samples are beside it; "
+            "return one number for the batch, which may depend on all of it"
+        )
     return None
 
 
@@ -98,6 +126,11 @@ def _value_fault(value: object, logits: Tensor, allowed: Sequence[tuple[int, ...
         return "returns only NaN, at logits of ordinary size; return numbers"
     if value.requires_grad:
         (gradient,) = torch.autograd.grad(value.sum(), logits, allow_unused=True)
+        if gradient is not None and not gradient.isfinite().all():
+            return (
+                "has a gradient that is not finite, at logits of ordinary size; look for the log of zero, a division "
+                "by zero, the square root of zero"
+            )
         if gradient is not None:
             return None
     return "has no gradient on the logits; compute it from them with PyTorch operations only"
@@ -186,6 +219,11 @@ def _alone_fault(modules: Sequence[nn.Module], samples: Tensor, num_outputs: int
     if not torch.allclose(_call(one, samples), _call(resumed, samples), TOLERANCE, TOLERANCE, equal_nan=True):
         return "keeps state that changes its logits outside parameters and buffers; change a buffer in place"
     one.eval()
+    together, state_after = _call(one, samples), torch.get_rng_state()
+    apart = _call(one, samples[:2])
+    draws = not torch.equal(state_after, torch.manual_seed(0).get_state())
+    if not draws and not torch.allclose(together[:2], apart, TOLERANCE, TOLERANCE, equal_nan=True):
+        return "gives a sample other logits in evaluation when other samples are beside it; let each decide alone"
     before = {name: buffer.clone() for name, buffer in one.named_buffers()}
     _call(one, samples)
     for name, buffer in one.named_buffers():

@@ -13,14 +13,15 @@ import torch
 from clsbench.config.memory import size_of, trial_bytes, trials_that_fit
 from clsbench.config.plan import Arm, Plan, Trial, plans, with_chosen
 from clsbench.config.reader import read_mapping
-from clsbench.config.schema import SCHEDULE_KEYS, Experiment, LossEntry
+from clsbench.config.schema import SCHEDULE_KEYS, Entry, Experiment, LossEntry
+from clsbench.data.memory import ARRAYS
 from clsbench.data.splits import Splits
 from clsbench.errors import RunError
 from clsbench.execution.modes import compiles, threads_for, worth_compiling
 from clsbench.execution.opening import load_data, posed_of
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
-from clsbench.registry import catalogue, load_installed_plugins, load_plugin
+from clsbench.registry import Kind, catalogue, load_installed_plugins, load_plugin
 from clsbench.training.optimizers import rate_factor
 from clsbench.training.rng import generator_for
 from clsbench.training.settings import StackData, StackSettings, TrialSettings
@@ -179,6 +180,12 @@ class Work:
         _require_same_steps(work, self.compiled)
         return work
 
+    @property
+    def needs_this_process(self) -> bool:
+        """Whether data, a model or a loss were handed over in Python: only this process and its forks have them."""
+        given = (catalogue.get(kind, entry.name).is_given for arm in self.plan.arms for kind, entry in _parts(arm))
+        return any(given) or any(arm.dataset.name == ARRAYS for arm in self.plan.arms)
+
     def recipe(self) -> dict[str, Any]:
         """Plain data from which a process that is not a fork builds the same work."""
         return {
@@ -212,6 +219,10 @@ def bound_loss(entry: LossEntry, splits: Splits) -> Loss:
     """The loss of an entry for a dataset; class weights and shares are those of the training split."""
     counts = torch.bincount(splits.train.y, minlength=len(splits.problem.names))
     return build_loss(entry.name, splits.problem, entry.options, entry.class_weight, counts)
+
+
+def _parts(arm: Arm) -> tuple[tuple[Kind, Entry], ...]:
+    return ("model", arm.model), ("loss", arm.loss)
 
 
 def initial_model(arm: Arm, seed: int, shape: tuple[int, ...], num_outputs: int) -> torch.nn.Module:

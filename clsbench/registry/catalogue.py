@@ -17,14 +17,26 @@ from clsbench.registry.specs import (
     OptimizerSpec,
     Spec,
 )
+from clsbench.signatures import written_again
+
+GIVEN = "was handed over in Python"
 
 
 class UnknownName(LookupError):
     """Nothing of this kind has this name; the message names the nearest one."""
 
 
+def given_name(label: str) -> str:
+    """The name of what is handed over in Python under a label; no decorator accepts it."""
+    return f"{label}()"
+
+
 class Registry:
-    """Specs by kind and name. A name or an alias registered twice raises."""
+    """Specs by kind and name.
+
+    Registering a name again replaces it if the same file or notebook does so, as when it is edited and run again. A
+    name that two files register, or one file twice, raises.
+    """
 
     def __init__(self) -> None:
         self._specs: dict[Kind, dict[str, Spec]] = {kind: {} for kind in KINDS}
@@ -34,12 +46,19 @@ class Registry:
         self.sources: dict[str, str] = {}  # the SHA-256 of each of them
 
     def add(self, spec: Spec) -> None:
-        known = self._canonical[spec.kind]
+        known, own = self._canonical[spec.kind], self._specs[spec.kind]
         for name in (spec.name, *spec.aliases):
-            if name in known:
+            if name in known and not (known[name] == spec.name and written_again(own[spec.name].factory, spec.factory)):
                 raise RegistrationError(f"{spec.kind} {name!r} is registered twice; choose another name")
+        self.replace(spec)
+
+    def replace(self, spec: Spec) -> None:
+        """Add a spec in the place of the one with its name, if there is one."""
+        known = self._canonical[spec.kind]
         for check in self._checks:
             check(spec)
+        for alias in [alias for alias, name in known.items() if name == spec.name]:
+            del known[alias]
         for name in (spec.name, *spec.aliases):
             known[name] = spec.name
         self._specs[spec.kind][spec.name] = spec
@@ -69,6 +88,8 @@ class Registry:
             UnknownName: there is none; the message says which is nearest, or which there are.
         """
         known = self._canonical[kind]
+        if name not in known and name == given_name(name[:-2]):
+            raise UnknownName(f"{name[:-2]!r} {GIVEN}; call clsbench.compare with it again, and with resume=RUN")
         if name not in known:
             raise UnknownName(f"unknown {kind} {name!r}; {suggestion(name, known, self._specs[kind])}")
         return self._specs[kind][known[name]]

@@ -90,6 +90,11 @@ class Spec:
     kind: ClassVar[Kind]
 
     @property
+    def is_given(self) -> bool:
+        """Whether it was handed over in Python, by `clsbench.compare`."""
+        return self.name.endswith("()")
+
+    @property
     def summary(self) -> str:
         """The first line of the docstring, without the full stop."""
         return self.help.partition("\n")[0].rstrip(".")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from clsbench.analysis.curves import STUCK_FROM, Comparison, comparisons
 from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import label_of
-from clsbench.report.document import Block, Document, Paragraph, Section
+from clsbench.report.document import Block, Document, Paragraph, Section, Text
 from clsbench.report.sections import metrics, run, verdicts
 from clsbench.report.sections.arms import MAX_DRAWN, Refs, arms, references, settings
 from clsbench.report.sections.classes import by_class
@@ -15,7 +15,7 @@ from clsbench.report.sections.convergence import convergence
 from clsbench.report.sections.cross import cross
 from clsbench.report.sections.curves import by_epoch, curves
 from clsbench.report.sections.data import data
-from clsbench.report.sections.outcome import outcome, stuck
+from clsbench.report.sections.outcome import diverged_at_once, outcome, stuck
 from clsbench.report.sections.reliability import reliability
 from clsbench.report.sections.tuning import sensitivity, tuning
 from clsbench.report.text import count, warm_start_of
@@ -36,6 +36,23 @@ def run_document(records: Iterable[Record], summary: Summary, files: Sequence[st
 def data_document(name: str, datasets: Mapping[str, DataSummary], warnings: Sequence[RunWarning]) -> Document:
     """What was read, before anything is trained."""
     return Document(name, tuple(filter(None, [data(datasets, warnings)])))
+
+
+def brief_document(records: Iterable[Record], summary: Summary) -> Document:
+    """What a notebook shows under a cell: the outcome, curves, and the table of test metrics of each comparison."""
+    compared = comparisons(records, summary)
+    shown = [part for comparison in compared[:MAX_COMPARISONS] for part in _brief(comparison, summary)]
+    notes = tuple(Paragraph((note,), "note") for note in _notes(compared))
+    return Document(summary["name"], (*shown, Section("notes", (), notes)))
+
+
+def _brief(comparison: Comparison, summary: Summary) -> Iterator[Section]:
+    refs = references(comparison)
+    said = tuple(map(Paragraph, _sentences(comparison, refs, summary)))
+    yield Section("outcome", (), (*_conditions(comparison, summary), *said))
+    yield Section("curves", (), tuple(by_epoch(comparison, refs, metric) for metric in _plotted(comparison)))
+    yield arms(comparison, refs)
+    yield metrics.test(comparison, refs)
 
 
 def figure_documents(records: Iterable[Record], summary: Summary) -> dict[str, Document]:
@@ -80,12 +97,14 @@ def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[
     yield convergence(comparison, refs)
     yield tuning(comparison, refs, summary["tuning"])
     yield verdicts.verdicts(comparison, refs, summary)
-    sentences = (
-        *outcome(comparison, refs),
-        *verdicts.conclusions(comparison, refs, summary),
-        *stuck(comparison, refs),
-    )
-    yield Section("outcome", (), tuple(map(Paragraph, sentences)))
+    yield Section("outcome", (), tuple(map(Paragraph, _sentences(comparison, refs, summary))))
+
+
+def _sentences(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[Text]:
+    yield from outcome(comparison, refs)
+    yield from verdicts.conclusions(comparison, refs, summary)
+    yield from stuck(comparison, refs)
+    yield from diverged_at_once(comparison, refs)
 
 
 def _plotted(comparison: Comparison) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import rich.progress
 from rich.console import Console
@@ -57,7 +57,8 @@ class Progress:
         elif not self._quiet and now - self._shown >= SECONDS_BETWEEN_LINES:
             self._shown = now
             # Not through rich's wrapping: one report is one line of a log.
-            self._console.print(Text(self._line(shown, now)), soft_wrap=True)
+            line = line_of(self._done, self._total, now - self._started, shown)
+            self._console.print(Text(line), soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Print a message once, above the bar."""
@@ -68,10 +69,20 @@ class Progress:
         """Print a warning, also with `-q`."""
         self._console.print(Text(printable(text, self._console.encoding)), soft_wrap=True)
 
-    def _line(self, text: str, now: float) -> str:
-        share = self._done / max(self._total, 1)
-        left = f", {duration((now - self._started) * (1 - share) / share)} left" if 0 < share < 1 else ""
-        return f"{share:4.0%} of {self._total} trial-epochs{left}: {text}"
+
+def line_of(done: int, total: int, seconds: float, text: str) -> str:
+    """`45% of 200 trial-epochs, 3.1 s left: cross_entropy`."""
+    share = done / max(total, 1)
+    left = f", {duration(seconds * (1 - share) / share)} left" if 0 < share < 1 else ""
+    return f"{share:4.0%} of {total} trial-epochs{left}: {text}"
+
+
+class Shows(Protocol):
+    """What shows progress: a bar, lines or the output of a notebook's cell."""
+
+    def advance(self, trial_epochs: int, text: str) -> None: ...
+    def say(self, text: str) -> None: ...
+    def warn(self, text: str) -> None: ...
 
 
 def _can_animate(console: Console) -> bool:
@@ -92,7 +103,7 @@ def _bar(console: Console) -> rich.progress.Progress:
     )
 
 
-def watcher(progress: Progress) -> Callable[[Plan, Event], None]:
+def watcher(progress: Shows) -> Callable[[Plan, Event], None]:
     """A function that reports a run's events to `progress`: trials that end early count as done."""
     left: dict[int, int] = {}
 

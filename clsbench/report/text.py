@@ -40,8 +40,8 @@ def in_bytes(size: int) -> str:
 
 
 def setting_of(arm: ArmSummary) -> str:
-    """The setting of an arm: the loss, where the label is another name, then reduction, weight and learning rate."""
-    loss = [] if arm["loss"] == arm["label"] else [f"loss={arm['loss']}"]
+    """The setting of an arm: the loss, if it has another name, then reduction, weight and learning rate."""
+    loss = [] if arm["loss"] in (arm["label"], f"{arm['label']}()") else [f"loss={arm['loss']}"]
     return ", ".join([*loss, *filter(None, [arm["setting"]])])
 
 

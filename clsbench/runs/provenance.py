@@ -6,7 +6,6 @@ everything that decides its numbers is unchanged.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import sys
@@ -14,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +21,7 @@ from clsbench.config.schema import Entry, Experiment
 from clsbench.errors import RunError
 from clsbench.registry import Kind, Spec, catalogue
 from clsbench.results import Environment
+from clsbench.runs.code import hash_of_code
 from clsbench.runs.resume import changes_since, comparable
 from clsbench.runs.seal import sha256_of
 
@@ -130,11 +129,15 @@ def _sources(experiment: Experiment) -> Iterator[tuple[str, str]]:
         yield f"plugin {name}", _source_of(sys.modules.get(module))
     for spec in _used(experiment):
         module = spec.factory.__module__
+        named = f"{spec.kind} {spec.name!r}"
+        if spec.is_given:
+            yield named, hash_of_code(spec.factory)
+            continue
         if module.partition(".")[0].startswith("clsbench") or module in installed.values():
             continue  # of clsbench, whose version is compared, or of a plugin file or an installed plugin
-        # Of a script, whatever else is edited there, the function alone; what it imports is a module of its own.
+        # Of a script, whatever else is edited there, what the function uses.
         whole = module != "__main__" and module in sys.modules
-        yield f"{spec.kind} {spec.name!r}", _source_of(sys.modules[module] if whole else spec.factory)
+        yield named, _source_of(sys.modules[module]) if whole else hash_of_code(spec.factory)
 
 
 def _used(experiment: Experiment) -> Iterator[Spec]:
@@ -149,20 +152,9 @@ def _used(experiment: Experiment) -> Iterator[Spec]:
     yield from catalogue.all("metric")
 
 
-def _source_of(code: Any) -> str:
-    """The SHA-256 of the source of a module or a function; where there is none, of what it was compiled to."""
+def _source_of(module: Any) -> str:
+    """The SHA-256 of the source of a module; if it has none, of its description."""
     try:
-        return sha256_of(inspect.getsource(code).encode(errors="surrogatepass"))
+        return sha256_of(inspect.getsource(module).encode(errors="surrogatepass"))
     except (OSError, TypeError):
-        compiled = getattr(inspect.unwrap(code), "__code__", None) if callable(code) else None
-        return sha256_of(repr(code).encode()) if compiled is None else _hash_of_code(compiled)
-
-
-def _hash_of_code(code: CodeType) -> str:
-    digest = hashlib.sha256(code.co_code)
-    for constant in code.co_consts:
-        # A set has another order in each process.
-        plain = sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant
-        digest.update((_hash_of_code(constant) if isinstance(constant, CodeType) else repr(plain)).encode())
-    digest.update(repr((code.co_names, code.co_varnames)).encode())
-    return digest.hexdigest()
+        return sha256_of(repr(module).encode())

@@ -46,7 +46,7 @@ def run(units: Sequence[WorkUnit], work: Work, num_processes: int) -> Iterator[E
     """
     waiting = deque(units)
     log.info("training %d stacks in %d processes", len(waiting), min(num_processes, len(waiting)))
-    forked = can_fork() and all(_has_one_thread(unit, work) for unit in units)
+    forked = can_be_forks(units, work)
     context = multiprocessing.get_context("fork") if forked else multiprocessing.get_context("spawn")
     target = partial(_work, (lambda: work) if forked else partial(Work.of_recipe, work.recipe()))
     idle: list[_Worker] = []
@@ -81,6 +81,11 @@ def run(units: Sequence[WorkUnit], work: Work, num_processes: int) -> Iterator[E
     finally:
         for worker in [*idle, *busy.values()]:
             worker.end()
+
+
+def can_be_forks(units: Sequence[WorkUnit], work: Work) -> bool:
+    """Whether the processes that train units can be forks of this one."""
+    return can_fork() and all(_has_one_thread(unit, work) for unit in units)
 
 
 def _has_one_thread(unit: WorkUnit, work: Work) -> bool:

@@ -44,6 +44,20 @@ def stuck(comparison: Comparison, refs: Refs) -> Iterator[Text]:
         yield ("Stuck samples (wrong, with a gradient under 1% of that at zero logits): ", *joined(named), ".")
 
 
+def diverged_at_once(comparison: Comparison, refs: Refs) -> Iterator[Text]:
+    """Which arms diverged before their first step or right after it, and what to look for."""
+    reasons = (
+        (0, "before its first step", "its loss or gradient is not finite where training starts: look for the log of "
+         "zero, a division by zero, the square root of zero"),
+        (1, "after its first step", "lower its lr"),
+    )  # fmt: skip
+    for step, when, hint in reasons:
+        for arm in comparison.arms:
+            lost = [r for r in comparison.records[arm["name"]] if r["status"] == "diverged" and r.get("step") == step]
+            if lost:
+                yield (refs[arm["name"]], f" diverged {when} at {len(lost)} of {len(arm['seeds'])} seeds; {hint}.")
+
+
 def _value(metric: str, value: float) -> str:
     return f"{value:.1%}" if is_share(metric) else number(value)
 

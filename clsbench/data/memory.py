@@ -1,0 +1,137 @@
+"""Data that are handed over in Python: arrays, tensors or data frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clsbench.data.raw import RawData, as_raw
+from clsbench.errors import DataError
+from clsbench.registry import dataset
+
+ARRAYS = "arrays"  # the dataset's name
+
+_held: RawData | None = None
+
+
+@dataset(ARRAYS)
+def arrays(seed: int) -> RawData:
+    """The samples and labels that `clsbench.compare` was called with, in this process."""
+    if _held is None:
+        raise DataError("arrays are handed over in Python; call clsbench.compare(losses, X, y) with them")
+    return _held
+
+
+def hold(X: Any, y: Any) -> None:
+    """Make these the data of `arrays`, instead of those before.
+
+    Args:
+        X: [N, features], or [N, ...] such as images [N, C, H, W]: an array, a tensor or a data frame of numbers.
+        y: [N] labels, numbers or text. Classes are sorted; a column of categories keeps their order.
+
+    Raises:
+        DataError: they are unusable; the message names the column or the row.
+    """
+    global _held
+    _require_one_order(X, y)
+    features, columns = _features(X)
+    labels, names = _labels(y)
+    _held = as_raw(RawData(features, labels, len(names), names, columns=columns, full_scale=_full_scale(features)))
+
+
+def _require_one_order(X: Any, y: Any) -> None:
+    """Refuse a data frame and labels whose rows have the same names in two orders."""
+    ours, theirs = (getattr(part, "index", None) for part in (X, y))
+    if ours is None or theirs is None or not (hasattr(ours, "equals") and hasattr(theirs, "equals")):
+        return
+    if not ours.equals(theirs) and ours.sort_values().equals(theirs.sort_values()):
+        raise DataError("X and y have the same rows in two orders; bring y into that of X: y.loc[X.index]")
+
+
+def _features(X: Any) -> tuple[Any, tuple[str, ...]]:
+    """The features as an array, and the names of the columns of a data frame."""
+    import numpy as np
+
+    if hasattr(X, "toarray"):
+        raise DataError("X is a sparse matrix; give X.toarray()")
+    if not (hasattr(X, "columns") and hasattr(X, "to_numpy")):
+        return _array(X), ()
+    names = tuple(map(str, X.columns))
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise DataError(f"X has two columns {twice!r}; give every column a name of its own")
+    columns = []
+    for name, key in zip(names, X.columns, strict=True):
+        column = np.asarray(X[key])
+        if column.dtype.kind not in "buif":
+            column = _numbers(column, name)
+        columns.append(column)
+    return np.stack(columns, axis=1) if columns else np.empty((len(X), 0)), names
+
+
+def _numbers(column: Any, name: str) -> Any:
+    """A column of objects as numbers, such as one of pandas that may lack values."""
+    import numpy as np
+
+    for row, value in enumerate(column):
+        if _is_missing(value):
+            raise DataError(f"column {name!r} of X has no value in row {row}; fill it, or leave the row out")
+        if not isinstance(value, int | float | np.number):
+            raise DataError(f"column {name!r} of X has {str(value)!r} in row {row}; encode it as numbers")
+    return column.astype(float)
+
+
+def _labels(y: Any) -> tuple[Any, tuple[str, ...]]:
+    """The number of each label's class, and the names of the classes."""
+    import numpy as np
+
+    # A list is taken as it is: numpy would make text of a number beside text.
+    values = np.array(y, object) if isinstance(y, list | tuple) else _array(y)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise DataError(f"y has shape {list(values.shape)}; give one label for each sample")
+    plain = _plain(values)
+    categories = getattr(getattr(y, "dtype", None), "categories", None)
+    classes = np.unique(plain) if categories is None else np.array([c for c in categories if c in set(plain)])
+    place_of = {each: place for place, each in enumerate(classes.tolist())}
+    return np.array([place_of[each] for each in plain.tolist()], np.int64), tuple(map(str, classes.tolist()))
+
+
+def _plain(values: Any) -> Any:
+    """Labels as integers or as text."""
+    import numpy as np
+
+    if values.dtype.kind == "O":
+        for row, value in enumerate(values):
+            if _is_missing(value):
+                raise DataError(f"y has no label in row {row}; leave the sample out")
+        kinds = {str if isinstance(value, str) else int if isinstance(value, int) else type(value) for value in values}
+        if len(kinds) > 1:
+            raise DataError(f"y has labels of several types, {', '.join(sorted(k.__name__ for k in kinds))}; use one")
+        values = np.array(values.tolist())
+    if values.dtype.kind == "f":
+        whole = np.isfinite(values) & (values == np.floor(values))
+        if not whole.all():
+            row = int(np.argmin(whole))
+            raise DataError(f"y has {values[row]} in row {row}, which is no class; give whole numbers or text")
+        return values.astype(np.int64)
+    if values.dtype.kind not in "buiU":
+        raise DataError(f"y is of type {values.dtype}; give whole numbers or text")
+    return values.astype(np.int64) if values.dtype.kind == "b" else values
+
+
+def _is_missing(value: Any) -> bool:
+    return (
+        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+    )
+
+
+def _array(values: Any) -> Any:
+    import numpy as np
+
+    if hasattr(values, "detach"):  # of PyTorch, maybe on a device
+        values = values.detach().cpu()
+    return np.asarray(values)
+
+
+def _full_scale(features: Any) -> float | None:
+    return 255.0 if features.ndim == 4 and features.dtype == "uint8" else None
