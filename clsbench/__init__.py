@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from clsbench.comparing import compare
     from clsbench.config.schema import Experiment
     from clsbench.experiment import run
+    from clsbench.prediction import load_model
     from clsbench.registry import dataset, loss, metric, model, optimizer
-    from clsbench.result import Result, load, load_model
+    from clsbench.result import Result, load
 
 __version__ = "0.1.0"
 
@@ -20,7 +21,8 @@ os.environ.setdefault("MKL_CBWR", "AUTO")
 _EXPORTS = {
     "compare": "clsbench.comparing",
     "run": "clsbench.experiment",
-    **dict.fromkeys(("load", "load_model", "Result"), "clsbench.result"),
+    **dict.fromkeys(("load", "Result"), "clsbench.result"),
+    "load_model": "clsbench.prediction",
     **dict.fromkeys(("dataset", "loss", "metric", "model", "optimizer"), "clsbench.registry"),
     "Experiment": "clsbench.config.schema",
 }

@@ -213,6 +213,12 @@ def report(
     table: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write the records as CSV.", show_default=False)
     ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write every trial's predictions of the test samples as CSV.", show_default=False
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show runs again: curves, tables, files."""
@@ -221,10 +227,11 @@ def report(
     from clsbench.report.records_table import as_csv
     from clsbench.report.text import printable
     from clsbench.result import load
-    from clsbench.runs.directory import newest
+    from clsbench.runs.directory import RunDirectory, newest
 
     results = [load(path) for path in runs or [newest(Path("runs")).path]]
     table_file = None if table is None else Output("--csv", table, RECORDS)
+    predicted_file = None if predictions is None else Output("--predictions", predictions, RECORDS)
     folders = [] if png is None else _folders_for(png, results)
     for folder in folders:
         require_replaceable_figures(folder)
@@ -235,9 +242,40 @@ def report(
     if table_file is not None:
         table_file.write(as_csv((str(result.directory), result.records) for result in results))
         written.append(table_file.path)
+    if predicted_file is not None:
+        from clsbench.prediction import test_predictions
+
+        predicted_file.write(
+            as_csv((str(r.directory), [*test_predictions(RunDirectory(r.directory))]) for r in results)
+        )
+        written.append(predicted_file.path)
     _show(results, as_json)
     for path in written:
         print(f"wrote {printable(str(path), sys.stderr.encoding)}", file=sys.stderr)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.", show_default=False)],
+    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="The number of the trial.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE.pt2", help="The file to write.", show_default=False)],
+    plugin: Plugins = None,
+) -> None:
+    """Write a trained network with its normalisation inside, for torch.export.load."""
+    from clsbench.report.outputs import PROGRAM, Output
+
+    output = Output("FILE.pt2", file, PROGRAM)
+    _load_plugins(plugin)
+    from clsbench.export import exported, inputs_of
+    from clsbench.prediction import predictors, samples_tested
+    from clsbench.runs.directory import RunDirectory
+
+    directory = RunDirectory(run)
+    ((asked, predictor),) = predictors(directory, [trial])
+    samples = inputs_of(samples_tested(directory, asked, predictor))
+    output.write(exported(predictor, samples))
+    shape = ", ".join(map(str, samples.shape[1:]))
+    write(f"wrote {file}: {str(samples.dtype).removeprefix('torch.')} [N, {shape}] to {predictor.gives}\n")
 
 
 @app.command("list")

@@ -24,8 +24,9 @@ from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, DataError, RunError, TrialError
 from clsbench.execution.engine import engine_of, resolved_auto
 from clsbench.execution.events import Event, RunResumed, StackStarted, Warned
+from clsbench.prediction import experiment_of, kept_of
 from clsbench.report.failures import whole_failures
-from clsbench.result import Result, experiment_of, load, states_of
+from clsbench.result import Result, load
 from clsbench.results import (
     FORMAT_VERSION,
     DataSummary,
@@ -328,8 +329,8 @@ class _Prepared:
 
         ended = {record["trial"] for record in records if record["status"] == "finished"}
         trials = [trial for trial in plan.trials if trial.number in ended]
-        state_of = states_of(directory)
-        return cross_evaluations(self._work(plan, {}), state_of, trials)
+        kept = kept_of(directory)
+        return cross_evaluations(self._work(plan, {}), lambda number: kept(number)[0], trials)
 
     def fingerprint(self, environment: Environment) -> Fingerprint:
         """The fingerprint of everything that decides the run's numbers, and of the machine."""

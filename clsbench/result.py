@@ -1,25 +1,20 @@
-"""A run read back: its records, summary, experiment and trained models."""
+"""A run read back: its records and its summary."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsbench.config.plan import make_plan, plans
-from clsbench.config.reader import read_text
-from clsbench.config.schema import Experiment
+from clsbench.config.plan import plans
 from clsbench.errors import ConfigError, RunError
-from clsbench.problems import problem_from
+from clsbench.prediction import experiment_of
 from clsbench.registry import suggestion
-from clsbench.registry.catalogue import GIVEN
-from clsbench.results import ArmSummary, Record, Summary, damaged, origins
+from clsbench.results import ArmSummary, Record, Summary, origins
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -125,69 +120,3 @@ def _unfinished(directory: RunDirectory) -> RunError:
         f"{directory.path} has not finished: it was stopped while {where}, with {kept} of {asked.num_trial_epochs} "
         f"epochs of its trials done; resume it with `clsbench run --resume {directory.path}`"
     )
-
-
-def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
-    """The trained model of a trial, and the function that predicts class numbers with it.
-
-    Both take samples as training saw them, that is split off and normalised: `[B, ...] -> [B, K]` logits
-    and `[B, ...] -> [B]` class numbers.
-
-    Raises:
-        RunError: the run has no such trial, or its weights are damaged.
-    """
-    import torch
-
-    from clsbench.execution.trained import trained_model
-    from clsbench.losses.contract import build_loss
-
-    directory = RunDirectory(Path(run))
-    trials = make_plan(experiment_of(directory)).trials
-    if not 0 <= trial < len(trials):
-        raise RunError(f"{directory.path} has no trial {trial}; they are numbered 0 to {len(trials) - 1}")
-    arm = trials[trial].arm
-    facts, path = directory.environment()["datasets"].get(arm.dataset.title), directory.path / "environment.json"
-    if facts is None:
-        raise damaged(str(path), f"datasets.{arm.dataset.title} is missing")
-    try:
-        problem = problem_from(facts)
-    except (ValueError, TypeError) as error:
-        raise damaged(str(path), f"datasets.{arm.dataset.title}: {error}") from error
-    loss = build_loss(arm.loss.name, problem, arm.loss.options)
-    state = states_of(directory)(trial)
-    module = trained_model(trials[trial], tuple(facts["shape"]), loss.num_outputs, state).eval()
-
-    def predict(samples: Tensor) -> Tensor:
-        with torch.no_grad():
-            return loss.predictions(module(samples))
-
-    return module, predict
-
-
-def states_of(directory: RunDirectory) -> Callable[[int], Mapping[str, Tensor]]:
-    """The final weights of each trial, by number; RunError if they are damaged or missing."""
-    states = directory.checkpoints(METRICS).model_states()
-
-    def state_of(trial: int) -> Mapping[str, Tensor]:
-        if trial not in states:
-            raise RunError(f"{directory.path} has no undamaged weights of trial {trial}; run the experiment again")
-        return states[trial]
-
-    return state_of
-
-
-def experiment_of(directory: RunDirectory, overrides: Sequence[str] = ()) -> Experiment:
-    """The experiment of a run, with overrides.
-
-    Raises:
-        RunError: its config is damaged, or needs a plugin that is not loaded.
-        ConfigError: an override is wrong.
-    """
-    directory.require_known_format()
-    text, name = directory.config_text(), str(directory.path / "config.yaml")
-    try:
-        kept = read_text(text, name, ())
-    except ConfigError as error:
-        hint = "" if GIVEN in str(error) else "; the run's config is damaged, or needs its plugin"
-        raise RunError(f"{error}{hint}") from error
-    return read_text(text, name, overrides) if overrides else kept

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +18,8 @@ import clsbench
 import clsbench.experiment
 from clsbench.analysis.pairing import PromiseBroken, pairing
 from clsbench.config.plan import make_plan
+from clsbench.data.dividing import divided
+from clsbench.data.raw import as_raw
 from clsbench.execution import scheduling
 from clsbench.execution.modes import compiles
 from clsbench.execution.opening import load_data
@@ -147,7 +150,7 @@ def test_split_by_the_seed_is_paired_and_said(run: Run) -> None:
     assert ["per_seed", "per_seed"] == [arm["split_seed"] for arm in varied.summary["arms"]]
     assert "split_seed: per_seed" in (varied.directory / "config.yaml").read_text(encoding="utf-8")
     _, predict = clsbench.load_model(varied.directory, 0)
-    assert (5,) == predict(torch.zeros(5, 2)).shape
+    assert 5 == len(predict(torch.zeros(5, 2)).classes)
 
 
 def test_tuning_splits_by_its_own_seeds(tmp_path: Path) -> None:
@@ -439,17 +442,26 @@ def test_run_that_breaks_its_promise_fails(run: Run, monkeypatch: pytest.MonkeyP
     ids=["mlp", "one-output", "class-index", "cnn"],
 )
 def test_loaded_model_predicts_as_recorded(run: Run, dataset: Config, model: Config, loss: Any) -> None:
-    """Every trial's weights are kept: on the test split its predictions have the last record's accuracy."""
+    """Every trial's weights and normalisation are kept: on raw test samples its classes have the recorded accuracy."""
     result = run(dataset, model, [loss, "cross_entropy"], seeds=[4, 0])
     plan = make_plan(read(result.directory / "config.yaml"))
     (splits,) = load_data(plan.trials, torch.device("cpu")).values()
+    entry = plan.trials[0].dataset
+    raw = as_raw(catalogue.get("dataset", entry.name).factory(entry.split_seed, **entry.options))
+    test = divided(raw, entry.val_fraction, entry.test_fraction, entry.split_seed, entry.limit)[0].test
+    samples, targets = test.features[test.rows], [raw.class_names[label] for label in test.labels]
     for trial in plan.trials:
         module, predict = clsbench.load_model(result.directory, trial.number)
         last = [record for record in result.records if record["trial"] == trial.number][-1]
         assert not module.training
         assert len(splits.test) == len(module(splits.test.x))
-        predictions = predict(splits.test.x)
-        assert pytest.approx(last["test_accuracy"]) == (predictions == splits.test.y).double().mean().item()
+        classes, probabilities = predict(samples)
+        right = [ours == target for ours, target in zip(classes, targets, strict=True)]
+        assert last["test_accuracy"] == sum(right) / len(right)
+        assert (probabilities is None) == (last["test_nll"] is None)
+        if probabilities is not None:
+            given = probabilities[range(len(targets)), [raw.class_names.index(target) for target in targets]]
+            assert pytest.approx(last["test_nll"], rel=1e-5) == float(-np.log(given).mean())
 
 
 def test_run_is_read_back_as_it_was(run: Run) -> None:

@@ -64,7 +64,7 @@ class _Run:
         arms = {arm["name"]: arm for arm in summary["arms"]}
         rows = summary["verdicts"]
         verdicts = {(frozenset((row["a"], row["b"])), row["metric"]): row for row in rows}
-        return cls(arms, by_arm, verdicts, len(summary["warnings"] or ()))
+        return cls(arms, by_arm, verdicts, len(summary.get("warnings") or ()))
 
 
 def _evaluated(expectation: Expectation, run: _Run) -> ExpectationResult:

@@ -57,7 +57,7 @@ class Splits:
     def hashes(self) -> dict[str, str | None]:
         """The SHA-256 of each split, None for an empty one: of types, shapes and all values, on any device."""
         splits = {"train": self.train, "val": self.val, "test": self.test}
-        return {name: None if tensors is None else _hash_of(tensors) for name, tensors in splits.items()}
+        return {name: None if tensors is None else hash_of(tensors) for name, tensors in splits.items()}
 
     @property
     def hash(self) -> str:
@@ -78,7 +78,8 @@ class Splits:
         return facts
 
 
-def _hash_of(tensors: Tensors) -> str:
+def hash_of(tensors: Tensors) -> str:
+    """The SHA-256 of samples and their classes: of types, shapes and all values, on any device."""
     digest = hashlib.sha256()
     for tensor in (tensors.x, tensors.y):
         values = tensor.detach().cpu().contiguous().numpy()

@@ -15,7 +15,7 @@ from clsbench.config.reader import misfit
 from clsbench.config.schema import DatasetEntry
 from clsbench.config.tuning import unranked
 from clsbench.containment import contained
-from clsbench.data.dividing import tested_samples
+from clsbench.data.dividing import Part, divided, tested_samples
 from clsbench.data.raw import RawData, as_raw
 from clsbench.data.splits import Splits, split
 from clsbench.errors import ClsbenchError, ConfigError, DataError
@@ -88,6 +88,17 @@ def require_known(plan: Plan) -> None:
     mistakes = [*unknown_classes(plan), *(f"tune.metric: {reason}" for reason in found if reason)]
     if mistakes:
         raise ConfigError(*dict.fromkeys(mistakes))
+
+
+def test_samples(entry: DatasetEntry) -> tuple[RawData, Part]:
+    """The raw test samples of a trial's dataset, and the dataset.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    with _told_of(entry):
+        raw = _opened(entry)
+        return raw, divided(raw, **_drawing(entry, raw))[0].test
 
 
 def posed_of(splits: Splits) -> Posed:

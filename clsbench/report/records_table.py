@@ -1,10 +1,10 @@
-"""Records as CSV, for spreadsheets and data frames."""
+"""Rows as CSV, for spreadsheets and data frames."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from clsbench.metrics.measures import by_class, field_of
 from clsbench.results import Record, classes_in, value_of
@@ -14,19 +14,23 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would co
 
 
 def as_csv(runs: Iterable[tuple[str, Sequence[Record]]]) -> bytes:
-    """The records of runs, each named in its first column; a cell is empty where a record has no such value.
+    """The records of runs, each named in its first column, with a column for each class of the metrics by class."""
+    return rows_as_csv((name, [_flat(record) for record in records]) for name, records in runs)
+
+
+def rows_as_csv(runs: Iterable[tuple[str, Sequence[Mapping[str, object]]]]) -> bytes:
+    """The rows of runs, each named in its first column; a cell is empty where a row has no such value.
 
     Text that a spreadsheet would take for a formula begins with an apostrophe; numbers are numbers.
     """
     runs = list(runs)
-    columns = dict.fromkeys(key for _, records in runs for record in records for key in _flat(record))
+    columns = dict.fromkeys(key for _, rows in runs for row in rows for key in row)
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, ["run", *columns])
     writer.writeheader()
-    for name, records in runs:
-        for record in records:
-            row = {"run": name, **_flat(record)}
-            writer.writerow({key: _cell(value) for key, value in row.items()})
+    for name, rows in runs:
+        for row in rows:
+            writer.writerow({key: _cell(value) for key, value in {"run": name, **row}.items()})
     return in_utf8(table.getvalue())
 
 

@@ -109,14 +109,20 @@ class Checkpoints:
                 found.update(entry.trials)
                 yield _unpacked(self.folder / entry.file, content, entry, places, run)
 
-    def model_states(self) -> dict[int, dict[str, Tensor]]:
-        """The final state dict of each trial's model, by number, unless it is damaged.
+    def ended(self) -> dict[int, tuple[dict[str, Tensor], str]]:
+        """The final state dict of each trial's model and the preparation of its samples, by number.
+
+        Those that are damaged are left out.
 
         Raises:
             RunError: as `newest`.
         """
         found = [each.checkpoint for each in self.newest()]
-        return {n: each.snapshot.model_state(place) for each in found for place, n in enumerate(each.trials)}
+        return {
+            number: (each.snapshot.model_state(place), each.preparation)
+            for each in found
+            for place, number in enumerate(each.trials)
+        }
 
     def tidy(self) -> None:
         """Keep only the last of each trial, once all are finished."""

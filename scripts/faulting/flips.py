@@ -14,7 +14,7 @@ from typing import Any
 
 import clsbench
 from clsbench.errors import RunError
-from clsbench.result import experiment_of
+from clsbench.prediction import experiment_of
 from clsbench.runs.directory import METRICS, RunDirectory
 from faulting.checkpoint import flipped
 from faulting.figures import Figure

@@ -169,7 +169,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     assert path is not None
     result = clsbench.load(path)
     records, summary = _untimed(list(result.records)), _untimed(dict(result.summary))
-    states = RunDirectory(path).checkpoints(METRICS).model_states()
+    states = {n: state for n, (state, _) in RunDirectory(path).checkpoints(METRICS).ended().items()}
     weights = {n: {name: _bytes(tensor) for name, tensor in state.items()} for n, state in states.items()}
     return {"records": records, "summary": summary, "weights": weights}
 

@@ -120,7 +120,7 @@ def test_run_that_was_stopped_before_all_goes_on(tmp_path: Path, monkeypatch: py
         (RecordFile, "order"),
         (Checkpoints, "save"),
         (Checkpoints, "tidy"),
-        (Checkpoints, "model_states"),
+        (Checkpoints, "ended"),
         (experiment, "draw"),
         (RunDirectory, "summary"),
     ],

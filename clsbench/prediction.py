@@ -1,0 +1,307 @@
+"""Trained networks on raw samples: what is kept of their preparation is applied first, and classes have names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from clsbench.config.plan import Trial, make_plan
+from clsbench.config.reader import read_text
+from clsbench.config.schema import Experiment
+from clsbench.errors import ConfigError, DataError, RunError
+from clsbench.problems import problem_from
+from clsbench.registry.catalogue import GIVEN
+from clsbench.results import damaged
+from clsbench.runs.directory import METRICS, RunDirectory
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor, nn
+
+    from clsbench.data.dividing import Part
+    from clsbench.data.preparation import Preparation
+    from clsbench.losses.contract import Loss
+
+    Floats = npt.NDArray[np.float64]
+
+AT_ONCE = 1000  # samples that go through the network together
+
+
+class Predicted(NamedTuple):
+    """`classes` has a name for each sample; `probabilities` is `[N, C]`, None for a loss that gives none."""
+
+    classes: list[str]
+    probabilities: Floats | None
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained network that takes raw samples. `preparation` is None for a run of a version that did not keep it."""
+
+    module: nn.Module
+    loss: Loss
+    preparation: Preparation | None
+    run: Path
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the columns of `probabilities`."""
+        return self.loss.problem.names
+
+    @property
+    def gives(self) -> str:
+        """What an exported network returns, in words."""
+        return "logits" if self.loss.link == "identity" else f"probabilities of {', '.join(self.class_names)}"
+
+    def __call__(self, samples: Any) -> Predicted:
+        """The class of each sample, and the probability of every class.
+
+        Args:
+            samples: `[N, ...]` as the dataset has them, neither normalised nor encoded: an array, a tensor or nested
+                lists, in the order of the table's columns; or a data frame, whose columns are found by their names.
+                A category is its text, in a data frame or an array of objects. Images are `[N, C, H, W]` or
+                `[N, H, W, C]`.
+
+        Raises:
+            DataError: the samples do not fit the data that the network was trained on.
+            RunError: the run is of a version that kept no preparation.
+        """
+        return self.of_read(as_read(self.required_preparation(), samples))
+
+    def of_read(self, raw: npt.NDArray[Any]) -> Predicted:
+        """As a call, for samples as the dataset's reader gives them: categories are numbers."""
+        import numpy as np
+        import torch
+
+        numbers: list[Tensor] = []
+        probabilities: list[Tensor] = []
+        for start in range(0, len(raw), AT_ONCE):
+            rows = np.arange(start, min(start + AT_ONCE, len(raw)))
+            with torch.no_grad():
+                logits = self.module(torch.from_numpy(self.required_preparation()(raw, rows)))
+            numbers.append(self.loss.predictions(logits))
+            if (logs := self.loss.log_probabilities(logits)) is not None:
+                probabilities.append(logs.double().exp())
+        names = self.class_names
+        classes = [names[number] for number in torch.cat(numbers).tolist()] if numbers else []
+        return Predicted(classes, torch.cat(probabilities).numpy() if probabilities else None)
+
+    def required_preparation(self) -> Preparation:
+        """What is done to raw samples first.
+
+        Raises:
+            RunError: the run is of a version that did not keep it.
+        """
+        if self.preparation is None:
+            raise RunError(f"{self.run} is of an earlier version, which did not keep the normalisation; run it again")
+        return self.preparation
+
+
+def as_read(preparation: Preparation, samples: Any) -> npt.NDArray[Any]:
+    """Samples as the dataset's reader gives them, `[N, *shape]`: categories as numbers, missing values as NaN.
+
+    Raises:
+        DataError: they do not fit; the message names the column.
+    """
+    import numpy as np
+
+    shape, columns = preparation.shape, preparation.columns
+    if hasattr(samples, "columns") and hasattr(samples, "__getitem__"):
+        return _from_frame(preparation, samples)
+    if hasattr(samples, "detach"):
+        samples = samples.detach().cpu()
+    try:
+        x = np.asarray(samples)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"the samples do not form an array ({error}); every sample needs the same shape") from error
+    if x.ndim == len(shape) + 1 and len(shape) == 3 and x.shape[1:] != shape and x.shape[1:] == (*shape[1:], shape[0]):
+        x = np.moveaxis(x, -1, 1)
+    if x.shape[1:] != shape:
+        raise DataError(f"the samples have shape {list(x.shape)}; give [samples, {', '.join(map(str, shape))}]")
+    categories = [column.name for column in columns if column.kind == "category"]
+    if x.dtype.kind in "buif":
+        if categories:
+            raise DataError(f"column {categories[0]!r} is a category: give its text, in a data frame or as objects")
+        return _checked(preparation, x)
+    if not columns:
+        raise DataError(f"the samples are of type {x.dtype}; give numbers")
+    cells = [_cells(preparation, place, x[:, place]) for place in range(len(columns))]
+    return _checked(preparation, np.stack(cells, axis=1))
+
+
+def _from_frame(preparation: Preparation, frame: Any) -> npt.NDArray[Any]:
+    import numpy as np
+
+    names = [column.name for column in preparation.columns]
+    if not names:
+        return as_read(preparation, np.asarray(frame))
+    known = {str(name): name for name in frame.columns}
+    lacking = [name for name in names if name not in known]
+    if lacking:
+        raise DataError(f"the samples have no column {lacking[0]!r}; the network was trained on {', '.join(names)}")
+    cells = [_cells(preparation, place, np.asarray(frame[known[name]])) for place, name in enumerate(names)]
+    return _checked(preparation, np.stack(cells, axis=1))
+
+
+def _cells(preparation: Preparation, place: int, values: npt.NDArray[Any]) -> Floats:
+    """The values of a column as numbers; a category that was never read is -1."""
+    import numpy as np
+
+    column = preparation.columns[place]
+    if column.kind == "category":
+        numbers = {name: float(number) for number, name in enumerate(column.categories)}
+        lacks = [value is None or value != value for value in values.tolist()]
+        return np.array(
+            [np.nan if lack else numbers.get(str(value), -1.0) for value, lack in zip(values, lacks, strict=True)]
+        )
+    try:
+        return values.astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"column {column.name!r} has a value that is no number ({error})") from error
+
+
+def _checked(preparation: Preparation, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    import numpy as np
+
+    from clsbench.data.raw import name_of
+
+    bad = np.isinf(x) if preparation.fill is not None else ~np.isfinite(x)
+    if bad.any():
+        row, *place = (int(i) for i in np.argwhere(bad)[0])
+        where = name_of(preparation.columns, place)
+        raise DataError(f"{where} of the samples has {x[row][tuple(place)]} in row {row}; every value must be finite")
+    return x
+
+
+def predictors(directory: RunDirectory, numbers: Sequence[int]) -> Iterator[tuple[Trial, Predictor]]:
+    """The trials of these numbers, each with its trained network.
+
+    Raises:
+        RunError: the run has no such trial, or its weights are damaged.
+    """
+    from clsbench.execution.trained import trained_model
+    from clsbench.losses.contract import build_loss
+
+    trials = make_plan(experiment_of(directory)).trials
+    for number in numbers:
+        if not 0 <= number < len(trials):
+            raise RunError(f"{directory.path} has no trial {number}; they are numbered 0 to {len(trials) - 1}")
+    facts_of, path = directory.environment()["datasets"], directory.path / "environment.json"
+    kept = kept_of(directory)
+    for number in numbers:
+        trial, arm = trials[number], trials[number].arm
+        facts = facts_of.get(arm.dataset.title)
+        if facts is None:
+            raise damaged(str(path), f"datasets.{arm.dataset.title} is missing")
+        try:
+            loss = build_loss(arm.loss.name, problem_from(facts), arm.loss.options)
+        except (ValueError, TypeError) as error:
+            raise damaged(str(path), f"datasets.{arm.dataset.title}: {error}") from error
+        state, preparation = kept(number)
+        module = trained_model(trial, tuple(facts["shape"]), loss.num_outputs, state).eval()
+        yield trial, Predictor(module, loss, preparation, directory.path)
+
+
+def test_predictions(directory: RunDirectory) -> Iterator[dict[str, Any]]:
+    """A row for each trial that finished and each of its test samples: its class, the prediction, probabilities.
+
+    Raises:
+        DataError: the data are missing, or are not those of the run.
+        RunError: the weights of a trial are damaged.
+    """
+    opened: dict[str, Part] = {}
+    for trial, predictor in predictors(directory, sorted(directory.checkpoints(METRICS).ended())):
+        if trial.dataset.key not in opened:
+            opened[trial.dataset.key] = samples_tested(directory, trial, predictor)
+        part = opened[trial.dataset.key]
+        classes, probabilities = predictor.of_read(part.features[part.rows])
+        names = predictor.class_names
+        for place, (row, label, answer) in enumerate(zip(part.rows, part.labels, classes, strict=True)):
+            yield {
+                "trial": trial.number,
+                "arm": trial.arm.name,
+                "seed": trial.seed,
+                "row": int(row),
+                "target": names[label],
+                "prediction": answer,
+            } | (
+                {}
+                if probabilities is None
+                else {f"p[{n}]": float(p) for n, p in zip(names, probabilities[place], strict=True)}
+            )
+
+
+def samples_tested(directory: RunDirectory, trial: Trial, predictor: Predictor) -> Part:
+    """The raw samples that a trial was tested on.
+
+    Raises:
+        DataError: the data are missing, or have changed since the run.
+    """
+    import torch
+
+    from clsbench.data.splits import Tensors, hash_of
+    from clsbench.execution.opening import test_samples
+
+    _, part = test_samples(trial.dataset)
+    prepared = predictor.required_preparation()(part.features, part.rows)
+    found = hash_of(Tensors(torch.from_numpy(prepared), torch.from_numpy(part.labels)))
+    manifest = directory.manifest.read()
+    known = {} if manifest is None else manifest.fingerprint.data.get(trial.dataset.title, {})
+    if known.get(str(trial.dataset.split_seed), {}).get("test") != found:
+        raise DataError(f"dataset {trial.dataset.title}: its test samples have changed since the run")
+    return part
+
+
+def kept_of(directory: RunDirectory) -> Callable[[int], tuple[Mapping[str, Tensor], Preparation | None]]:
+    """The final weights of each trial, by number, and the preparation of its samples.
+
+    Raises:
+        RunError: they are damaged or missing.
+    """
+    from clsbench.data.preparation import Preparation
+
+    ended = directory.checkpoints(METRICS).ended()
+
+    def kept(trial: int) -> tuple[Mapping[str, Tensor], Preparation | None]:
+        if trial not in ended:
+            raise RunError(f"{directory.path} has no undamaged weights of trial {trial}; run the experiment again")
+        state, text = ended[trial]
+        try:
+            return state, Preparation.from_json(text) if text else None
+        except ValueError as error:
+            raise RunError(f"the checkpoint of trial {trial} in {directory.path} is damaged: {error}") from error
+
+    return kept
+
+
+def experiment_of(directory: RunDirectory, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment of a run, with overrides.
+
+    Raises:
+        RunError: its config is damaged, or needs a plugin that is not loaded.
+        ConfigError: an override is wrong.
+    """
+    directory.require_known_format()
+    text, name = directory.config_text(), str(directory.path / "config.yaml")
+    try:
+        kept = read_text(text, name, ())
+    except ConfigError as error:
+        hint = "" if GIVEN in str(error) else "; the run's config is damaged, or needs its plugin"
+        raise RunError(f"{error}{hint}") from error
+    return read_text(text, name, overrides) if overrides else kept
+
+
+def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Predictor]:
+    """The trained network of a trial, and the function that predicts with it.
+
+    The module takes prepared samples, as training saw them, `[B, ...]`, and returns logits `[B, K]`; the function
+    takes raw ones, see `Predictor`.
+
+    Raises:
+        RunError: the run has no such trial, or its weights are damaged.
+    """
+    ((_, predictor),) = predictors(RunDirectory(Path(run)), [trial])
+    return predictor.module, predictor

@@ -1,0 +1,140 @@
+"""Trained networks on raw samples: by `load_model`, as a table of predictions, and exported to a file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import clsbench
+from clsbench.data.raw import Column, RawData
+from clsbench.errors import DataError
+
+CITIES = ("Bern", "Oslo", "Rome")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trips() -> None:
+    """A data set of a script: a number, a city, a boolean, and missing values."""
+
+    @clsbench.dataset("trips")
+    def trips(seed: int) -> RawData:
+        rng = np.random.default_rng(3)
+        city = rng.integers(0, 3, 200)
+        x = np.column_stack([rng.normal(1e4, 300, 200) + 200 * city, city, rng.integers(0, 2, 200)])
+        x[rng.random(x.shape) < 0.05] = np.nan
+        columns = (Column("km"), Column("city", "category", CITIES), Column("paid", "boolean"))
+        return RawData(x, (city == 1) * 1, 2, ("no", "yes"), columns=columns, fill="mean")
+
+
+@pytest.fixture(scope="module")
+def result(trips: None, tmp_path_factory: pytest.TempPathFactory) -> clsbench.Result:
+    """Two losses on it, one of which gives no probabilities."""
+    config = {"dataset": "trips", "model": "linear", "loss": ["cross_entropy", "hinge"]}
+    return clsbench.run({**config, "train": {"epochs": 3, "seeds": 1}}, output=tmp_path_factory.mktemp("runs"))
+
+
+def rows() -> list[list[Any]]:
+    return [[10_100.0, "Oslo", True], [9_800.0, "Rome", False], [10_050.0, "Paris", True], [None, "Bern", False]]
+
+
+class Frame:
+    """The little of a data frame that is used: its columns' names, and a column by its name."""
+
+    def __init__(self, columns: Mapping[str, list[Any]]) -> None:
+        self.known = columns
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.known)
+
+    def __getitem__(self, name: str) -> list[Any]:
+        return self.known[name]
+
+
+def test_data_frame_and_table_of_objects_agree(result: clsbench.Result) -> None:
+    """Columns of a data frame are found by name, in any order; text categories and missing values are understood."""
+    _, predict = clsbench.load_model(result.directory, 0)
+    km, city, paid = map(list, zip(*rows(), strict=True))
+    frame = Frame({"paid": paid, "extra": ["?"] * 4, "city": city, "km": km})
+    objects = np.array(rows(), dtype=object)
+    assert predict(frame).classes == predict(objects).classes
+    np.testing.assert_array_equal(predict(frame).probabilities, predict(objects).probabilities)
+
+
+def test_probabilities_are_those_of_the_prepared_samples(result: clsbench.Result) -> None:
+    """Prepared by hand, the network gives the same: unknown categories are all zero, a missing number is the mean."""
+    module, predict = clsbench.load_model(result.directory, 0)
+    preparation = predict.required_preparation()
+    km = [(value if value is not None else preparation.fill[0]) for value, *_ in rows()]
+    scaled = (np.array(km) - preparation.shift[0]) / preparation.scale[0]
+    one_hot = [[city == name for name in CITIES] for _, city, _ in rows()]
+    inputs = np.column_stack([scaled, np.array(one_hot, float), [paid for *_, paid in rows()]])
+    with torch.no_grad():
+        expected = module(torch.tensor(inputs, dtype=torch.float32)).softmax(-1)
+    found = predict(np.array(rows(), dtype=object))
+    np.testing.assert_allclose(found.probabilities, expected, rtol=1e-5)
+    assert [("no", "yes")[int(row.argmax())] for row in expected] == found.classes
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        (np.zeros((4, 2)), r"the samples have shape \[4, 2\]; give \[samples, 3\]"),
+        (Frame({"km": [1.0], "paid": [True]}), "the samples have no column 'city'"),
+        (np.array([["far", "Oslo", True]], dtype=object), "column 'km' has a value that is no number"),
+        (np.zeros((4, 3)), "column 'city' is a category: give its text"),
+        (np.array([[np.inf, "Oslo", True]], dtype=object), "column 'km' of the samples has inf in row 0"),
+    ],
+)
+def test_samples_that_do_not_fit_are_refused(result: clsbench.Result, samples: Any, said: str) -> None:
+    """The message names the column, and what is missing or wrong."""
+    _, predict = clsbench.load_model(result.directory, 0)
+    with pytest.raises(DataError, match=said):
+        predict(samples)
+
+
+def test_predictions_of_every_trial_give_the_recorded_accuracy(
+    result: clsbench.Result, invoke: Callable[..., Any], tmp_path: Path
+) -> None:
+    """`report --predictions` has a row for each trial and test sample; its share of right ones is the run's own."""
+    file = tmp_path / "predictions.csv"
+    assert 0 == invoke("report", result.directory, "--predictions", file).exit_code
+    with open(file, newline="") as text:
+        table = list(csv.DictReader(text))
+    for name, arm in result.arms.items():
+        mine = [row for row in table if row["arm"] == name]
+        right = [row["target"] == row["prediction"] for row in mine]
+        assert (40, arm["metrics"]["test_accuracy"]["mean"]) == (len(right), sum(right) / len(right))
+        assert all((row["p[yes]"] == "") == (name == "hinge") for row in mine)
+
+
+def test_exported_network_takes_raw_samples(
+    result: clsbench.Result, invoke: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The file is loaded without clsbench's classes and gives the run's probabilities, for any number of samples."""
+    file = tmp_path / "model.pt2"
+    done = invoke("export", result.directory, 0, file)
+    assert (0, True) == (done.exit_code, "float64 [N, 3] to probabilities of no, yes" in done.stdout)
+    numbers = torch.tensor([[10_100.0, 1, 1], [9_800.0, 2, 0], [10_050.0, -1, 1], [torch.nan, 0, 0]]).double()
+    _, predict = clsbench.load_model(result.directory, 0)
+    module = torch.export.load(file).module()
+    for samples in (numbers, numbers[:1], numbers.repeat(9, 1)):
+        expected = predict.of_read(samples.numpy()).probabilities
+        np.testing.assert_allclose(module(samples).numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_export_replaces_nothing_but_an_export(
+    result: clsbench.Result, fails: Callable[..., str], tmp_path: Path
+) -> None:
+    """A file of another kind, and a trial that is not there, are refused before anything is written."""
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    assert "is not an exported network" in fails(2, "export", result.directory, 0, file)
+    assert "has no trial 7; they are numbered 0 to 1" in fails(6, "export", result.directory, 7, tmp_path / "a.pt2")
+    assert "mine" == file.read_text()
