@@ -96,7 +96,7 @@ def test_samples(entry: DatasetEntry) -> tuple[RawData, Part]:
     Raises:
         DataError: it is missing or damaged.
     """
-    with _told_of(entry):
+    with _naming(entry):
         raw = _opened(entry)
         return raw, divided(raw, **_drawing(entry, raw))[0].test
 
