@@ -224,7 +224,7 @@ def report(
     """Show runs again: curves, tables, files."""
     from clsbench import experiment
     from clsbench.report.outputs import RECORDS, Output, require_replaceable_figures
-    from clsbench.report.records_table import as_csv
+    from clsbench.report.records_table import as_csv, rows_as_csv
     from clsbench.report.text import printable
     from clsbench.result import load
     from clsbench.runs.directory import RunDirectory, newest
@@ -246,7 +246,7 @@ def report(
         from clsbench.prediction import test_predictions
 
         predicted_file.write(
-            as_csv((str(r.directory), [*test_predictions(RunDirectory(r.directory))]) for r in results)
+            rows_as_csv((str(r.directory), [*test_predictions(RunDirectory(r.directory))]) for r in results)
         )
         written.append(predicted_file.path)
     _show(results, as_json)

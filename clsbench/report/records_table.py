@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from clsbench.metrics.measures import by_class, field_of
 from clsbench.results import Record, classes_in, value_of
