@@ -196,11 +196,14 @@ def read_data(plan: Plan) -> tuple[dict[str, DataSummary], list[RunWarning]]:
 
 
 def _described(plan: Plan, data: Mapping[str, Splits]) -> tuple[dict[str, DataSummary], list[RunWarning]]:
+    from clsbench.execution.remarks import remarks
+
     first: dict[str, Splits] = {}
     for trial in plan.trials:
         first.setdefault(trial.arm.dataset.title, data[trial.dataset.key])
     summaries = {title: splits.summary for title, splits in first.items() if splits.summary}
-    return summaries, warnings({title: splits.findings for title, splits in first.items()}, plan.experiment.silence)
+    findings = [(title, splits.findings) for title, splits in first.items()]
+    return summaries, warnings([*findings, *remarks(plan, data).items()], plan.experiment.silence)
 
 
 @dataclass(frozen=True)

@@ -50,14 +50,17 @@ class Result:
         return [_row(arm) for arm in self.summary["arms"]]
 
     def curves(self, metric: str) -> list[dict[str, Any]]:
-        """A metric of the records by arm and epoch: its `mean`, `low` and `high` over the `n` seeds that have it.
+        """A metric by arm and epoch: its `mean`, `low` and `high` over the `n` seeds that have it.
+
+        `metric` is a field of the records, such as `test_accuracy`, or `test_recall[NAME]`.
 
         Raises:
             ConfigError: the records have no such metric.
         """
         from clsbench.analysis.curves import comparisons
 
-        known = [key for key, value in self.records[0].items() if not isinstance(value, str)]
+        plain = [key for key, value in self.records[0].items() if not isinstance(value, str | dict)]
+        known = dict.fromkeys([*plain, *(key for arm in self.summary["arms"] for key in arm["metrics"])])
         if metric not in known:
             raise ConfigError(f"unknown metric {metric!r}; {suggestion(metric, known)}")
         compared = comparisons(self.records, self.summary)

@@ -73,8 +73,14 @@ def test_data_give_the_same_records_however_they_are_held(compare: Callable[...,
         compare(["cross_entropy"], torch.tensor(X), torch.tensor(Y + 5)),
         compare(["cross_entropy"], Frame(X), Frame(names[:, None])),
     ]
-    untimed = [[{**record, "seconds": None} for record in run.records] for run in runs]
-    assert [untimed[0]] * 3 == untimed[1:]
+    first, *others = ([unnamed(record) for record in run.records] for run in runs)
+    assert [first] * 3 == others
+
+
+def unnamed(record: Any) -> list[Any]:
+    """The values of a record without its time and the names of classes."""
+    values = {**record, "seconds": None}.values()
+    return [list(value.values()) if isinstance(value, dict) else value for value in values]
 
 
 class Frame:
@@ -96,7 +102,17 @@ class Frame:
         return self.values
 
 
+def test_text_in_a_data_frame_is_a_category(compare: Callable[..., clsbench.Result]) -> None:
+    """Columns of text have an input for each of their words, columns of truth values are 0 and 1."""
+    words, truths = np.array(["zero", "one", "two"], object)[Y], (Y == 0).astype(object)
+    result = compare(["cross_entropy"], Frame(np.stack([words, truths, X[:, 20].astype(object)], 1)), seeds=1, epochs=9)
+    assert {"category": 1, "boolean": 1, "number": 1} == result.summary["data"]["arrays"]["columns"]
+    assert 1.0 == result.table()[0]["test_accuracy"]
+
+
 class Sparse:
+    """What SciPy's matrices have."""
+
     def toarray(self) -> None: ...
 
 
@@ -110,7 +126,6 @@ class Sparse:
         (X, ["a", None, *"a" * 148], "y has no label in row 1; leave the sample out"),
         (X, ["a", 1, *"a" * 148], "y has labels of several types, int, str; use one"),
         (np.where(X == X[3, 2], np.nan, X), Y, r"the features hold nan in row \d+, column \d+; every value must be"),
-        (Frame([["x"]] * 150), Y, "column 'c0' of X has 'x' in row 0; encode it as numbers"),
         (Frame([[None]] * 150), Y, "column 'c0' of X has no value in row 0; fill it, or leave the row out"),
         (Sparse(), Y, r"X is a sparse matrix; give X.toarray\(\)"),
     ],
@@ -264,6 +279,25 @@ def test_a_result_shows_itself(compare: Callable[..., clsbench.Result]) -> None:
     with pytest.raises(ConfigError, match="unknown metric 'test_acuracy'; did you mean 'test_accuracy'"):
         result.curves("test_acuracy")
     assert 3 == len(result.plot().get_axes())
+
+
+class Softmax(nn.Sequential):
+    """A network that applies softmax itself."""
+
+    def __init__(self, shape: tuple[int, ...], outputs: int) -> None:
+        super().__init__(nn.Linear(shape[0], outputs), nn.Softmax(-1))
+
+
+def test_probabilities_and_sums_are_warned_of(compare: Callable[..., clsbench.Result]) -> None:
+    """A model that applies softmax itself, and a loss that is a sum, are trained and warned of, with their line."""
+    losses = {"sum": nn.CrossEntropyLoss(reduction="sum"), "mean": nn.CrossEntropyLoss(), "ce": "cross_entropy"}
+    result = compare(losses, model=Softmax, seeds=1, epochs=1)
+    assert [("probabilities", "Softmax"), ("batch-loss", "sum")] == [
+        (each["code"], each["where"]) for each in result.summary["warnings"]
+    ]
+    assert "(test_comparing.py:" in result.summary["warnings"][0]["text"]
+    assert "returns probabilities" in result._repr_html_()
+    assert [] == compare(losses, model=Softmax, seeds=1, silence=["probabilities", "batch-loss"]).summary["warnings"]
 
 
 def test_divergence_at_once_says_what_to_look_for(compare: Callable[..., clsbench.Result]) -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from clsbench.results import RunWarning
 
 
-def warnings(findings: Mapping[str, Sequence[tuple[str, str]]], silence: Collection[str]) -> list[RunWarning]:
+def warnings(findings: Iterable[tuple[str, Sequence[tuple[str, str]]]], silence: Collection[str]) -> list[RunWarning]:
     """The `warnings` of a summary.
 
     Args:
-        findings: of each dataset, by its label, the codes and texts of what was noticed when it was read.
+        findings: the labels of datasets, models and losses, with the codes and texts of what was noticed about each.
         silence: the codes to leave out.
     """
     return [
         {"code": code, "where": label, "text": text}
-        for label, found in findings.items()
+        for label, found in findings
         for code, text in found
         if code not in silence
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clsbench.data.raw import RawData, as_raw
+from clsbench.data.raw import Column, RawData, as_raw
 from clsbench.errors import DataError
 from clsbench.registry import dataset
 
@@ -25,7 +25,8 @@ def hold(X: Any, y: Any) -> None:
     """Make these the data of `arrays`, instead of those before.
 
     Args:
-        X: [N, features], or [N, ...] such as images [N, C, H, W]: an array, a tensor or a data frame of numbers.
+        X: [N, features], or [N, ...] such as images [N, C, H, W]: an array, a tensor or a data frame, of which columns
+            of text are categories.
         y: [N] labels, numbers or text. Classes are sorted; a column of categories keeps their order.
 
     Raises:
@@ -47,36 +48,42 @@ def _require_one_order(X: Any, y: Any) -> None:
         raise DataError("X and y have the same rows in two orders; bring y into that of X: y.loc[X.index]")
 
 
-def _features(X: Any) -> tuple[Any, tuple[str, ...]]:
-    """The features as an array, and the names of the columns of a data frame."""
+def _features(X: Any) -> tuple[Any, tuple[Column, ...]]:
+    """The features as an array, and the columns of a data frame."""
     import numpy as np
 
     if hasattr(X, "toarray"):
         raise DataError("X is a sparse matrix; give X.toarray()")
     if not (hasattr(X, "columns") and hasattr(X, "to_numpy")):
         return _array(X), ()
-    names = tuple(map(str, X.columns))
+    names = list(map(str, X.columns))
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise DataError(f"X has two columns {twice!r}; give every column a name of its own")
-    columns = []
-    for name, key in zip(names, X.columns, strict=True):
-        column = np.asarray(X[key])
-        if column.dtype.kind not in "buif":
-            column = _numbers(column, name)
-        columns.append(column)
-    return np.stack(columns, axis=1) if columns else np.empty((len(X), 0)), names
+    found = [_column(name, X[key]) for name, key in zip(names, X.columns, strict=True)]
+    features = np.stack([values for values, _ in found], axis=1) if found else np.empty((len(X), 0))
+    return features, tuple(column for _, column in found)
 
 
-def _numbers(column: Any, name: str) -> Any:
-    """A column of objects as numbers, such as one of pandas that may lack values."""
+def _column(name: str, given: Any) -> tuple[Any, Column]:
+    """A column of a data frame as numbers: of text the number of each word, of truth values 0 and 1."""
     import numpy as np
 
-    for row, value in enumerate(column):
+    values = np.asarray(given)
+    if values.dtype.kind in "iuf":
+        return values, Column(name)
+    if values.dtype.kind == "b":
+        return values, Column(name, "boolean")
+    for row, value in enumerate(values):
         if _is_missing(value):
             raise DataError(f"column {name!r} of X has no value in row {row}; fill it, or leave the row out")
-        if not isinstance(value, int | float | np.number):
-            raise DataError(f"column {name!r} of X has {str(value)!r} in row {row}; encode it as numbers")
-    return column.astype(float)
+    if all(isinstance(value, bool | np.bool_) for value in values):
+        return values.astype(bool), Column(name, "boolean")
+    if all(isinstance(value, int | float | np.number) for value in values):
+        return values.astype(float), Column(name)
+    if not all(isinstance(value, str) for value in values):
+        raise DataError(f"column {name!r} of X is of type {values.dtype}; give numbers, truth values or text")
+    words, numbers = np.unique(values.astype(str), return_inverse=True)
+    return numbers, Column(name, "category", tuple(words.tolist()))
 
 
 def _labels(y: Any) -> tuple[Any, tuple[str, ...]]:

@@ -38,17 +38,22 @@ def require_sound(plans: Sequence[Plan], data: Mapping[str, Splits]) -> None:
         ConfigError: with every fault, each with the function's place and what it should do instead. What is handed
             over in Python must not raise either; a plugin that raises fails its trials, and leaves the others.
     """
-    tried: dict[tuple[str, str, str], None] = {}
     faults: dict[str, None] = {}
-    for trial in (trial for plan in plans for trial in plan.trials):
-        arm, key = trial.arm, trial.arm.dataset.key
-        pair = key, arm.model.key, arm.loss.key
-        if trial.dataset.key not in data or pair in tried:
-            continue
-        tried[pair] = None
-        faults |= dict.fromkeys(_faults(arm, data[trial.dataset.key]))
+    for arm, splits in combinations(plans, data):
+        faults |= dict.fromkeys(_faults(arm, splits))
     if faults:
         raise ConfigError(*faults)
+
+
+def combinations(plans: Sequence[Plan], data: Mapping[str, Splits]) -> Iterator[tuple[Arm, Splits]]:
+    """Each dataset, model and loss that are used together, once: an arm and its data."""
+    seen: set[tuple[str, str, str]] = set()
+    for trial in (trial for plan in plans for trial in plan.trials):
+        arm = trial.arm
+        used = arm.dataset.key, arm.model.key, arm.loss.key
+        if trial.dataset.key in data and used not in seen:
+            seen.add(used)
+            yield arm, data[trial.dataset.key]
 
 
 def _faults(arm: Arm, splits: Splits) -> Iterator[str]:

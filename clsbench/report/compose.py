@@ -43,7 +43,8 @@ def brief_document(records: Iterable[Record], summary: Summary) -> Document:
     compared = comparisons(records, summary)
     shown = [part for comparison in compared[:MAX_COMPARISONS] for part in _brief(comparison, summary)]
     notes = tuple(Paragraph((note,), "note") for note in _notes(compared))
-    return Document(summary["name"], (*shown, Section("notes", (), notes)))
+    read = filter(None, [data(summary["data"], summary["warnings"])])
+    return Document(summary["name"], (*read, *shown, Section("notes", (), notes)))
 
 
 def _brief(comparison: Comparison, summary: Summary) -> Iterator[Section]:

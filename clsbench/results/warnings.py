@@ -23,13 +23,14 @@ WARNINGS: dict[str, str] = {
     "class-order": "a loss needs the order of the classes, which the data do not give",
     "majority": "an arm is no better than always answering the most frequent class",
     "one-class": "an arm predicts one class only",
+    "batch-loss": "a loss of a batch is not the mean over its samples",
     "probabilities": "a model returns probabilities where logits are expected",
 }
 
 
 @with_config(STRICT)
 class RunWarning(TypedDict):
-    """`code` is one of `WARNINGS`, `where` the label of a dataset or the name of an arm, `text` a sentence."""
+    """`code` is one of `WARNINGS`, `where` the label of a dataset, model, loss or arm, `text` a sentence."""
 
     code: Annotated[str, Field(min_length=1)]
     where: str

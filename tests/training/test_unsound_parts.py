@@ -9,7 +9,7 @@ import pytest
 
 import clsbench
 import clsbench.experiment
-from clsbench.errors import ConfigError, DataError
+from clsbench.errors import ConfigError, DataError, TrialError
 from clsbench.registry import load_plugin
 
 IMPORTS = "import clsbench, torch, numpy as np\nfrom torch import nn\nimport torch.nn.functional as F\n"
@@ -233,7 +233,7 @@ def test_resumed_noise_repeats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with monkeypatch.context() as patch:
         patch.setattr(units, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
         patch.setattr(units, "train", stops)
-        stopped = run(tmp_path, model="dropped", loss="noise", train={"epochs": 3})
-    assert "failed" == stopped.summary["status"]
-    resumed = run(tmp_path, model="dropped", loss="noise", train={"epochs": 3}, resume=stopped.directory)
+        with pytest.raises(TrialError) as stopped:
+            run(tmp_path, model="dropped", loss="noise", train={"epochs": 3})
+    resumed = run(tmp_path, model="dropped", loss="noise", train={"epochs": 3}, resume=stopped.value.directory)
     assert records(whole, "noise") == records(resumed, "noise")
