@@ -388,7 +388,9 @@ def _exit_code(verb: Callable[[], Any]) -> int:
         return _failed(error.exit_code, str(error))
     except (Exception, SystemExit) as error:  # a user's dataset may call sys.exit
         if isinstance(error, UsageProblem):
-            return _failed(2, _in_one_line(f"{error.format_message().rstrip('.')}; see clsbench --help"))
+            verb = getattr(error.ctx, "info_name", None) if getattr(error.ctx, "parent", None) else None
+            help_line = f"see clsbench {f'{verb} ' if verb else ''}--help"
+            return _failed(2, _in_one_line(f"{error.format_message().rstrip('.')}; {help_line}"))
         where = _note(error, "the trace is in ")
         if what := lack(error):
             return _failed(RunError.exit_code, f"{what}{f'; {where}' if where else ''}")

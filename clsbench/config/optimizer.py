@@ -52,7 +52,7 @@ def read_optimizer(value: Any, mistakes: list[Mistake]) -> tuple[Spec | None, Op
     try:
         return spec, kind.model_validate(value)
     except ValidationError as error:
-        mistakes.extend((("optimizer", *where), text) for where, text in mistakes_of(error, kind))
+        mistakes.extend((("optimizer", *where), text) for where, text in mistakes_of(error))
         return spec, kind.model_validate({"name": spec.name})
 
 

@@ -11,7 +11,9 @@ from pydantic import ValidationError
 import clsbench.config.registration  # noqa: F401 - checks what is registered
 from clsbench.config.dump import length_mistake
 from clsbench.config.expectations import name_mistakes, read_expectations
+from clsbench.config.keys import ENTRIES, hint_at_unknown
 from clsbench.config.optimizer import conflict_mistakes, read_optimizer
+from clsbench.config.overrides import apply, settle
 from clsbench.config.paths import FolderOf, with_full_paths, working_directory
 from clsbench.config.plan import make_plan, plan_mistake
 from clsbench.config.schema import (
@@ -25,17 +27,12 @@ from clsbench.config.schema import (
 )
 from clsbench.config.tuning import match_mistakes, read_tune, seed_mistake, tune_mistakes
 from clsbench.config.warm_start import warm_start_mistakes
-from clsbench.config.wording import UNKNOWN_KEY, Mistake, mistakes_of
+from clsbench.config.wording import UNKNOWN_KEY, Mistake, dotted, mistakes_of
 from clsbench.config.yaml_text import MAX_CHARACTERS, Document, Path, Position, parse, shown
 from clsbench.errors import ConfigError
 from clsbench.problems import Posed, posed_by
-from clsbench.registry import DatasetSpec, Kind, UnknownName, catalogue, nearest, suggestion
+from clsbench.registry import DatasetSpec, Kind, UnknownName, catalogue, nearest
 from clsbench.sources import read_bounded
-
-# Keys whose values include `on` and `off`.
-WORDS: frozenset[Path] = frozenset({("train", "compile")})
-
-ENTRY_KINDS: tuple[Kind, ...] = ("dataset", "model", "loss")
 
 
 def read_file(path: FilePath, overrides: Sequence[str]) -> Experiment:
@@ -49,15 +46,16 @@ def read_file(path: FilePath, overrides: Sequence[str]) -> Experiment:
 
 def read_text(text: str, source: str, overrides: Sequence[str]) -> Experiment:
     """As `read_file`, for a text that messages call `source`."""
-    document = parse(text, source, words=WORDS)
+    document = parse(text, source)
     if not document.mistakes and not isinstance(document.value, dict):
         what = "is empty" if document.value is None else f"is {_kind_of(document.value)}, not a mapping of keys"
         place = document.values.get((), Position(1, 1, source))
         document.mistakes.append((place, (), f"the file {what}; `clsbench init` writes one to start from"))
     if not isinstance(document.value, dict):
-        document.value = {}
+        document.value, document.bare = {}, {}
     for number, override in enumerate(overrides, start=1):
-        _apply(document, override, number)
+        apply(document, override, number)
+    settle(document)
     folder = FilePath(source).parent
 
     def folder_of(path: Path) -> FilePath:
@@ -93,14 +91,21 @@ def build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | No
 
     `folder_of` gives the folder that relative paths at a path of the tree start from.
     """
+    experiment, mistakes = _build(tree, folder_of)
+    return experiment, [
+        (path, f"{text}; {hint_at_unknown(tree, path)}" if text == UNKNOWN_KEY else text) for path, text in mistakes
+    ]
+
+
+def _build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | None, list[Mistake]]:
     mistakes: list[Mistake] = []
     for key in tree:
         if not isinstance(key, str):
             mistakes.append(((), f"a key must be text, got {shown(key)}"))
         elif key not in Experiment.model_fields:
-            mistakes.append(((key,), f"{UNKNOWN_KEY}; {suggestion(key, Experiment.model_fields)}"))
+            mistakes.append(((key,), UNKNOWN_KEY))
     found: dict[Kind, dict[Path, Entry]] = {}
-    for kind in ENTRY_KINDS:
+    for kind in ENTRIES:
         found[kind] = _entries(kind, tree.get(kind, DEFAULT_ENTRIES[kind]), folder_of, mistakes)
     mistakes += _misfits(found["dataset"].values(), found["model"] | found["loss"])
     parts: dict[str, Any] = {kind: tuple(entries.values()) for kind, entries in found.items()}
@@ -118,7 +123,7 @@ def build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | No
     try:
         experiment = Experiment.model_validate({**rest, **parts})
     except ValidationError as error:
-        return None, mistakes + unread + [m for m in mistakes_of(error, Experiment) if m[0][0] not in parts]
+        return None, mistakes + unread + [m for m in mistakes_of(error) if m[0][0] not in parts]
     if (overlap := seed_mistake(experiment)) is not None:
         mistakes.append(overlap)
     if experiment.train.warm_start is not None:
@@ -163,7 +168,7 @@ def _entry(kind: Kind, item: Any, path: Path, mistakes: list[Mistake]) -> Entry 
     try:
         entry = entry_type(spec).model_validate({**named, "name": spec.name})
     except ValidationError as error:
-        mistakes.extend(((*path, *where), text) for where, text in mistakes_of(error, entry_type(spec)))
+        mistakes.extend(((*path, *where), text) for where, text in mistakes_of(error))
         return None
     if not isinstance(spec, DatasetSpec) or not isinstance(entry, DatasetEntry):
         return entry
@@ -215,38 +220,6 @@ def misfit(dataset: str, known: Posed, entry: Entry) -> str | None:
     return None
 
 
-def _apply(document: Document, override: str, number: int) -> None:
-    """Put one `KEY=VALUE` of the command line, the argument `number` (from 1), into the tree."""
-    key, equals, text = override.partition("=")
-    start = Position(number, 1, "command line")
-    path: Path = tuple(key.split("."))
-    if not equals or not all(path):
-        document.mistakes.append((start, (), f"{shown(override)} is not KEY=VALUE"))
-        return
-    value = parse(text, "command line", line=number, column=len(key) + 2, at=path, words=WORDS)
-    document.mistakes.extend((place, (*path, *inner), what) for place, inner, what in value.mistakes)
-    section = document.value
-    for depth, part in enumerate(path[:-1], start=1):
-        inner = section.get(part, DEFAULT_ENTRIES.get(str(part), {}) if depth == 1 else {})
-        if isinstance(inner, str) and depth == 1 and part in DEFAULT_ENTRIES:
-            inner = {"name": inner}
-        if not isinstance(inner, dict):
-            why = "is a list; replace it whole" if isinstance(inner, list) else "has no keys of its own"
-            document.mistakes.append((start, path, f"{_dotted(path[:depth])} {why}"))
-            return
-        section[part] = inner = dict(inner)
-        document.keys.setdefault(path[:depth], start)
-        section = inner
-    section[path[-1]] = value.value
-    for places in (document.values, document.keys):
-        for old in [known for known in places if known[: len(path)] == path]:
-            del places[old]
-    document.keys[path] = start
-    document.values |= {(*path, *inner): place for inner, place in value.values.items()}
-    document.keys |= {(*path, *inner): place for inner, place in value.keys.items()}
-    document.values.setdefault(path, start)
-
-
 def _text_of(path: FilePath) -> str:
     try:
         return read_bounded(path, 4 * MAX_CHARACTERS).decode("utf-8-sig")  # a character takes 4 bytes at most
@@ -292,12 +265,7 @@ def _line(position: Position, path: Path, text: str) -> str:
 
 
 def _under(path: Path, text: str) -> str:
-    return f"{_dotted(path)}: {text}" if any(isinstance(part, str) for part in path) else text
-
-
-def _dotted(path: Path) -> str:
-    # A user's key may contain a line break, and a mistake is printed on one line.
-    return ".".join(part if part.isprintable() else shown(part) for part in path if isinstance(part, str))
+    return f"{dotted(path)}: {text}" if any(isinstance(part, str) for part in path) else text
 
 
 def _kind_of(value: Any) -> str:

@@ -63,7 +63,7 @@ def read_tune(value: Any, spec: Spec | None, mistakes: list[Mistake]) -> TuneCon
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        mistakes.extend((("tune", *where), text) for where, text in mistakes_of(error, kind))
+        mistakes.extend((("tune", *where), text) for where, text in mistakes_of(error))
         return None
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from clsbench.config.yaml_text import Path, shown
-from clsbench.registry import suggestion
 
 UNKNOWN_KEY = "unknown key"
 Mistake = tuple[Path, str]  # path in the tree, message with a hint
@@ -30,12 +29,12 @@ WORDS = {
 }
 
 
-def mistakes_of(error: ValidationError, model: type[BaseModel]) -> Iterable[Mistake]:
-    """Every mistake of an error that `model` raised, with its path below that model."""
+def mistakes_of(error: ValidationError) -> Iterable[Mistake]:
+    """Every mistake of an error, with its path below the model that raised it."""
     for detail in error.errors(include_url=False):
         where, got = detail["loc"], detail["input"]
         if detail["type"] == "extra_forbidden":
-            yield where, f"{UNKNOWN_KEY}; {suggestion(str(where[-1]), _fields_at(model, where[:-1]))}"
+            yield where, UNKNOWN_KEY
         elif detail["type"] == "missing":
             yield where, "must be given"
         elif detail["type"] == "clsbench":
@@ -53,13 +52,7 @@ def _must(detail: Any) -> str:
     return f"{message[0].lower()}{message[1:]}"
 
 
-def _fields_at(model: type[BaseModel], where: Path) -> Iterable[str]:
-    """The names that a section knows; `where` is its path from `model`."""
-    for part in where:
-        annotation = model.model_fields[str(part)].annotation
-        (model,) = (
-            kind
-            for kind in (annotation, *get_args(annotation))  # a section that may be null is a union
-            if isinstance(kind, type) and issubclass(kind, BaseModel)
-        )
-    return model.model_fields
+def dotted(path: Path) -> str:
+    """A path as it is written in an override, without the places in lists."""
+    # A user's key may contain a line break, and a mistake is printed on one line.
+    return ".".join(part if part.isprintable() else shown(part) for part in path if isinstance(part, str))

@@ -2,14 +2,13 @@
 
 A small, strict dialect: it has no anchors, aliases, merge keys or tags, so nothing expands and no object is
 constructed. Bare words that YAML 1.1 and 1.2 read differently (`no`, `012`, `1:30`) are refused. `1e-3` is a
-number.
+number. What a bare word looked like is kept, for keys whose type is text.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +24,7 @@ _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL_FLOAT = re.compile(r"([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_NO_COMMENT = re.compile(r"[ \t]+#[^\s#](?:(?![ \t]+#(?:\s|$))[^\r\n])*(?<![ \t])", re.MULTILINE)
 _SURPRISES = (
     (re.compile(r"(?i)y|n|yes|no|on|off"), "is a truth value in YAML 1.1 and a word in 1.2"),
     (re.compile(r"[-+]?0[0-9_]+"), "is octal in YAML 1.1 and decimal in 1.2"),
@@ -51,14 +51,40 @@ class Position:
         return f"{self.source}:{self.line}:{self.column}"
 
 
+Misread = tuple[Position, Path, str]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written where a value stands without quotes, and the mistakes of reading it as a value."""
+
+    text: str
+    mistakes: tuple[Misread, ...] = ()
+
+
 @dataclass
 class Document:
-    """A parsed text. `values` and `keys` map a path to the positions of its value and its key."""
+    """A parsed text. `values` and `keys` map a path to the positions of its value and its key, `bare` to bare words."""
 
     value: Any = None
     values: dict[Path, Position] = field(default_factory=dict)
     keys: dict[Path, Position] = field(default_factory=dict)
-    mistakes: list[tuple[Position, Path, str]] = field(default_factory=list)
+    bare: dict[Path, Written] = field(default_factory=dict)
+    mistakes: list[Misread] = field(default_factory=list)
+
+    def forget(self, path: Path) -> None:
+        """Drop what is known of the value at a path: it is replaced."""
+        for known in [known for known in self.bare if known[: len(path)] == path]:
+            self.take(known)
+        for places in (self.values, self.keys):
+            for known in [known for known in places if known[: len(path)] == path]:
+                del places[known]
+
+    def take(self, path: Path) -> None:
+        """Drop what was written at a path; the mistakes of reading it as a value are none."""
+        written = self.bare.pop(path, None)
+        if written is not None and written.mistakes:
+            self.mistakes = [mistake for mistake in self.mistakes if mistake not in written.mistakes]
 
 
 def scalar(text: str) -> str | int | float | bool | None:
@@ -99,27 +125,22 @@ def shown(value: Any, length: int = 60) -> str:
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
-def parse(
-    text: str, source: str, *, line: int = 1, column: int = 1, at: Path = (), words: Container[Path] = ()
-) -> Document:
-    """Read one YAML document; its first character is at `line`, `column` of `source`.
-
-    At the paths in `words`, a bare word is always text; `at` is the path to the document, if it is part of a
-    larger one.
-    """
-    return _Composer(source, line, column, at, words).compose(text)
+def parse(text: str, source: str, *, line: int = 1, column: int = 1) -> Document:
+    """Read one YAML document; its first character is at `line`, `column` of `source`."""
+    return _Composer(source, line, column).compose(text)
 
 
 class _Composer:
-    def __init__(self, source: str, line: int, column: int, at: Path, words: Container[Path]) -> None:
+    def __init__(self, source: str, line: int, column: int) -> None:
         self.document = Document()
-        self._at_path = at
-        self._words = words
         self._source = source
         self._line = line
         self._column = column
+        self._text = ""
+        self._flows = 0  # how many lists and mappings in brackets the reader is inside of
 
     def compose(self, text: str) -> Document:
+        self._text = text
         if len(text) > MAX_CHARACTERS:
             self._mistake(Position(1, 1, self._source), (), f"longer than {MAX_CHARACTERS:,} characters")
             return self.document
@@ -162,9 +183,11 @@ class _Composer:
             return self._scalar(event, position, path)
         if len(path) >= MAX_DEPTH:
             self._refuse(position, path, f"nested more than {MAX_DEPTH} levels deep")
-        if isinstance(event, yaml.SequenceStartEvent):
-            return self._sequence(events, path)
-        return self._mapping(events, path)
+        self._flows += bool(event.flow_style)
+        read = self._sequence if isinstance(event, yaml.SequenceStartEvent) else self._mapping
+        value = read(events, path)
+        self._flows -= bool(event.flow_style)
+        return value
 
     def _scalar(self, event: Any, position: Position, path: Path) -> Any:
         if not is_text(event.value):
@@ -172,13 +195,24 @@ class _Composer:
                 position, path, f"{shown(event.value)} contains an unpaired surrogate, which no file can hold"
             )
             return ""
-        if not event.implicit[0] or (*self._at_path, *path) in self._words:
+        if not event.implicit[0]:
             return event.value
+        written = self._as_written(event)
         try:
-            return scalar(event.value)
+            value = scalar(event.value)
         except Surprise as surprise:
             self._mistake(position, path, str(surprise))
+            self.document.bare[path] = Written(written, (self.document.mistakes[-1],))
             return event.value
+        self.document.bare[path] = Written(written)
+        return value
+
+    def _as_written(self, event: Any) -> str:
+        """A bare word with what YAML takes for a comment though no blank follows its sign: `my #1.csv`."""
+        if not event.value or self._flows:
+            return str(event.value)
+        rest = _NO_COMMENT.match(self._text, event.end_mark.index)
+        return f"{event.value}{rest[0] if rest else ''}"
 
     def _sequence(self, events: Any, path: Path) -> list[Any]:
         items: list[Any] = []

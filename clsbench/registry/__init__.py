@@ -12,7 +12,7 @@ answer at once.
 
 from clsbench.registry.catalogue import Registry, UnknownName, catalogue
 from clsbench.registry.decorators import dataset, loss, metric, model, optimizer
-from clsbench.registry.names import nearest, suggestion
+from clsbench.registry.names import nearest, nearest_key, suggestion
 from clsbench.registry.plugins import load_installed_plugins, load_plugin
 from clsbench.registry.specs import (
     KINDS,
@@ -74,6 +74,7 @@ __all__ = [
     "metric",
     "model",
     "nearest",
+    "nearest_key",
     "optimizer",
     "suggestion",
 ]

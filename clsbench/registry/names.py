@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -18,3 +19,18 @@ def suggestion(name: str, known: Iterable[str], listed: Iterable[str] | None = N
     known = list(known)
     near = nearest(name, known)
     return f"one of {', '.join(listed or known)}" if near is None else f"did you mean {near!r}?"
+
+
+def nearest_key(name: str, known: Iterable[str]) -> str | None:
+    """As `nearest`, for keys of a config: `class_weight` is another key than `weight`, not a misspelling of it."""
+    return nearest(name, [key for key in known if not _is_qualified(name, key)])
+
+
+def _is_qualified(one: str, other: str) -> bool:
+    """Whether one of two names is the other with a word before it; a word for a number, as in `num_epochs`, is none."""
+    short, long = sorted((_COUNTED.sub("", name.lower()) for name in (one, other)), key=len)
+    ending = difflib.SequenceMatcher(None, short, long[len(long) - len(short) :])
+    return len(long) - len(short) > 2 and ending.ratio() >= 0.8
+
+
+_COUNTED = re.compile(r"^(n|nb|num|number_of)[-_]")

@@ -280,6 +280,12 @@ def test_help_and_version(invoke: Invoke) -> None:
     assert f"clsbench {clsbench.__version__}\n" == invoke("--version").stdout
 
 
+def test_mistaken_command_line_names_the_help_of_its_verb(fails: Fails) -> None:
+    """An unknown option of a verb is answered with that verb's help, an unknown verb with the help of all."""
+    assert fails(2, "run", "--jbos", "2").endswith("; see clsbench run --help")
+    assert fails(2, "rnu").endswith("; see clsbench --help")
+
+
 def test_plugin_serves_a_config(here: Path, invoke: Invoke, fails: Fails) -> None:
     """A loss (one number for the batch), a dataset and a model of the user's own are used like any other."""
     (here / "mine.py").write_text(PLUGIN)

@@ -56,8 +56,8 @@ def test_path_that_is_no_config(here: Path, fails: Fails, monkeypatch: pytest.Mo
         (4, "name: a\0", "c.yaml:1:8: the character '\\x00' is not allowed in YAML"),
         *((4, f'dataset: {{name: {name}: "a\\0b"}}', f"c.yaml:1:{len(name) + 19}: dataset.{name.split()[1]}: 'a\\x00")
           for name in ("csv, path", "image_folder, path", "mnist, data_dir")),
-        (6, "name: no", "c.yaml:1:7: name: 'no' is a truth value in YAML 1.1 and a word in 1.2; quote it"),
-        (6, "name: 3.10", "c.yaml:1:7: name: must be text, got 3.1; quote it"),
+        (6, "tune: no", "c.yaml:1:7: tune: 'no' is a truth value in YAML 1.1 and a word in 1.2; quote it"),
+        (6, "train: 3.10", "c.yaml:1:8: train: must be a mapping of keys, got 3.1"),
         (6, "optimizer: {lr: 1:30}", "c.yaml:1:17: optimizer.lr: '1:30' is a base-60 number in YAML 1.1; quote it"),
         (6, "train: {epochs: 012}", "c.yaml:1:17: train.epochs: '012' is octal in YAML 1.1 and decimal in 1.2; quote"),
         (7, "name: a\ntrain: {}\nname: b", "c.yaml:3:1: name: given twice; first on line 1"),
@@ -68,7 +68,7 @@ def test_path_that_is_no_config(here: Path, fails: Fails, monkeypatch: pytest.Mo
         (9, "<<: {a: 1}", "c.yaml:1:1: merge keys are not allowed; write the values out"),
         (10, "a: " + "[" * 5000, "c.yaml:1:15: a: nested more than 12 levels deep"),
         (10, "train: {epochs: " + "1" * 5000 + "}", "c.yaml:1:17: train.epochs: '1111"),
-        (10, "name: 2024-13-45", "c.yaml:1:7: name: '2024-13-45' is a date in YAML 1.1; quote it"),
+        (10, "tune: 2024-13-45", "c.yaml:1:7: tune: '2024-13-45' is a date in YAML 1.1; quote it"),
         (10, 'name: !!int ""', "c.yaml:1:7: name: the tag "),
         (11, "name: !!python/object/apply:os.mkdir [ran]", "c.yaml:1:7: name: the tag "),
         *((12, f"optimizer: {{lr: {lr}}}", "c.yaml:1:17: optimizer.lr: must be a number above 0, got ")

@@ -16,6 +16,7 @@ from clsbench.config.dump import as_yaml
 from clsbench.config.reader import read_file, read_mapping, read_text
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError
+from clsbench.registry import dataset
 
 DEFAULTS = {
     "name": "moons",
@@ -105,7 +106,7 @@ expect:
   - "'hinge b'.test_accuracy > bce.test_nll@4"
   - bce.test_accuracy = 0.9
   - __import__('os').system('true') == 0
-  - 3
+  - [3]
 """
     assert [
         "f:5:5: expect: unknown metric 'tst_accuracy'; did you mean 'test_accuracy'?",
@@ -113,7 +114,7 @@ expect:
         "f:6:5: expect: there is no epoch 4; the last is 3",
         "f:7:5: expect: column 19: expected one of < <= > >= == !=, got '='; quote a name that has blanks or signs",
         "f:8:5: expect: column 1: '__import__' cannot be called; only verdict(ARM, ARM, METRIC) can",
-        "f:9:5: expect: must be text such as 'hinge.test_accuracy > 0.9', got 3",
+        "f:9:5: expect: must be text such as 'hinge.test_accuracy > 0.9', got ['3']",
         "command line:1:8: expect: must be a list of expectations, got 'bce.test_nll < 1'",
     ] == [*mistakes(text), *mistakes("loss: bce", "expect=bce.test_nll < 1")]
 
@@ -158,7 +159,7 @@ loss:
   - cros_entropy
   - {name: focal, gama: 1}
   - {name: bce, outputs: 1}
-  - 3
+  - [3]
 train: {epochs: true, seeds: [0, -1], batch_size: [1, 0]}
 """
     assert [
@@ -170,7 +171,7 @@ train: {epochs: true, seeds: [0, -1], batch_size: [1, 0]}
         "f:8:5: loss: unknown loss 'cros_entropy'; did you mean 'cross_entropy'?",
         "f:9:19: loss.gama: unknown key; did you mean 'gamma'?",
         "f:10:5: loss: bce does not fit iris: outputs: 1 is for two classes, and there are 3",
-        "f:11:5: loss: must be a loss's name or a mapping with `name`; got the value 3",
+        "f:11:5: loss: must be a loss's name or a mapping with `name`; got a list",
         "f:12:17: train.epochs: must be a whole number, got true",
         "f:12:30: train.seeds: a seed must be a whole number from 0 to 4294967295, got -1",
         "f:12:55: train.batch_size: must be at least 1, got 0",
@@ -250,13 +251,94 @@ def test_numbers_are_numbers(text: str, number: float) -> None:
     assert (number,) == read("{}", f"optimizer.lr={text}").optimizer.lr
 
 
-@pytest.mark.parametrize(("word", "hint"), [("no", "quote"), ("3.10", "quote"), ("1:30", "quote"), ("012", "quote")])
-def test_label_that_yaml_would_change_must_be_quoted(word: str, hint: str) -> None:
-    """A label that is no text to some reader of YAML is refused with the hint to quote it; quoted it is kept."""
-    (mistake,) = mistakes(f"loss: {{name: focal, label: {word}}}")
-    assert mistake.startswith("f:1:28: loss.label: ")
-    assert hint in mistake
-    assert word == read(f"loss: {{name: focal, label: '{word}'}}").loss[0].label
+@pytest.mark.parametrize("word", ["y", "no", "on", "2024", "1e3", "012", "1:30", "2024-01-01", "true", "my #1.csv"])
+def test_keys_of_text_take_what_is_written(word: str) -> None:
+    """A path, a target and a label are text whatever YAML would make of the word, in a file and in an override."""
+    text = f"dataset:\n  name: csv\n  path: {word}  # where it lies\n  target: {word}\n"
+    text += f"loss:\n- name: hinge\n  label: {word}\n"
+    table = {"name": "csv", "path": str(Path(word).absolute()), "target": word}
+    for experiment in (
+        read(text),
+        read("{}", f"dataset.target={word}", f"dataset.path={word}", "dataset.name=csv", f"loss={word}", "loss=[hinge]",
+             f"loss.0.label={word}"),
+        read("{}", f"dataset.target='{word}'", f'dataset={{name: csv, path: "{word}"}}', f"dataset.target='{word}'",
+             f"loss=[{{name: hinge, label: '{word}'}}]"),
+    ):  # fmt: skip
+        written = experiment.to_dict()
+        assert table == {key: written["dataset"][key] for key in table}
+        assert word == written["loss"]["label"]
+        assert experiment == read(as_yaml(written))
+
+
+def test_text_that_may_be_null_is_null_by_three_words_alone() -> None:
+    """`null`, `~` and nothing at all say that there is no label; a path, which must be given, may be called so."""
+    labels = [read(f"loss: {{name: hinge, label: {word}}}").loss[0].label for word in ("null", "~", "", "NULL", "none")]
+    assert [None, None, None, "NULL", "none"] == labels
+    assert str(Path("null").absolute()) == read("dataset: {name: csv, path: null}").dataset[0].options["path"]
+    assert ["f:1:27: dataset.path: must be text, got null; quote it if it is meant as text"] == mistakes(
+        "dataset: {name: csv, path: }"
+    )
+
+
+def test_lists_of_text_take_what_is_written() -> None:
+    """The items of a list of text are text too, and a key that takes one or several is read as what it looks like."""
+
+    @dataset("listed")
+    def listed(seed: int, *, words: list[str] | str | None = None) -> None:
+        """A dataset of words."""
+
+    for text, words in (("[no, 1e3, y]", ["no", "1e3", "y"]), ("on", "on"), ("~", None), ("'[a]'", "[a]")):
+        assert words == read(f"dataset: {{name: listed, words: {text}}}").dataset[0].options["words"]
+        assert words == read("dataset: listed", f"dataset.words={text}").dataset[0].options["words"]
+
+
+def test_words_that_yaml_would_change_are_refused_elsewhere() -> None:
+    """Where a key is no text, a word that two readers of YAML read differently is no guess."""
+    assert [
+        "f:1:16: train.seeds: '012' is octal in YAML 1.1 and decimal in 1.2; quote it if it is text, else write it out",
+        "f:1:33: train.batch_size: '1_000' is a number in YAML 1.1 and text in 1.2; "
+        "quote it if it is text, else write it out",
+        "f:1:52: train.warm_start: 'no' is a truth value in YAML 1.1 and a word in 1.2; "
+        "quote it if it is text, else write it out",
+    ] == mistakes("train: {seeds: 012, batch_size: 1_000, warm_start: no}")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("train: {lr: 0.1}", "f:1:9: train.lr: unknown key; did you mean 'optimizer.lr'?"),
+        ("optimizer: {warmup: 3}", "f:1:13: optimizer.warmup: unknown key; did you mean 'optimizer.schedule.warmup'?"),
+        ("epochs: 3", "f:1:1: epochs: unknown key; did you mean 'train.epochs'?"),
+        ("noise: 1", "f:1:1: noise: unknown key; did you mean 'dataset.noise'?"),
+        ("loss: {name: bce, gamma: 1}", "f:1:19: loss.gamma: unknown key; it is an option of focal"),
+        ("train: {num_epochs: 1}", "f:1:9: train.num_epochs: unknown key; did you mean 'epochs'?"),
+    ],
+)
+def test_unknown_key_is_pointed_to_where_it_belongs(text: str, hint: str) -> None:
+    """A key of another section or entry is named by where it is; else the nearest of its own section."""
+    assert [hint] == mistakes(text)
+
+
+@pytest.mark.parametrize("key", ["wrong_weight", "posweights", "no-weight"])
+def test_key_of_another_meaning_is_not_suggested(key: str) -> None:
+    """A word before a key's name makes it another key: the list of those that there are is given."""
+    assert [f"f:1:21: loss.{key}: unknown key; one of name, label, lr, weight"] == mistakes(
+        f"loss: {{name: hinge, {key}: 1}}"
+    )
+
+
+def test_override_mends_one_entry_of_a_list() -> None:
+    """The entry at a place, counted from 0, keeps its other keys, and so do the others, of a default list too."""
+    mended = read("loss: [hinge, {name: focal, label: f}]", "loss.1.gamma=3", "loss.0.weight=2")
+    assert ["hinge", "focal"] == [loss.name for loss in mended.loss]
+    assert (3, "f", 2) == (mended.loss[1].options["gamma"], mended.loss[1].label, mended.loss[0].weight)
+    assert ["mse_softmax", "bce"] == [loss.name for loss in read("{}", "loss.1=bce").loss]
+    assert [
+        "command line:1:1: loss.2.gamma: loss is a list of 2, counted from 0: 0 mse_softmax, 1 cross_entropy",
+        "command line:2:1: loss.focal.gamma: loss is a list of 2, counted from 0: 0 mse_softmax, 1 cross_entropy",
+        "command line:3:1: loss.label_smooth: unknown key; did you mean 'label_smoothing'?",
+        "command line:4:1: model.0.hidden: model is one entry, not a list; leave out .0",
+    ] == mistakes("{}", "loss.2.gamma=3", "loss.focal.gamma=3", "loss.1.label_smooth=0.1", "model.0.hidden=[3]")
 
 
 def test_overrides_replace_what_the_file_says() -> None:
@@ -299,16 +381,15 @@ def test_mistakes_of_the_command_line_name_argument_and_column() -> None:
         "command line:4:1: '=3' is not KEY=VALUE",
         "command line:5:1: 'a..b=1' is not KEY=VALUE",
         "command line:6:1: optimizer.lrr: unknown key; did you mean 'lr'?",
-        "command line:7:1: loss.0.lr: loss is a list; replace it whole",
-        "command line:8:1: name.x: name has no keys of its own",
-        "command line:9:8: model: not valid YAML: expected the node content, but found '<stream end>'",
-        "command line:10:13: train.seeds: '012' is octal in YAML 1.1 and decimal in 1.2; "
+        "command line:7:1: name.x: name has no keys of its own",
+        "command line:8:8: model: not valid YAML: expected the node content, but found '<stream end>'",
+        "command line:9:13: train.seeds: '012' is octal in YAML 1.1 and decimal in 1.2; "
         "quote it if it is text, else write it out",
-        "command line:11:7: name: the character '\\x07' is not allowed in YAML",
+        "command line:10:15: train.epochs: the character '\\x07' is not allowed in YAML",
     ] == mistakes(
         "name: a",
         *("optimizer.lr=0.3x", "loss=[bce,mse_sigmoi]", "optimizer.momentum", "=3", "a..b=1", "optimizer.lrr=1"),
-        *("loss.0.lr=1", "name.x=2", "model=[", "train.seeds=012", "name=a\x07"),
+        *("name.x=2", "model=[", "train.seeds=012", "train.epochs=3\x07"),
     )
 
 
