@@ -26,11 +26,22 @@ def nearest_key(name: str, known: Iterable[str]) -> str | None:
     return nearest(name, [key for key in known if not _is_qualified(name, key)])
 
 
-def _is_qualified(one: str, other: str) -> bool:
-    """Whether one of two names is the other with a word before it; a word for a number, as in `num_epochs`, is none."""
-    short, long = sorted((_COUNTED.sub("", name.lower()) for name in (one, other)), key=len)
-    ending = difflib.SequenceMatcher(None, short, long[len(long) - len(short) :])
-    return len(long) - len(short) > 2 and ending.ratio() >= 0.8
+def _is_qualified(name: str, known: str) -> bool:
+    """Whether a name is a known one with other words before its last: `pos_weight` beside `weight` or `class_weight`.
+
+    A word for a number, as in `num_epochs`, is none.
+    """
+    name, known = (_COUNTED.sub("", each.lower().replace("-", "_")) for each in (name, known))
+    short, long = sorted((name, known), key=len)
+    if len(long) - len(short) > 2 and _likeness(short, long[len(long) - len(short) :]) >= 0.8:
+        return True
+    head, _, last = known.rpartition("_")
+    start, end = name[: -len(last)].rstrip("_"), name[-len(last) :]
+    return bool(head) and _likeness(end, last) >= 0.8 and _likeness(start, head) < 0.6
+
+
+def _likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()
 
 
 _COUNTED = re.compile(r"^(n|nb|num|number_of)[-_]")

@@ -210,9 +210,9 @@ train: {epochs: true, seeds: [0, -1], batch_size: [1, 0]}
         ('dataset: {name: moons, label: "\\ud800"}',
          "f:1:31: dataset.label: '\\ud800' contains an unpaired surrogate, which no file can hold"),
         ('"a\\nb": 1',
-         "f:1:1: 'a\\nb': unknown key; one of name, dataset, model, loss, optimizer, train, tune, expect"),
+         "f:1:1: 'a\\nb': unknown key; one of name, dataset, model, loss, optimizer, train, tune, expect, silence"),
         ('"\\e[31m": 1',
-         "f:1:1: '\\x1b[31m': unknown key; one of name, dataset, model, loss, optimizer, train, tune, expect"),
+         "f:1:1: '\\x1b[31m': unknown key; one of name, dataset, model, loss, optimizer, train, tune, expect, silence"),
         ("a: 1\n---\nb: 2", "f:2:1: a second document; one file is one experiment"),
     ],
 )  # fmt: skip
@@ -322,7 +322,7 @@ def test_unknown_key_is_pointed_to_where_it_belongs(text: str, hint: str) -> Non
 @pytest.mark.parametrize("key", ["wrong_weight", "posweights", "no-weight"])
 def test_key_of_another_meaning_is_not_suggested(key: str) -> None:
     """A word before a key's name makes it another key: the list of those that there are is given."""
-    assert [f"f:1:21: loss.{key}: unknown key; one of name, label, lr, weight"] == mistakes(
+    assert [f"f:1:21: loss.{key}: unknown key; one of name, label, lr, weight, class_weight"] == mistakes(
         f"loss: {{name: hinge, {key}: 1}}"
     )
 
