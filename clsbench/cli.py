@@ -388,9 +388,8 @@ def _exit_code(verb: Callable[[], Any]) -> int:
         return _failed(error.exit_code, str(error))
     except (Exception, SystemExit) as error:  # a user's dataset may call sys.exit
         if isinstance(error, UsageProblem):
-            verb = getattr(error.ctx, "info_name", None) if getattr(error.ctx, "parent", None) else None
-            help_line = f"see clsbench {f'{verb} ' if verb else ''}--help"
-            return _failed(2, _in_one_line(f"{error.format_message().rstrip('.')}; {help_line}"))
+            of_verb = f"{error.ctx.info_name} " if error.ctx is not None and error.ctx.parent is not None else ""
+            return _failed(2, _in_one_line(f"{error.format_message().rstrip('.')}; see clsbench {of_verb}--help"))
         where = _note(error, "the trace is in ")
         if what := lack(error):
             return _failed(RunError.exit_code, f"{what}{f'; {where}' if where else ''}")
