@@ -182,7 +182,7 @@ def check(
     plugin: Plugins = None,
     data: Annotated[bool, typer.Option("--data", help="Open the data too, and print what was read.")] = False,
 ) -> None:
-    """Validate an experiment and print its plan; opens no data without --data."""
+    """Validate an experiment and print its plan."""
     _load_plugins(plugin)
     from clsbench import experiment
     from clsbench.config.plan import make_plan
@@ -261,7 +261,7 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE.pt2", help="The file to write.", show_default=False)],
     plugin: Plugins = None,
 ) -> None:
-    """Write a trained network with its normalisation inside, for torch.export.load."""
+    """Write a trained network to a file, for torch.export.load."""
     from clsbench.report.outputs import PROGRAM, Output
 
     output = Output("FILE.pt2", file, PROGRAM)

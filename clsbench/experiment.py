@@ -17,7 +17,7 @@ import clsbench.training  # noqa: F401 - the rooms register what they offer
 from clsbench.analysis.judging import judged, judged_again
 from clsbench.analysis.pairing import pairing
 from clsbench.analysis.tuning import tuning_summary
-from clsbench.analysis.warnings import warnings
+from clsbench.analysis.warnings import unsilenced
 from clsbench.config.plan import Plan, plans, with_chosen
 from clsbench.config.reader import read_file, read_mapping
 from clsbench.config.schema import Experiment
@@ -203,7 +203,7 @@ def _described(plan: Plan, data: Mapping[str, Splits]) -> tuple[dict[str, DataSu
         first.setdefault(trial.arm.dataset.title, data[trial.dataset.key])
     summaries = {title: splits.summary for title, splits in first.items() if splits.summary}
     findings = [(title, splits.findings) for title, splits in first.items()]
-    return summaries, warnings([*findings, *remarks(plan, data).items()], plan.experiment.silence)
+    return summaries, unsilenced([*findings, *remarks(plan, data).items()], plan.experiment.silence)
 
 
 @dataclass(frozen=True)
@@ -316,7 +316,7 @@ class _Prepared:
             "device": str(self.device),
             "engine": {**engine_of(self._work(self.plan, {})), "compile_seconds": round(writer.compile_seconds, 3)},
             "data": data,
-            "warnings": warned,
+            "warnings": found["warnings"],
             "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
             "arms": found["arms"],
             "pairs": found["pairs"],

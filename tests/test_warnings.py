@@ -15,6 +15,7 @@ dataset: {name: csv, path: copies.csv, label: mine}
 model: linear
 loss: cross_entropy
 train: {epochs: 1, seeds: 1}
+silence: [majority]
 """
 
 
@@ -37,7 +38,7 @@ def test_run_and_report_say_what_was_read(config: Path, invoke: Callable[..., An
     for printed in (ran.stdout, again.stdout):
         assert "Data mine: 60 training, 20 validation and 20 test samples of 2 numbers" in printed
         assert "a 30/10/10, b 30/10/10; always answering 'a'" in printed
-        assert printed.count("[repeated-samples]") == 2
+        assert 2 == printed.count("[repeated-samples]")
     (path,) = config.parent.glob("runs/copies/*/summary.json")
     summary = json.loads(path.read_text())
     assert [("repeated-samples", "mine")] * 2 == [(each["code"], each["where"]) for each in summary["warnings"]]
@@ -57,10 +58,26 @@ def test_warning_can_be_an_error_or_be_silenced(config: Path, invoke: Callable[.
     expect = 'expect=["warnings == 0"]'
     failed = invoke("run", str(config), "-q", expect)
     assert (3, True) == (failed.exit_code, "warnings == 0: 2 against 0" in failed.stderr)
-    assert 0 == invoke("run", str(config), "-q", expect, "silence=[repeated-samples]").exit_code
+    assert 0 == invoke("run", str(config), "-q", expect, "silence=[repeated-samples, majority]").exit_code
 
 
 def test_unknown_code_is_refused_with_the_nearest(config: Path, invoke: Callable[..., Any]) -> None:
     """A code that does not exist silences nothing."""
     refused = invoke("check", str(config), "silence=[repeated-sample]")
     assert (2, True) == (refused.exit_code, "did you mean 'repeated-samples'?" in refused.stderr)
+
+
+def test_arm_that_learned_nothing_is_said(tmp_path: Path, invoke: Callable[..., Any]) -> None:
+    """With 5% of a rare class that nothing tells apart, accuracy looks high: the majority and one class are named."""
+    rows = "".join(f"{number % 7}.5,{number % 3}.25,{'yes' if number % 20 == 0 else 'no'}\n" for number in range(200))
+    (tmp_path / "rare.csv").write_text(f"x,y,kind\n{rows}")
+    config = tmp_path / "rare.yaml"
+    config.write_text(
+        "name: rare\ndataset: {name: csv, path: rare.csv}\nmodel: linear\nloss: cross_entropy\n"
+        "train: {epochs: 20, seeds: 2}\nsilence: [repeated-samples]\n"
+    )
+    done = invoke("run", str(config), "-q", "--json", "--output", str(tmp_path))
+    warnings = json.loads(done.stdout)["warnings"]
+    assert ["one-class", "majority"] == [each["code"] for each in warnings]
+    assert "2 of 2 seeds predict 'no' for every test sample" == warnings[0]["text"]
+    assert "cross_entropy" == warnings[1]["where"]

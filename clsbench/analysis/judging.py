@@ -11,6 +11,7 @@ from clsbench.analysis.pairing import pairing
 from clsbench.analysis.summary import arm_summary, last_records
 from clsbench.analysis.targets import with_times_to_target
 from clsbench.analysis.verdicts import are_judged, judgement
+from clsbench.analysis.warnings import of_arms, unsilenced
 from clsbench.config.expectations import metrics_of, pairs_of, parse
 from clsbench.config.plan import Plan
 from clsbench.results import ArmSummary, Compared, DataSummary, ExpectationResult, Judged, Record, RunWarning, Summary
@@ -37,16 +38,18 @@ def judged(
         failures: by trial number, why it failed.
         crossed: by trial number, its network under every loss; a trial that did not finish has none.
         evidence: of the pairing.
-        data, warnings: as in the summary.
+        data: as in the summary.
+        warnings: about the data, models and losses.
 
     Raises:
         PromiseBroken: arms that should have been paired were not.
     """
     expectations = [parse(text) for text in plan.experiment.expect]
+    arms = _arms(plan, records, failures, crossed)
     compared: Compared = {
         "data": data,
-        "warnings": warnings,
-        "arms": _arms(plan, records, failures, crossed),
+        "warnings": [*warnings, *unsilenced(of_arms(arms, data), plan.experiment.silence)],
+        "arms": arms,
         "pairing": pairing(evidence, plan),
     }
     compared["arms"] = with_times_to_target(compared, records)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from clsbench.results import RunWarning
+from clsbench.metrics.by_class import RECALL
+from clsbench.metrics.measures import field_of, headline, label_of
+from clsbench.problems import kind_of
+from clsbench.results import ArmSummary, DataSummary, RunWarning
 
 
-def warnings(findings: Iterable[tuple[str, Sequence[tuple[str, str]]]], silence: Collection[str]) -> list[RunWarning]:
+def unsilenced(findings: Iterable[tuple[str, Sequence[tuple[str, str]]]], silence: Collection[str]) -> list[RunWarning]:
     """The `warnings` of a summary.
 
     Args:
@@ -20,3 +23,37 @@ def warnings(findings: Iterable[tuple[str, Sequence[tuple[str, str]]]], silence:
         for code, text in found
         if code not in silence
     ]
+
+
+def of_arms(arms: Sequence[ArmSummary], data: Mapping[str, DataSummary]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The names of arms, with the codes and texts of what makes their results worthless.
+
+    An arm predicts one class only at a seed where that class's recall is 1 and every other's is 0.
+    """
+    return [(arm["name"], [*_one_class(arm, data), *_no_better(arm, data)]) for arm in arms if arm["dataset"] in data]
+
+
+def _one_class(arm: ArmSummary, data: Mapping[str, DataSummary]) -> Iterator[tuple[str, str]]:
+    names = [each["name"] for each in data[arm["dataset"]]["classes"] or ()]
+    fields = {name: field_of(f"test_{RECALL}", name) for name in names}
+    recalls = {name: arm["metrics"][field]["values"] for name, field in fields.items() if field in arm["metrics"]}
+    for name in recalls:
+        others = [recalls[other] for other in recalls if other != name]
+        seeds = sum(
+            recalls[name][place] == 1 and all(values[place] in (0, None) for values in others)
+            for place in range(len(arm["seeds"]))
+        )
+        if others and seeds:
+            yield "one-class", f"{seeds} of {len(arm['seeds'])} seeds predict {name!r} for every test sample"
+
+
+def _no_better(arm: ArmSummary, data: Mapping[str, DataSummary]) -> Iterator[tuple[str, str]]:
+    known = data[arm["dataset"]]
+    field = headline(kind_of({"problem": known["problem"]}), "test")
+    reached = arm["metrics"][field]["mean"] if field in arm["metrics"] else None
+    if known["majority"] is not None and reached is not None and reached <= known["majority"]:
+        yield (
+            "majority",
+            f"the {label_of(field)}, {reached:.1%} on average, is no better than always answering the most frequent "
+            f"class ({known['majority']:.1%})",
+        )

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+RECALL = "recall"
+
+
 def _counts(class_counts: Tensor) -> Tensor:
     return class_counts
 
@@ -43,7 +46,7 @@ class MacroF1:
         return _mean_of(2 * right / either, either > 0)
 
 
-@metric("recall", better="higher", splits=HELD_OUT, bounds=(0, 1), stacked=True, by_class=True)
+@metric(RECALL, better="higher", splits=HELD_OUT, bounds=(0, 1), stacked=True, by_class=True)
 class Recall:
     """Share of the samples of a class that are predicted as it; null for a class that the split lacks."""
 
