@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, get_args, get_origin
+from collections.abc import Callable, Sequence
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BeforeValidator, PlainValidator
 
@@ -22,6 +23,14 @@ def others_of(spec: Spec) -> dict[str, Any]:
     """The other options, by name, as `numbers_of`; they cannot be swept."""
     options = spec.options.values()
     return {option.name: _other(option.annotation) for option in options if not is_number(option.annotation)}
+
+
+def is_single(annotation: Any) -> bool:
+    """Whether no value of this type is a list, so that a list of values can only be a sweep."""
+    origin = get_origin(annotation) or annotation
+    if origin in (Annotated, Union, UnionType):
+        return all(map(is_single, get_args(annotation)[: 1 if origin is Annotated else None]))
+    return annotation is not Any and origin not in (list, tuple, Sequence)
 
 
 def _number(annotation: Any) -> Any:

@@ -51,7 +51,9 @@ def settle(document: Document) -> None:
         alike = (*path[:-1], 0) if len(path) > 2 and isinstance(path[-1], int) else path  # one type for all of a list
         kinds = known.setdefault(alike, types_at(tree, path) if alike not in known else [])
         written = document.bare.get(path)
-        if written is None or not (is_text(kinds) or not kinds):  # at an unknown key nothing else is wrong
+        if not kinds:  # a key that is unknown is mistake enough
+            document.take(path)
+        if written is None or not is_text(kinds):
             continue
         if takes_several(kinds) and written.text.lstrip()[:1] in ("[", "{"):
             continue

@@ -197,28 +197,34 @@ def _grid_experiment(experiment: Experiment) -> Experiment | None:
 
 def _most_trials(experiment: Experiment) -> int:
     swept = math.prod(len(values) for values in _optimizer_values(experiment.optimizer, None).values())
-    scales = sum(len(model.init.scale) for model in experiment.model)
+    scales = sum(len(model.init.scale) * model.num_points for model in experiment.model)
     grounds = len(experiment.dataset) * scales * len(experiment.train.batch_size)
-    return grounds * len(experiment.loss) * swept * experiment.train.num_seeds
+    return grounds * sum(loss.num_points for loss in experiment.loss) * swept * experiment.train.num_seeds
 
 
 def _arms(experiment: Experiment) -> Iterator[Arm]:
     tuned = dict.fromkeys(experiment.tune.grid.axes if experiment.tune else (), "tuned")
-    scales = [(model, scale) for model in experiment.model for scale in model.init.scale]
-    grounds = itertools.product(experiment.dataset, scales, experiment.train.batch_size)
-    for comparison, (dataset, (model, scale), batch_size) in enumerate(grounds):
+    models = [
+        (point, setting | ({"scale": scale} if len(model.init.scale) > 1 else {}), scale)
+        for model in experiment.model
+        for setting, point in model.points()
+        for scale in model.init.scale
+    ]
+    grounds = itertools.product(experiment.dataset, models, experiment.train.batch_size)
+    for comparison, (dataset, (model, own, scale), batch_size) in enumerate(grounds):
         ground = {
             **({"dataset": dataset.title} if len(experiment.dataset) > 1 else {}),
             **({"model": model.title} if len(experiment.model) > 1 else {}),
-            **({"scale": scale} if len(model.init.scale) > 1 else {}),
+            **{f"model.{key}": value for key, value in own.items()},
             **({"batch_size": batch_size} if len(experiment.train.batch_size) > 1 else {}),
         }
-        for loss in experiment.loss:
+        for setting, loss in (point for entry in experiment.loss for point in entry.points()):
             values = _optimizer_values(experiment.optimizer, loss.lr)
+            chosen = ground | {f"loss.{key}": value for key, value in setting.items()}
             for combination in itertools.product(*values.values()):
                 settings = dict(zip(values, combination, strict=True))
-                swept = ground | {key: settings[key] for key in values if len(values[key]) > 1}
-                name = _arm_name(loss.title, swept)
+                swept = {f"optimizer.{key}": settings[key] for key in values if len(values[key]) > 1}
+                name = named_by(loss.title, chosen | swept)
                 yield Arm(name, comparison, dataset, model, float(scale), batch_size, loss, settings, tuned)
 
 
@@ -226,8 +232,11 @@ def _optimizer_values(optimizer: OptimizerConfig, own_lr: float | None) -> dict[
     return optimizer.swept if own_lr is None else optimizer.swept | {"lr": (own_lr,)}
 
 
-def _arm_name(label: str, swept: Mapping[str, Any]) -> str:
-    parts = [f"{key}={_as_json(value)}" for key, value in sorted(swept.items())]
+def named_by(label: str, swept: Mapping[str, Any]) -> str:
+    """A label and the swept settings, by the last part of their dotted names; in full where two end alike."""
+    last = Counter(key.rpartition(".")[2] for key in swept)
+    short = {key: key if last[end] > 1 else end for key in swept for end in [key.rpartition(".")[2]]}
+    parts = [f"{short[key]}={_as_json(value)}" for key, value in sorted(swept.items(), key=lambda item: short[item[0]])]
     return " ".join([label, *parts])
 
 

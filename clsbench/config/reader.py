@@ -34,6 +34,8 @@ from clsbench.problems import Posed, posed_by
 from clsbench.registry import DatasetSpec, Kind, UnknownName, catalogue, nearest
 from clsbench.sources import read_bounded
 
+MOST_POINTS = 1000  # settings that one entry sweeps
+
 
 def read_file(path: FilePath, overrides: Sequence[str]) -> Experiment:
     """The experiment of a file, with `KEY=VALUE` overrides applied.
@@ -170,6 +172,9 @@ def _entry(kind: Kind, item: Any, path: Path, mistakes: list[Mistake]) -> Entry 
     except ValidationError as error:
         mistakes.extend(((*path, *where), text) for where, text in mistakes_of(error))
         return None
+    if entry.num_points > MOST_POINTS:
+        mistakes.append((path, f"sweeps {entry.num_points:,} settings; the limit is {MOST_POINTS:,}: sweep less"))
+        return None
     if not isinstance(spec, DatasetSpec) or not isinstance(entry, DatasetEntry):
         return entry
     try:
@@ -198,8 +203,8 @@ def _misfits(datasets: Iterable[Entry], served: Mapping[Path, Entry]) -> Iterabl
     for dataset in datasets:
         known = posed_by(dataset.name, dataset.options)
         for path, entry in served.items():
-            reason = misfit(dataset.name, known, entry)
-            if reason is not None:
+            reasons = (misfit(dataset.name, known, point) for _, point in entry.points())
+            if (reason := next(filter(None, reasons), None)) is not None:
                 yield path, reason
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from annotated_types import Interval
 from pydantic import (
@@ -24,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from clsbench.config.options import is_single
 from clsbench.config.values import (
     MAX_COUNT,
     AutoOrCount,
@@ -37,10 +39,12 @@ from clsbench.config.values import (
     PositiveOrNull,
     RunName,
     Seeds,
+    Several,
     Share,
     ShareOrNull,
     SplitSeed,
     Sweep,
+    SweptOption,
     Trials,
     mistake,
     without_nul,
@@ -88,6 +92,22 @@ class Entry(Frozen):
         """Its options, as keyword arguments for the factory."""
         (base,) = (kind for kind in ENTRY_TYPES.values() if isinstance(self, kind))
         return {name: getattr(self, name) for name in type(self).model_fields if name not in base.model_fields}
+
+    @property
+    def swept(self) -> dict[str, Several]:
+        """The options that it sweeps, in the order of the signature."""
+        return {name: value for name, value in self.options.items() if isinstance(value, Several)}
+
+    @property
+    def num_points(self) -> int:
+        return math.prod(map(len, self.swept.values()))
+
+    def points(self) -> Iterator[tuple[dict[str, Any], Self]]:
+        """Each setting of the swept options, with the entry at it; one that sweeps none is its only point."""
+        swept = self.swept
+        for values in itertools.product(*swept.values()):
+            setting = dict(zip(swept, values, strict=True))
+            yield setting, self.model_copy(update=setting) if setting else self
 
 
 def _parts(value: Any) -> Iterator[Any]:
@@ -308,13 +328,12 @@ DEFAULT_GRID: Mapping[str, Any] = {"lr": [0.01, 0.1, 1.0]}
 
 @functools.cache  # entries of two types are never equal
 def entry_type(spec: Spec) -> type[Entry]:
-    """The keys that all specs of a kind share, and the options of this one."""
-    base = ENTRY_TYPES[spec.kind]
-    options: dict[str, Any] = {
-        option.name: (
-            Annotated[option.annotation, AfterValidator(without_nul)],
-            ... if option.required else option.default,
-        )
-        for option in spec.options.values()
-    }
+    """The keys that all specs of a kind share, and the options of this one; those of losses and models can sweep."""
+    base, swept = ENTRY_TYPES[spec.kind], cast(Any, SweptOption)
+    options: dict[str, Any] = {}
+    for option in spec.options.values():
+        kind: Any = Annotated[option.annotation, AfterValidator(without_nul)]
+        if spec.kind != "dataset" and is_single(option.annotation):
+            kind = swept[kind]
+        options[option.name] = (kind, ... if option.required else option.default)
     return create_model(f"{spec.name} {spec.kind}", __base__=base, **options)

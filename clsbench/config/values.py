@@ -165,6 +165,26 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 # A value, or a list of values to sweep over.
 Sweep = Annotated[tuple[T, ...], BeforeValidator(_listed), PlainSerializer(_unlisted)]
+
+
+class Several(tuple[Any, ...]):
+    """The values of one option of a loss or a model that is swept."""
+
+    __slots__ = ()
+
+
+def _several(values: tuple[Any, ...]) -> Any:
+    if len({repr(value) for value in values}) < len(values):
+        raise mistake(f"a value is listed twice: {shown(list(values))}")
+    return values[0] if len(values) == 1 else Several(values)
+
+
+def _written(value: Any) -> Any:
+    return list(value) if isinstance(value, Several) else value
+
+
+# One value, or `Several` to sweep over.
+SweptOption = Annotated[tuple[T, ...], AfterValidator(_several), BeforeValidator(_listed), PlainSerializer(_written)]
 # Values to try, as a list or as `log(LOW, HIGH, N)`.
 Trials = Annotated[
     tuple[T, ...],

@@ -20,7 +20,11 @@ def warm_start_mistakes(datasets: Iterable[Entry], losses: Mapping[Path, Entry])
     examples = [example for kind in KINDS.values() for example in kind.examples()]
     problems = [known for problem in posed for known in ([problem] if problem is not None else examples)]
     for path, entry in losses.items():
-        needed = [(_outputs(entry.name, entry.options, p), _outputs("cross_entropy", {}, p)) for p in problems]
+        needed = [
+            (_outputs(entry.name, point.options, p), _outputs("cross_entropy", {}, p))
+            for _, point in entry.points()
+            for p in problems
+        ]
         if any(own not in (trained, None) for own, trained in needed):
             what = f"{entry.name} has another number of outputs than cross-entropy, which trains the warm start"
             yield path, f"{what}; give it one for each class, or leave out train.warm_start"

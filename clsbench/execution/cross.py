@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clsbench.config.plan import Arm, Plan, Trial
+from clsbench.config.plan import Arm, Plan, Trial, named_by
 from clsbench.config.schema import LossEntry
 from clsbench.execution.trained import trained_model
 from clsbench.execution.work import StackWork, Work, bound_loss
@@ -48,8 +48,11 @@ class CrossEvaluation:
 
 def judging(plan: Plan, arm: Arm) -> Sequence[LossEntry]:
     """The losses that measure an arm's networks: all of the experiment, or only its own if there are many."""
-    losses = plan.experiment.loss
-    return losses if len(losses) <= MOST_LOSSES else (arm.loss,)
+    entries = plan.experiment.loss
+    if sum(entry.num_points for entry in entries) > MOST_LOSSES:
+        return (arm.loss,)
+    points = [(setting, point) for entry in entries for setting, point in entry.points()]
+    return [point.model_copy(update={"label": named_by(point.title, setting)}) for setting, point in points]
 
 
 def cross_evaluations(

@@ -168,7 +168,7 @@ class Work:
             sees_test=plan.sees_test,
             device=self.device,
             loss=loss,
-            first_loss=bound_loss(plan.experiment.loss[0], splits),
+            first_loss=bound_loss(next(plan.experiment.loss[0].points())[1], splits),
             stacked=stacked,
             compiled=compiled,
             worth_compiling=worth_compiling(asked.compile, stacked=graphed, num_steps=num_steps),

@@ -75,6 +75,7 @@ DEFAULTS = {
     },
     "tune": None,
     "expect": [],
+    "silence": [],
 }
 
 
@@ -114,7 +115,7 @@ expect:
         "f:6:5: expect: there is no epoch 4; the last is 3",
         "f:7:5: expect: column 19: expected one of < <= > >= == !=, got '='; quote a name that has blanks or signs",
         "f:8:5: expect: column 1: '__import__' cannot be called; only verdict(ARM, ARM, METRIC) can",
-        "f:9:5: expect: must be text such as 'hinge.test_accuracy > 0.9', got ['3']",
+        "f:9:5: expect: must be text such as 'hinge.test_accuracy > 0.9', got [3]",
         "command line:1:8: expect: must be a list of expectations, got 'bce.test_nll < 1'",
     ] == [*mistakes(text), *mistakes("loss: bce", "expect=bce.test_nll < 1")]
 
@@ -123,7 +124,7 @@ def test_grammar_is_checked_though_the_plan_cannot_be_made() -> None:
     """With a mistake elsewhere the arms are unknown, so names wait; what cannot be read is told at once."""
     first, second = mistakes('loss: bc\nexpect: ["x.test_nll >", y.test_nll > 1]')
     assert "f:1:7: loss: unknown loss 'bc'; did you mean 'bce'?" == first
-    assert second.startswith("f:2:10: expect: column 13: expected a number, ARM.METRIC or a verdict, got the end")
+    assert second.startswith("f:2:10: expect: column 13: expected a number, ARM.METRIC, a verdict or warnings, got the end")
 
 
 def test_expectations_survive_the_round_trip() -> None:
