@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -144,7 +145,15 @@ def place_of(factory: Any, error: BaseException | None = None) -> str:
         return str(getattr(factory, "__module__", ""))
     frames = traceback.extract_tb(error.__traceback__) if error is not None else []
     lines = [frame.lineno for frame in frames if frame.filename == code.co_filename]
-    return f"{Path(code.co_filename).name}:{lines[-1] if lines else code.co_firstlineno}"
+    return f"{shown_file(code.co_filename)}:{lines[-1] if lines else code.co_firstlineno}"
+
+
+def shown_file(file: str) -> str:
+    """The name of a file of code as messages show it; a cell of a notebook is `In[3]`."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    name_of = getattr(getattr(shell, "compile", None), "format_code_name", lambda file: None)
+    cell: tuple[str, str] | None = name_of(file)
+    return Path(file).name if cell is None else cell[-1]
 
 
 def file_of(factory: Any) -> str | None:

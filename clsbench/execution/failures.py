@@ -16,7 +16,7 @@ from clsbench.config.plan import Trial
 from clsbench.execution.events import Checkpoint, fields, identity_of
 from clsbench.registry import KINDS, catalogue
 from clsbench.results import Record
-from clsbench.signatures import described, file_of, is_own
+from clsbench.signatures import described, file_of, is_own, shown_file
 
 LIBRARIES = frozenset({"site-packages", "dist-packages"})  # folders of what is installed, wherever they are
 
@@ -58,7 +58,7 @@ def _place_in_users_code(error: BaseException) -> str | None:
     place = None
     for frame, line in traceback.walk_tb(error.__traceback__):
         if _is_users(frame, registered):
-            place = f"{Path(frame.f_code.co_filename).name}:{line}"
+            place = f"{shown_file(frame.f_code.co_filename)}:{line}"
     return place
 
 
