@@ -80,7 +80,9 @@ app = typer.Typer(
     help="Which classification loss trains better on this data and this model, by how much, and why?",
 )
 
-Config = Annotated[Path, typer.Argument(help="The experiment, a YAML file.", show_default=False)]
+Config = Annotated[
+    Path, typer.Argument(help="The experiment: a YAML file, or a shipped config by name.", show_default=False)
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Settings that replace those of the file.", show_default=False),
@@ -107,7 +109,8 @@ def _main(
 def run(
     context: typer.Context,
     config: Annotated[
-        str | None, typer.Argument(help="The experiment, a YAML file; to resume, it may be left out.")
+        str | None,
+        typer.Argument(help="The experiment: a YAML file, or a shipped config by name; to resume, it may be left out."),
     ] = None,
     overrides: Overrides = None,
     output: Annotated[Path, typer.Option(help="Where run directories go.")] = Path("runs"),
@@ -336,13 +339,37 @@ def explain(
 
 
 @app.command()
-def init(file: Annotated[Path, typer.Argument(help="The file to write.")] = Path("experiment.yaml")) -> None:
+def init(
+    file: Annotated[Path | None, typer.Argument(help="The file to write.", show_default="experiment.yaml")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NAME", help="Start from a shipped config.", show_default=False),
+    ] = None,
+    listing: Annotated[bool, typer.Option("--list", help="List the shipped configs.")] = False,
+) -> None:
     """Write an experiment to start from."""
     from importlib.resources import files
 
+    from clsbench.config.shipped import copy_of, nearest_shipped, shipped, title_of
+    from clsbench.report.renderers.listing import show_shipped
+
+    known = shipped()
+    if listing:
+        with whole_page() as console:
+            show_shipped(console, {name: title_of(path) for name, path in known.items()})
+        return
+    if source is not None and source not in known:
+        near = nearest_shipped(source)
+        hint = f"did you mean {near!r}?" if near else "`clsbench init --list` shows all there are"
+        raise ConfigError(f"--from: unknown config {source!r}; {hint}")
+    file = file or Path(f"{Path(source).name}.yaml" if source else "experiment.yaml")
+    if source is None:
+        text = files("clsbench.config").joinpath("starter.yaml").read_text(encoding="utf-8")
+    else:
+        text = copy_of(source, known[source], file)
     try:
         with open(file, "x", encoding="utf-8") as new:
-            new.write(files("clsbench.config").joinpath("starter.yaml").read_text(encoding="utf-8"))
+            new.write(text)
     except FileExistsError:
         raise ConfigError(f"{file} exists already; give another name: clsbench init FILE") from None
     except OSError as error:

@@ -21,6 +21,7 @@ from clsbench.analysis.warnings import unsilenced
 from clsbench.config.plan import Plan, plans, with_chosen
 from clsbench.config.reader import read_file, read_mapping
 from clsbench.config.schema import Experiment
+from clsbench.config.shipped import located
 from clsbench.errors import ConfigError, DataError, RunError, TrialError
 from clsbench.execution.engine import engine_of, resolved_auto
 from clsbench.execution.events import Event, RunResumed, StackStarted, Warned
@@ -62,7 +63,7 @@ def read(
     overrides: Sequence[str] = (),
     resume: str | Path | None = None,
 ) -> Experiment:
-    """The experiment of a YAML file, of plain data, or as it is; without any, that of the run to `resume`.
+    """The experiment of a file, a shipped name or plain data, or as it is; without any, that of the run to `resume`.
 
     Raises:
         ConfigError: with every mistake, each with its place.
@@ -78,7 +79,7 @@ def read(
     if isinstance(overrides, str):
         raise ConfigError(f"overrides are a list of KEY=VALUE, got the text {overrides!r}; put it into a list")
     if isinstance(config, str | Path):
-        return read_file(Path(config), overrides)
+        return read_file(located(Path(config)), overrides)
     if overrides:
         raise ConfigError("overrides go with a file; change the mapping itself")
     return config if isinstance(config, Experiment) else read_mapping(config)
@@ -97,7 +98,8 @@ def run(
     """Train every trial of an experiment and keep the run under `output`.
 
     Args:
-        config: a path, a dict as YAML would give it, or an `Experiment`; with `resume` it may be left out.
+        config: a path, the name of a shipped config, a dict as YAML would give it, or an `Experiment`; with `resume`
+            it may be left out.
         overrides: `KEY=VALUE` with dotted keys, as on the command line.
         output: where run directories go: `OUTPUT/NAME/TIME/`.
         resume: the directory of a run to go on with, instead of a new one. It ends as if it had never stopped.

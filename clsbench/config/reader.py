@@ -25,6 +25,7 @@ from clsbench.config.schema import (
     ModelEntry,
     entry_type,
 )
+from clsbench.config.shipped import nearest_shipped
 from clsbench.config.tuning import match_mistakes, read_tune, seed_mistake, tune_mistakes
 from clsbench.config.warm_start import warm_start_mistakes
 from clsbench.config.wording import UNKNOWN_KEY, Mistake, dotted, mistakes_of
@@ -231,6 +232,8 @@ def _text_of(path: FilePath) -> str:
     except FileNotFoundError:
         near = nearest(path.name, _yaml_files(path.parent))
         hint = f"did you mean {str(path.with_name(near))!r}?" if near else "`clsbench init` writes one to start from"
+        if not near and (brought := nearest_shipped(str(path))):
+            hint = f"clsbench brings one called {brought!r}"
         raise ConfigError(f"{path}: no such file; {hint}") from None
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode()

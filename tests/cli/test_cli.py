@@ -280,6 +280,22 @@ def test_help_and_version(invoke: Invoke) -> None:
     assert f"clsbench {clsbench.__version__}\n" == invoke("--version").stdout
 
 
+def test_shipped_configs_are_found_by_name(here: Path, invoke: Invoke, fails: Fails) -> None:
+    """Each runs by its name from anywhere and can be listed and copied; a file of that name comes first."""
+    names = [path.relative_to(ROOT / "configs").with_suffix("").as_posix() for path in CONFIGS]
+    listed = invoke("init", "--list").stdout.splitlines()
+    assert sorted(names) == sorted(line.split()[0] for line in listed if line[0] not in " `")
+    assert invoke("check", "papers/nielsen").stdout.startswith("nielsen: ")
+    assert clsbench.experiment.read("moons") == clsbench.experiment.read(ROOT / "configs" / "moons.yaml")
+    assert "wrote my.yaml; next: clsbench run my.yaml\n" == invoke("init", "--from", "mnist_mlp", "my.yaml").stdout
+    assert invoke("check", "my").stdout == invoke("check", "mnist_mlp").stdout
+    assert "clsbench run my.yaml " in (here / "my.yaml").read_text()
+    (here / "circles.yaml").write_text("name: own")
+    assert invoke("check", "circles").stdout.startswith("own: ")
+    assert "--from: unknown config 'mnist_mpl'; did you mean 'mnist_mlp'?" == fails(2, "init", "--from", "mnist_mpl")
+    assert "moon: no such file; clsbench brings one called 'moons'" == fails(2, "check", "moon")
+
+
 def test_mistaken_command_line_names_the_help_of_its_verb(fails: Fails) -> None:
     """An unknown option of a verb is answered with that verb's help, an unknown verb with the help of all."""
     assert fails(2, "run", "--jbos", "2").endswith("; see clsbench run --help")

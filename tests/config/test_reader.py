@@ -124,7 +124,9 @@ def test_grammar_is_checked_though_the_plan_cannot_be_made() -> None:
     """With a mistake elsewhere the arms are unknown, so names wait; what cannot be read is told at once."""
     first, second = mistakes('loss: bc\nexpect: ["x.test_nll >", y.test_nll > 1]')
     assert "f:1:7: loss: unknown loss 'bc'; did you mean 'bce'?" == first
-    assert second.startswith("f:2:10: expect: column 13: expected a number, ARM.METRIC, a verdict or warnings, got the end")
+    assert second.startswith(
+        "f:2:10: expect: column 13: expected a number, ARM.METRIC, a verdict or warnings, got the end"
+    )
 
 
 def test_expectations_survive_the_round_trip() -> None:

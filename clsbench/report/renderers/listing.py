@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from rich.console import Console
@@ -43,6 +43,15 @@ def show_spec(console: Console, spec: Spec) -> None:
         default = "required" if option.required else f"default {_yaml(option.default)}"
         table.add_row(f"  {option.name}", Text(allowed(option)), Text(default))
     console.print(table)
+
+
+def show_shipped(console: Console, titles: Mapping[str, str]) -> None:
+    """The shipped configs, a line each."""
+    table = _columns()
+    for name, title in titles.items():
+        table.add_row(Text(name), Text(title))
+    console.print(table)
+    _print(console, "`clsbench run NAME` trains one, `clsbench init --from NAME` copies it")
 
 
 def catalogue_data(specs: Sequence[Spec]) -> list[dict[str, Any]]:
