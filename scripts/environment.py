@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,6 +24,7 @@ VENV = ".venv"
 STAMP = "clsbench-installed"  # in the environment: the fingerprint of what is installed there
 LOG = "clsbench-install.log"  # in the environment: the installer's output
 CUT_SHORT = "installing"  # stands in the stamp while an installer is at work, and stays there if it is killed
+CPU_BUILDS = "https://download.pytorch.org/whl/cpu"  # PyTorch's own index of builds without CUDA
 DEV = "dev"  # the extra with everything: it serves those who ask for less
 
 
@@ -62,12 +64,12 @@ def install(root: Path, extra: str) -> None:
     venv = root / VENV
     stamp = venv / STAMP
     uv = shutil.which("uv")
-    commands = [installation(venv, extra, uv)]
+    commands: list[list[str]] = []
     if is_usable(venv, uv):
         before = stamp.read_text() if stamp.exists() else ""
     else:
         before = CUT_SHORT
-        commands.insert(0, creation(venv, uv))
+        commands.append(creation(venv, uv))
         if venv.is_symlink() or venv.is_file():
             raise SetupError(f"{venv} is not a folder of this clone; remove it")
         if venv.exists():
@@ -75,12 +77,64 @@ def install(root: Path, extra: str) -> None:
         venv.mkdir()
     stamp.write_text(CUT_SHORT)
     try:
-        logged(commands, root, venv / LOG)
+        fill(root, commands, installation(venv, extra, uv), for_cpu(venv, uv))
     except SetupError:
         # An installer that gives up by itself leaves what was there as it was.
         stamp.write_text(before)
         raise
     stamp.write_text(fingerprint(root, python_version(venv) or "", extra))
+
+
+def fill(root: Path, before: list[list[str]], package: list[str], cpu: list[str] | None) -> None:
+    """Install the package; first PyTorch by the command `cpu`, if that gives one that works."""
+    venv = root / VENV
+    if cpu is None:
+        logged([*before, package], root, venv / LOG)
+        return
+    try:
+        logged([*before, cpu, package], root, venv / LOG)
+    except SetupError:
+        if python_version(venv) is None:
+            raise
+        say("PyTorch's CPU-only build cannot be installed here: taking the default one, about 6 GB")
+        logged([package], root, venv / LOG)
+        return
+    if answer(interpreter(venv), "import torchvision") is None:
+        say("torchvision does not load with this CPU-only build of PyTorch: taking the default one, about 6 GB")
+        logged([without_torch(cpu), package], root, venv / LOG)
+
+
+def for_cpu(venv: Path, uv: str | None) -> list[str] | None:
+    """The command that installs PyTorch without CUDA; None where the default build is taken, and why is said."""
+    if not sys.platform.startswith("linux"):  # elsewhere the default build has no CUDA
+        return None
+    if answer(interpreter(venv), "import importlib.util as u; u.find_spec('torch').name") is not None:
+        return None
+    if shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists():
+        say("an NVIDIA GPU is here: taking PyTorch with CUDA, about 6 GB")
+        return None
+    if not is_reachable(CPU_BUILDS):
+        say(f"no GPU here, but {CPU_BUILDS} cannot be reached: taking PyTorch's default build, about 6 GB")
+        return None
+    say("no GPU here: taking PyTorch's CPU-only build, about 1 GB with all that it needs")
+    return [*installation(venv, "", uv)[:-2], "--index-url", CPU_BUILDS, "torch", "torchvision"]
+
+
+def without_torch(installs: list[str]) -> list[str]:
+    """The command that removes what `for_cpu` installed."""
+    is_pip = "--no-input" in installs
+    uninstall = [*installs[: installs.index("install")], "uninstall", *(["--yes"] if is_pip else [])]
+    python = [] if is_pip else installs[installs.index("--python") :][:2]
+    return [*uninstall, *python, "torch", "torchvision"]
+
+
+def is_reachable(url: str) -> bool:
+    """Whether a server answers there within five seconds."""
+    try:
+        with urllib.request.urlopen(f"{url}/torch/", timeout=5):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def is_usable(venv: Path, uv: str | None) -> bool:

@@ -8,7 +8,17 @@ if sys.version_info < (3, 11):
 
 import environment
 
+NEXT = """
+next, after `source .venv/bin/activate`:
+  clsbench run moons                            another shipped config; `clsbench init --list` shows all
+  clsbench explain --logits=2,3,5,0 --target 2  one sample under every loss
+  clsbench init my.yaml                         an experiment of your own; `clsbench check my.yaml` checks it
+  clsbench list                                 datasets, models, losses, optimizers and metrics"""
+
 if __name__ == "__main__":
     with environment.plain_exit():
         python = environment.ready()
-        sys.exit(environment.call(python, "-m", "clsbench", "run", "configs/quickstart.yaml", *sys.argv[1:]))
+        code = environment.call(python, "-m", "clsbench", "run", "configs/quickstart.yaml", *sys.argv[1:])
+        if code == 0:
+            environment.say(NEXT)
+        sys.exit(code)

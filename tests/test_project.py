@@ -58,6 +58,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'a'\n")
     monkeypatch.setattr(environment, "answer", lambda python, code: "3.11" if python.exists() else None)
     monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(environment, "is_reachable", lambda url: False)
     return tmp_path
 
 
@@ -74,6 +75,71 @@ def test_first_start_makes_the_environment_and_the_second_installs_nothing(clone
     assert ["venv", "."] == installer.asked_since()
     environment.ready(root=clone)
     assert [] == installer.asked_since()
+
+
+@pytest.fixture
+def without_gpu(clone: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """A Linux machine without a GPU that reaches PyTorch's builds; `loads` says whether torchvision does."""
+    state = {"loads": True}
+
+    def answer(python: Path, code: str) -> str | None:
+        known = {"torchvision": state["loads"], "find_spec": False}
+        works = next((works for word, works in known.items() if word in code), True)
+        return "3.11" if python.exists() and works else None
+
+    monkeypatch.setattr(environment, "answer", answer)
+    monkeypatch.setattr(environment, "is_reachable", lambda url: True)
+    monkeypatch.setattr(sys, "platform", "linux")
+    return state
+
+
+def test_pytorch_comes_without_cuda_where_there_is_no_gpu(
+    clone: Path, installer: Installer, without_gpu: dict[str, bool], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The CPU-only build goes in before the package, and the choice is said."""
+    environment.ready(root=clone)
+    assert ["venv", "torchvision", "."] == installer.asked_since()
+    assert "no GPU here: taking PyTorch's CPU-only build" in capsys.readouterr().err
+
+
+def test_pytorch_that_does_not_load_is_replaced_by_the_default_one(
+    clone: Path, installer: Installer, without_gpu: dict[str, bool], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A CPU-only build with which torchvision does not load is removed again."""
+    without_gpu["loads"] = False
+    environment.ready(root=clone)
+    assert ["venv", "torchvision", ".", "torchvision", "."] == installer.asked_since()
+    assert "torchvision does not load" in capsys.readouterr().err
+    pip, uv = (environment.without_torch(environment.for_cpu(clone / ".venv", uv)) for uv in (None, "/bin/uv"))
+    assert ["uninstall", "--yes", "torch", "torchvision"] == pip[-4:]
+    assert ["/bin/uv", "pip", "uninstall", "--python"] == uv[:4]
+
+
+def test_pytorch_is_the_default_one_where_the_other_cannot_be_had(
+    clone: Path,
+    installer: Installer,
+    without_gpu: dict[str, bool],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An index that is not reached, one that lacks the build, and a GPU lead to the default build; each is said."""
+    logged = environment.logged
+
+    def refused(commands: Sequence[Sequence[str]], cwd: Path, log: Path) -> None:
+        logged(commands, cwd, log)
+        if len(commands) > 1:
+            raise environment.SetupError("no such build")
+
+    monkeypatch.setattr(environment, "logged", refused)
+    environment.ready(root=clone)
+    assert ["venv", "torchvision", ".", "."] == installer.asked_since()
+    assert "cannot be installed here: taking the default one" in capsys.readouterr().err
+    monkeypatch.setattr(environment, "is_reachable", lambda url: False)
+    assert environment.for_cpu(clone / ".venv", None) is None
+    assert "cannot be reached: taking PyTorch's default build" in capsys.readouterr().err
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    assert environment.for_cpu(clone / ".venv", None) is None
+    assert "an NVIDIA GPU is here: taking PyTorch with CUDA" in capsys.readouterr().err
 
 
 def test_changed_pyproject_is_installed_again(clone: Path, installer: Installer) -> None:
