@@ -420,6 +420,8 @@ def test_file_that_is_no_utf8_is_refused_in_place(tmp_path: Path) -> None:
 def test_missing_file_gets_the_nearest_name(tmp_path: Path) -> None:
     """A misspelt file is answered with the one beside it, a lost one with how to get one."""
     with pytest.raises(ConfigError, match="no such file; `clsbench init` writes one to start from"):
+        read_file(tmp_path / "zzzzzzzz.yaml", ())
+    with pytest.raises(ConfigError, match="no such file; clsbench brings one called 'moons'"):
         read_file(tmp_path / "moons.yaml", ())
     (tmp_path / "moons.yaml").touch()
     with pytest.raises(ConfigError, match=r"mons\.yaml: no such file; did you mean '.*/moons\.yaml'\?"):
