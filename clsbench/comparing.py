@@ -58,7 +58,11 @@ def compare(
     asked = read_mapping(tree)
     total = sum(plan.num_trial_epochs for plan in plans(asked))
     with NotebookProgress(total) if in_notebook() else Progress(console_on(sys.stderr), total) as progress:
-        return experiment.run(asked, output=output, resume=resume, jobs=jobs, watch=watcher(progress))
+        try:
+            return experiment.run(asked, output=output, resume=resume, jobs=jobs, watch=watcher(progress))
+        except KeyboardInterrupt as stop:
+            stop.add_note("in Python: clsbench.compare with the same arguments, and resume=RUN")
+            raise
 
 
 def _losses(losses: Mapping[str, Any] | Sequence[Any]) -> list[dict[str, Any]]:

@@ -12,8 +12,10 @@ from clsbench.config.reader import read_text
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, DataError, RunError
 from clsbench.problems import problem_from
+from clsbench.registry import catalogue
 from clsbench.registry.catalogue import GIVEN
 from clsbench.results import damaged
+from clsbench.runs.code import hash_of_code
 from clsbench.runs.directory import METRICS, RunDirectory
 
 if TYPE_CHECKING:
@@ -180,7 +182,7 @@ def predictors(directory: RunDirectory, numbers: Sequence[int]) -> Iterator[tupl
     """The trials of these numbers, each with its trained network.
 
     Raises:
-        RunError: the run has no such trial, or its weights are damaged.
+        RunError: the run has no such trial, its weights are damaged, or its model was replaced in this process.
     """
     from clsbench.execution.trained import trained_model
     from clsbench.losses.contract import build_loss
@@ -193,6 +195,7 @@ def predictors(directory: RunDirectory, numbers: Sequence[int]) -> Iterator[tupl
     kept = kept_of(directory)
     for number in numbers:
         trial, arm = trials[number], trials[number].arm
+        _require_same_model(directory, arm.model.name)
         facts = facts_of.get(arm.dataset.title)
         if facts is None:
             raise damaged(str(path), f"datasets.{arm.dataset.title} is missing")
@@ -203,6 +206,13 @@ def predictors(directory: RunDirectory, numbers: Sequence[int]) -> Iterator[tupl
         state, preparation = kept(number)
         module = trained_model(trial, tuple(facts["shape"]), loss.num_outputs, state).eval()
         yield trial, Predictor(module, loss, preparation, directory.path)
+
+
+def _require_same_model(directory: RunDirectory, name: str) -> None:
+    """Refuse weights of another model, if it was handed over in Python: any other may take its name."""
+    model = catalogue.get("model", name)
+    if model.is_given and directory.identify().fingerprint.sources.get(model.described) != hash_of_code(model.factory):
+        raise RunError(f"{model.described} is another function than that of {directory.path}; hand that one over again")
 
 
 def test_predictions(directory: RunDirectory) -> Iterator[dict[str, Any]]:

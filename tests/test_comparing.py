@@ -205,8 +205,16 @@ def test_models_of_ones_own_are_trained_and_loaded(compare: Callable[..., clsben
     assert {"linear", "narrow"} == {arm["model"] for arm in result.arms.values()}
     module, predict = clsbench.load_model(result.directory, 1)
     assert [nn.Linear, nn.Tanh, nn.Linear] == [type(layer) for layer in module]  # type: ignore[arg-type]
-    samples = torch.tensor(X, dtype=torch.float32)
-    assert torch.equal(module(samples).argmax(-1), predict(samples))
+    numbers = module(torch.tensor(X, dtype=torch.float32)).argmax(-1)  # not normalised
+    assert list(map(str, numbers.tolist())) == predict(X).classes
+
+    def other(shape: tuple[int, ...], outputs: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(shape[0], 4), nn.ReLU(), nn.Linear(4, outputs))
+
+    other.__name__ = "narrow"
+    compare(["cross_entropy"], model=other, seeds=1, epochs=1)
+    with pytest.raises(RunError, match=r"^model 'narrow\(\)' is another function than that of .*; hand that one over"):
+        clsbench.load_model(result.directory, 1)
 
 
 @pytest.mark.fork

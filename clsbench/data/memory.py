@@ -69,13 +69,16 @@ def _column(name: str, given: Any) -> tuple[Any, Column]:
     import numpy as np
 
     values = np.asarray(given)
-    if values.dtype.kind in "iuf":
+    if values.dtype.kind in "iu":
         return values, Column(name)
     if values.dtype.kind == "b":
         return values, Column(name, "boolean")
-    for row, value in enumerate(values):
-        if _is_missing(value):
-            raise DataError(f"column {name!r} of X has no value in row {row}; fill it, or leave the row out")
+    missing = np.isnan(values) if values.dtype.kind == "f" else np.array([_is_missing(value) for value in values])
+    if missing.any():
+        row = int(missing.argmax())
+        raise DataError(f"column {name!r} of X has no value in row {row}; fill it, or leave the row out")
+    if values.dtype.kind == "f":
+        return values, Column(name)
     if all(isinstance(value, bool | np.bool_) for value in values):
         return values.astype(bool), Column(name, "boolean")
     if all(isinstance(value, int | float | np.number) for value in values):

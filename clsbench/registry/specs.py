@@ -90,6 +90,11 @@ class Spec:
     kind: ClassVar[Kind]
 
     @property
+    def described(self) -> str:
+        """`loss 'mine'`: its name in messages and in a run's fingerprint."""
+        return f"{self.kind} {self.name!r}"
+
+    @property
     def is_given(self) -> bool:
         """Whether it was handed over in Python, by `clsbench.compare`."""
         return self.name.endswith("()")

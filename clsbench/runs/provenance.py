@@ -129,15 +129,14 @@ def _sources(experiment: Experiment) -> Iterator[tuple[str, str]]:
         yield f"plugin {name}", _source_of(sys.modules.get(module))
     for spec in _used(experiment):
         module = spec.factory.__module__
-        named = f"{spec.kind} {spec.name!r}"
         if spec.is_given:
-            yield named, hash_of_code(spec.factory)
+            yield spec.described, hash_of_code(spec.factory)
             continue
         if module.partition(".")[0].startswith("clsbench") or module in installed.values():
             continue  # of clsbench, whose version is compared, or of a plugin file or an installed plugin
         # Of a script, whatever else is edited there, what the function uses.
         whole = module != "__main__" and module in sys.modules
-        yield named, _source_of(sys.modules[module]) if whole else hash_of_code(spec.factory)
+        yield spec.described, _source_of(sys.modules[module]) if whole else hash_of_code(spec.factory)
 
 
 def _used(experiment: Experiment) -> Iterator[Spec]:
