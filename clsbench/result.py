@@ -75,11 +75,11 @@ class Result:
     def plot(self) -> Figure:
         """The figure `curves.png` of the run, as matplotlib's."""
         from clsbench.report.compose import figure_documents
-        from clsbench.report.notebook import in_notebook, show_figures
-        from clsbench.report.renderers.figures import draw
+        from clsbench.report.notebook import in_notebook, shell
+        from clsbench.report.renderers.figures import draw, show_in
 
         if in_notebook():
-            show_figures()
+            show_in(shell())
         return draw(figure_documents(self.records, self.summary)["curves"])
 
 

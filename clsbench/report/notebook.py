@@ -13,20 +13,11 @@ from clsbench.report.text import duration
 
 def in_notebook() -> bool:
     """Whether this is a notebook's kernel."""
-    return getattr(_shell(), "kernel", None) is not None
+    return getattr(shell(), "kernel", None) is not None
 
 
-def show_figures() -> None:
-    """Let a notebook show matplotlib's figures, which it does by itself only once `pyplot` was imported."""
-    from IPython.core.pylabtools import select_figure_formats
-    from matplotlib.figure import Figure
-
-    shell = _shell()
-    if Figure not in shell.display_formatter.formatters["image/png"]:
-        select_figure_formats(shell, {"png"})
-
-
-def _shell() -> Any:
+def shell() -> Any:
+    """IPython's shell; None outside of IPython."""
     return getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
 
 

@@ -83,6 +83,15 @@ def save(figure: Figure, directory: str | os.PathLike[str], name: str = "curves"
     return paths
 
 
+def show_in(shell: Any) -> None:
+    """Let a notebook show figures, which it does by itself only once `pyplot` was imported."""
+    from IPython.core.pylabtools import select_figure_formats
+    from matplotlib.figure import Figure
+
+    if Figure not in shell.display_formatter.formatters["image/png"]:
+        select_figure_formats(shell, {"png"})
+
+
 @contextmanager
 def _style() -> Iterator[None]:
     """matplotlib's defaults and STYLE, whatever the user's matplotlibrc says; put back afterwards."""
