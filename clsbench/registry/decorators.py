@@ -69,7 +69,9 @@ def loss(
 ) -> Callable[[Factory], Factory]:
     """Register a loss: a function `(logits, targets, *, options)`.
 
-    It takes `[B, K]` and `[B]` and returns the loss per sample, `[B]`, or one number for the batch.
+    It takes `[B, K]` and `[B]` and returns the loss per sample, `[B]`, or one number for the batch. The loss of a
+    sample must not depend on the samples beside it; one number for the batch may, and is evaluated for each sample
+    alone where diagnostics need it.
     `outputs(num_classes, **options)` is K, by default the number of classes; it raises ValueError with
     the reason where the loss does not fit the problem. `stacked` says that the function takes any
     leading axes too, `[..., B, K], [..., B] -> [..., B]`, and so serves many trials in one call.
