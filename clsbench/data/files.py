@@ -1,4 +1,4 @@
-"""Users' data: a table in a CSV file, or a folder of images for each class."""
+"""Users' data: a table in a CSV file."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
-
-from annotated_types import Interval
+from typing import Any, BinaryIO
 
 from clsbench.data.raw import RawData
-from clsbench.data.sources import opened, steady
+from clsbench.data.sources import steady
 from clsbench.errors import DataError
-from clsbench.problems import Posed
 from clsbench.registry import PathOption, dataset, suggestion
 
 LONGEST_LINE = 1 << 26  # characters
@@ -89,40 +86,6 @@ class _Numbers:
             self.values = array("d", self.values)
         self.values.extend(row)
         return True
-
-
-def _poses_images(*, image_size: int, **_: Any) -> Posed:
-    return Posed((3, image_size, image_size))
-
-
-@dataset("image_folder", poses=_poses_images, aliases=("ImageFolder",))
-def image_folder(seed: int, *, path: PathOption, image_size: Annotated[int, Interval(ge=1, le=10_000)] = 64) -> RawData:
-    """A folder of images for each class (torchvision's ImageFolder): `path/cat/1.png`, `path/dog/2.jpg`.
-
-    Every image becomes a square of `image_size` pixels in RGB, whatever its proportions.
-    """
-    import numpy as np
-    from PIL import Image
-    from torchvision.datasets import ImageFolder
-
-    try:
-        folder = ImageFolder(Path(path).expanduser())
-    except OSError as error:
-        raise DataError(f"{path}: {error}; give a folder that holds a folder of images for each class") from error
-    images = np.empty((len(folder.samples), image_size, image_size, 3), np.uint8)
-    for i, (file, _) in enumerate(folder.samples):
-        try:
-            with opened(Path(file)) as content, Image.open(content) as image:
-                square = image.convert("RGB").resize((image_size, image_size), Image.Resampling.BILINEAR)
-            images[i] = np.asarray(square)
-        except DataError:
-            raise
-        # The errors of damaged images differ by format.
-        except Exception as error:
-            raise DataError(f"{file}: cannot be read as an image ({error}); repair or remove it") from error
-    names = tuple(folder.classes)
-    labels = np.array(folder.targets, np.int64)
-    return RawData(images.transpose(0, 3, 1, 2), labels, len(names), names, full_scale=255.0)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -1,4 +1,4 @@
-"""CSV files and image folders: what they hold arrives, and every fault is told with its place."""
+"""CSV files: what they hold arrives, and every fault is told with its place."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from clsbench.data.files import csv, image_folder
+from clsbench.data.files import csv
 from clsbench.data.raw import as_raw
 from clsbench.data.sources import steady
 from clsbench.data.splits import split
 from clsbench.errors import DataError
-from clsbench.registry import catalogue
 
 
 @pytest.fixture
@@ -204,50 +203,3 @@ def test_file_that_grows_while_it_is_read_is_refused(table: Path) -> None:
     with pytest.raises(DataError, match=r"irises\.csv: the file changed while it was read"):
         read()
     assert [before] == seen
-
-
-@pytest.fixture
-def pets(tmp_path: Path) -> Path:
-    for kind, colour in (("dog", (0, 0, 200)), ("cat", (100, 0, 0))):
-        (tmp_path / kind).mkdir()
-        Image.new("RGB", (12, 7), colour).save(tmp_path / kind / "1.png")
-    Image.new("L", (5, 9), 50).save(tmp_path / "dog" / "2.png")
-    return tmp_path
-
-
-def test_image_folder_gives_squares_in_rgb(pets: Path) -> None:
-    """Classes are the folders in sorted order; grey and colour images of any size become RGB squares of bytes."""
-    raw = as_raw(image_folder(0, path=str(pets), image_size=4))
-    problem = catalogue.get("dataset", "image_folder").poses(path="", image_size=4)
-    assert (3, 3, 4, 4) == raw.features.shape
-    assert problem.shape == raw.features.shape[1:]
-    assert ("uint8", 255.0) == (str(raw.features.dtype), raw.full_scale)
-    assert ([0, 1, 1], ("cat", "dog")) == (raw.labels.tolist(), raw.class_names)
-    assert [[100, 0, 0], [0, 0, 200], [50, 50, 50]] == raw.features[:, :, 0, 0].tolist()
-
-
-@pytest.mark.parametrize("damage", [b"", b"<html>404</html>", None], ids=["empty", "html", "cut short"])
-def test_damaged_image_is_named(pets: Path, damage: bytes | None) -> None:
-    """A file that is no whole image is named, whatever its format makes of it."""
-    file = pets / "dog" / "1.png"
-    file.write_bytes(file.read_bytes()[:45] if damage is None else damage)
-    with pytest.raises(DataError, match=r"dog/1\.png: cannot be read as an image"):
-        image_folder(0, path=str(pets), image_size=4)
-
-
-def test_fifo_among_images_is_named(pets: Path) -> None:
-    """It is no image, and nothing waits for what may come out of it."""
-    os.mkfifo(pets / "cat" / "0.png")
-    with pytest.raises(DataError, match=r"cat/0\.png: it is a FIFO, not a file"):
-        image_folder(0, path=str(pets), image_size=4)
-
-
-def test_folder_without_classes_is_refused(pets: Path) -> None:
-    """A folder that is missing or holds no folders of images is told as such."""
-    with pytest.raises(DataError, match="give a folder that holds a folder of images"):
-        image_folder(0, path=str(pets / "dog"), image_size=4)
-    with pytest.raises(DataError, match="give a folder that holds a folder of images"):
-        image_folder(0, path=str(pets / "fish"), image_size=4)
-    (pets / "empty").mkdir()
-    with pytest.raises(DataError, match="empty"):
-        image_folder(0, path=str(pets), image_size=4)
