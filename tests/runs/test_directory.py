@@ -22,10 +22,16 @@ from clsbench.runs import files
 from clsbench.runs.directory import RunDirectory, newest
 from clsbench.runs.files import as_json, as_json_line, write_atomically
 
+HELD_OUT = (
+    *("accuracy", "nll", "brier", "ece", "balanced_accuracy", "macro_f1", "recall", "precision"),
+    *("auroc", "average_precision"),
+)
 RECORD = (
     *("trial", "arm", "loss", "dataset", "model", "lr", "seed", "epoch", "step", "train_loss", "train_accuracy"),
-    *("train_nll", "val_accuracy", "val_nll", "val_brier", "val_ece", "test_accuracy", "test_nll", "test_brier"),
-    *("test_ece", "logit_grad_norm", "stuck_share", "seconds", "status"),
+    "train_nll",
+    *(f"val_{metric}" for metric in HELD_OUT),
+    *(f"test_{metric}" for metric in HELD_OUT),
+    *("logit_grad_norm", "stuck_share", "seconds", "status"),
 )
 WEIGHTS = re.compile(r"-[0-9a-f]{8}\.pt$")  # how the name of a checkpoint ends
 LABEL = "\x1b[31mred\n\u2028\x85交"
@@ -105,7 +111,7 @@ def test_summary_has_the_fields_of_the_contract(result: Result) -> None:
     """Strict JSON; each arm with its last metrics over seeds, std with n - 1, and the pairing's hashes."""
     summary = strict((result.directory / "summary.json").read_text(encoding="utf-8"))
     assert result.summary == summary
-    first = ["format_version", "name", "status", "device", "engine", "warm_start", "arms", "pairs"]
+    first = ["format_version", "name", "status", "device", "engine", "data", "warnings", "warm_start", "arms", "pairs"]
     assert [*first, "verdicts", "expectations", "pairing", "tuning", "seconds"] == list(summary)
     assert ("tiny", "finished", "cpu") == (summary["name"], summary["status"], summary["device"])
     arm = summary["arms"][0]
