@@ -22,9 +22,10 @@ from clsbench.config.plan import Plan, plans, with_chosen
 from clsbench.config.reader import read_file, read_mapping
 from clsbench.config.schema import Experiment
 from clsbench.config.shipped import located
+from clsbench.data.progress import told_to
 from clsbench.errors import ConfigError, DataError, RunError, TrialError
 from clsbench.execution.engine import engine_of, resolved_auto
-from clsbench.execution.events import Event, RunResumed, StackStarted, Warned
+from clsbench.execution.events import Event, Reading, RunResumed, StackStarted, Warned
 from clsbench.prediction import experiment_of, kept_of
 from clsbench.report.failures import whole_failures
 from clsbench.result import Result, load
@@ -227,8 +228,9 @@ class _Prepared:
         *tuning, plan = plans(experiment)
         device = device_for(experiment.train.device)
         data: dict[str, Splits] = {}
-        for each in (*tuning, plan):
-            data = load_data(each.trials, device, each.spared, data)
+        with told_to(lambda text: watch(plan, Reading(text))):
+            for each in (*tuning, plan):
+                data = load_data(each.trials, device, each.spared, data)
         require_sound((*tuning, plan), data)
         posed = {key: posed_of(splits) for key, splits in data.items()}
         *tuning, plan = (replace(each, posed=posed) for each in (*tuning, plan))

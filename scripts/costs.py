@@ -1,10 +1,11 @@
-"""What many arms and large tables cost: python scripts/costs.py [arms] [tables] [--quick] [--json FILE]
+"""What many arms and large tables cost: python scripts/costs.py [arms] [tables] [images] [--quick] [--json FILE]
 
 `arms` runs the command line with more and more losses, then with more and more arms of one loss (its learning rate
 swept), two seeds each. `start` is the time until training begins, `training` that from the first stack to the ordered
 records, checkpoints included, and `after` the rest: measuring networks, verdicts, figures, tables.
 `tables` reads CSV files and says how long that takes beside NumPy, and how much memory it takes in all, splits
 included, over the size of the file.
+`images` reads a folder of 2,000 photographs, first and again, beside Pillow's draft and resize in as many threads.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -51,11 +53,11 @@ print(seconds, peak() - before)
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="What many arms and large tables cost.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help="arms, tables; by default both")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="arms, tables, images; by default all")
     parser.add_argument("--quick", action="store_true", help="a tenth of the arms and of the rows")
     parser.add_argument("--json", type=Path, metavar="FILE")
     asked = parser.parse_args()
-    parts: dict[str, Callable[[Path, bool], dict[str, Figures]]] = {"arms": arms, "tables": tables}
+    parts: dict[str, Callable[[Path, bool], dict[str, Figures]]] = {"arms": arms, "tables": tables, "images": images}
     with tempfile.TemporaryDirectory() as folder:
         found = {part: parts[part](Path(folder), asked.quick) for part in asked.parts or parts}
     if asked.json:
@@ -156,6 +158,43 @@ def _write(path: Path, features: np.ndarray[Any, Any]) -> None:
         file.write(",".join([*(f"x{n}" for n in range(features.shape[1])), "kind"]) + "\n")
         for n, row in enumerate(features.tolist()):
             file.write(",".join([*map(repr, row), str(n % 2)]) + "\n")
+
+
+def images(folder: Path, quick: bool) -> dict[str, Figures]:
+    """Photographs of 1500 x 1000 pixels to squares of 64: seconds by the clock, without what is kept and with it."""
+    from PIL import Image
+
+    from clsbench.data.folders import image_folder
+    from clsbench.system import cores
+
+    number, rng = 200 if quick else 2000, np.random.default_rng(0)
+    photographs = folder / "photographs"
+    for n in range(number):
+        path = photographs / "ab"[n % 2] / f"{n}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (50, 75, 3), np.uint8)).resize((1500, 1000)).save(path)
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")  # on Linux, where nothing is kept yet
+
+    def plain(path: Path) -> np.ndarray[Any, Any]:
+        with Image.open(path) as image:
+            image.draft("RGB", (64, 64))
+            return np.asarray(image.convert("RGB").resize((64, 64), Image.Resampling.BILINEAR))
+
+    files = sorted(photographs.rglob("*.jpg"))
+    found = {}
+    with ThreadPoolExecutor(cores()) as pool:
+        found["of Pillow"] = _seconds(lambda: list(pool.map(plain, files)))
+    found["seconds"] = _seconds(lambda: image_folder(0, path=str(photographs)))
+    found["seconds again"] = _seconds(lambda: image_folder(0, path=str(photographs)))
+    found["over Pillow"] = found["seconds"] / found["of Pillow"]
+    print(f"{number:,} photographs: " + ", ".join(f"{key} {value:.2f}" for key, value in found.items()), flush=True)
+    return {f"{number} photographs": found}
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -65,6 +65,13 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """Data are being read: what, and how much of it is done."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class StackStarted:
     """A stack is about to train, from the epoch after `epoch`.
 
@@ -115,4 +122,4 @@ class TrialFailed:
     trace: str
 
 
-Event = RunResumed | Warned | StackStarted | EpochDone | StackDone | TrialFailed
+Event = RunResumed | Warned | Reading | StackStarted | EpochDone | StackDone | TrialFailed

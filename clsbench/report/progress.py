@@ -12,7 +12,16 @@ from rich.table import Column
 from rich.text import Text
 
 from clsbench.config.plan import Plan
-from clsbench.execution.events import EpochDone, Event, RunResumed, StackDone, StackStarted, TrialFailed, Warned
+from clsbench.execution.events import (
+    EpochDone,
+    Event,
+    Reading,
+    RunResumed,
+    StackDone,
+    StackStarted,
+    TrialFailed,
+    Warned,
+)
 from clsbench.report.text import count, duration, printable
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -114,6 +123,8 @@ def watcher(progress: Shows) -> Callable[[Plan, Event], None]:
             progress.advance(event.done, "")
         elif isinstance(event, Warned):
             progress.warn(f"warning: {event.text}")
+        elif isinstance(event, Reading):
+            progress.advance(0, event.text)
         elif isinstance(event, StackStarted):
             ahead = epochs - event.epoch
             progress.advance(sum(left.get(trial, ahead) - ahead for trial in event.trials), "")

@@ -408,7 +408,9 @@ def test_reading_says_how_far_it_is(pets: Path) -> None:
     assert ("reading 1 of 4 images", "reading 4 of 4 images", 4) == (texts[0], texts[-1], len(texts))
 
 
-def test_run_on_people_s_folder(pets: Path, tmp_path: Path, invoke: Callable[..., Any]) -> None:
+def test_run_on_people_s_folder(
+    pets: Path, tmp_path: Path, invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Class names of any bytes, splits and left-out files come through a run, into its summary and its report."""
     for split in ("train", "val", "test"):
         for number, kind in enumerate((b"caf\xe9", b"b\n")):
@@ -424,8 +426,10 @@ def test_run_on_people_s_folder(pets: Path, tmp_path: Path, invoke: Callable[...
         "train": {"epochs": 1, "seeds": 1},
     }
     (tmp_path / "a.yaml").write_text(json.dumps({"name": "x", **config}))
+    monkeypatch.setattr("clsbench.report.progress.SECONDS_BETWEEN_LINES", 0)
     answer = invoke("run", tmp_path / "a.yaml", "--output", tmp_path / "runs", "--json")
     assert 0 == answer.exit_code, answer.output
+    assert "reading 18 of 18 images" in answer.stderr
     summary = json.loads(answer.stdout)
     (read,) = summary["data"].values()
     assert [("b\n", 3, 3, 3), ("caf\\udce9", 3, 3, 3)] == [
