@@ -286,39 +286,50 @@ def list_(
     what: Annotated[
         str | None,
         typer.Argument(
-            metavar="[KIND | NAME]",
-            help="datasets, models, losses, optimizers, metrics, or one of them.",
+            metavar="[KIND | NAME | KEY]",
+            help="datasets, models, losses, optimizers, metrics, one of them, or a key of a config.",
             show_default=False,
         ),
     ] = None,
     plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the registered components, or the options of one."""
+    """List what there is to choose from, one with its options, or a key."""
     _load_plugins(plugin)
     import clsbench.experiment  # noqa: F401 - registers all that there is
+    from clsbench.config.json_schema import keys_named
     from clsbench.registry import KINDS, catalogue, nearest
-    from clsbench.report.renderers.listing import catalogue_data, kind_named, plural, show_kinds, show_spec
+    from clsbench.report.renderers import listing
 
-    kind = kind_named(what) if what else None
+    kind = listing.kind_named(what) if what else None
     kinds = [kind] if kind else KINDS
     specs = [spec for k in kinds for spec in catalogue.all(k)]
+    keys, key_names = keys_named(what or "")
     if what and not kind:
-        known = [*map(plural, KINDS), *(c.name for c in specs), *(a for c in specs for a in c.aliases)]
+        known = [*map(listing.plural, KINDS), *(n for c in specs for n in (c.name, *c.aliases)), *key_names]
         specs = [c for c in specs if what in (c.name, *c.aliases)]
-        if not specs:
+        if not specs and not keys:
             near = nearest(what, known)
             hint = f"did you mean {near!r}?" if near else "`clsbench list` shows all there are"
             raise ConfigError(f"unknown name {what!r}; {hint}")
     if as_json:
-        write_json(catalogue_data(specs))
+        write_json(listing.catalogue_data(specs) if specs else listing.keys_data(keys))
         return
     with whole_page() as console:
-        if what and not kind:
-            for spec in specs:
-                show_spec(console, spec)
-        else:
-            show_kinds(console, kinds)
+        if kind or not what:
+            listing.show_kinds(console, kinds)
+        for spec in specs if what and not kind else ():
+            listing.show_spec(console, spec)
+        listing.show_keys(console, keys)
+
+
+@app.command()
+def schema(plugin: Plugins = None) -> None:
+    """Print JSON Schema of the experiment file, for editors."""
+    _load_plugins(plugin)
+    from clsbench.config.json_schema import experiment_schema
+
+    write_json(experiment_schema())
 
 
 @app.command()

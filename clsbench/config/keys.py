@@ -79,7 +79,7 @@ def sections(tree: Mapping[str, Any]) -> Iterator[tuple[str, type[BaseModel]]]:
 def _with_inner(path: str, section: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
     yield path, section
     for name, field in section.model_fields.items():
-        for kind in _alternatives(field.annotation):
+        for kind in alternatives(field.annotation):
             if _is_section(kind):
                 yield from _with_inner(f"{path}.{name}", kind)
 
@@ -143,18 +143,19 @@ def _inside(kind: Any, part: str | int) -> list[Any]:
         return [Any]
     if isinstance(part, str) and _is_section(kind):
         field = kind.model_fields.get(part)
-        return [] if field is None else _alternatives(field.annotation)
+        return [] if field is None else alternatives(field.annotation)
     if (origin or kind) in (LISTS if isinstance(part, int) else MAPPINGS):
-        return _alternatives(arguments[-1 if isinstance(part, str) else 0]) if arguments else [Any]
+        return alternatives(arguments[-1 if isinstance(part, str) else 0]) if arguments else [Any]
     return []
 
 
-def _alternatives(annotation: Any) -> list[Any]:
+def alternatives(annotation: Any) -> list[Any]:
+    """The types that a type allows, `Annotated` and unions taken apart."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _alternatives(arguments[0])
+        return alternatives(arguments[0])
     if origin in (Union, types.UnionType):
-        return [each for argument in arguments for each in _alternatives(argument)]
+        return [each for argument in arguments for each in alternatives(argument)]
     return [annotation]
 
 
@@ -162,7 +163,7 @@ def _single(kind: Any) -> list[Any]:
     """The types of single values: those of a list's items, none for null, mappings and sections."""
     origin = get_origin(kind) or kind
     if origin in LISTS:
-        return [each for item in _alternatives((get_args(kind) or (Any,))[0]) for each in _single(item)]
+        return [each for item in alternatives((get_args(kind) or (Any,))[0]) for each in _single(item)]
     return [] if origin in MAPPINGS or kind is type(None) or _is_section(kind) else [kind]
 
 

@@ -66,7 +66,7 @@ class Frozen(BaseModel):
 class Entry(Frozen):
     """A dataset, a model or a loss: its name, its label and its options."""
 
-    name: str
+    name: str = Field(description="which one; `clsbench list` shows them")
     label: str | None = Field(None, description="its name in arms and legends; by default `name`")
 
     @model_validator(mode="before")
@@ -171,7 +171,7 @@ class Schedule(Frozen):
 
 
 class Named(Frozen):
-    name: str
+    name: str = Field(description="which optimizer; `clsbench list optimizers` shows them")
 
 
 class OptimizerConfig(Named):
@@ -207,13 +207,13 @@ class WarmStart(Frozen):
     labels: Literal["rotated", True] = Field(
         "rotated", description="rotated: each label is the next class, a confidently wrong start; true: the right ones"
     )
-    epochs: Count = 30
+    epochs: Count = Field(30, description="epochs of the warm start")
     lr: Positive = Field(1.0, description="learning rate of the warm start")
 
 
 class TrainConfig(Frozen):
-    epochs: Count = 20
-    batch_size: Sweep[Count] = (32,)
+    epochs: Count = Field(20, description="passes over the training data")
+    batch_size: Sweep[Count] = Field((32,), description="samples in one step; the last, partial batch is kept")
     seeds: Seeds = Field(5, description="5 means 0..4; a list names them")
     device: Device = Field("auto", description="auto, cpu, cuda, cuda:N")
     precision: Literal["float32", "bfloat16"] = Field(
@@ -305,14 +305,20 @@ WarningCodes = Annotated[
 class Experiment(Frozen):
     """One YAML file with its defaults filled in."""
 
-    name: RunName = "moons"
-    dataset: Sweep[SerializeAsAny[DatasetEntry]]
-    model: Sweep[SerializeAsAny[ModelEntry]]
-    loss: Sweep[SerializeAsAny[LossEntry]]
-    optimizer: SerializeAsAny[OptimizerConfig]
-    train: TrainConfig = TrainConfig()
-    tune: SerializeAsAny[TuneConfig] | None = None
-    expect: tuple[str, ...] = ()
+    name: RunName = Field("moons", description="names the run's folder: runs/NAME/TIME")
+    dataset: Sweep[SerializeAsAny[DatasetEntry]] = Field(
+        description="what is learned from: a name, or one with options"
+    )
+    model: Sweep[SerializeAsAny[ModelEntry]] = Field(description="what learns: a name, or one with options")
+    loss: Sweep[SerializeAsAny[LossEntry]] = Field(description="what is compared: names, or mappings with options")
+    optimizer: SerializeAsAny[OptimizerConfig] = Field(description="how weights are updated; every number sweeps")
+    train: TrainConfig = Field(TrainConfig(), description="how long, on which seeds and where every trial trains")
+    tune: SerializeAsAny[TuneConfig] | None = Field(
+        None, description="settings that every arm tries on validation data"
+    )
+    expect: tuple[str, ...] = Field(
+        (), description="what must come out, such as cross_entropy.test_accuracy >= 0.9; else the exit code is 3"
+    )
     silence: WarningCodes = Field((), description="codes of warnings that are neither shown nor counted")
 
     def to_dict(self) -> dict[str, Any]:

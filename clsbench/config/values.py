@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from clsbench.config.yaml_text import shown
 from clsbench.system import is_portable_name
 
+DEVICES = r"auto|cpu|cuda(:\d{1,4})?"
 MAX_SEED = 2**32 - 1
 MAX_COUNT = 10**9
 MAX_THREADS = 1024
@@ -51,6 +52,17 @@ def number(
         checked: int | float = value
         return checked
 
+    words = {"exclusiveMinimum": above, "minimum": least, "exclusiveMaximum": below, "maximum": most}
+    kind: str | list[str] = ["number", "null"] if nullable else "number"
+    return _described(check, {"type": kind} | {word: bound for word, bound in words.items() if math.isfinite(bound)})
+
+
+Check = TypeVar("Check", bound=Callable[..., Any])
+
+
+def _described(check: Check, json_schema: dict[str, Any]) -> Check:
+    """A check with the JSON Schema of what it takes."""
+    check.json_schema = json_schema  # type: ignore[attr-defined]
     return check
 
 
@@ -62,7 +74,7 @@ def _auto_or_count(most: int) -> Callable[[Any], int | str]:
         chosen: int | str = value
         return chosen
 
-    return check
+    return _described(check, {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": most}]})
 
 
 def _weight(value: Any) -> int | float | str:
@@ -85,7 +97,7 @@ def _class_weight(value: Any) -> Any:
 
 
 def _device(value: Any) -> str:
-    if isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?", value):
+    if isinstance(value, str) and re.fullmatch(DEVICES, value):
         return value
     raise mistake(f"must be auto, cpu, cuda or cuda:N, got {shown(value)}")
 
@@ -120,11 +132,35 @@ NonNegative = Annotated[int | float, PlainValidator(number(least=0))]
 Share = Annotated[int | float, PlainValidator(number(least=0, below=1))]
 ShareOrNull = Annotated[int | float | None, PlainValidator(number(least=0, below=1, nullable=True))]
 PositiveOrNull = Annotated[int | float | None, PlainValidator(number(above=0, nullable=True))]
-PositiveOrMatch = Annotated[int | float | Literal["match"], PlainValidator(_weight)]
-ClassWeight = Annotated[Literal["balanced"] | dict[str, int | float] | None, PlainValidator(_class_weight)]
+PositiveOrMatch = Annotated[
+    int | float | Literal["match"],
+    PlainValidator(_described(_weight, {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": "match"}]})),
+]
+ClassWeight = Annotated[
+    Literal["balanced"] | dict[str, int | float] | None,
+    PlainValidator(
+        _described(
+            _class_weight,
+            {
+                "anyOf": [
+                    {"const": "balanced"},
+                    {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}},
+                    {"type": "null"},
+                ]
+            },
+        )
+    ),
+]
 Count = Annotated[int, Interval(ge=1, le=MAX_COUNT)]
-Device = Annotated[str, PlainValidator(_device)]
-SplitSeed = Annotated[int | Literal["per_seed"], PlainValidator(_split_seed)]
+Device = Annotated[str, PlainValidator(_described(_device, {"type": "string", "pattern": f"^({DEVICES})$"}))]
+SplitSeed = Annotated[
+    int | Literal["per_seed"],
+    PlainValidator(
+        _described(
+            _split_seed, {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_SEED}, {"const": "per_seed"}]}
+        )
+    ),
+]
 
 
 def _listed(value: Any) -> Any:

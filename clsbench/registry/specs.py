@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -107,6 +108,14 @@ class Spec:
     @property
     def help(self) -> str:
         return inspect.getdoc(self.factory) or ""
+
+    def meaning_of(self, option: str) -> str:
+        """What the docstring says of an option: the sentences that name it, else the first line."""
+        named = re.compile(rf"(?<!\w){re.escape(option)}(?!\w)")
+        first, _, body = self.help.partition("\n")
+        sentences = re.split(r"(?<=[.;])\s+(?=[A-Z`])|\n\n", body.strip())
+        found = [" ".join(each.split()) for each in sentences if named.search(each)]
+        return " ".join(found) or first
 
     @cached_property
     def options(self) -> dict[str, Option]:

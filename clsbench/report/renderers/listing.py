@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from clsbench.config.json_schema import Key, as_yaml, in_words
 from clsbench.registry import KINDS, Kind, Option, PathOption, Spec, catalogue
 from clsbench.report.text import PROTOCOLS, count, in_bytes, printable, warm_start_of
 
@@ -43,6 +45,27 @@ def show_spec(console: Console, spec: Spec) -> None:
         default = "required" if option.required else f"default {_yaml(option.default)}"
         table.add_row(f"  {option.name}", Text(allowed(option)), Text(default))
     console.print(table)
+
+
+def show_keys(console: Console, keys: Sequence[Key]) -> None:
+    """Keys of a config: what each takes, its default, its meaning."""
+    for key in keys:
+        default = "must be given" if key.required else f"default {as_yaml(key.default)}"
+        if "$ref" in key.schema:
+            default = f"`clsbench list {key.name}` shows them"
+        _print(console, key.name, bold=True)
+        console.print(Padding(Text(f"{in_words(key.schema)}; {default}"), (0, 0, 0, 2)))
+        if key.meaning:
+            console.print(Padding(Text(key.meaning), (0, 0, 0, 2)))
+
+
+def keys_data(keys: Sequence[Key]) -> list[dict[str, Any]]:
+    """Keys as plain data, for `--json`."""
+    return [
+        {"key": key.name, "type": in_words(key.schema), "required": key.required, "meaning": key.meaning}
+        | ({} if key.required else {"default": key.default})
+        for key in keys
+    ]
 
 
 def show_shipped(console: Console, titles: Mapping[str, str]) -> None:
