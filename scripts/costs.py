@@ -33,7 +33,7 @@ Figures = dict[str, float]
 READ = """
 import sys, time
 from pathlib import Path
-from clsbench.data.files import csv
+from clsbench.data.tables import csv
 from clsbench.data.raw import as_raw
 from clsbench.data.splits import split
 

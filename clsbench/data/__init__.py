@@ -1,5 +1,5 @@
 """Datasets as registered functions. Importing this opens no data and loads no library."""
 
-from clsbench.data import files, folders, memory, toy, vision
+from clsbench.data import folders, memory, tables, toy, vision
 
-__all__ = ["files", "folders", "memory", "toy", "vision"]
+__all__ = ["folders", "memory", "tables", "toy", "vision"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import clsbench.experiment  # noqa: F401 - registers all that there is
 from clsbench.config.expectations import read_expectations
 from clsbench.config.reader import read_file
-from clsbench.data.files import csv
+from clsbench.data.tables import csv
 from clsbench.errors import ClsbenchError, ConfigError, DataError, RunError
 from clsbench.execution.events import fields
 from clsbench.results import Origin

@@ -161,7 +161,7 @@ def test_data_that_cannot_be_learned_from(here: Path, invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("a,b\n1,x\nnan,y\n", "t.csv:3: column 'a' has 'nan'"),
+        ("a,b\n1,x\nnan,y\n", "t.csv:3: missing values: 1 in 'a'"),
         ("a,b\n1,x\n2,x\n", "every sample is of class 'x'"),
         ("a,b\n", "t.csv: there are no rows"),
         ("a,b\n1,x\n2,y\n", "val_fraction 0.2 of 2 samples is 0 samples"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from clsbench.data.files import csv
 from clsbench.data.raw import as_raw
 from clsbench.data.sources import steady
 from clsbench.data.splits import split
+from clsbench.data.tables import csv
 from clsbench.errors import DataError
+from clsbench.registry import catalogue
 
 
 @pytest.fixture
@@ -56,18 +59,17 @@ def test_spreadsheets_files_are_read(table: Path) -> None:
     ("text", "message"),
     [
         ("", r":1: 0 columns"),
-        ("a;b;c\n1;2;3\n", ":1: 1 columns; .* separated by commas"),
+        ("abc\n1\n", ":1: 1 columns; .* separated by commas"),
         ("a,b\n", ": there are no rows"),
         ("1,2\n3,4\n", ":1: the first row holds numbers"),
         ("a,a,b\n1,2,3\n", ":1: column 'a' comes twice"),
-        ("a,b\n1,x\n2,3,y\n", ":3: 3 cells where the header has 2"),
-        ("a,b\n1,x\n\n,y\n", ":4: column 'a' has an empty cell"),
-        ("a,b\n1,x\nnan,y\n", ":3: column 'a' has 'nan'"),
-        ("a,b\n1,x\n-inf,y\n", ":3: column 'a' has '-inf'"),
+        ("a,b\n1,x\n2,3,y\n", ":3: 3 cells where the first row has 2"),
+        ("a,b\n1,x\n\n,y\n", ":4: missing values: 1 in 'a'"),
+        ("a,b\n1,x\nnan,y\n", ":3: missing values: 1 in 'a'"),
+        ("a,b\n1,x\n-inf,y\n", ":3: column 'a' has -inf"),
         ("a,b\n1,x\nred,y\n", ":3: column 'a' has 'red'"),
-        ("a,b\n1_0,x\n", ":2: column 'a' has '1_0'"),
-        ("a,b\n1,x\n2, \n", ":3: column 'b' is empty"),
-        ('a,b\n1,"x" y\n', ":2: .*; quote cells as CSV does"),
+        ("a,b\n1,x\n2, \n", ":3: column 'b', the class, is missing in 1 rows"),
+        ('a,b\n1,"x" y\n', ":2: a quote .* inside a cell"),
         ('a,b\n1,"x\n', ": .*; quote cells as CSV does"),
     ],
 )
@@ -203,3 +205,84 @@ def test_file_that_grows_while_it_is_read_is_refused(table: Path) -> None:
     with pytest.raises(DataError, match=r"irises\.csv: the file changed while it was read"):
         read()
     assert [before] == seen
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "classes", "features"),
+    [
+        ("5.1,a\n4,b\n", {"header": False}, ("a", "b"), [[5.1], [4]]),
+        (",x,k\n0,5,a\n1,6,b\n", {}, ("a", "b"), [[5], [6]]),
+        ("x,k\n1,NA\n2,a\n3,b\n", {"missing": "drop"}, ("a", "b"), [[2], [3]]),
+        ("x,k\n1,0\n2,0.0\n3,1\n4,1.0\n", {}, ("0", "1"), [[1], [2], [3], [4]]),
+        ("x,k\n1,low\n2,high\n", {"classes": ["low", "high"]}, ("low", "high"), [[1], [2]]),
+        ("a;b;k\n1,5;2;x\n2,5;3;y\n", {}, ("x", "y"), [[1.5, 2], [2.5, 3]]),
+        ("sep=;\na;k\n1;x\n2;y\n", {}, ("x", "y"), [[1], [2]]),
+        ("s,t,k\nm,true,x\nf,FALSE,y\n", {}, ("x", "y"), [[1, 1], [0, 0]]),
+        ("x,y\n1,a\n2,b\n", {"target": "y"}, ("a", "b"), [[1], [2]]),
+        ("x,z,k\n1,2,a\n3,4,b\n", {"columns": ["z"]}, ("a", "b"), [[2], [4]]),
+        ("x,z,k\n1,2,a\n3,4,b\n", {"drop": ["z"]}, ("a", "b"), [[1], [3]]),
+    ],
+)
+def test_tables_are_read_as_people_have_them(
+    table: Path, text: str, options: dict[str, Any], classes: tuple[str, ...], features: list[list[float]]
+) -> None:
+    """No header, a nameless column, missing and equal names, separators, decimal commas, words: each is read."""
+    table.write_text(text)
+    raw = as_raw(csv(0, path=str(table), **options))
+    assert (classes, features) == (raw.class_names, raw.features.tolist())
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("5.1,4.2,a\n4,3.1,b\n", {}, ":1: the first row holds numbers .*; write header: false"),
+        ("x,k\n1,a\n2,NA\n3,\n", {}, ":3: column 'k', the class, is missing in 2 rows"),
+        ("x,k\n1,Yes\n2,yes\n", {}, "classes 'Yes' and 'yes', which differ only by case"),
+        ("x,k\n1,a\n2,a\u200b\n", {}, "differ only by case or invisible characters"),
+        ("r,p\n" + "".join(f"{n},{n + 0.5}\n" for n in range(30)), {}, "30 rows hold 30 values of column 'p'"),
+        ("x,k\n1,low\n2,high\n", {"classes": ["low"]}, ":3: class 'high' is not among `classes`"),
+        ("x,n,k\n1,1.5,a\n2,1.x,b\n3,2,a\n", {}, ":3: column 'n' has '1.x', and numbers in other rows"),
+        ("a\tk\n1,234\tx\n2,345\ty\n", {}, "may be a fraction or in thousands; write decimal"),
+        ("a|b;k|c\n1|2;3|4\n", {}, "separated by semicolon or pipe"),
+        ("x,s,k\n1,train,a\n2,tset,b\n", {"split": "s"}, ":3: column 's' has 'tset'; write train, val or test"),
+    ],
+)
+def test_doubtful_table_is_refused_with_what_to_write(
+    table: Path, text: str, options: dict[str, Any], message: str
+) -> None:
+    """What could be read in two ways is read in none."""
+    table.write_text(text)
+    with pytest.raises(DataError, match=message):
+        csv(0, path=str(table), **options)
+
+
+def test_packed_encoded_and_columnar_tables_are_equal(table: Path) -> None:
+    """gzip, another encoding and Parquet give the same samples as plain text."""
+    import pyarrow
+    import pyarrow.parquet
+
+    plain = csv(0, path=str(table), target="kind")
+    packed, latin, columnar = (table.with_name(name) for name in ("a.gz", "b.csv", "c.parquet"))
+    packed.write_bytes(gzip.compress(table.read_bytes()))
+    latin.write_bytes(table.read_text().encode("utf-16"))
+    cells = {"length": [1.5, 1e-3, 5.0], "kind": ["setosa", "virginica", "setosa"], "width": [2, -4, 6]}
+    pyarrow.parquet.write_table(pyarrow.table(cells), columnar)
+    for path, options in ((packed, {}), (latin, {"encoding": "utf-16"}), (columnar, {})):
+        raw = csv(0, path=str(path), target="kind", **options)
+        assert plain.class_names == raw.class_names
+        assert plain.features.tolist() == raw.features.tolist()
+
+
+def test_split_column_and_test_file_are_the_test_set(table: Path) -> None:
+    """Both are known before the table is opened, and their categories are numbered together."""
+    table.write_text("c,s,k\nu,train,a\nv,test,b\nu,train,b\nv,val,a\n")
+    raw = as_raw(csv(0, path=str(table), split="s"))
+    assert ([[0], [0]], [[1]], [[1]]) == tuple(x.tolist() for x in (raw.features, raw.test_features, raw.val_features))
+    table.write_text("c,k\nu,a\nv,b\n")
+    other = table.with_name("test.csv")
+    other.write_text("c,k\nw,b\nu,a\n")
+    raw = as_raw(csv(0, path=str(table), test_path=str(other)))
+    assert ([[0], [1]], [[2], [0]]) == (raw.features.tolist(), raw.test_features.tolist())
+    spec = catalogue.get("dataset", "csv")
+    options = {name: option.default for name, option in spec.options.items()}
+    assert [False, True] == [spec.poses(**options | {"test_path": each}).own_test for each in (None, "t.csv")]
