@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -255,6 +256,45 @@ def report(
     _show(results, as_json)
     for path in written:
         print(f"wrote {printable(str(path), sys.stderr.encoding)}", file=sys.stderr)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.", show_default=False)],
+    trial_and_input: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[TRIAL] INPUT",
+            help="The number of a trial, by default the best on validation data; a table, an image or a folder.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write CSV there, not to stdout.", show_default=False)
+    ] = None,
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict the class of each new sample."""
+    from clsbench.report.outputs import RECORDS, Output
+
+    *numbers, source = trial_and_input
+    if len(numbers) > 1 or not all(number.isdecimal() for number in numbers):
+        raise ConfigError(f"{shlex.join(trial_and_input)}: give the number of a trial, and one INPUT")
+    file = None if output is None else Output("--output", output, RECORDS, [Path(source)])
+    _load_plugins(plugin)
+    from clsbench.prediction import best_trial, predict_input
+    from clsbench.report.records_table import rows_as_csv
+
+    trial = int(numbers[0]) if numbers else best_trial(run)
+    rows = predict_input(run, trial, source)
+    if as_json:
+        write_json(rows)
+    elif file is None:
+        write(rows_as_csv([(str(run), rows)]).decode())
+    else:
+        file.write(rows_as_csv([(str(run), rows)]))
+        write(f"wrote {file.path}: {len(rows)} samples, by trial {trial}\n")
 
 
 @app.command()

@@ -11,10 +11,11 @@ from clsbench.config.plan import Trial, make_plan
 from clsbench.config.reader import read_text
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, DataError, RunError
-from clsbench.problems import problem_from
+from clsbench.metrics.measures import direction, headline
+from clsbench.problems import kind_of, problem_from
 from clsbench.registry import catalogue
 from clsbench.registry.catalogue import GIVEN
-from clsbench.results import damaged
+from clsbench.results import damaged, origins, value_of
 from clsbench.runs.code import hash_of_code
 from clsbench.runs.directory import METRICS, RunDirectory
 
@@ -237,11 +238,54 @@ def test_predictions(directory: RunDirectory) -> Iterator[dict[str, Any]]:
                 "row": int(row),
                 "target": names[label],
                 "prediction": answer,
-            } | (
-                {}
-                if probabilities is None
-                else {f"p[{n}]": float(p) for n, p in zip(names, probabilities[place], strict=True)}
-            )
+                **_by_name(predictor, probabilities, place),
+            }
+
+
+def best_trial(run: str | Path) -> int:
+    """The number of the trial that is best in its problem's headline metric on validation data, the first of equals.
+
+    Raises:
+        RunError: the run cannot be read, or no trial has such a number.
+    """
+    directory = RunDirectory(Path(run))
+    facts = directory.environment()["datasets"]
+    summary = directory.summary()
+    best: tuple[float, int] | None = None
+    for record in directory.records(origins(summary), ended=False):
+        field = headline(kind_of(facts[record["dataset"]]), "val")
+        value = value_of(record, field) if record["status"] == "finished" else None
+        if value is not None and (best is None or (value if direction(field) == "higher" else -value) > best[0]):
+            best = (value if direction(field) == "higher" else -value, record["trial"])
+    if best is None:
+        raise RunError(f"{directory.path}: no trial was measured on validation data; give the number of one")
+    return best[1]
+
+
+def predict_input(run: str | Path, trial: int, source: str) -> list[dict[str, Any]]:
+    """A row for each sample of a table or of a folder of images: trial, arm, seed, sample, class, probabilities.
+
+    Raises:
+        DataError: it cannot be read, or does not fit.
+        RunError: the run has no such trial, or its weights are damaged.
+    """
+    from clsbench.data.new_samples import read_samples
+
+    ((asked, predictor),) = predictors(RunDirectory(Path(run)), [trial])
+    options = asked.dataset.options if asked.dataset.name == "csv" else {}
+    names, samples = read_samples(source, predictor.required_preparation(), options)
+    classes, probabilities = predictor.of_read(samples)
+    origin = {"trial": trial, "arm": asked.arm.name, "seed": asked.seed}
+    return [
+        {**origin, "sample": name, "prediction": answer, **_by_name(predictor, probabilities, place)}
+        for place, (name, answer) in enumerate(zip(names, classes, strict=True))
+    ]
+
+
+def _by_name(predictor: Predictor, probabilities: Floats | None, place: int) -> dict[str, float]:
+    if probabilities is None:
+        return {}
+    return {f"p[{name}]": float(p) for name, p in zip(predictor.class_names, probabilities[place], strict=True)}
 
 
 def samples_tested(directory: RunDirectory, trial: Trial, predictor: Predictor) -> Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,90 @@ def test_export_replaces_nothing_but_an_export(
     assert "is not an exported network" in fails(2, "export", result.directory, 0, file)
     assert "has no trial 7; they are numbered 0 to 1" in fails(6, "export", result.directory, 7, tmp_path / "a.pt2")
     assert "mine" == file.read_text()
+
+
+def flowers(start: int, stop: int) -> str:
+    """Rows with a number in German style, a colour, a truth value, and the class."""
+    rows = [
+        f'"{number % 17},{number % 10}";{("red", "blue", "white")[number % 3]};{str(number % 2 == 0).lower()};'
+        f"{('tulip', 'rose')[(number * 7) % 3 == 0]}\n"
+        for number in range(start, stop)
+    ]
+    return "length;colour;wild;kind\n" + "".join(rows)
+
+
+@pytest.fixture(scope="module")
+def tested(tmp_path_factory: pytest.TempPathFactory) -> clsbench.Result:
+    """A table with a table of test samples beside it."""
+    folder = tmp_path_factory.mktemp("flowers")
+    (folder / "train.csv").write_text(flowers(0, 120))
+    (folder / "test.csv").write_text(flowers(500, 541))
+    dataset = {"name": "csv", "path": str(folder / "train.csv"), "test_path": str(folder / "test.csv")}
+    config = {"dataset": dataset, "model": "mlp", "loss": ["cross_entropy", "hinge"]}
+    return clsbench.run({**config, "train": {"epochs": 4, "seeds": 2}}, output=folder)
+
+
+def test_predict_on_the_tested_file_gives_the_runs_accuracy(
+    tested: clsbench.Result, invoke: Callable[..., Any]
+) -> None:
+    """To the last digit, for every trial."""
+    file = Path(tested.directory).parent.parent / "test.csv"
+    kinds = [line.rpartition(";")[2] for line in file.read_text().splitlines()[1:]]
+    last = {record["trial"]: record["test_accuracy"] for record in tested.records}
+    for trial, accuracy in last.items():
+        done = invoke("predict", tested.directory, trial, file, "--json")
+        answers = [row["prediction"] for row in json.loads(done.stdout)]
+        right = sum(answer == kind for answer, kind in zip(answers, kinds, strict=True))
+        assert accuracy == right / len(kinds)
+
+
+def test_predict_takes_new_rows_by_column_name(
+    tested: clsbench.Result, invoke: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Columns in another order and without the class, colours never seen; the default is the best by validation."""
+    file = tmp_path / "new.csv"
+    file.write_text('wild;colour;length\ntrue;green;"3,5"\nfalse;red;"1,0"\n')
+    out = tmp_path / "out.csv"
+    done = invoke("predict", tested.directory, file, "--output", out)
+    best = max((record for record in tested.records if record["status"] == "finished"), key=lambda r: r["val_accuracy"])
+    assert f"2 samples, by trial {best['trial']}" in done.stdout
+    with open(out, newline="") as text:
+        rows = list(csv.DictReader(text))
+    assert ["0", "1"] == [row["sample"] for row in rows]
+    assert all(row["prediction"] in ("rose", "tulip") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("colour;wild\nred;true\n", "new.csv:1: there is no column 'length'"),
+        ('length;colour;wild\n1;red;true\nlong;red;true\n', "new.csv:3: column 'length' has 'long'"),
+        ('length;colour;wild\n"1,0";;true\n', "new.csv:2: column 'colour' has ''; it must be a category"),
+    ],
+)
+def test_rows_that_do_not_fit_are_named(
+    tested: clsbench.Result, fails: Callable[..., str], tmp_path: Path, text: str, said: str
+) -> None:
+    """File, line and column of what is wrong."""
+    file = tmp_path / "new.csv"
+    file.write_text(text)
+    assert said in fails(4, "predict", tested.directory, 0, file)
+
+
+def test_predict_on_images(invoke: Callable[..., Any], tmp_path: Path) -> None:
+    """A folder of images, whatever their size and form, gets a class for each; they are named by their path."""
+    from PIL import Image
+
+    for split in ("train", "test"):
+        for name, level in (("dark", 30), ("light", 220)):
+            folder = tmp_path / "images" / split / name
+            folder.mkdir(parents=True)
+            for number in range(12):
+                Image.new("L", (9, 7), level + number).save(folder / f"{number}.png")
+    dataset = {"name": "image_folder", "path": str(tmp_path / "images"), "image_size": 4}
+    config = {"dataset": dataset, "model": "linear", "loss": "cross_entropy", "silence": ["constant-images"]}
+    result = clsbench.run({**config, "train": {"epochs": 20, "seeds": 1}}, output=tmp_path)
+    done = invoke("predict", result.directory, 0, tmp_path / "images" / "test", "--json")
+    rows = json.loads(done.stdout)
+    right = [row["prediction"] == Path(row["sample"]).parent.name for row in rows]
+    assert (24, result.arms["cross_entropy"]["metrics"]["test_accuracy"]["mean"]) == (len(rows), sum(right) / 24)

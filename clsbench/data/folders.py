@@ -76,7 +76,7 @@ def image_folder(seed: int, *, path: PathOption, image_size: Annotated[int, Inte
     ]
     pixels, faults = decoded([file for _, _, file in listed], image_size, path)
     if faults:
-        raise _damaged(path, [file for _, _, file in listed], faults)
+        raise damaged(path, [file for _, _, file in listed], faults)
     pixels = pixels.transpose(0, 3, 1, 2)
     labels = np.array([number for _, number, _ in listed], np.int64)
     own: dict[str, Any] = {}
@@ -95,6 +95,21 @@ def image_folder(seed: int, *, path: PathOption, image_size: Annotated[int, Inte
         warnings=tuple(_warnings(found.left_out)),
         **own,
     )
+
+
+def images_under(path: str) -> list[str]:
+    """The image files in a folder at any depth, sorted, or the one file.
+
+    Raises:
+        DataError: there is none, or the folder cannot be listed.
+    """
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        return [str(root)]
+    files = _images("", str(root), _Found(frozenset()))
+    if not files:
+        raise DataError(f"{path}: there is no image in it")
+    return files
 
 
 def _scanned(path: str) -> _Found:
@@ -263,7 +278,8 @@ def _warnings(left_out: Counter[str]) -> Iterator[tuple[str, str]]:
         )
 
 
-def _damaged(path: str, files: Sequence[str], faults: Mapping[int, str]) -> DataError:
+def damaged(path: str, files: Sequence[str], faults: Mapping[int, str]) -> DataError:
+    """The error for images that cannot be read, by number among the files, each with its fault."""
     root = Path(path).expanduser()
     named = [f"{os.path.relpath(files[number], root)} ({faults[number]})" for number in sorted(faults)[:MAX_NAMED]]
     more = f" and {len(faults) - MAX_NAMED} more" if len(faults) > MAX_NAMED else ""

@@ -38,6 +38,7 @@ class _Kept(BaseModel):
     fill: list[float] | None
     shift: Any
     scale: Any
+    full_scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Preparation:
         known: of each column of categories, by its number, the categories that occur in the training split.
         fill: `[columns]`, what a missing value is replaced by; None if none may be missing.
         shift, scale: an encoded sample x becomes (x - shift) / scale; broadcast over it.
+        full_scale: the largest value of a raw pixel; None if the samples are not images.
     """
 
     shape: tuple[int, ...]
@@ -58,6 +60,7 @@ class Preparation:
     fill: Floats | None
     shift: Floats
     scale: Floats
+    full_scale: float | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -130,6 +133,7 @@ class Preparation:
                 "fill": None if self.fill is None else self.fill.tolist(),
                 "shift": self.shift.tolist(),
                 "scale": self.scale.tolist(),
+                "full_scale": self.full_scale,
             }
         )
 
@@ -152,6 +156,7 @@ class Preparation:
             fill=None if kept.fill is None else np.array(kept.fill, np.float64),
             shift=np.array(kept.shift, np.float64),
             scale=np.array(kept.scale, np.float64),
+            full_scale=kept.full_scale,
         )
 
 
@@ -172,7 +177,7 @@ def fitted(raw: RawData, train: Ints, normalize: Normalize) -> Preparation:
         for values in [raw.features[train, place].astype(np.float64)]
     }
     fill = None if raw.fill is None else _fill(raw, train)
-    plain = Preparation(tuple(raw.features.shape[1:]), raw.table, known, fill, np.zeros(1), np.ones(1))
+    plain = Preparation(tuple(raw.features.shape[1:]), raw.table, known, fill, np.zeros(1), np.ones(1), raw.full_scale)
     if normalize == "none":
         return plain
     if normalize == "unit" and raw.full_scale is not None:

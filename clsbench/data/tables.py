@@ -123,24 +123,32 @@ def csv(
     )
 
 
-def _text(
-    path: str, header: bool, delimiter: str | None, encoding: str | None, decimal: Any, target: str | None
-) -> tuple[TableText, int]:
-    """The text of a table, and the place of its target."""
+def opened_text(path: str, header: bool, delimiter: str | None, encoding: str | None, decimal: str | None) -> TableText:
+    """The text of a table, the names of its columns read.
+
+    Raises:
+        DataError: it cannot be read, or in several ways.
+    """
     from clsbench.data.table_files import content_of, is_parquet
     from clsbench.data.table_text import text_of, with_decimal
 
     content = content_of(path, encoding)
     if is_parquet(content):
         content, delimiter, decimal = _from_parquet(path, content), ",", "."
-    text = text_of(path, content, delimiter).with_header(header)
+    return with_decimal(text_of(path, content, delimiter).with_header(header), decimal)
+
+
+def _text(
+    path: str, header: bool, delimiter: str | None, encoding: str | None, decimal: Any, target: str | None
+) -> tuple[TableText, int]:
+    """The text of a table with features and a class, and the place of its target."""
+    text = opened_text(path, header, delimiter, encoding, decimal)
     names = text.names
     if len(names) < 2:
         raise DataError(
             f"{path}:1: {len(names)} columns; there must be features and a class, separated by commas, or write the "
             "delimiter"
         )
-    text = with_decimal(text, decimal)
     if header:
         _check_header(text)
     return text, len(names) - 1 if target is None else _place(text, target)
