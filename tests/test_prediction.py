@@ -196,7 +196,7 @@ def test_predict_takes_new_rows_by_column_name(
     ("text", "said"),
     [
         ("colour;wild\nred;true\n", "new.csv:1: there is no column 'length'"),
-        ('length;colour;wild\n1;red;true\nlong;red;true\n', "new.csv:3: column 'length' has 'long'"),
+        ("length;colour;wild\n1;red;true\nlong;red;true\n", "new.csv:3: column 'length' has 'long'"),
         ('length;colour;wild\n"1,0";;true\n', "new.csv:2: column 'colour' has ''; it must be a category"),
     ],
 )

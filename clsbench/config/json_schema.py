@@ -116,8 +116,8 @@ def _one_of(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
             if name in spec.options:
                 schema.setdefault("description", spec.meaning_of(name))
         own["properties"]["name"] = {"enum": [spec.name, *spec.aliases]}
-        definitions[at] = own | {"title": spec.name, "description": spec.summary}
         own["required"] = [name for name in own.get("required", ()) if name != "name"]
+        definitions[at] = own | {"title": spec.name, "description": spec.summary}
         given = {} if spec.name == DEFAULT_OPTIMIZER else {"required": ["name"]}  # no name: the default
         cases.append(
             {

@@ -33,3 +33,4 @@ def test_schema_has_the_options_of_what_is_registered() -> None:
     assert 2.0 == focal["properties"]["gamma"]["default"]
     assert "already right" in focal["properties"]["gamma"]["description"]
     assert focal["additionalProperties"] is False
+    assert "name" not in experiment_schema()["$defs"]["optimizer.sgd"]["required"]
