@@ -64,6 +64,13 @@ class Splits:
         """One SHA-256 for all splits."""
         return hashlib.sha256(repr(self.hashes).encode()).hexdigest()
 
+    @cached_property
+    def train_counts(self) -> torch.Tensor:
+        """`[C]`: the training samples of each class."""
+        # PyTorch's own count may use threads, after which this process could not be forked.
+        counts = np.bincount(self.train.y.cpu().numpy(), minlength=len(self.problem.names))
+        return torch.from_numpy(counts).to(self.train.y.device)
+
     @property
     def facts(self) -> DatasetFacts:
         """The metadata of the splits, as plain values."""

@@ -217,8 +217,7 @@ class Work:
 
 def bound_loss(entry: LossEntry, splits: Splits) -> Loss:
     """The loss of an entry for a dataset; class weights and shares are those of the training split."""
-    counts = torch.bincount(splits.train.y, minlength=len(splits.problem.names))
-    return build_loss(entry.name, splits.problem, entry.options, entry.class_weight, counts)
+    return build_loss(entry.name, splits.problem, entry.options, entry.class_weight, splits.train_counts)
 
 
 def _parts(arm: Arm) -> tuple[tuple[Kind, Entry], ...]:
