@@ -81,3 +81,26 @@ def test_arm_that_learned_nothing_is_said(tmp_path: Path, invoke: Callable[..., 
     assert ["one-class", "majority"] == [each["code"] for each in warnings]
     assert "2 of 2 seeds predict 'no' for every test sample" == warnings[0]["text"]
     assert "cross_entropy" == warnings[1]["where"]
+
+
+@pytest.mark.parametrize(
+    ("names", "order", "expected"),
+    [
+        (("low", "medium", "high"), "", ["class-order"]),
+        (("low", "medium", "high"), ", classes: [low, medium, high]", []),
+        (("1", "2", "3"), "", []),
+    ],
+)
+def test_order_of_text_classes_is_asked_for(
+    tmp_path: Path, invoke: Callable[..., Any], names: tuple[str, ...], order: str, expected: list[str]
+) -> None:
+    """A loss on class numbers needs their order: sorted names have none, numbers and `classes` give it."""
+    rows = "".join(f"{number % 3 + number / 500},{number % 5}.5,{names[number % 3]}\n" for number in range(60))
+    (tmp_path / "grades.csv").write_text(f"x,y,grade\n{rows}")
+    config = tmp_path / "grades.yaml"
+    config.write_text(
+        f"name: grades\ndataset: {{name: csv, path: grades.csv{order}}}\nmodel: linear\nloss: mse_class_index\n"
+        "train: {epochs: 1, seeds: 1}\nsilence: [majority, one-class, separating-column]\n"
+    )
+    done = invoke("run", str(config), "-q", "--json", "--output", str(tmp_path))
+    assert expected == [each["code"] for each in json.loads(done.stdout)["warnings"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -10,12 +10,14 @@ from torch import Tensor
 from clsbench.config.plan import Arm, Plan
 from clsbench.containment import contained
 from clsbench.data.splits import Splits
+from clsbench.data.table_cells import number
 from clsbench.execution.soundness import SAMPLES, TOLERANCE, combinations
 from clsbench.execution.work import bound_loss, initial_model
 from clsbench.losses.contract import Loss
 from clsbench.registry import catalogue
 from clsbench.signatures import is_own, place_of
 
+MOST_NAMED = 5
 Remark = tuple[str, str]  # the code of a warning, and its text
 
 
@@ -31,6 +33,14 @@ def remarks(plan: Plan, data: Mapping[str, Splits]) -> dict[str, list[Remark]]:
 def _of_arm(arm: Arm, splits: Splits) -> Iterator[tuple[str, Remark]]:
     model, loss = catalogue.get("model", arm.model.name), catalogue.get("loss", arm.loss.name)
     bound = bound_loss(arm.loss, splits)
+    names = splits.problem.names
+    if bound.num_outputs == 1 and len(names) > 2 and _is_without_order(arm, names):
+        shown = ", ".join(names[:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "")
+        found = (
+            f"it takes the classes of {arm.dataset.title} for numbers in the order {shown}, which is that of their "
+            f"names; give their order by classes: [...]"
+        )
+        yield arm.loss.title, ("class-order", found)
     with torch.random.fork_rng(devices=[]), contained(), torch.no_grad():
         torch.manual_seed(0)
         torch.set_num_threads(1)  # a process that used several could not be forked
@@ -46,6 +56,11 @@ def _of_arm(arm: Arm, splits: Splits) -> Iterator[tuple[str, Remark]]:
                 yield arm.loss.title, ("batch-loss", f"it ({place_of(loss.factory)}) {text}")
         except (Exception, SystemExit):  # its trials fail, and tell
             return
+
+
+def _is_without_order(arm: Arm, names: Sequence[str]) -> bool:
+    """Whether a dataset whose classes may be given in order has them as text, sorted."""
+    return arm.dataset.options.get("classes", ()) is None and any(number(name) is None for name in names)
 
 
 def _gives_probabilities(arm: Arm, splits: Splits, num_outputs: int, rows: Tensor) -> bool:

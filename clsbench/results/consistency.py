@@ -39,11 +39,21 @@ def _contradictions(summary: Summary, metrics: Mapping[str, Bounds]) -> Iterator
     paired = [name for entry in summary["pairing"] for name in entry["arms"]]
     if sorted(paired) != sorted(arms):
         yield "pairing does not name every arm once"
+    yield from _crosses(summary)
     comparison_of = {name: number for number, entry in enumerate(summary["pairing"]) for name in entry["arms"]}
     for place, verdict in enumerate(summary["verdicts"]):
         yield from (f"verdicts[{place}]{what}" for what in _of_verdict(verdict, comparison_of))
     if summary["tuning"] is not None:
         yield from (f"tuning.{what}" for what in _of_tuning(summary["tuning"], arms, metrics))
+
+
+def _crosses(summary: Summary) -> Iterator[str]:
+    """The arms of a comparison whose networks were measured by other metrics than its first arm's."""
+    measured = {arm["name"]: set(arm["cross"]) for arm in summary["arms"] if arm["cross"]}
+    for entry in summary["pairing"]:
+        first, *others = [measured[name] for name in entry["arms"] if name in measured] or [set[str]()]
+        if odd := [each ^ first for each in others if each != first]:
+            yield f"cross has {min(odd[0])!r} for some arms of a comparison only"
 
 
 def _of_arm(arm: ArmSummary, metrics: Mapping[str, Bounds]) -> Iterator[str]:

@@ -18,6 +18,7 @@ STRICT = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 T = TypeVar("T")
 
 Bounds = tuple[float | None, float | None]  # smallest and largest; None where there is none
+MOST_DIGITS = 20
 LARGEST = 2**53  # a double holds every whole number up to here
 ROUNDING = 1e-6  # a mean in floating point may pass the bounds of its terms
 
@@ -52,8 +53,9 @@ def require_known_format(name: str, value: Mapping[str, Any], newest: int = FORM
     """
     version = value.get("format_version")
     if isinstance(version, int | float) and version >= newest + 1:
+        shown = str(version)[:MOST_DIGITS]  # a damaged one may have thousands
         raise RunError(
-            f"{name} was written by a newer clsbench: its format_version is {version:.15g}, and {newest} is "
+            f"{name} was written by a newer clsbench: its format_version is {shown}, and {newest} is "
             "the newest known here; update clsbench"
         )
 

@@ -81,6 +81,13 @@ def test_newer_format_is_refused_by_name(run: Path, name: str) -> None:
         clsbench.load(run) if name == "summary.json" else clsbench.load_model(run, 0)
 
 
+def test_newer_format_of_any_length_is_refused(run: Path) -> None:
+    """A damaged number of a thousand digits is no bug."""
+    (run / "summary.json").write_text(f'{{"format_version": {10**400}}}')
+    with pytest.raises(RunError, match=r"its format_version is 10{19}, and 2 is"):
+        clsbench.load(run)
+
+
 def test_newer_keys_are_kept(run: Path) -> None:
     """Keys that a newer minor version adds are read and left alone, in records, summary and environment."""
     rewrite(run / "summary.json", lambda summary: summary.update(format_version=2, weather=["sunny"]))

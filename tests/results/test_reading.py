@@ -58,6 +58,7 @@ def at(*path: Any, value: Any = None) -> Callable[[Any], None]:
             at("arms", 0, "cross", "brier", "values", value="x"),
             r"arms\[0\]\.cross\.brier values should be a valid list",
         ),
+        (at("arms", 1, "cross", "brier", value="del"), "cross has 'brier' for some arms of a comparison only"),
         (at("arms", 0, "reliability", "count", value=[1]), "columns of different lengths"),
         (at("pairing", 0, "arms", value=["mse_softmax"]), "pairing does not name every arm once"),
         (at("verdicts", 0, "a", value="nobody"), r"verdicts\[0\]\.a names 'nobody', which is not an arm"),
