@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,29 @@ import torch
 import clsbench
 from clsbench.data.raw import Column, RawData
 from clsbench.errors import DataError
+from clsbench.registry import catalogue
 
 CITIES = ("Bern", "Oslo", "Rome")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def trips() -> None:
-    """A data set of a script: a number, a city, a boolean, and missing values."""
+def trips() -> Iterator[None]:
+    """A data set of a script: a number, a city, a boolean, and missing values; gone after this module."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_specs", "_canonical"):
+            patch.setattr(catalogue, name, {kind: dict(known) for kind, known in getattr(catalogue, name).items()})
+        clsbench.dataset("trips")(a_trip)
+        yield
 
-    @clsbench.dataset("trips")
-    def trips(seed: int) -> RawData:
-        rng = np.random.default_rng(3)
-        city = rng.integers(0, 3, 200)
-        x = np.column_stack([rng.normal(1e4, 300, 200) + 200 * city, city, rng.integers(0, 2, 200)])
-        x[rng.random(x.shape) < 0.05] = np.nan
-        columns = (Column("km"), Column("city", "category", CITIES), Column("paid", "boolean"))
-        return RawData(x, (city == 1) * 1, 2, ("no", "yes"), columns=columns, fill="mean")
+
+def a_trip(seed: int) -> RawData:
+    """Two hundred trips."""
+    rng = np.random.default_rng(3)
+    city = rng.integers(0, 3, 200)
+    x = np.column_stack([rng.normal(1e4, 300, 200) + 200 * city, city, rng.integers(0, 2, 200)])
+    x[rng.random(x.shape) < 0.05] = np.nan
+    columns = (Column("km"), Column("city", "category", CITIES), Column("paid", "boolean"))
+    return RawData(x, (city == 1) * 1, 2, ("no", "yes"), columns=columns, fill="mean")
 
 
 @pytest.fixture(scope="module")

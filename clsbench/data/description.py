@@ -92,8 +92,10 @@ def _repeated(parts: Parts) -> Iterator[tuple[str, str]]:
 
 def _constant_images(parts: Parts) -> Iterator[tuple[str, str]]:
     for split, part in _by_name(parts):
+        if not len(part):
+            continue
         flat = part.features[part.rows].reshape(len(part), -1)
-        count = int((flat.min(1) == flat.max(1)).sum()) if len(part) else 0
+        count = int((flat.min(1) == flat.max(1)).sum())
         if count:
             yield "constant-images", f"{count} of the {len(part)} {WORDS[split]} images have equal pixels everywhere"
 

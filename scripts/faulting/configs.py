@@ -37,6 +37,7 @@ from clsbench.config.tuning import tune_type
 from clsbench.config.verdicts import VERDICTS
 from clsbench.metrics.measures import judged, measured, on_split
 from clsbench.registry import KINDS, Spec, catalogue
+from clsbench.results import WARNINGS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -120,7 +121,7 @@ def _values(model: type[BaseModel], key: str) -> st.SearchStrategy[Any]:
     if inner:
         return st.one_of(*(_mapping(section, tuple(section.model_fields)) for section in inner))
     literals = tuple(part for part in _parts(model.model_fields[key].annotation) if isinstance(part, str))
-    scalars = (*literals, *on_split("val"), *SCALARS)
+    scalars = (*literals, *on_split("val"), *WARNINGS, *SCALARS)
     lists = [[value] for value in scalars] + [[value, other] for value in NUMBERS for other in NUMBERS[:6]]
     taken = [value for value in (*scalars, *lists) if _takes(model, key, value)]
     return st.sampled_from(taken)

@@ -139,3 +139,9 @@ def test_images_without_content_are_counted() -> None:
     findings = read(images, np.arange(40) % 2, full_scale=255.0).findings
     assert {"constant-images"} <= {code for code, _ in findings}
     assert 4 == sum(int(text.split()[0]) for code, text in findings if code == "constant-images")
+
+
+def test_images_without_a_validation_split_are_described() -> None:
+    """An empty split has no images to look at."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 1, 4, 4)).astype(np.uint8)
+    assert [] == codes(read(images, np.arange(40) % 2, val_fraction=0.0, full_scale=255.0))
