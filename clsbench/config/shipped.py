@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from pathlib import Path
 
 from clsbench.registry import nearest
@@ -22,10 +23,11 @@ def shipped() -> dict[str, Path]:
 
 def located(config: Path) -> Path:
     """The file that a config's name stands for: a file of that name, with or without `.yaml`, before a shipped one."""
-    if config.exists() or config.suffix or config.is_absolute():
+    # Unlike those of Path, these never raise for a name that no file can have.
+    if os.path.exists(config) or config.suffix or config.is_absolute():
         return config
     own = config.with_name(f"{config.name}{SUFFIX}")
-    return own if own.exists() else shipped().get(config.as_posix(), config)
+    return own if os.path.exists(own) else shipped().get(config.as_posix(), config)
 
 
 def nearest_shipped(name: str) -> str | None:
