@@ -145,7 +145,7 @@ def _resume(
             return _judged(directory, asked.expect)
     prepared = _Prepared.of(asked, jobs, watch)
     environment = prepared.environment(command_line)
-    changes = known.fingerprint.changes(prepared.fingerprint(environment))
+    changes = known.fingerprint.changes(prepared.fingerprint(environment), prepared.files)
     with directory.held():
         directory.restore(known.run)
         if directory.is_complete() and directory.has_environment():  # another process was faster
@@ -338,6 +338,16 @@ class _Prepared:
         trials = [trial for trial in plan.trials if trial.number in ended]
         kept = kept_of(directory)
         return cross_evaluations(self._work(plan, {}), lambda number: kept(number)[0], trials)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """By the label of each dataset that was read from one, its file or folder."""
+        found = ((trial.arm.dataset, self.data[trial.dataset.key].summary) for trial in self.plan.trials)
+        return {
+            entry.title: known["source"]
+            for entry, known in found
+            if known is not None and known["source"] != entry.name
+        }
 
     def fingerprint(self, environment: Environment) -> Fingerprint:
         """The fingerprint of everything that decides the run's numbers, and of the machine."""

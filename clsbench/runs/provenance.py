@@ -58,13 +58,15 @@ class Fingerprint(BaseModel):
         found: Environment = began
         return found
 
-    def changes(self, now: Fingerprint) -> list[str]:
+    def changes(self, now: Fingerprint, files: Mapping[str, str]) -> list[str]:
         """The changes that may change last bits, in words.
+
+        `files` has by dataset the file or folder that its data were read from, if there is one.
 
         Raises:
             RunError: a change would give another run.
         """
-        for what in (*_changed_data(self.data, now.data), *_changed_sources(self.sources, now.sources)):
+        for what in (*_changed_data(self.data, now.data, files), *_changed_sources(self.sources, now.sources)):
             raise RunError(f"the run cannot go on: {what}; start a new run")
         if self.config != now.config:
             raise RunError("the run cannot go on: its config.yaml is not the one that it was started with")
@@ -97,14 +99,15 @@ def config_hash(experiment: Experiment) -> str:
     return sha256_of(json.dumps(comparable(experiment), sort_keys=True).encode())
 
 
-def _changed_data(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _changed_data(before: Mapping[str, Any], now: Mapping[str, Any], files: Mapping[str, str]) -> Iterator[str]:
     for title in {**before, **now}:
+        source = f" ({files[title]})" if title in files else ""
         seeds, seeds_now = before.get(title, {}), now.get(title, {})
         for seed in {**seeds, **seeds_now}:
             old, new = seeds.get(seed, {}), seeds_now.get(seed, {})
             for split, word in SPLIT_WORDS.items():
                 if old.get(split) != new.get(split):
-                    yield f"the data of dataset {title!r}: {word} split differs"
+                    yield f"the data of dataset {title!r}{source}: {word} split differs"
 
 
 def _changed_sources(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

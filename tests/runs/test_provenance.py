@@ -80,7 +80,7 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
     config = {**TREE, "dataset": {"name": "csv", "path": str(tmp_path / "t.csv"), "label": "d"}}
     path = stopped(config, tmp_path / "runs")
     table(tmp_path / "t.csv", 0)
-    refused(path, r"the data of dataset 'd': training split differs; start a new run$")
+    refused(path, r"the data of dataset 'd' \(.*/t\.csv\): training split differs; start a new run$")
     table(tmp_path / "t.csv", 3)
     assert "finished" == clsbench.run(resume=path).summary["status"]
 
