@@ -72,6 +72,8 @@ class Predictor:
             DataError: the samples do not fit the data that the network was trained on.
             RunError: the run is of a version that kept no preparation.
         """
+        from clsbench.data.new_samples import as_read
+
         return self.of_read(as_read(self.required_preparation(), samples))
 
     def of_read(self, raw: npt.NDArray[Any]) -> Predicted:
@@ -101,82 +103,6 @@ class Predictor:
         if self.preparation is None:
             raise RunError(f"{self.run} is of an earlier version, which did not keep the normalisation; run it again")
         return self.preparation
-
-
-def as_read(preparation: Preparation, samples: Any) -> npt.NDArray[Any]:
-    """Samples as the dataset's reader gives them, `[N, *shape]`: categories as numbers, missing values as NaN.
-
-    Raises:
-        DataError: they do not fit; the message names the column.
-    """
-    import numpy as np
-
-    shape, columns = preparation.shape, preparation.columns
-    if hasattr(samples, "columns") and hasattr(samples, "__getitem__"):
-        return _from_frame(preparation, samples)
-    if hasattr(samples, "detach"):
-        samples = samples.detach().cpu()
-    try:
-        x = np.asarray(samples)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"the samples do not form an array ({error}); every sample needs the same shape") from error
-    if x.ndim == len(shape) + 1 and len(shape) == 3 and x.shape[1:] != shape and x.shape[1:] == (*shape[1:], shape[0]):
-        x = np.moveaxis(x, -1, 1)
-    if x.shape[1:] != shape:
-        raise DataError(f"the samples have shape {list(x.shape)}; give [samples, {', '.join(map(str, shape))}]")
-    categories = [column.name for column in columns if column.kind == "category"]
-    if x.dtype.kind in "buif":
-        if categories:
-            raise DataError(f"column {categories[0]!r} is a category: give its text, in a data frame or as objects")
-        return _checked(preparation, x)
-    if not columns:
-        raise DataError(f"the samples are of type {x.dtype}; give numbers")
-    cells = [_cells(preparation, place, x[:, place]) for place in range(len(columns))]
-    return _checked(preparation, np.stack(cells, axis=1))
-
-
-def _from_frame(preparation: Preparation, frame: Any) -> npt.NDArray[Any]:
-    import numpy as np
-
-    names = [column.name for column in preparation.columns]
-    if not names:
-        return as_read(preparation, np.asarray(frame))
-    known = {str(name): name for name in frame.columns}
-    lacking = [name for name in names if name not in known]
-    if lacking:
-        raise DataError(f"the samples have no column {lacking[0]!r}; the network was trained on {', '.join(names)}")
-    cells = [_cells(preparation, place, np.asarray(frame[known[name]])) for place, name in enumerate(names)]
-    return _checked(preparation, np.stack(cells, axis=1))
-
-
-def _cells(preparation: Preparation, place: int, values: npt.NDArray[Any]) -> Floats:
-    """The values of a column as numbers; a category that was never read is -1."""
-    import numpy as np
-
-    column = preparation.columns[place]
-    if column.kind == "category":
-        numbers = {name: float(number) for number, name in enumerate(column.categories)}
-        lacks = [value is None or value != value for value in values.tolist()]
-        return np.array(
-            [np.nan if lack else numbers.get(str(value), -1.0) for value, lack in zip(values, lacks, strict=True)]
-        )
-    try:
-        return values.astype(np.float64)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"column {column.name!r} has a value that is no number ({error})") from error
-
-
-def _checked(preparation: Preparation, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    import numpy as np
-
-    from clsbench.data.raw import name_of
-
-    bad = np.isinf(x) if preparation.fill is not None else ~np.isfinite(x)
-    if bad.any():
-        row, *place = (int(i) for i in np.argwhere(bad)[0])
-        where = name_of(preparation.columns, place)
-        raise DataError(f"{where} of the samples has {x[row][tuple(place)]} in row {row}; every value must be finite")
-    return x
 
 
 def predictors(directory: RunDirectory, numbers: Sequence[int]) -> Iterator[tuple[Trial, Predictor]]:
@@ -299,7 +225,7 @@ def samples_tested(directory: RunDirectory, trial: Trial, predictor: Predictor) 
     from clsbench.data.splits import Tensors, hash_of
     from clsbench.execution.opening import test_samples
 
-    _, part = test_samples(trial.dataset)
+    part = test_samples(trial.dataset)
     prepared = predictor.required_preparation()(part.features, part.rows)
     found = hash_of(Tensors(torch.from_numpy(prepared), torch.from_numpy(part.labels)))
     manifest = directory.manifest.read()

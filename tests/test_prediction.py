@@ -95,9 +95,15 @@ def test_probabilities_are_those_of_the_prepared_samples(result: clsbench.Result
     [
         (np.zeros((4, 2)), r"the samples have shape \[4, 2\]; give \[samples, 3\]"),
         (Frame({"km": [1.0], "paid": [True]}), "the samples have no column 'city'"),
-        (np.array([["far", "Oslo", True]], dtype=object), "column 'km' has a value that is no number"),
+        (
+            np.array([["far", "Oslo", True]], dtype=object),
+            "row 0 of the samples: column 'km' has 'far'; it must be a finite number",
+        ),
         (np.zeros((4, 3)), "column 'city' is a category: give its text"),
-        (np.array([[np.inf, "Oslo", True]], dtype=object), "column 'km' of the samples has inf in row 0"),
+        (
+            np.array([[np.inf, "Oslo", True]], dtype=object),
+            "row 0 of the samples: column 'km' has inf; it must be a finite number",
+        ),
     ],
 )
 def test_samples_that_do_not_fit_are_refused(result: clsbench.Result, samples: Any, said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from clsbench.metrics.by_class import RECALL
@@ -37,14 +38,14 @@ def _one_class(arm: ArmSummary, data: Mapping[str, DataSummary]) -> Iterator[tup
     names = [each["name"] for each in data[arm["dataset"]]["classes"] or ()]
     fields = {name: field_of(f"test_{RECALL}", name) for name in names}
     recalls = {name: arm["metrics"][field]["values"] for name, field in fields.items() if field in arm["metrics"]}
-    for name in recalls:
-        others = [recalls[other] for other in recalls if other != name]
-        seeds = sum(
-            recalls[name][place] == 1 and all(values[place] in (0, None) for values in others)
-            for place in range(len(arm["seeds"]))
-        )
-        if others and seeds:
-            yield "one-class", f"{seeds} of {len(arm['seeds'])} seeds predict {name!r} for every test sample"
+    alone: Counter[str] = Counter()
+    for place in range(len(arm["seeds"])):
+        found = {name: values[place] for name, values in recalls.items() if values[place] is not None}
+        right = [name for name, recall in found.items() if recall]
+        if len(found) > 1 and len(right) == 1 and found[right[0]] == 1:
+            alone[right[0]] += 1
+    for name, seeds in alone.items():
+        yield "one-class", f"{seeds} of {len(arm['seeds'])} seeds predict {name!r} for every test sample"
 
 
 def _no_better(arm: ArmSummary, data: Mapping[str, DataSummary]) -> Iterator[tuple[str, str]]:

@@ -1,15 +1,16 @@
-"""Samples without labels, for a trained network: a table, or images, read as the training data were."""
+"""Samples without labels, for a trained network: from files or from memory, as the dataset's reader gives them."""
 
 from __future__ import annotations
 
+import numbers
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clsbench.data import table_cells as cell
 from clsbench.data.raw import Column
+from clsbench.data.table_cells import TRUTH, is_missing, number
 from clsbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -85,23 +86,94 @@ def _table(path: str, preparation: Preparation, options: Mapping[str, Any]) -> A
 
 
 def _numbers(text: TableText, column: Column, texts: Texts, may_lack: bool) -> Array:
-    """The cells of a column as numbers: a category that was never read is -1, a missing value NaN."""
-    known = {name: float(number) for number, name in enumerate(column.categories)}
-    values = np.empty(len(texts.values))
-    for place, written in enumerate(texts.values):
-        if cell.is_missing(written, column.categories):
-            value: float | None = np.nan if may_lack else None
-        elif column.kind == "category":
-            value = known.get(written.strip(), -1.0)
-        elif column.kind == "boolean":
-            value = cell.TRUTH.get(written.strip().lower())
-        else:
-            value = cell.number(written, text.decimal)
-            value = value if value is not None and np.isfinite(value) else None
-        if value is None:
-            line = text.line_of(int((texts.codes == place).argmax()))
-            what = {"category": "a category", "boolean": "true or false"}.get(column.kind, "a finite number")
-            raise DataError(f"{text.path}:{line}: column {column.name!r} has {written!r}; it must be {what}")
-        values[place] = value
+    """The cells of a column of a table as numbers."""
+    values = _values(column, texts.values, text.decimal)
+    _require(column, values, texts.values, may_lack, lambda place: _line_of(text, texts, place))
     found: Array = values[texts.codes]
     return found
+
+
+def _line_of(text: TableText, texts: Texts, place: int) -> str:
+    """`FILE:LINE: ` of the first row with a value."""
+    return f"{text.path}:{text.line_of(int((texts.codes == place).argmax()))}: "
+
+
+def _values(column: Column, cells: Iterable[Any], decimal: str = ".") -> Array:
+    """Cells as numbers: a category that was never read is -1, a missing value NaN, one that does not fit infinite."""
+    known = {name: float(place) for place, name in enumerate(column.categories)}
+
+    def value(cell: Any) -> float:
+        if cell is None or cell != cell or (isinstance(cell, str) and is_missing(cell, known)):
+            return np.nan
+        if column.kind == "category":
+            return known.get(str(cell).strip(), -1.0)
+        if not isinstance(cell, str):
+            return float(cell) if isinstance(cell, numbers.Real) else np.inf
+        found = TRUTH.get(cell.strip().lower()) if column.kind == "boolean" else number(cell, decimal)
+        return np.inf if found is None else found
+
+    return np.array([value(cell) for cell in cells], np.float64)
+
+
+def _require(column: Column, values: Array, cells: Sequence[Any], may_lack: bool, where: Callable[[int], str]) -> None:
+    bad = np.isinf(values) if may_lack else ~np.isfinite(values)
+    if bad.any():
+        place = int(bad.argmax())
+        what = {"category": "a category", "boolean": "true or false"}.get(column.kind, "a finite number")
+        raise DataError(f"{where(place)}column {column.name!r} has {cells[place]!r}; it must be {what}")
+
+
+def as_read(preparation: Preparation, samples: Any) -> Array:
+    """Samples as the dataset's reader gives them, `[N, *shape]`: categories as numbers, missing values as NaN.
+
+    Args:
+        preparation: what was fitted on the training split.
+        samples: see `Predictor`.
+
+    Raises:
+        DataError: they do not fit; the message names the column and the row.
+    """
+    shape, columns = preparation.shape, preparation.columns
+    if columns and hasattr(samples, "columns") and hasattr(samples, "__getitem__"):
+        known = {str(name): name for name in samples.columns}
+        lacking = [column.name for column in columns if column.name not in known]
+        if lacking:
+            trained = ", ".join(column.name for column in columns)
+            raise DataError(f"the samples have no column {lacking[0]!r}; the network was trained on {trained}")
+        cells = [np.asarray(samples[known[column.name]]) for column in columns]
+        return _together(preparation, columns, cells)
+    x = _array(samples)
+    if len(shape) == 3 and x.ndim == 4 and x.shape[1:] != shape and x.shape[1:] == (*shape[1:], shape[0]):
+        x = np.moveaxis(x, -1, 1)
+    if x.shape[1:] != shape:
+        raise DataError(f"the samples have shape {list(x.shape)}; give [samples, {', '.join(map(str, shape))}]")
+    if x.dtype.kind in "buif" and (categories := [each.name for each in columns if each.kind == "category"]):
+        raise DataError(f"column {categories[0]!r} is a category: give its text, in a data frame or as objects")
+    if x.dtype.kind not in "buif" and not columns:
+        raise DataError(f"the samples are of type {x.dtype}; give numbers")
+    if len(shape) == 1:
+        described = columns or tuple(Column(str(place)) for place in range(shape[0]))
+        return _together(preparation, described, list(x.T))
+    if not np.isfinite(x).all():
+        raise DataError("the samples have a value that is not finite; every value must be")
+    return x
+
+
+def _array(samples: Any) -> Array:
+    if hasattr(samples, "detach"):
+        samples = samples.detach().cpu()
+    try:
+        return np.asarray(samples)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"the samples do not form an array ({error}); every sample needs the same shape") from error
+
+
+def _together(preparation: Preparation, columns: Sequence[Column], cells: Sequence[Array]) -> Array:
+    """The columns of a table in memory as numbers, `[N, columns]`."""
+    found = []
+    for column, each in zip(columns, cells, strict=True):
+        plain = each.dtype.kind in "buif" and column.kind != "category"
+        values = each.astype(np.float64) if plain else _values(column, each.tolist())
+        _require(column, values, each.tolist(), preparation.fill is not None, lambda row: f"row {row} of the samples: ")
+        found.append(values)
+    return np.stack(found, axis=1)

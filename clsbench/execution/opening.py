@@ -90,15 +90,15 @@ def require_known(plan: Plan) -> None:
         raise ConfigError(*dict.fromkeys(mistakes))
 
 
-def test_samples(entry: DatasetEntry) -> tuple[RawData, Part]:
-    """The raw test samples of a trial's dataset, and the dataset.
+def test_samples(entry: DatasetEntry) -> Part:
+    """The raw test samples of a trial's dataset.
 
     Raises:
         DataError: it is missing or damaged.
     """
     with _naming(entry):
         raw = _opened(entry)
-        return raw, divided(raw, **_drawing(entry, raw))[0].test
+        return divided(raw, **_drawing(entry, raw))[0].test
 
 
 def posed_of(splits: Splits) -> Posed:

@@ -400,7 +400,7 @@ def test_no_cache_is_no_obstacle(pets: Path, cache: Path) -> None:
 
 
 def test_reading_says_how_far_it_is(pets: Path) -> None:
-    """Whoever asks is told of each image."""
+    """Progress is reported for each image."""
     texts: list[str] = []
     with told_to(texts.append):
         opened(pets)
