@@ -1,0 +1,33 @@
+"""Arguments and options that several verbs take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clsbench.report.streams import stdout_for_results
+
+Config = Annotated[
+    Path, typer.Argument(help="The experiment: a YAML file, or a shipped config by name.", show_default=False)
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Settings that replace those of the file.", show_default=False),
+]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", help="A Python file that registers losses, models or datasets.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+def load_plugins(paths: list[Path] | None) -> None:
+    import clsbench.experiment  # noqa: F401 - what clsbench brings is registered first
+    from clsbench.registry import load_installed_plugins, load_plugin
+
+    with stdout_for_results():
+        load_installed_plugins()
+        for path in paths or ():
+            load_plugin(path)

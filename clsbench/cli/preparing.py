@@ -1,0 +1,67 @@
+"""The verbs before the first run: `init`, `download`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clsbench.errors import ConfigError
+from clsbench.report.streams import whole_page, write
+
+
+def init(
+    file: Annotated[Path | None, typer.Argument(help="The file to write.", show_default="experiment.yaml")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NAME", help="Start from a shipped config.", show_default=False),
+    ] = None,
+    listing: Annotated[bool, typer.Option("--list", help="List the shipped configs.")] = False,
+) -> None:
+    """Write an experiment to start from."""
+    from importlib.resources import files
+
+    from clsbench.config.shipped import copy_of, nearest_shipped, shipped, title_of
+    from clsbench.report.renderers.listing import show_shipped
+
+    known = shipped()
+    if listing:
+        with whole_page() as console:
+            show_shipped(console, {name: title_of(path) for name, path in known.items()})
+        return
+    if source is not None and source not in known:
+        near = nearest_shipped(source)
+        hint = f"did you mean {near!r}?" if near else "`clsbench init --list` shows all there are"
+        raise ConfigError(f"--from: unknown config {source!r}; {hint}")
+    file = file or Path(f"{Path(source).name}.yaml" if source else "experiment.yaml")
+    if source is None:
+        text = files("clsbench.config").joinpath("starter.yaml").read_text(encoding="utf-8")
+    else:
+        text = copy_of(source, known[source], file)
+    try:
+        with open(file, "x", encoding="utf-8") as new:
+            new.write(text)
+    except FileExistsError:
+        raise ConfigError(f"{file} exists already; give another name: clsbench init FILE") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{file} cannot be written: {error.strerror}; give another name: clsbench init FILE"
+        ) from None
+    write(f"wrote {file}; next: clsbench run {file}\n")
+
+
+def download(
+    dataset: Annotated[
+        str, typer.Argument(help="mnist, fashion_mnist, kmnist, emnist, cifar10 or cifar100.", show_default=False)
+    ],
+    data_dir: Annotated[
+        str | None, typer.Option(help="Where to put it; by default the user's cache.", show_default=False)
+    ] = None,
+) -> None:
+    """Download a dataset, so that later runs need no network."""
+    from clsbench.data.vision import fetch
+
+    folder = fetch(dataset, data_dir, progress=sys.stderr.isatty())
+    write(f"{dataset} is in {folder}\n")

@@ -1,0 +1,113 @@
+"""The verbs that read an experiment: `run`, `check`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clsbench.cli.exits import ARGUMENTS
+from clsbench.cli.parameters import AsJson, Config, Overrides, Plugins, load_plugins
+from clsbench.cli.showing import show_results
+from clsbench.errors import ExpectationError, TrialError
+from clsbench.report.streams import ReaderLeft, console_on, stdout_errors, stdout_for_results, whole_page, write
+
+
+def run(
+    context: typer.Context,
+    config: Annotated[
+        str | None,
+        typer.Argument(help="The experiment: a YAML file, or a shipped config by name; to resume, it may be left out."),
+    ] = None,
+    overrides: Overrides = None,
+    output: Annotated[Path, typer.Option(help="Where run directories go.")] = Path("runs"),
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Continue a run that was stopped.", show_default=False)
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Train in N processes, at most one for each core.", show_default=False),
+    ] = None,
+    plugin: Plugins = None,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    junit: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the expectations and their outcomes as JUnit XML.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Train every trial; show progress, then curves, tables, verdicts."""
+    from clsbench.report.expectations import unmet
+    from clsbench.report.failures import failures
+    from clsbench.report.junit import as_junit, errors_to, suite_name
+    from clsbench.report.outputs import JUNIT, Output
+
+    inputs = [Path(config)] if config is not None else []
+    output_file = None if junit is None else Output("--junit", junit, JUNIT, [*inputs, *(plugin or ())])
+    with errors_to(output_file, "clsbench"):
+        load_plugins(plugin)
+        from clsbench import experiment
+        from clsbench.config.plan import plans
+        from clsbench.report.progress import Progress, watcher
+        from clsbench.result import load
+
+        if resume is not None and config is not None and "=" in config and not os.path.exists(config):
+            overrides, config = [config, *(overrides or ())], None
+        asked = experiment.read(config, overrides or (), resume)
+        total = sum(plan.num_trial_epochs for plan in plans(asked))
+    with (
+        errors_to(output_file, suite_name(asked.name)),
+        stdout_for_results(),
+        Progress(console_on(sys.stderr), total, quiet=quiet) as progress,
+    ):
+        try:
+            result = experiment.run(
+                asked,
+                output=output,
+                resume=resume,
+                jobs=jobs,
+                watch=watcher(progress),
+                command_line=context.meta[ARGUMENTS],
+            )
+        except TrialError as error:  # shown like any other run, and raised again below
+            result = load(error.directory)
+    try:
+        if output_file is not None:
+            output_file.write(as_junit(result.summary))
+    finally:
+        with suppress(ReaderLeft), stdout_errors():  # the exit code reports expectations even if stdout is closed
+            show_results([result], as_json)
+    if failed := failures(result.summary):
+        raise TrialError(f"{failed}; the trace is in {result.directory / 'run.log'}", result.directory)
+    if missed := unmet(result.summary):
+        raise ExpectationError(*missed)
+
+
+def check(
+    config: Config,
+    overrides: Overrides = None,
+    plugin: Plugins = None,
+    data: Annotated[bool, typer.Option("--data", help="Open the data too, and print what was read.")] = False,
+) -> None:
+    """Validate an experiment and print its plan."""
+    load_plugins(plugin)
+    from clsbench import experiment
+    from clsbench.config.plan import make_plan
+    from clsbench.report.renderers.listing import show_plan
+
+    plan = make_plan(experiment.read(config, overrides or ()))
+    read = experiment.read_data(plan) if data else None
+    with whole_page() as console:
+        show_plan(console, plan)
+        if read is not None:
+            from clsbench.report.compose import data_document
+            from clsbench.report.renderers.terminal import show
+
+            write("\n")
+            show(data_document(plan.experiment.name, *read), console)

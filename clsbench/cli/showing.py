@@ -1,0 +1,32 @@
+"""A run on stdout: its report, or its summary as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clsbench.report.streams import whole_page, write_json
+
+if TYPE_CHECKING:
+    from clsbench.result import Result
+
+
+def show_results(results: list[Result], as_json: bool) -> None:
+    if as_json:
+        summaries = [result.summary for result in results]
+        write_json(summaries[0] if len(summaries) == 1 else summaries)
+        return
+    from clsbench.report.compose import run_document
+    from clsbench.report.renderers.terminal import show
+
+    with whole_page() as console:
+        for result in results:
+            files = [str(path) for path in kept(result.directory)]
+            show(run_document(result.records, result.summary, files), console)
+
+
+def kept(directory: Path) -> list[Path]:
+    from clsbench.report.outputs import FIGURE_NAMES
+
+    names = ("summary.json", "metrics.jsonl", "tuning.jsonl", *FIGURE_NAMES, "config.yaml")
+    return [directory / name for name in names if (directory / name).exists()]
