@@ -260,7 +260,8 @@ class _Prepared:
             plan = with_chosen(plan, {arm["name"]: arm["chosen"] for arm in tuned["arms"]})
         records = self._train(plan, writers[METRICS], kept[METRICS])
         result = Result(records, self._summary(plan, writers, tuned, records, directory), directory.path)
-        draw(result, directory.path)
+        if plan.experiment.report.figures:
+            draw(result, directory.path)
         directory.write_summary(result.summary)  # the last: a run that has it is complete
         log.info("finished %d trials", len(plan.trials))
         return replace(result, summary=directory.summary())

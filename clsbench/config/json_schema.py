@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from clsbench.config.keys import COPIES, ENTRIES, alternatives, is_text, sections
 from clsbench.config.optimizer import optimizer_type
-from clsbench.config.schema import DEFAULT_OPTIMIZER, ENTRY_TYPES, Experiment, entry_type
+from clsbench.config.schema import DEFAULT_OPTIMIZER, ENTRY_TYPES, Experiment, ReportConfig, entry_type
 from clsbench.config.values import MAX_COUNT
 from clsbench.registry import Kind, Spec, catalogue
 
@@ -91,6 +91,7 @@ def experiment_schema() -> dict[str, Any]:
     for kind in ENTRIES:
         properties[kind] = {"anyOf": [_one_of(kind, definitions), {"type": "array", "items": _one_of(kind, {})}]}
     properties["optimizer"] = _one_of("optimizer", definitions)
+    properties["report"] = {"anyOf": [whole["properties"]["report"], {"enum": list(ReportConfig.words)}]}
     properties["tune"] = {"type": ["object", "null"], "description": "settings that every arm tries"}
     return {
         "$schema": DRAFT,

@@ -160,11 +160,13 @@ def alternatives(annotation: Any) -> list[Any]:
 
 
 def _single(kind: Any) -> list[Any]:
-    """The types of single values: those of a list's items, none for null, mappings and sections."""
+    """The types of single values: those of a list's items, a section's words, none for null and mappings."""
     origin = get_origin(kind) or kind
     if origin in LISTS:
         return [each for item in alternatives((get_args(kind) or (Any,))[0]) for each in _single(item)]
-    return [] if origin in MAPPINGS or kind is type(None) or _is_section(kind) else [kind]
+    if _is_section(kind):
+        return [Literal[word] for word in getattr(kind, "words", ())]
+    return [] if origin in MAPPINGS or kind is type(None) else [kind]
 
 
 def _is_words(kind: Any) -> bool:

@@ -290,6 +290,23 @@ class TuneConfig(Frozen):
         return range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.seeds)
 
 
+class ReportConfig(Frozen):
+    """What a run writes to be looked at, beside its records; `off` writes nothing of it."""
+
+    figures: bool = Field(True, description="write the figures, as PNG and SVG")
+    html: bool = Field(True, description="write report.html, and keep replay.npz for it while training")
+    words: ClassVar[tuple[str, ...]] = ("off",)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        if isinstance(value, Mapping | cls):
+            return value
+        if value != "off":
+            raise mistake(f"must be off, or a mapping of figures and html, got {shown(value)}")
+        return {"figures": False, "html": False}
+
+
 def _known_warning(code: str) -> str:
     if code not in WARNINGS:
         raise mistake(f"unknown warning {shown(code)}; {suggestion(code, WARNINGS)}")
@@ -315,6 +332,9 @@ class Experiment(Frozen):
     train: TrainConfig = Field(TrainConfig(), description="how long, on which seeds and where every trial trains")
     tune: SerializeAsAny[TuneConfig] | None = Field(
         None, description="settings that every arm tries on validation data"
+    )
+    report: ReportConfig = Field(
+        ReportConfig(), description="what is written to be looked at; off: neither figures nor report.html"
     )
     expect: tuple[str, ...] = Field(
         (), description="what must come out, such as cross_entropy.test_accuracy >= 0.9; else the exit code is 3"

@@ -74,6 +74,7 @@ DEFAULTS = {
         "warm_start": None,
     },
     "tune": None,
+    "report": {"figures": True, "html": True},
     "expect": [],
     "silence": [],
 }
@@ -94,6 +95,15 @@ def mistakes(text: str, *overrides: str) -> list[str]:
 def test_defaults_are_those_of_the_contract() -> None:
     """An experiment that says nothing is the contract's, key by key and in its order."""
     assert repr(DEFAULTS) == repr(read_mapping({}).to_dict())
+
+
+def test_the_word_off_leaves_the_whole_report_out() -> None:
+    """`report: off` reads as neither figures nor a page, in a file and as an override; another word is refused."""
+    nothing = {"figures": False, "html": False}
+    assert [nothing, nothing] == [
+        each.to_dict()["report"] for each in (read("report: off"), read("name: x", "report=off"))
+    ]
+    assert ["f:1:9: report: must be off, or a mapping of figures and html, got 'none'"] == mistakes("report: none")
 
 
 def test_every_mistaken_expectation_is_told_in_place() -> None:
@@ -213,9 +223,11 @@ train: {epochs: true, seeds: [0, -1], batch_size: [1, 0]}
         ('dataset: {name: moons, label: "\\ud800"}',
          "f:1:31: dataset.label: '\\ud800' contains an unpaired surrogate, which no file can hold"),
         ('"a\\nb": 1',
-         "f:1:1: 'a\\nb': unknown key; one of name, dataset, model, loss, optimizer, train, tune, expect, silence"),
+         "f:1:1: 'a\\nb': unknown key; one of name, dataset, model, loss, optimizer, train, tune, "
+         "report, expect, silence"),
         ('"\\e[31m": 1',
-         "f:1:1: '\\x1b[31m': unknown key; one of name, dataset, model, loss, optimizer, train, tune, expect, silence"),
+         "f:1:1: '\\x1b[31m': unknown key; one of name, dataset, model, loss, optimizer, train, tune, "
+         "report, expect, silence"),
         ("a: 1\n---\nb: 2", "f:2:1: a second document; one file is one experiment"),
     ],
 )  # fmt: skip
