@@ -260,11 +260,25 @@ class _Prepared:
             plan = with_chosen(plan, {arm["name"]: arm["chosen"] for arm in tuned["arms"]})
         records = self._train(plan, writers[METRICS], kept[METRICS])
         result = Result(records, self._summary(plan, writers, tuned, records, directory), directory.path)
+        self._keep_replay(plan, writers[METRICS], result.summary, directory)
         if plan.experiment.report.figures:
             draw(result, directory.path)
         directory.write_summary(result.summary)  # the last: a run that has it is complete
         log.info("finished %d trials", len(plan.trials))
         return replace(result, summary=directory.summary())
+
+    def _keep_replay(self, plan: Plan, writer: RunWriter, summary: Summary, directory: RunDirectory) -> None:
+        """Keep the frames, and the samples that they show, for the page."""
+        if not writer.frames:
+            return
+        from clsbench.data.scene import Scene
+        from clsbench.runs.replay import as_npz
+
+        shown = (plan.trials[number] for number in sorted(writer.frames))
+        keys = {trial.arm.dataset.title: trial.dataset.key for trial in shown}
+        scenes = {title: Scene.of(self.data[key]) for title, key in keys.items()}
+        frames = {number: list(of.values()) for number, of in writer.frames.items()}
+        directory.write_replay(as_npz(frames, scenes, list(summary["data"] or ())))
 
     def _work(self, plan: Plan, kept: Mapping[int, Checkpoint]) -> Work:
         from clsbench.execution.work import Work

@@ -57,6 +57,7 @@ def assert_same_end(whole: clsbench.Result, resumed: clsbench.Result) -> None:
     for key in ("status", "pairing", "verdicts", "expectations"):
         assert whole.summary[key] == resumed.summary[key]
     torch.testing.assert_close(weights(whole), weights(resumed), rtol=0, atol=0)
+    assert (whole.directory / "replay.npz").read_bytes() == (resumed.directory / "replay.npz").read_bytes()
 
 
 @pytest.mark.parametrize("epochs", range(1, 11))

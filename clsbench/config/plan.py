@@ -17,6 +17,8 @@ from clsbench.problems import Posed
 from clsbench.registry import catalogue
 
 MAX_TRIALS = 100_000
+# Of a run, for its page.
+FRAMED_COMPARISONS, FRAMED_ARMS = 8, 8
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,21 @@ def with_chosen(plan: Plan, chosen: Mapping[str, Mapping[str, Any]]) -> Plan:
     }
     trials = tuple(replace(trial, arm=arms[trial.arm.name]) for trial in plan.trials)
     return replace(plan, arms=tuple(arms.values()), trials=trials)
+
+
+def framed_trials(plan: Plan) -> frozenset[int]:
+    """The trials whose frames are kept for the page: of each of the first comparisons, some arms at the first seed.
+
+    Of many arms they are evenly spaced in the order of the plan, so that every loss of a sweep has some.
+    """
+    if not plan.sees_test or not plan.experiment.report.html:
+        return frozenset()
+    seeds, found, before = plan.experiment.train.num_seeds, set(), 0
+    for arms in plan.comparisons[:FRAMED_COMPARISONS]:
+        shown = min(len(arms), FRAMED_ARMS)
+        found |= {(before + place * len(arms) // shown) * seeds for place in range(shown)}
+        before += len(arms)
+    return frozenset(found)
 
 
 def plan_mistake(experiment: Experiment) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from clsbench.metrics.measures import measured
@@ -11,6 +11,7 @@ from clsbench.results import Record
 
 if TYPE_CHECKING:
     from clsbench.config.plan import Trial
+    from clsbench.data.scene import Frame
     from clsbench.training.snapshot import Snapshot
 
 IDENTITY = ("trial", "arm", "loss", "dataset", "model", "lr", "seed", "epoch", "step")
@@ -91,13 +92,14 @@ class StackStarted:
 class EpochDone:
     """One epoch of one stack. `batches` holds, by trial number, the hash of its order of samples.
 
-    Some epochs have a checkpoint.
+    Some epochs have a checkpoint, and some trials a frame.
     """
 
     epoch: int
     records: tuple[Record, ...]
     batches: Mapping[int, str]
     checkpoint: Checkpoint | None = None
+    frames: Mapping[int, Frame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

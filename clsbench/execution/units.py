@@ -12,6 +12,7 @@ from typing import cast
 import torch
 
 from clsbench.config.plan import Trial
+from clsbench.data.scene import Frame
 from clsbench.errors import ClsbenchError, RunError
 from clsbench.execution.events import (
     Checkpoint,
@@ -122,7 +123,8 @@ def _events(
         records = _records(trials, result, before + seconds / len(numbers))
         taken = checkpoint(result, finished=False) if time.monotonic() >= due else None
         sent = time.monotonic()
-        yield EpochDone(result.epoch, records, dict(zip(numbers, result.batches, strict=False)), taken)
+        frames = _frames(numbers, result, work)
+        yield EpochDone(result.epoch, records, dict(zip(numbers, result.batches, strict=False)), taken, frames)
         if taken is not None:
             now = time.monotonic()
             due = now + max(SECONDS_BETWEEN_CHECKPOINTS, SPARING * (now - sent))
@@ -130,6 +132,14 @@ def _events(
         yield StackDone(checkpoint(result, finished=True), seconds, compile_seconds)
     elif unit.since is not None:  # it was stopped after its last epoch
         yield StackDone(replace(unit.since, finished=True), 0.0, 0.0)
+
+
+def _frames(numbers: Sequence[int], result: EpochResult, work: StackWork) -> dict[int, Frame]:
+    """The frames of an epoch, by trial number; a trial that diverged has none."""
+    if result.epoch not in work.frame_epochs:
+        return {}
+    alive = [row is not None and row["status"] != "diverged" for row in result.rows]
+    return {n: result.frame(place) for place, n in enumerate(numbers) if n in work.framed and alive[place]}
 
 
 def _records(trials: Sequence[Trial], result: EpochResult, seconds: float) -> tuple[Record, ...]:

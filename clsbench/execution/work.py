@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from clsbench.config.memory import size_of, trial_bytes, trials_that_fit
-from clsbench.config.plan import Arm, Plan, Trial, plans, with_chosen
+from clsbench.config.plan import Arm, Plan, Trial, framed_trials, plans, with_chosen
 from clsbench.config.reader import read_mapping
 from clsbench.config.schema import SCHEDULE_KEYS, Entry, Experiment, LossEntry
 from clsbench.data.memory import ARRAYS
@@ -22,6 +22,7 @@ from clsbench.execution.opening import load_data, posed_of
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
 from clsbench.registry import Kind, catalogue, load_installed_plugins, load_plugin
+from clsbench.training.frames import frame_epochs
 from clsbench.training.optimizers import rate_factor
 from clsbench.training.rng import generator_for
 from clsbench.training.settings import StackData, StackSettings, TrialSettings
@@ -42,6 +43,7 @@ class StackWork:
         num_cores: the cores that train a trial, alone or in a stack; `num_threads` the threads of each operation.
         multiplications: those of a trial's step, forward only; 0 if the number of weights is unknown.
         bytes_each: the memory of a trial; None if unknown.
+        framed: the numbers of the trials that have frames.
     """
 
     experiment: Experiment
@@ -58,6 +60,12 @@ class StackWork:
     num_threads: int
     multiplications: int
     bytes_each: int | None
+    framed: frozenset[int] = frozenset()
+
+    @property
+    def frame_epochs(self) -> frozenset[int]:
+        """The epochs after which those have one."""
+        return frame_epochs(self.experiment.train.epochs) if self.framed else frozenset()
 
     @property
     def arm(self) -> Arm:
@@ -176,9 +184,15 @@ class Work:
             num_threads=1 if stacked else num_cores,
             multiplications=0 if size is None else arm.batch_size * size.parameters,
             bytes_each=None if size is None else trial_bytes(size, plan.experiment.optimizer.name, arm.batch_size),
+            framed=self.framed,
         )
         _require_same_steps(work, self.compiled)
         return work
+
+    @cached_property
+    def framed(self) -> frozenset[int]:
+        """The numbers of the trials that have frames, for the page of the run."""
+        return framed_trials(self.plan)
 
     @property
     def needs_this_process(self) -> bool:

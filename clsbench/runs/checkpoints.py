@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,14 +54,16 @@ class _Content(BaseModel):
     phase: str = ""
     fingerprint: str = ""
     preparation: str = ""
+    frames: dict[int, Any] = {}
 
 
 @dataclass(frozen=True)
 class StoredCheckpoint:
-    """A checkpoint that was read back, and the evidence of its trials."""
+    """A checkpoint that was read back, the evidence of its trials, and the frames of some, packed."""
 
     checkpoint: Checkpoint
     evidence: Evidence
+    frames: Mapping[int, bytes]
 
 
 class Checkpoints:
@@ -72,14 +74,14 @@ class Checkpoints:
         self.folder = manifest.folder
         self.phase = phase
 
-    def save(self, checkpoint: Checkpoint, evidence: Evidence) -> None:
-        """Keep a checkpoint; when this returns, it is on disk and counts.
+    def save(self, checkpoint: Checkpoint, evidence: Evidence, frames: Mapping[int, bytes]) -> None:
+        """Keep a checkpoint with packed frames of its trials; when this returns, it is on disk and counts.
 
         Raises:
             RunError: it cannot be written; those before it count as they did.
         """
         manifest = self.manifest.written()
-        content = _packed(checkpoint, evidence, manifest, self.phase)
+        content = _packed(checkpoint, evidence, frames, manifest, self.phase)
         sha256 = sha256_of(content)
         # Two units of a stack may have the same first trial and epoch: the hash of the content separates them.
         name = f"{self.phase}-{checkpoint.trials[0]:05d}-epoch-{checkpoint.snapshot.epoch:05d}-{sha256[:8]}.pt"
@@ -188,7 +190,9 @@ def attributed(folder: Path) -> list[tuple[Entry, str, str]]:
     return [(entry, run, fingerprint) for _, entry, run, fingerprint in found]
 
 
-def _packed(checkpoint: Checkpoint, evidence: Evidence, manifest: Manifest, phase: str) -> bytes:
+def _packed(
+    checkpoint: Checkpoint, evidence: Evidence, frames: Mapping[int, bytes], manifest: Manifest, phase: str
+) -> bytes:
     import torch
 
     content = _Content(
@@ -205,6 +209,8 @@ def _packed(checkpoint: Checkpoint, evidence: Evidence, manifest: Manifest, phas
         phase=phase,
         fingerprint=manifest.fingerprint.model_dump_json(),
         preparation=checkpoint.preparation,
+        # As tensors: loading with weights alone knows no bytes.
+        frames={trial: torch.frombuffer(bytearray(content), dtype=torch.uint8) for trial, content in frames.items()},
     )
     buffer = io.BytesIO()
     torch.save(dict(content), buffer)
@@ -242,7 +248,16 @@ def _unpacked(path: Path, content: bytes, entry: Entry, places: Sequence[int], r
         {t: _hashes(read.batches[t]) for t in trials},
         {t: read.data[t] for t in trials if t in read.data},
     )
-    return StoredCheckpoint(checkpoint, evidence)
+    frames = {t: _bytes_of(path, read.frames[t]) for t in trials if t in read.frames}
+    return StoredCheckpoint(checkpoint, evidence, frames)
+
+
+def _bytes_of(path: Path, tensor: Any) -> bytes:
+    import torch
+
+    if type(tensor) is not torch.Tensor or tensor.dtype != torch.uint8 or tensor.dim() != 1:
+        raise RunError(f"{path} is not a checkpoint: its frames are not bytes; start a new run")
+    return tensor.numpy().tobytes()
 
 
 def _is_consistent(read: _Content, entry: Entry) -> bool:

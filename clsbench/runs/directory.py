@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
@@ -42,6 +42,10 @@ from clsbench.runs.seal import sealed
 from clsbench.runs.signals import kept_in
 from clsbench.runs.writer import RunWriter
 
+if TYPE_CHECKING:
+    from clsbench.runs.replay import Replay
+
+REPLAY = "replay.npz"
 METRICS, TUNING = "metrics", "tuning"  # the phases of a run, each with its file of records
 log = logging.getLogger("clsbench")
 
@@ -114,6 +118,29 @@ class RunDirectory:
     def write_summary(self, summary: Summary) -> None:
         """Replace `summary.json`; RunError where it cannot be written."""
         self.manifest.replace("summary.json", as_json(summary).encode())
+
+    def write_page(self, content: bytes) -> None:
+        """Replace `report.html`; the same error."""
+        self.manifest.replace("report.html", content)
+
+    def write_replay(self, content: bytes) -> None:
+        """Replace `replay.npz`; the same error."""
+        self.manifest.replace(REPLAY, content)
+
+    def replay(self, titles: Sequence[str]) -> Replay | None:
+        """`replay.npz`; None if the run kept none. `titles` are the labels of the datasets in the summary's order.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        from clsbench.runs.replay import replay_of
+
+        if not (self.path / REPLAY).exists():
+            return None
+        try:
+            return replay_of(self.manifest.verified(REPLAY), titles)
+        except (ValueError, IndexError) as error:
+            raise damaged(str(self.path / REPLAY), str(error)) from error
 
     def write_environment(self, environment: Environment) -> None:
         """Replace `environment.json`; the same error."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from clsbench.execution.events import Checkpoint, EpochDone, Event, StackDone, StackStarted, TrialFailed
 from clsbench.results import Record
 from clsbench.runs.checkpoints import Checkpoints
 from clsbench.runs.evidence import Evidence
 from clsbench.runs.records import RecordFile
+
+if TYPE_CHECKING:
+    from clsbench.data.scene import Frame
 
 log = logging.getLogger("clsbench")
 
@@ -27,6 +31,7 @@ class RunWriter:
     kept_epochs: int = 0
     seconds: float = 0.0
     compile_seconds: float = 0.0
+    frames: dict[int, dict[int, Frame]] = field(default_factory=dict)  # by trial and epoch
 
     def reopen(self) -> Mapping[int, Checkpoint]:
         """The checkpoint of each trial that an earlier process left, by trial number.
@@ -41,6 +46,8 @@ class RunWriter:
             for place, trial in enumerate(each.checkpoint.trials):
                 if self.records.covers(trial, each.checkpoint.snapshot.epoch):
                     kept[trial] = each.checkpoint.part([place])
+                    if trial in each.frames:
+                        self._add_frames(trial, each.frames[trial])
                     self.seconds += each.checkpoint.seconds
                 else:  # going on from there would leave a gap
                     log.warning("trial %d is trained again: records of epochs before its checkpoint are lost", trial)
@@ -62,6 +69,8 @@ class RunWriter:
         elif isinstance(event, EpochDone):
             self.records.keep(event.records)
             self.evidence.add_batches(event.batches)
+            for trial, frame in event.frames.items():
+                self.frames.setdefault(trial, {})[frame.epoch] = frame
             _log_diverged(event)
             self._save(event.checkpoint)
         elif isinstance(event, StackDone):
@@ -82,8 +91,21 @@ class RunWriter:
 
     def _save(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is not None:
+            from clsbench.runs.replay import packed
+
             self.records.sync()  # records are on disk before the checkpoint of their epoch
-            self.checkpoints.save(checkpoint, self.evidence)
+            kept = {
+                trial: packed(list(self.frames[trial].values())) for trial in checkpoint.trials if trial in self.frames
+            }
+            self.checkpoints.save(checkpoint, self.evidence, kept)
+
+    def _add_frames(self, trial: int, content: bytes) -> None:
+        from clsbench.runs.replay import unpacked
+
+        try:
+            self.frames[trial] = {frame.epoch: frame for frame in unpacked(content)}
+        except ValueError as error:
+            log.warning("the page lacks epochs of trial %d: its kept frames are damaged (%s)", trial, error)
 
 
 def _log_diverged(event: EpochDone) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from clsbench.data.scene import Frame
 from clsbench.losses.contract import Loss
 from clsbench.metrics.measures import measured
 from clsbench.problems import Problem
@@ -25,6 +26,7 @@ from clsbench.training.evaluation import (
     gradient_diagnostics,
     prediction_metrics,
 )
+from clsbench.training.frames import Camera
 from clsbench.training.optimizers import initial_state
 from clsbench.training.settings import (
     Pair,
@@ -51,8 +53,8 @@ class EpochResult:
     only the last epoch has measures by class.
     `batches[t]` is the hash of its order of training samples. `seconds` is the stack's training time in this epoch
     without evaluation (on a GPU, which is not waited for, the running means of the training data are included), and
-    `compile_seconds` the time of compiling its steps. `snapshot()` copies the state from which training can go on;
-    call it before the next result.
+    `compile_seconds` the time of compiling its steps. `snapshot()` copies the state from which training can go on, and
+    `frame(t)` takes the frame of trial t; call them before the next result.
     """
 
     epoch: int
@@ -61,6 +63,7 @@ class EpochResult:
     seconds: float
     compile_seconds: float
     snapshot: Callable[[], Snapshot]
+    frame: Callable[[int], Frame]
 
 
 def train(
@@ -83,9 +86,11 @@ def train(
     steps = _steps(stack, trials, loss, settings)
     epochs = Epochs(steps, trials, data.train, settings)
     between, ledger = _BetweenEpochs(steps, data), _Ledger(steps, settings)
+    camera = Camera(stack, between.ruler, data.train)
     if since is None:
         measures = between.before_training()
-        yield EpochResult(0, ledger.rows(0, measures), [], 0.0, 0.0, partial(Snapshot.of, steps, 0))
+        rows, snapshot, frame = ledger.rows(0, measures), partial(Snapshot.of, steps, 0), partial(camera.take, epoch=0)
+        yield EpochResult(0, rows, [], 0.0, 0.0, snapshot, frame)
     else:
         since.restore(steps)
         ledger.go_on()
@@ -97,7 +102,8 @@ def train(
         result = epochs.run_steps(plan)
         measures = between.after_epoch(result.measures)
         rows, snapshot = ledger.rows(epoch, measures), partial(Snapshot.of, steps, epoch)
-        yield EpochResult(epoch, rows, plan.hashes(), result.seconds, result.compile_seconds, snapshot)
+        frame = partial(camera.take, epoch=epoch)
+        yield EpochResult(epoch, rows, plan.hashes(), result.seconds, result.compile_seconds, snapshot, frame)
 
 
 def _steps(stack: Stack, trials: Sequence[TrialSettings], loss: Loss, settings: StackSettings) -> Steps:
@@ -122,7 +128,7 @@ class _BetweenEpochs:
 
     def __init__(self, steps: Steps, data: StackData) -> None:
         self._steps, self._data = steps, data
-        self._ruler = Ruler(steps.loss, data.train[0].device)
+        self.ruler = Ruler(steps.loss, data.train[0].device)
         problem = steps.loss.problem
         self._on_train, self._on_val, self._on_test = (prediction_metrics(problem, split) for split in SPLITS)
         self._diagnosed = gradient_diagnostics()
@@ -150,7 +156,7 @@ class _BetweenEpochs:
         return found
 
     def _of(self, data: Pair, measures: Sequence[Measure]) -> Measures:
-        return evaluate(self._steps.stack, self._ruler, *data, measures)
+        return evaluate(self._steps.stack, self.ruler, *data, measures)
 
 
 class _Ledger:
