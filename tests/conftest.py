@@ -108,7 +108,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setenv("COLUMNS", "80")
     # A run that takes long says so on stderr, and on a busy machine every run may.
     monkeypatch.setattr("clsbench.report.progress.SECONDS_BETWEEN_LINES", math.inf)
-    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return lambda *arguments: CliRunner().invoke(app, [str(each) for each in arguments], prog_name="clsbench")
 
 
 @pytest.fixture

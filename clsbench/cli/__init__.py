@@ -19,9 +19,10 @@ from clsbench.cli.running import check, run
 from clsbench.cli.trained import export, predict
 from clsbench.report.streams import write
 
+NAME = "clsbench"
+
 app = typer.Typer(
     cls=ExitCodes,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -55,5 +56,5 @@ app.command()(download)
 
 def main() -> NoReturn:
     """The command `clsbench`."""
-    app()
+    app(prog_name=NAME)  # of `python -m clsbench` too: completion is installed for this name
     raise AssertionError("the app exits by itself")

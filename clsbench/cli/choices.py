@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from clsbench.cli import completion
 from clsbench.cli.parameters import AsJson, Plugins, load_plugins
 from clsbench.errors import ConfigError
 from clsbench.report.streams import whole_page, write_json
@@ -18,6 +19,7 @@ def list_(
             metavar="[KIND | NAME | KEY]",
             help="datasets, models, losses, optimizers, metrics, one of them, or a key of a config.",
             show_default=False,
+            autocompletion=completion.listed,
         ),
     ] = None,
     plugin: Plugins = None,

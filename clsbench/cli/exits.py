@@ -28,8 +28,16 @@ class Interrupted(ClsbenchError):
     exit_code = 130
 
 
+class VerbLeft(Exception):
+    """A verb called `sys.exit`, as a user's dataset may; the cause is its `SystemExit`."""
+
+
 class ExitCodes(TyperGroup):
     """Turns every failure of a verb into one line on stderr and an exit code."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options of shell completion come last in `--help`."""
+        return sorted(super().get_params(ctx), key=lambda option: str(option.name).endswith("_completion"))
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         prepare_streams()
@@ -47,6 +55,8 @@ class ExitCodes(TyperGroup):
             with stdout_errors():
                 require_working_directory()
                 return super().invoke(ctx)
+        except SystemExit as left:
+            raise VerbLeft from left
         except KeyboardInterrupt as stop:
             # Typer would exit silently.
             how = _note(stop, "resume it with ")
@@ -66,17 +76,26 @@ def _exit_code(verb: Callable[[], Any]) -> int:
         return _failed(error.exit_code, *error.unmet)
     except ClsbenchError as error:
         return _failed(error.exit_code, str(error))
-    except (Exception, SystemExit) as error:  # a user's dataset may call sys.exit
+    except SystemExit as left:  # before any verb: shell completion
+        return left.code if isinstance(left.code, int) else 0
+    except VerbLeft as left:
+        return _unforeseen(left.__cause__ or left)
+    except Exception as error:
         if isinstance(error, UsageProblem):
             of_verb = f"{error.ctx.info_name} " if error.ctx is not None and error.ctx.parent is not None else ""
             return _failed(2, _in_one_line(f"{error.format_message().rstrip('.')}; see clsbench {of_verb}--help"))
-        where = _note(error, "the trace is in ")
-        if what := lack(error):
-            return _failed(RunError.exit_code, f"{what}{f'; {where}' if where else ''}")
-        if where is None:
-            traceback.print_exc()
-        what = _in_one_line(f"{type(error).__name__}: {error}")
-        return _failed(1, f"a bug: {what}; {where or 'the trace is above'}; please report it")
+        return _unforeseen(error)
+
+
+def _unforeseen(error: BaseException) -> int:
+    """A lack of memory or space, else a bug."""
+    where = _note(error, "the trace is in ")
+    if what := lack(error):
+        return _failed(RunError.exit_code, f"{what}{f'; {where}' if where else ''}")
+    if where is None:
+        traceback.print_exception(error)
+    what = _in_one_line(f"{type(error).__name__}: {error}")
+    return _failed(1, f"a bug: {what}; {where or 'the trace is above'}; please report it")
 
 
 def _note(error: BaseException, start: str) -> str | None:

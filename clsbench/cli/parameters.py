@@ -7,14 +7,25 @@ from typing import Annotated
 
 import typer
 
+from clsbench.cli import completion
 from clsbench.report.streams import stdout_for_results
 
 Config = Annotated[
-    Path, typer.Argument(help="The experiment: a YAML file, or a shipped config by name.", show_default=False)
+    Path,
+    typer.Argument(
+        help="The experiment: a YAML file, or a shipped config by name.",
+        show_default=False,
+        autocompletion=completion.configs,
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Settings that replace those of the file.", show_default=False),
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Settings that replace those of the file.",
+        show_default=False,
+        autocompletion=completion.overrides,
+    ),
 ]
 Plugins = Annotated[
     list[Path] | None,

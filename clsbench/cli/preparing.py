@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from clsbench.cli import completion
 from clsbench.errors import ConfigError
 from clsbench.report.streams import whole_page, write
 
@@ -16,7 +17,13 @@ def init(
     file: Annotated[Path | None, typer.Argument(help="The file to write.", show_default="experiment.yaml")] = None,
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="NAME", help="Start from a shipped config.", show_default=False),
+        typer.Option(
+            "--from",
+            metavar="NAME",
+            help="Start from a shipped config.",
+            show_default=False,
+            autocompletion=completion.shipped_configs,
+        ),
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="List the shipped configs.")] = False,
 ) -> None:
@@ -54,7 +61,12 @@ def init(
 
 def download(
     dataset: Annotated[
-        str, typer.Argument(help="mnist, fashion_mnist, kmnist, emnist, cifar10 or cifar100.", show_default=False)
+        str,
+        typer.Argument(
+            help="mnist, fashion_mnist, kmnist, emnist, cifar10 or cifar100.",
+            show_default=False,
+            autocompletion=completion.downloads,
+        ),
     ],
     data_dir: Annotated[
         str | None, typer.Option(help="Where to put it; by default the user's cache.", show_default=False)

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from clsbench.cli import completion
 from clsbench.cli.exits import ARGUMENTS
 from clsbench.cli.parameters import AsJson, Config, Overrides, Plugins, load_plugins
 from clsbench.cli.showing import show_results
@@ -21,7 +22,10 @@ def run(
     context: typer.Context,
     config: Annotated[
         str | None,
-        typer.Argument(help="The experiment: a YAML file, or a shipped config by name; to resume, it may be left out."),
+        typer.Argument(
+            help="The experiment: a YAML file, or a shipped config by name; to resume, it may be left out.",
+            autocompletion=completion.configs,
+        ),
     ] = None,
     overrides: Overrides = None,
     output: Annotated[Path, typer.Option(help="Where run directories go.")] = Path("runs"),

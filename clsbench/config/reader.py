@@ -49,16 +49,7 @@ def read_file(path: FilePath, overrides: Sequence[str]) -> Experiment:
 
 def read_text(text: str, source: str, overrides: Sequence[str]) -> Experiment:
     """As `read_file`, for a text that messages call `source`."""
-    document = parse(text, source)
-    if not document.mistakes and not isinstance(document.value, dict):
-        what = "is empty" if document.value is None else f"is {_kind_of(document.value)}, not a mapping of keys"
-        place = document.values.get((), Position(1, 1, source))
-        document.mistakes.append((place, (), f"the file {what}; `clsbench init` writes one to start from"))
-    if not isinstance(document.value, dict):
-        document.value, document.bare = {}, {}
-    for number, override in enumerate(overrides, start=1):
-        apply(document, override, number)
-    settle(document)
+    document = _document(text, source, overrides)
     folder = FilePath(source).parent
 
     def folder_of(path: Path) -> FilePath:
@@ -75,6 +66,16 @@ def read_text(text: str, source: str, overrides: Sequence[str]) -> Experiment:
         located.sort(key=lambda mistake: (mistake[0].source != source, mistake[0]))
         raise ConfigError(*(_line(*mistake) for mistake in located))
     return experiment
+
+
+def read_tree(path: FilePath | None, overrides: Sequence[str]) -> Mapping[str, Any]:
+    """What a file and overrides say as plain data, mistakes passed over; nothing of a file that cannot be read."""
+    try:
+        text = "{}" if path is None else _text_of(path)
+    except ConfigError:
+        text = "{}"
+    tree: Mapping[str, Any] = _document(text, str(path or ""), overrides).value
+    return tree
 
 
 def read_mapping(tree: Mapping[str, Any]) -> Experiment:
@@ -139,6 +140,21 @@ def _build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | N
     if not mistakes and (reason := length_mistake(experiment)) is not None:
         mistakes.append(((), reason))
     return (None if mistakes else experiment), mistakes
+
+
+def _document(text: str, source: str, overrides: Sequence[str]) -> Document:
+    """The document of a text, with `KEY=VALUE` overrides applied and bare words settled."""
+    document = parse(text, source)
+    if not document.mistakes and not isinstance(document.value, dict):
+        what = "is empty" if document.value is None else f"is {_kind_of(document.value)}, not a mapping of keys"
+        place = document.values.get((), Position(1, 1, source))
+        document.mistakes.append((place, (), f"the file {what}; `clsbench init` writes one to start from"))
+    if not isinstance(document.value, dict):
+        document.value, document.bare = {}, {}
+    for number, override in enumerate(overrides, start=1):
+        apply(document, override, number)
+    settle(document)
+    return document
 
 
 def _entries(kind: Kind, value: Any, folder_of: FolderOf, mistakes: list[Mistake]) -> dict[Path, Entry]:
