@@ -351,8 +351,8 @@ class _Prepared:
 
         ended = {record["trial"] for record in records if record["status"] == "finished"}
         trials = [trial for trial in plan.trials if trial.number in ended]
-        kept = kept_of(directory)
-        return cross_evaluations(self._work(plan, {}), lambda number: kept(number)[0], trials)
+        kept, failed = kept_of(directory), {record["trial"] for record in records if record["status"] == "failed"}
+        return cross_evaluations(self._work(plan, {}), lambda number: kept(number)[0], trials, failed)
 
     @property
     def files(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,7 @@ def judging(plan: Plan, arm: Arm) -> Sequence[LossEntry]:
 
 
 def cross_evaluations(
-    work: Work, state_of: Callable[[int], State], trials: Sequence[Trial]
+    work: Work, state_of: Callable[[int], State], trials: Sequence[Trial], failed: Set[int] = frozenset()
 ) -> dict[int, CrossEvaluation]:
     """Measure trained networks on test data, by trial number, in the stacks that they were trained in.
 
@@ -65,18 +65,21 @@ def cross_evaluations(
     Args:
         state_of: returns a trial's final state dict.
         trials: the trials of the plan to measure.
+        failed: the numbers of the trials that failed. A function of which no trial is left measures no networks: it may
+            have killed the processes that trained with it, and would kill this one.
     """
+    usable = {trial.arm.loss.name for trial in work.plan.trials if trial.number not in failed}
     wanted = {trial.number for trial in trials}
     found: dict[int, CrossEvaluation] = {}
     for stack in work.stacks():
         members = [trial for trial in stack.trials if trial.number in wanted]
         if members:
-            found |= _measured(members, work.plan, state_of, stack)
+            found |= _measured(members, work.plan, state_of, stack, usable)
     return found
 
 
 def _measured(
-    trials: Sequence[Trial], plan: Plan, state_of: Callable[[int], State], work: StackWork
+    trials: Sequence[Trial], plan: Plan, state_of: Callable[[int], State], work: StackWork, usable: Set[str]
 ) -> dict[int, CrossEvaluation]:
     splits, own = work.splits, work.loss
     torch.set_num_threads(work.num_threads)
@@ -84,7 +87,7 @@ def _measured(
     places = work.places_in_stack(len(trials))
     stack = Stack([modules[place] for place in places], stacked=work.stacked, device=work.device)
     stack.train(False)
-    losses = {e.title: bound_loss(e, splits) for e in judging(plan, work.arm)}
+    losses = {e.title: bound_loss(e, splits) if e.name in usable else None for e in judging(plan, work.arm)}
     test = splits.test
     few = [CONFUSION] if len(splits.problem.names) <= MOST_CLASSES else []
     taken = [*final_metrics(splits.problem), RELIABILITY, *few, *_judged(own, losses)]
@@ -114,9 +117,9 @@ def _confusion(known: Quantities) -> Tensor:
 CONFUSION = Measure("confusion", _confusion, lambda sums, num_samples: sums)
 
 
-def _judged(own: Loss, losses: Mapping[str, Loss]) -> list[Measure]:
+def _judged(own: Loss, losses: Mapping[str, Loss | None]) -> list[Measure]:
     """The losses that take as many outputs as the network has."""
-    fitting = {label: loss for label, loss in losses.items() if loss.num_outputs == own.num_outputs}
+    fitting = {label: loss for label, loss in losses.items() if loss and loss.num_outputs == own.num_outputs}
     return [Measure(f"loss {label}", _judge(label, loss)) for label, loss in fitting.items()]
 
 

@@ -7,9 +7,9 @@ from collections.abc import Generator, Mapping
 
 from clsbench.execution.events import Checkpoint, Event
 from clsbench.execution.executors import in_process, processes
-from clsbench.execution.process import can_fork
 from clsbench.execution.scheduling import Machine, batches
 from clsbench.execution.work import Work
+from clsbench.forks import can_fork
 from clsbench.system import cores
 
 

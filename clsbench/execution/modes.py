@@ -5,7 +5,7 @@ They must not depend on the number of trials in a stack: a trial's last bits wou
 
 from __future__ import annotations
 
-from clsbench.execution.process import can_fork
+from clsbench.forks import can_fork
 from clsbench.system import cores
 from clsbench.training.step import has_compiler
 

@@ -13,6 +13,7 @@ from clsbench.data.splits import Splits
 from clsbench.data.table_cells import number
 from clsbench.execution.soundness import SAMPLES, TOLERANCE, combinations
 from clsbench.execution.work import bound_loss, initial_model
+from clsbench.forks import apart
 from clsbench.losses.contract import Loss
 from clsbench.registry import catalogue
 from clsbench.signatures import is_own, place_of
@@ -41,6 +42,13 @@ def _of_arm(arm: Arm, splits: Splits) -> Iterator[tuple[str, Remark]]:
             f"names; give their order by classes: [...]"
         )
         yield arm.loss.title, ("class-order", found)
+    if not (is_own(model.factory) and is_own(loss.factory)):
+        nothing: list[tuple[str, Remark]] = []
+        yield from apart(lambda: list(_of_users_parts(arm, splits, bound)), otherwise=nothing)
+
+
+def _of_users_parts(arm: Arm, splits: Splits, bound: Loss) -> Iterator[tuple[str, Remark]]:
+    model, loss = catalogue.get("model", arm.model.name), catalogue.get("loss", arm.loss.name)
     with torch.random.fork_rng(devices=[]), contained(), torch.no_grad():
         torch.manual_seed(0)
         torch.set_num_threads(1)  # a process that used several could not be forked

@@ -1,6 +1,6 @@
 """Checks of users' models and losses before training: those that cannot be trained, saved or resumed are refused.
 
-An error that they raise ends only their trials.
+An error that they raise, or a process that they kill, ends only their trials.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from clsbench.containment import contained
 from clsbench.data.splits import Splits
 from clsbench.errors import ConfigError
 from clsbench.execution.work import bound_loss, initial_model
+from clsbench.forks import apart
 from clsbench.losses.contract import Loss
 from clsbench.registry import Spec, catalogue
 from clsbench.signatures import described, is_own, place_of
@@ -61,19 +62,23 @@ def _faults(arm: Arm, splits: Splits) -> Iterator[str]:
     if is_own(model.factory) and is_own(loss.factory):
         return
     bound = bound_loss(arm.loss, splits)
-    if not is_own(loss.factory) and (fault := _tried(loss, lambda: _loss_fault(bound, splits.train.y))):
+    if not is_own(loss.factory) and (fault := _fault(loss, lambda: _loss_fault(bound, splits.train.y))):
         yield f"loss {arm.loss.title} {fault}"
-    if not is_own(model.factory) and (fault := _tried(model, lambda: _model_fault(arm, splits, bound.num_outputs))):
+    if not is_own(model.factory) and (fault := _fault(model, lambda: _model_fault(arm, splits, bound.num_outputs))):
         yield f"model {arm.model.title} {fault}"
 
 
-def _tried(spec: Spec, fault: Callable[[], str | None]) -> str | None:
-    """The fault of a function, after its place; None if it has none."""
+def _fault(spec: Spec, find: Callable[[], str | None]) -> str | None:
+    """The fault of a function, after its place; None if it has none, or kills the process that tries it."""
+    return apart(lambda: _tried(spec, find), otherwise=None)
+
+
+def _tried(spec: Spec, find: Callable[[], str | None]) -> str | None:
     with torch.random.fork_rng(devices=[]), contained(), torch.enable_grad():
         torch.manual_seed(0)
         torch.set_num_threads(1)  # a process that used several could not be forked
         try:
-            found = fault()
+            found = find()
         except (Exception, SystemExit) as error:
             if not spec.is_given:
                 return None

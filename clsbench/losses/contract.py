@@ -10,11 +10,15 @@ import torch
 from torch import Tensor
 
 from clsbench.containment import contained, settled
+from clsbench.forks import apart
 from clsbench.losses.weights import ClassWeight, class_weights
 from clsbench.problems import Problem
 from clsbench.problems.encoding import at_target
 from clsbench.registry import LinkName, catalogue
 from clsbench.signatures import is_own
+
+# By function, number of outputs and options: bound for every stack, a loss is tried in one process.
+_KNOWN_TO_DRAW: dict[tuple[Callable[..., Tensor], int, str], bool] = {}
 
 
 @dataclass(frozen=True)
@@ -144,10 +148,17 @@ def build_loss(
 
 
 def _draws(loss: Loss) -> bool:
-    """Whether a user's function draws from PyTorch's global generator, found by calling it.
+    """Whether a user's function draws from PyTorch's global generator, found by calling it once.
 
-    False if it raises: it also raises in training, which reports it.
+    False if it raises or kills its process: it does so in training too, which reports it.
     """
+    called = loss.function, loss.num_outputs, repr(sorted(loss.options.items()))
+    if called not in _KNOWN_TO_DRAW:
+        _KNOWN_TO_DRAW[called] = apart(lambda: _seen_drawing(loss), otherwise=False)
+    return _KNOWN_TO_DRAW[called]
+
+
+def _seen_drawing(loss: Loss) -> bool:
     with torch.random.fork_rng(devices=[]), contained():
         torch.set_num_threads(1)  # a process that used several could not be forked
         torch.manual_seed(0)

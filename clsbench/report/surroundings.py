@@ -35,7 +35,16 @@ def lack(error: BaseException) -> str | None:
             return f"{(each.strerror or str(each)).lower()}; raise the limit, as by `ulimit -n 1024`"
         if isinstance(each, FileNotFoundError) and "No usable temporary directory" in str(each):
             return "no folder for temporary files can be written; set TMPDIR to one"
+        if _is_of_memory(each):
+            return "there is not enough memory; close other programs, or raise the limit, as by `ulimit -v unlimited`"
     return None
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """Whether memory is missing: for an array, for a new process, or for a library that is to be loaded."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or (isinstance(error, ImportError) and "failed to map segment" in str(error))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

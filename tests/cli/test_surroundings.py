@@ -58,3 +58,18 @@ def test_user_without_a_home(here: Path, fails: Fails, monkeypatch: pytest.Monke
     line = fails(4, "run", "tiny.yaml", "dataset=mnist", "model=linear")
     assert "no cache directory is known: " in line
     assert line.endswith("or give data_dir")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate output buffer."),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_missing_memory_is_no_bug(error: Exception) -> None:
+    """An array, a process or a library that finds no memory is told as that, with what to do."""
+    assert "there is not enough memory" in str(lack(error))
+    assert lack(ImportError("cannot import name 'x'")) is None

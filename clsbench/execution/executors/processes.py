@@ -21,10 +21,11 @@ from clsbench import system
 from clsbench.errors import ClsbenchError
 from clsbench.execution.events import EpochDone, Event, TrialFailed
 from clsbench.execution.failures import failed_record
-from clsbench.execution.process import can_fork, starting_a_process, training
+from clsbench.execution.process import training
 from clsbench.execution.scheduling import WorkUnit, after_a_death
 from clsbench.execution.units import train_unit
 from clsbench.execution.work import Work
+from clsbench.forks import can_fork, starting_a_process
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkContext, SpawnContext

@@ -1,0 +1,127 @@
+"""Forks of this process: whether they can compute, and users' code tried in one, which it may kill."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+import torch
+
+from clsbench import system
+
+T = TypeVar("T")
+
+FORK_SECONDS = 5.0  # a fork may hang
+TRIAL_SECONDS = 60.0  # users' code, too
+
+
+def apart(function: Callable[[], T], otherwise: T) -> T:
+    """The value of a function that calls users' code, computed in a fork: code that kills its process ends that alone.
+
+    Nothing that it changes lasts. Where this process cannot be forked, the function is called here.
+
+    Args:
+        function: its value is pickled; what it raises counts as the end of its process.
+        otherwise: the value if the process ends without one, or takes more than a minute.
+    """
+    if not can_fork():
+        return function()
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    _flush()  # or the fork would print it once more
+    try:
+        with starting_a_process():
+            child = os.fork()
+            if child == 0:
+                _answer(function, sender)
+    except OSError:  # no more processes are allowed
+        receiver.close()
+        sender.close()
+        return function()
+    sender.close()
+    try:
+        if receiver.poll(TRIAL_SECONDS):
+            value: T = pickle.loads(receiver.recv_bytes())
+            return value
+    except (EOFError, OSError):  # it died, perhaps in the middle of its answer
+        pass
+    finally:
+        receiver.close()
+        _end(child)
+    return otherwise
+
+
+def _answer(function: Callable[[], object], sender: Connection) -> None:
+    """The whole life of the fork."""
+    try:
+        system.obey_termination()
+        system.die_with_parent()
+        sender.send_bytes(pickle.dumps(function()))
+    finally:
+        _flush()
+        os._exit(0)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, full, or none at all
+            stream.flush()
+
+
+def _end(child: int) -> None:
+    with suppress(OSError):  # SIGCHLD is ignored: it is gone
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+@cache
+def can_fork() -> bool:
+    """Whether forks of this process can train; tested once.
+
+    Libraries forbid it on systems other than Linux; PyTorch does if it uses a GPU, or if it compiled something before
+    it differentiated anything.
+    """
+    if not system.LINUX or torch.accelerator.is_available():
+        return False
+    _differentiate()
+    try:
+        with starting_a_process():
+            child = os.fork()
+            if child == 0:
+                try:
+                    _differentiate()
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+        deadline = time.monotonic() + FORK_SECONDS
+        while time.monotonic() < deadline:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return status == 0
+            time.sleep(0.001)
+    except OSError:  # no more processes are allowed, or SIGCHLD is ignored
+        return False
+    _end(child)
+    return False
+
+
+def _differentiate() -> None:
+    torch.zeros(1, requires_grad=True).sum().backward()
+
+
+@contextmanager
+def starting_a_process() -> Iterator[None]:
+    """Processes started in this block ignore signals from their first line on: the parent handles them."""
+    with system.ending_signals_blocked(), warnings.catch_warnings():
+        # Python warns about threads that a fork lacks: those of the numerical libraries, which use one thread there.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
