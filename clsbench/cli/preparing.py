@@ -28,9 +28,7 @@ def init(
     listing: Annotated[bool, typer.Option("--list", help="List the shipped configs.")] = False,
 ) -> None:
     """Write an experiment to start from."""
-    from importlib.resources import files
-
-    from clsbench.config.shipped import copy_of, nearest_shipped, shipped, title_of
+    from clsbench.config.shipped import copy_of, nearest_shipped, shipped, starter, title_of
     from clsbench.report.renderers.listing import show_shipped
 
     known = shipped()
@@ -43,10 +41,7 @@ def init(
         hint = f"did you mean {near!r}?" if near else "`clsbench init --list` shows all there are"
         raise ConfigError(f"--from: unknown config {source!r}; {hint}")
     file = file or Path(f"{Path(source).name}.yaml" if source else "experiment.yaml")
-    if source is None:
-        text = files("clsbench.config").joinpath("starter.yaml").read_text(encoding="utf-8")
-    else:
-        text = copy_of(source, known[source], file)
+    text = starter() if source is None else copy_of(source, known[source], file)
     try:
         with open(file, "x", encoding="utf-8") as new:
             new.write(text)

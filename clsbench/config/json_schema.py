@@ -99,14 +99,26 @@ def experiment_schema() -> dict[str, Any]:
         "type": "object",
         "properties": properties,
         "additionalProperties": False,
-        "$defs": definitions | {n: s for n, s in whole.get("$defs", {}).items() if n in ("TrainConfig", "WarmStart")},
+        "$defs": definitions | _referred(properties, whole["$defs"]),
     }
+
+
+def _referred(schema: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The definitions among `known` that a schema refers to, and those that these refer to."""
+    if isinstance(schema, list):
+        return {name: found for part in schema for name, found in _referred(part, known).items()}
+    if not isinstance(schema, Mapping):
+        return {}
+    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    own = {name: known[name]} | _referred(known[name], known) if name in known else {}
+    return own | _referred([*schema.values()], known)
 
 
 def _one_of(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
     """A component by its name alone or with options, which depend on the name."""
     specs = catalogue.all(kind)
     names = [name for spec in specs for name in (spec.name, *spec.aliases)]
+    needy = [spec.name for spec in specs if any(option.required for option in spec.options.values())]
     cases = []
     for spec in specs:
         at = f"{kind}.{spec.name}"
@@ -129,7 +141,8 @@ def _one_of(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
     described = {"type": "object", "properties": {"name": {"enum": names}}, "allOf": cases}
     if kind == "optimizer":
         return described
-    return {"anyOf": [{"enum": names}, described | {"required": ["name"]}]}
+    alone = [name for name in names if catalogue.get(kind, name).name not in needy]
+    return {"anyOf": [{"enum": alone}, described | {"required": ["name"]}]}
 
 
 def _schema_of(section: type[BaseModel]) -> dict[str, Any]:
