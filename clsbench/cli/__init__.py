@@ -16,6 +16,7 @@ from clsbench.cli.explaining import explain
 from clsbench.cli.preparing import download, init
 from clsbench.cli.reporting import report
 from clsbench.cli.running import check, run
+from clsbench.cli.surfaces import surface
 from clsbench.cli.trained import export, predict
 from clsbench.report.streams import write
 
@@ -50,6 +51,7 @@ app.command()(export)
 app.command("list")(list_)
 app.command()(schema)
 app.command()(explain)
+app.command()(surface)
 app.command()(init)
 app.command()(download)
 

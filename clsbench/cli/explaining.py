@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from clsbench.cli.parameters import numbers
 from clsbench.errors import ConfigError
 from clsbench.report.streams import whole_page
 
@@ -15,7 +16,7 @@ def explain(
     target: Annotated[int, typer.Option(metavar="N", help="The true class, numbered from 0.", show_default=False)],
 ) -> None:
     """Show one sample under every loss, with gradients."""
-    values = _numbers(logits)
+    values = numbers("--logits", logits)
     if not 0 <= target < len(values):
         raise ConfigError(f"--target: must be a class number from 0 to {len(values) - 1}, got {target}")
     import clsbench.losses  # noqa: F401 - registers the losses
@@ -24,16 +25,3 @@ def explain(
 
     with whole_page() as console:
         show_explanation(console, explained(values, target))
-
-
-def _numbers(text: str) -> list[float]:
-    from clsbench.config.yaml_text import shown
-
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) < 2 or not all(abs(value) < float("inf") for value in values):
-        rule = "must be at least two finite numbers with commas between"
-        raise ConfigError(f"--logits: {rule}, got {shown(text)}; as in --logits=2,3,5,0")
-    return values

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clsbench.cli import completion
+from clsbench.errors import ConfigError
 from clsbench.report.streams import stdout_for_results
 
 Config = Annotated[
@@ -42,3 +43,24 @@ def load_plugins(paths: list[Path] | None) -> None:
         load_installed_plugins()
         for path in paths or ():
             load_plugin(path)
+
+
+def numbers(option: str, text: str, amount: int | None = None) -> list[float]:
+    """Finite numbers with commas between: so many, or at least two.
+
+    Raises:
+        ConfigError: the text is something else.
+    """
+    from clsbench.config.yaml_text import shown
+
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    fits = len(values) >= 2 if amount is None else len(values) == amount
+    if not fits or not all(abs(value) < float("inf") for value in values):
+        many = "at least two" if amount is None else "two"
+        example = "2,3,5,0" if amount is None else "-10,10"
+        rule = f"must be {many} finite numbers with commas between"
+        raise ConfigError(f"{option}: {rule}, got {shown(text)}; as in {option}={example}")
+    return values

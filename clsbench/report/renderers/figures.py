@@ -27,6 +27,7 @@ PANEL_INCHES = 1.75
 LINE_INCHES = 0.16
 LABEL_CHARACTERS = 50
 TITLE_CHARACTERS = 100
+FORMATS: dict[str, dict[str, Any]] = {"png": {"dpi": 200}, "svg": {"metadata": {"Date": None}}}
 STYLE: dict[Any, Any] = {
     "font.size": 8.0,
     "axes.titlesize": 8.0,
@@ -56,7 +57,7 @@ def draw(document: Document) -> Figure:
     shown = [section for section in document.sections if _panels(section)]
     notes = [note for section in document.sections if section not in shown for note in _paragraphs(section)]
     heights = [_height(section) for section in shown]
-    with _style():
+    with style():
         size = (WIDTH_INCHES, max(sum(heights), 1.0) + LINE_INCHES * len(notes))
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
@@ -71,16 +72,21 @@ def draw(document: Document) -> Figure:
 def save(figure: Figure, directory: str | os.PathLike[str], name: str = "curves") -> list[Path]:
     """Write `curves.png` and `curves.svg` into `directory`, each whole or not at all; return their paths."""
     paths = []
-    for suffix, options in (("png", {"dpi": 200}), ("svg", {"metadata": {"Date": None}})):
-        content = BytesIO()
-        with _style(), warnings.catch_warnings():
-            # A name in a script that the font lacks is drawn as boxes; the SVG still holds its text.
-            warnings.filterwarnings("ignore", message=".*missing from font.*")
-            figure.savefig(content, format=suffix, **options)
+    for suffix in FORMATS:
         path = Path(directory) / f"{name}.{suffix}"
-        write_atomically(path, content.getvalue())
+        write_atomically(path, rendered(figure, suffix))
         paths.append(path)
     return paths
+
+
+def rendered(figure: Figure, suffix: str) -> bytes:
+    """A figure as a file: `png` or `svg`, the same bytes for the same figure."""
+    content = BytesIO()
+    with style(), warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; the SVG still holds its text.
+        warnings.filterwarnings("ignore", message=".*missing from font.*")
+        figure.savefig(content, format=suffix, **FORMATS[suffix])
+    return content.getvalue()
 
 
 def show_in(shell: Any) -> None:
@@ -93,7 +99,7 @@ def show_in(shell: Any) -> None:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def style() -> Iterator[None]:
     """matplotlib's defaults and STYLE, whatever the user's matplotlibrc says; put back afterwards."""
     import matplotlib
 

@@ -16,7 +16,7 @@ from clsbench.registry import KINDS, Kind, Option, PathOption, Spec, catalogue
 from clsbench.report.text import PROTOCOLS, count, in_bytes, printable, warm_start_of
 
 if TYPE_CHECKING:
-    from clsbench.analysis.explanation import Explanation
+    from clsbench.analysis.explanation import Explanation, LossAtPoint
     from clsbench.config.plan import Plan
     from clsbench.results import WarmStart
 
@@ -153,12 +153,17 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
     console.print(sample)
     verdict = "right" if explanation.margin > 0 else "wrong"
     _print(console, f"* the target; margin {explanation.margin:+.4g}, so the prediction is {verdict}\n")
-    losses = _figures("loss", ["value", *(f"d/dz{n}" for n in range(len(classes)))])
-    for loss in explanation.losses:
+    show_losses(console, explanation.losses)
+
+
+def show_losses(console: Console, losses: Sequence[LossAtPoint]) -> None:
+    """Each loss at some logits, with its gradient on every logit."""
+    table = _figures("loss", ["value", *(f"d/dz{n}" for n in range(len(losses[0].gradient)))])
+    for loss in losses:
         reduction = loss.options.get("reduction")
         name = loss.name if reduction is None else f"{loss.name} ({reduction})"
-        losses.add_row(name, f"{loss.value:.4g}", *(f"{value:+.3g}" for value in loss.gradient))
-    console.print(losses)
+        table.add_row(name, f"{loss.value:.4g}", *(f"{value:+.3g}" for value in loss.gradient))
+    console.print(table)
 
 
 def _figures(name: str, columns: Sequence[str]) -> Table:
