@@ -263,6 +263,8 @@ class _Prepared:
         self._keep_replay(plan, writers[METRICS], result.summary, directory)
         if plan.experiment.report.figures:
             draw(result, directory.path)
+        if plan.experiment.report.html:
+            directory.write_page(page(result, directory, self.plan.experiment))
         directory.write_summary(result.summary)  # the last: a run that has it is complete
         log.info("finished %d trials", len(plan.trials))
         return replace(result, summary=directory.summary())
@@ -380,6 +382,25 @@ class _Prepared:
             if trial.seed == first_seed  # another seed's split has the same sizes
         }
         return environment(self.device, engine["threads"], resolved_auto(work, engine), command_line, datasets)
+
+
+def write_page(result: Result) -> Path:
+    """Write `report.html` of a run that is read back, again or for the first time."""
+    directory = RunDirectory(result.directory)
+    content = page(result, directory, experiment_of(directory))
+    with directory.held():
+        directory.write_page(content)
+    return result.directory / "report.html"
+
+
+def page(result: Result, directory: RunDirectory, experiment: Experiment) -> bytes:
+    """`report.html` of a run."""
+    from clsbench.report.page import page_of
+    from clsbench.report.renderers.page import as_page
+
+    summary = result.summary
+    replay = directory.replay(list(summary["data"] or ()))
+    return as_page(page_of(result.records, summary, experiment, directory.environment(), replay))
 
 
 def draw(result: Result, directory: Path) -> list[Path]:

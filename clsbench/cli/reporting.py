@@ -35,6 +35,8 @@ def report(
             metavar="FILE", help="Write every trial's predictions of the test samples as CSV.", show_default=False
         ),
     ] = None,
+    html: Annotated[bool, typer.Option("--html", help="Write report.html of each run again.")] = False,
+    open_it: Annotated[bool, typer.Option("--open", help="Open report.html in the browser.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show runs again: curves, tables, files."""
@@ -65,9 +67,19 @@ def report(
             rows_as_csv((str(r.directory), [*test_predictions(RunDirectory(r.directory))]) for r in results)
         )
         written.append(predicted_file.path)
+    pages = [experiment.write_page(result) for result in results] if html else []
+    written += pages
     show_results(results, as_json)
     for path in written:
         print(f"wrote {printable(str(path), sys.stderr.encoding)}", file=sys.stderr)
+    for page in (pages or [result.directory / "report.html" for result in results]) if open_it else ():
+        _open(page)
+
+
+def _open(page: Path) -> None:
+    if not page.exists():
+        raise RunError(f"{page} is missing: its config has report.html off; give --html too")
+    typer.launch(page.resolve().as_uri())
 
 
 def _folders_for(png: Path, results: list[Result]) -> list[Path]:

@@ -28,5 +28,5 @@ def show_results(results: list[Result], as_json: bool) -> None:
 def kept(directory: Path) -> list[Path]:
     from clsbench.report.outputs import FIGURE_NAMES
 
-    names = ("summary.json", "metrics.jsonl", "tuning.jsonl", *FIGURE_NAMES, "config.yaml")
+    names = ("summary.json", "metrics.jsonl", "tuning.jsonl", *FIGURE_NAMES, "report.html", "config.yaml")
     return [directory / name for name in names if (directory / name).exists()]

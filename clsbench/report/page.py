@@ -1,0 +1,216 @@
+"""The page of a run as plain data: sentences and tables as sections, and numbers for charts that its reader moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clsbench.analysis.classes import majority, majority_accuracy
+from clsbench.analysis.curves import Comparison, comparisons, final_mean, spans_decades
+from clsbench.config.plan import plans
+from clsbench.config.schema import Experiment
+from clsbench.metrics.diagnostics import STUCK_SHARE
+from clsbench.metrics.measures import OBJECTIVE, is_share, label_of, on_split
+from clsbench.report.document import Section, Text
+from clsbench.report.sections import metrics, run, verdicts
+from clsbench.report.sections.arms import Refs, arms, references
+from clsbench.report.sections.classes import by_class
+from clsbench.report.sections.convergence import convergence
+from clsbench.report.sections.cross import cross
+from clsbench.report.sections.data import data
+from clsbench.report.sections.outcome import diverged_at_once, outcome, stuck
+from clsbench.report.sections.tuning import tuning
+from clsbench.report.seen import pictures_of
+from clsbench.report.text import count, setting_of
+from clsbench.results import ArmSummary, Environment, Record, Summary, value_of
+
+if TYPE_CHECKING:
+    from clsbench.runs.replay import Replay
+
+MAX_COMPARISONS = 8  # of a page
+MAX_POINTS = 100  # of a line, the last one among them
+MAX_METRICS = 6  # with curves
+MAX_CLASSES = 20  # of a confusion matrix
+
+
+@dataclass(frozen=True)
+class PageComparison:
+    """A comparison: its name, what its arms share, its verdict first, sections, and what its charts draw."""
+
+    name: str
+    shared: str
+    verdict: tuple[Text, ...]
+    sections: tuple[Section, ...]
+    charts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole page. `first` is the comparison that is shown first: that in which arms differ most.
+
+    `pictures` are compressed arrays by name, which the charts refer to. `notes` say what is left out.
+    """
+
+    title: str
+    first: int
+    comparisons: tuple[PageComparison, ...]
+    sections: tuple[Section, ...]
+    config: Mapping[str, Any]
+    environment: Environment
+    pictures: Mapping[str, bytes]
+    notes: tuple[str, ...]
+
+
+def page_of(
+    records: Iterable[Record],
+    summary: Summary,
+    experiment: Experiment,
+    environment: Environment,
+    replay: Replay | None,
+) -> Page:
+    """The page of a run, from what the run keeps."""
+    compared = comparisons(records, summary)
+    shown = compared[:MAX_COMPARISONS]
+    pictures = pictures_of(shown, summary, plans(experiment)[-1], replay)
+    parts = tuple(_comparison(each, summary, pictures.charts[place]) for place, each in enumerate(shown))
+    sections = filter(None, [data(summary["data"], summary["warnings"]), run.expectations(summary)])
+    notes = [*pictures.notes]
+    if len(compared) > len(shown):
+        notes.append(f"The first {len(shown)} of {len(compared)} comparisons are shown; summary.json holds all.")
+    return Page(
+        title=summary["name"],
+        first=max(range(len(shown)), key=lambda place: _spread(shown[place])),
+        comparisons=parts,
+        sections=tuple(sections),
+        config=experiment.to_dict(),
+        environment=environment,
+        pictures=pictures.blobs,
+        notes=tuple(notes),
+    )
+
+
+def _spread(comparison: Comparison) -> float:
+    """How much the final headline metric differs between the arms of a comparison, relative to its size."""
+    means = [mean for arm in comparison.arms if (mean := final_mean(arm, comparison.headline)) is not None]
+    largest = max(map(abs, means), default=0.0)
+    return (max(means) - min(means)) / largest if largest else 0.0
+
+
+def _comparison(comparison: Comparison, summary: Summary, pictures: Mapping[str, Any]) -> PageComparison:
+    refs = references(comparison)
+    sections = tuple(filter(None, _sections(comparison, refs, summary)))
+    seeds, epochs = count(comparison.num_seeds, "seed"), count(comparison.last_epoch, "epoch")
+    sizes = {arm["batch_size"] for arm in comparison.arms} - {None}
+    batch = f", batch size {next(iter(sizes))}" if len(sizes) == 1 else ""
+    return PageComparison(
+        name=f"{comparison.dataset}, {comparison.model}",
+        shared=f"{seeds}, {epochs}{batch}, on {summary['device']}",
+        verdict=(
+            *outcome(comparison, refs),
+            *verdicts.conclusions(comparison, refs, summary),
+            *stuck(comparison, refs),
+        ),
+        sections=sections,
+        charts={**_charts(comparison, refs, summary), **pictures},
+    )
+
+
+def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[Section | None]:
+    yield arms(comparison, refs)
+    yield verdicts.verdicts(comparison, refs, summary)
+    yield metrics.test(comparison, refs)
+    yield cross(comparison, refs)
+    yield by_class(comparison, refs)
+    yield convergence(comparison, refs)
+    yield tuning(comparison, refs, summary["tuning"])
+    yield metrics.validation(comparison, refs)
+    yield metrics.training(comparison, refs)
+    yield metrics.gradients(comparison, refs)
+    if lost := tuple(diverged_at_once(comparison, refs)):
+        from clsbench.report.document import Paragraph
+
+        yield Section("diverged", (), tuple(map(Paragraph, lost)))
+
+
+def _charts(comparison: Comparison, refs: Refs, summary: Summary) -> dict[str, Any]:
+    """The numbers that the charts of a comparison draw, with those of at most `MAX_POINTS` epochs of each arm."""
+    shown = [arm for arm in comparison.arms if refs[arm["name"]].mark is not None]
+    fields = _fields(comparison)
+    return {
+        "headline": comparison.headline,
+        "last": comparison.last_epoch,
+        "seeds": comparison.num_seeds,
+        "level": _level(comparison),
+        "metrics": {field: _metric(comparison, shown, field) for field in (*fields, OBJECTIVE, STUCK_SHARE)},
+        "curves": fields,
+        "own": OBJECTIVE,
+        "stuck": STUCK_SHARE,
+        "arms": [_arm(comparison, arm, refs, (*fields, OBJECTIVE, STUCK_SHARE)) for arm in shown],
+    }
+
+
+def _fields(comparison: Comparison) -> list[str]:
+    """The metrics on test data that have curves, the headline first: not by class, and only where there are numbers."""
+    ordered = dict.fromkeys([comparison.headline, *on_split("test")])
+    known = [field for field in ordered if metrics.is_shown(comparison, field)]
+    numbered = [f for f in known if any(comparison.curve(arm["name"], f).epochs for arm in comparison.arms)]
+    return numbered[:MAX_METRICS]
+
+
+def _metric(comparison: Comparison, shown: Sequence[ArmSummary], field: str) -> dict[str, Any]:
+    means = [mean for arm in shown for mean in comparison.curve(arm["name"], field).mean]
+    is_log = bool(means) and not is_share(field) and spans_decades(means)
+    return {"label": label_of(field), "log": is_log, "share": is_share(field)}
+
+
+def _level(comparison: Comparison) -> dict[str, Any] | None:
+    most, share = majority(comparison.classes), majority_accuracy(comparison.classes, "test")
+    return None if most is None or share is None else {"value": share, "label": f"always {most['name']!r}"}
+
+
+def _arm(comparison: Comparison, arm: ArmSummary, refs: Refs, fields: Sequence[str]) -> dict[str, Any]:
+    """An arm that is drawn: its lines over the same epochs, null where no seed has a number."""
+    epochs = thinned(sorted({record["epoch"] for record in comparison.records[arm["name"]]}))
+    rows = [record for record in comparison.records[arm["name"]] if record["epoch"] in set(epochs)]
+    lines = {}
+    for field in fields:
+        curve = comparison.curve(arm["name"], field)
+        points = dict(zip(curve.epochs, zip(curve.mean, curve.low, curve.high, strict=True), strict=True))
+        columns = [[_short(points[epoch][part]) if epoch in points else None for epoch in epochs] for part in range(3)]
+        if any(value is not None for value in columns[0]):
+            lines[field] = columns
+    return {
+        "name": refs[arm["name"]].name,
+        "mark": refs[arm["name"]].mark,
+        "setting": setting_of(arm),
+        "epochs": epochs,
+        "steps": [_mean(rows, epoch, "step") for epoch in epochs],
+        "seconds": [_mean(rows, epoch, "seconds") for epoch in epochs],
+        "lines": lines,
+        "reliability": arm["reliability"],
+        "confusion": _confusion(arm),
+    }
+
+
+def _confusion(arm: ArmSummary) -> dict[str, Any] | None:
+    found = arm["confusion"]
+    if not found or len(found) > MAX_CLASSES:
+        return None
+    return {"names": list(found), "counts": [[row.get(name, 0) for name in found] for row in found.values()]}
+
+
+def _mean(rows: Sequence[Record], epoch: int, field: str) -> float | None:
+    values = [value for row in rows if row["epoch"] == epoch and (value := value_of(row, field)) is not None]
+    return _short(sum(values) / len(values)) if values else None
+
+
+def thinned(epochs: Sequence[int]) -> list[int]:
+    """At most about `MAX_POINTS` of the epochs, evenly spaced, the last one among them."""
+    step = -(-len(epochs) // MAX_POINTS) if epochs else 1
+    return [epoch for place, epoch in enumerate(epochs) if place % step == 0 or place == len(epochs) - 1]
+
+
+def _short(value: float) -> float:
+    """Five digits, which is more than a chart shows."""
+    return float(f"{value:.5g}")
