@@ -188,8 +188,10 @@ def best_trial(run: str | Path) -> int:
     return best[1]
 
 
-def predict_input(run: str | Path, trial: int, source: str) -> list[dict[str, Any]]:
+def predict_input(run: str | Path, trial: int, source: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
     """A row for each sample of a table or of a folder of images: trial, arm, seed, sample, class, probabilities.
+
+    With them come warnings: what was read in another way than the data that were trained on.
 
     Raises:
         DataError: it cannot be read, or does not fit.
@@ -199,13 +201,13 @@ def predict_input(run: str | Path, trial: int, source: str) -> list[dict[str, An
 
     ((asked, predictor),) = predictors(RunDirectory(Path(run)), [trial])
     options = asked.dataset.options if asked.dataset.name == "csv" else {}
-    names, samples = read_samples(source, predictor.required_preparation(), options)
+    names, samples, warnings = read_samples(source, predictor.required_preparation(), options)
     classes, probabilities = predictor.of_read(samples)
     origin = {"trial": trial, "arm": asked.arm.name, "seed": asked.seed}
     return [
         {**origin, "sample": name, "prediction": answer, **_by_name(predictor, probabilities, place)}
         for place, (name, answer) in enumerate(zip(names, classes, strict=True))
-    ]
+    ], warnings
 
 
 def _by_name(predictor: Predictor, probabilities: Floats | None, place: int) -> dict[str, float]:

@@ -205,6 +205,23 @@ def test_predict_takes_new_rows_by_column_name(
     assert all(row["prediction"] in ("rose", "tulip") for row in rows)
 
 
+def test_marks_of_the_table_that_was_trained_on_are_kept(
+    tested: clsbench.Result, invoke: Callable[..., Any], tmp_path: Path
+) -> None:
+    """What could be thousands is a fraction, as in training; a table that plainly has other marks is read, and said."""
+    file = tmp_path / "new.csv"
+    asked = ("predict", tested.directory, 0, file, "--json")
+    file.write_text('length;colour;wild\n"3,500";red;true\n"1,250";blue;false\n')
+    doubtful = invoke(*asked)
+    file.write_text("length,colour,wild\n3.5,red,true\n1.25,blue,false\n")
+    other = invoke(*asked)
+    assert (0, "") == (doubtful.exit_code, doubtful.stderr)
+    assert json.loads(doubtful.stdout) == json.loads(other.stdout)
+    assert "new.csv: read with delimiter ',' and decimal mark '.'; the table that was trained on" in other.stderr
+    file.write_text("length;colour;wild\n3.5;red;true\n1.25;blue;false\n")
+    assert "has delimiter ';' and decimal mark ','" in invoke(*asked).stderr
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -53,6 +53,17 @@ def test_check_opens_data_only_if_asked(config: Path, invoke: Callable[..., Any]
     assert 4 == invoke("check", str(config), "--data").exit_code
 
 
+def test_check_says_what_it_is_reading(
+    config: Path, invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where reading takes long, a line on stderr says so, and stdout has the plan alone."""
+    quiet = invoke("check", config, "--data")
+    monkeypatch.setattr("clsbench.report.progress.SECONDS_BETWEEN_LINES", 0.0)
+    slow = invoke("check", config, "--data")
+    assert ("", f"reading {config.parent / 'copies.csv'}\n") == (quiet.stderr, slow.stderr)
+    assert quiet.stdout == slow.stdout
+
+
 def test_warning_can_be_an_error_or_be_silenced(config: Path, invoke: Callable[..., Any]) -> None:
     """`expect: ["warnings == 0"]` ends with 3 where there are any that are not silenced."""
     expect = 'expect=["warnings == 0"]'

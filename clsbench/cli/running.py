@@ -106,7 +106,13 @@ def check(
     from clsbench.report.renderers.listing import show_plan
 
     plan = make_plan(experiment.read(config, overrides or ()))
-    read = experiment.read_data(plan) if data else None
+    read = None
+    if data:
+        from clsbench.data.progress import told_to
+        from clsbench.report.progress import Progress
+
+        with Progress(console_on(sys.stderr)) as progress, told_to(lambda text: progress.advance(0, text)):
+            read = experiment.read_data(plan)
     with whole_page() as console:
         show_plan(console, plan)
         if read is not None:

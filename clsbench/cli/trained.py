@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -39,9 +40,12 @@ def predict(
     load_plugins(plugin)
     from clsbench.prediction import best_trial, predict_input
     from clsbench.report.records_table import rows_as_csv
+    from clsbench.report.text import printable
 
     trial = int(numbers[0]) if numbers else best_trial(run)
-    rows = predict_input(run, trial, source)
+    rows, warnings = predict_input(run, trial, source)
+    for warning in warnings:
+        print(f"warning: {printable(warning, sys.stderr.encoding)}", file=sys.stderr)
     if as_json:
         write_json(rows)
     elif file is None:

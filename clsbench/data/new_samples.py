@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,10 +19,16 @@ if TYPE_CHECKING:
     from clsbench.data.table_text import TableText, Texts
 
 
-def read_samples(path: str, preparation: Preparation, options: Mapping[str, Any]) -> tuple[list[str], Array]:
-    """The names of samples, and the samples `[N, *shape]` as the dataset's reader gives them.
+class NewSamples(NamedTuple):
+    """`values` is `[N, *shape]`, as the dataset's reader gives them; `warnings` say what was read in another way."""
 
-    A table's rows are named by their number, from 0, and images by their path.
+    names: list[str]
+    values: Array
+    warnings: tuple[str, ...] = ()
+
+
+def read_samples(path: str, preparation: Preparation, options: Mapping[str, Any]) -> NewSamples:
+    """The samples of a file or folder. A table's rows are named by their number, from 0, and images by their path.
 
     Args:
         path: a table, whose columns are found by name, or an image or a folder of images at any depth.
@@ -34,11 +40,12 @@ def read_samples(path: str, preparation: Preparation, options: Mapping[str, Any]
     """
     if len(preparation.shape) == 3:
         return _images(path, preparation)
-    rows = _table(path, preparation, options)
-    return list(map(str, range(len(rows)))), rows
+    text, warnings = _like_the_table(path, preparation, options)
+    rows = _cells(text, preparation)
+    return NewSamples(list(map(str, range(len(rows)))), rows, warnings)
 
 
-def _images(path: str, preparation: Preparation) -> tuple[list[str], Array]:
+def _images(path: str, preparation: Preparation) -> NewSamples:
     from clsbench.data.decoding import decoded
     from clsbench.data.folders import damaged, images_under
 
@@ -54,20 +61,52 @@ def _images(path: str, preparation: Preparation) -> tuple[list[str], Array]:
     full_scale = preparation.full_scale or 1.0
     values = np.broadcast_to(pixels, (*pixels.shape[:-1], channels)).transpose(0, 3, 1, 2)
     folder = path if os.path.isdir(path) else os.path.dirname(path)
-    return [os.path.relpath(file, folder or ".") for file in files], values * (full_scale / 255.0)
+    return NewSamples([os.path.relpath(file, folder or ".") for file in files], values * (full_scale / 255.0))
 
 
-def _table(path: str, preparation: Preparation, options: Mapping[str, Any]) -> Array:
-    from clsbench.data.table_text import read
+def _like_the_table(
+    path: str, preparation: Preparation, options: Mapping[str, Any]
+) -> tuple[TableText, tuple[str, ...]]:
+    """The text of a table by the marks of the one that was trained on; by its own where only those give its columns."""
     from clsbench.data.tables import opened_text
 
-    text = opened_text(
-        path,
-        options.get("header", True),
-        options.get("delimiter"),
-        options.get("encoding"),
-        options.get("decimal"),
+    def opened(delimiter: str | None, decimal: str | None) -> TableText:
+        return opened_text(path, options.get("header", True), delimiter, options.get("encoding"), decimal)
+
+    asked = options.get("delimiter"), options.get("decimal")
+    if preparation.marks is None:
+        return opened(*asked), ()
+    text = opened(*preparation.marks)
+    if text.is_parquet or _fits(text, preparation):
+        return text, ()
+    try:
+        own = opened(*asked)
+    except DataError:
+        return text, ()
+    if not _fits(own, preparation):
+        return text, ()
+    found, trained = (
+        f"delimiter {d!r} and decimal mark {m!r}" for d, m in ((own.delimiter, own.decimal), preparation.marks)
     )
+    return own, (f"{path}: read with {found}; the table that was trained on has {trained}",)
+
+
+def _fits(text: TableText, preparation: Preparation) -> bool:
+    """Whether a table has the columns that a network takes, and numbers in the first rows where it takes numbers."""
+    if not preparation.columns:
+        return len(text.names) == preparation.shape[0]
+    if not {column.name for column in preparation.columns} <= set(text.names):
+        return False
+    places = [text.names.index(column.name) for column in preparation.columns if column.kind == "number"]
+    cells = (row[place] for row in text.sample for place in places if place < len(row))
+    return all(is_missing(cell) or number(cell, text.decimal) is not None for cell in cells)
+
+
+def _cells(text: TableText, preparation: Preparation) -> Array:
+    """The rows of a table as numbers."""
+    from clsbench.data.table_text import read
+
+    path = text.path
     columns = preparation.columns
     if not columns:
         if len(text.names) != preparation.shape[0]:

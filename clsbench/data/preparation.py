@@ -19,7 +19,7 @@ from clsbench.data.raw import Column, RawData, name_of
 from clsbench.errors import DataError
 
 if TYPE_CHECKING:
-    from clsbench.data.raw import Array
+    from clsbench.data.raw import Array, Marks
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -39,6 +39,7 @@ class _Kept(BaseModel):
     shift: Any
     scale: Any
     full_scale: float | None = None
+    marks: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Preparation:
         fill: `[columns]`, what a missing value is replaced by; None if none may be missing.
         shift, scale: an encoded sample x becomes (x - shift) / scale; broadcast over it.
         full_scale: the largest value of a raw pixel; None if the samples are not images.
+        marks: the delimiter and the decimal mark of the table; None if it was none of text, or by an earlier version.
     """
 
     shape: tuple[int, ...]
@@ -61,6 +63,7 @@ class Preparation:
     shift: Floats
     scale: Floats
     full_scale: float | None = None
+    marks: Marks | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -134,6 +137,7 @@ class Preparation:
                 "shift": self.shift.tolist(),
                 "scale": self.scale.tolist(),
                 "full_scale": self.full_scale,
+                "marks": self.marks,
             }
         )
 
@@ -157,6 +161,7 @@ class Preparation:
             shift=np.array(kept.shift, np.float64),
             scale=np.array(kept.scale, np.float64),
             full_scale=kept.full_scale,
+            marks=kept.marks,
         )
 
 
@@ -177,7 +182,9 @@ def fitted(raw: RawData, train: Ints, normalize: Normalize) -> Preparation:
         for values in [raw.features[train, place].astype(np.float64)]
     }
     fill = None if raw.fill is None else _fill(raw, train)
-    plain = Preparation(tuple(raw.features.shape[1:]), raw.table, known, fill, np.zeros(1), np.ones(1), raw.full_scale)
+    plain = Preparation(
+        tuple(raw.features.shape[1:]), raw.table, known, fill, np.zeros(1), np.ones(1), raw.full_scale, raw.marks
+    )
     if normalize == "none":
         return plain
     if normalize == "unit" and raw.full_scale is not None:

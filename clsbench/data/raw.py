@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 Fill = Literal["mean", "most_frequent"]
+Marks = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class RawData:
         groups: [N]; samples of equal numbers stay in one split. None if every sample may be in any.
         source: where the data are from, for people; by default the dataset's name.
         warnings: what the reader noticed: the code of each warning, and a sentence.
+        marks: the delimiter and the decimal mark of a table of text, given or found.
     """
 
     features: Array
@@ -63,6 +65,7 @@ class RawData:
     groups: Labels | None = None
     source: str | None = None
     warnings: tuple[tuple[str, str], ...] = ()
+    marks: Marks | None = None
 
     @property
     def table(self) -> tuple[Column, ...]:

@@ -62,6 +62,7 @@ class TableText:
     decimal: str = "."
     names: tuple[str, ...] = ()
     start: int = 0
+    is_parquet: bool = False
 
     def line_at(self, offset: int) -> int:
         """The number of the line that this byte is in."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import MinLen
 
 from clsbench.data import table_cells as cell
+from clsbench.data.progress import told
 from clsbench.data.raw import Column, RawData
 from clsbench.errors import DataError
 from clsbench.problems import Posed
@@ -120,6 +122,7 @@ def csv(
         groups=None if groups is None else groups[rows[0]],
         source=path,
         warnings=tuple(warnings),
+        marks=None if text.is_parquet else (text.delimiter, text.decimal),
     )
 
 
@@ -132,9 +135,11 @@ def opened_text(path: str, header: bool, delimiter: str | None, encoding: str | 
     from clsbench.data.table_files import content_of, is_parquet
     from clsbench.data.table_text import text_of, with_decimal
 
+    told(f"reading {path}")
     content = content_of(path, encoding)
     if is_parquet(content):
-        content, delimiter, decimal = _from_parquet(path, content), ",", "."
+        text = replace(text_of(path, _from_parquet(path, content), ","), is_parquet=True)
+        return with_decimal(text.with_header(header), ".")
     return with_decimal(text_of(path, content, delimiter).with_header(header), decimal)
 
 

@@ -29,9 +29,12 @@ SECONDS_BETWEEN_FRAMES = 0.1
 
 
 class Progress:
-    """Counts trial-epochs up to `total`; as a context manager, it leaves the terminal as it found it."""
+    """Counts trial-epochs up to `total`; as a context manager, it leaves the terminal as it found it.
 
-    def __init__(self, console: Console, total: int, *, quiet: bool = False) -> None:
+    Without a total there is no end in sight: it only says what is going on.
+    """
+
+    def __init__(self, console: Console, total: int | None = None, *, quiet: bool = False) -> None:
         self._console = console
         self._total = total
         self._done = 0
@@ -45,6 +48,7 @@ class Progress:
         self._started = self._shown = time.monotonic()
         if self._bar is not None:
             self._bar.start()
+            self._shown -= SECONDS_BETWEEN_FRAMES  # the first text is shown at once
         return self
 
     def __exit__(
@@ -60,7 +64,7 @@ class Progress:
         now = time.monotonic()
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, advance=trial_epochs, description=shown)
-            if now - self._shown >= SECONDS_BETWEEN_FRAMES or self._done >= self._total:
+            if now - self._shown >= SECONDS_BETWEEN_FRAMES or self._done == self._total:
                 self._shown = now
                 self._bar.refresh()
         elif not self._quiet and now - self._shown >= SECONDS_BETWEEN_LINES:
@@ -79,8 +83,10 @@ class Progress:
         self._console.print(Text(printable(text, self._console.encoding)), soft_wrap=True)
 
 
-def line_of(done: int, total: int, seconds: float, text: str) -> str:
+def line_of(done: int, total: int | None, seconds: float, text: str) -> str:
     """`45% of 200 trial-epochs, 3.1 s left: cross_entropy`."""
+    if total is None:
+        return text
     share = done / max(total, 1)
     left = f", {duration(seconds * (1 - share) / share)} left" if 0 < share < 1 else ""
     return f"{share:4.0%} of {total} trial-epochs{left}: {text}"
