@@ -1,4 +1,4 @@
-"""Small datasets that scikit-learn generates or ships, on which a loss trains within seconds."""
+"""Small datasets, generated or shipped with scikit-learn, on which a loss trains within seconds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Interval
 
 from clsbench.config.values import MAX_COUNT
+from clsbench.data.bundled import digit_images, table
 from clsbench.data.raw import RawData
 from clsbench.problems import Posed, SingleLabel
 from clsbench.registry import dataset
@@ -15,6 +16,8 @@ from clsbench.registry import dataset
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
 
 Samples = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
 Classes = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
@@ -37,9 +40,11 @@ def moons(seed: int, *, samples: Samples = 1000, noise: Noise = 0.2) -> RawData:
 
     `noise` is the standard deviation of each coordinate; the moons have radius 1.
     """
-    from sklearn.datasets import make_moons
+    import numpy as np
 
-    points, labels = make_moons(n_samples=samples, noise=noise, random_state=seed)
+    upper, lower = (np.linspace(0, np.pi, size) for size in _halves(samples))
+    moons = _outlines((np.cos(upper), np.sin(upper)), (1 - np.cos(lower), 1 - np.sin(lower) - 0.5))
+    points, labels = _scattered(moons, noise, seed)
     return RawData(points, labels, num_classes=2, class_names=("upper moon", "lower moon"))
 
 
@@ -55,9 +60,11 @@ def circles(
 
     `noise` is the standard deviation of each coordinate, `factor` the inner radius; the outer one is 1.
     """
-    from sklearn.datasets import make_circles
+    import numpy as np
 
-    points, labels = make_circles(n_samples=samples, noise=noise, factor=factor, random_state=seed)
+    outer, inner = (np.linspace(0, 2 * np.pi, size, endpoint=False) for size in _halves(samples))
+    circles = _outlines((np.cos(outer), np.sin(outer)), (np.cos(inner) * factor, np.sin(inner) * factor))
+    points, labels = _scattered(circles, noise, seed)
     return RawData(points, labels, num_classes=2, class_names=("outer circle", "inner circle"))
 
 
@@ -170,40 +177,55 @@ def gaussian_quantiles(
 @dataset("digits", poses=lambda **_: Posed((1, 8, 8), SingleLabel(10)))
 def digits(seed: int) -> RawData:
     """1,797 handwritten digits as images of 8 by 8 pixels with 17 shades (UCI, shipped with scikit-learn)."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    images = bunch.images.astype("uint8")[:, None]
-    return RawData(images, bunch.target, num_classes=10, full_scale=16.0)
+    images, labels = digit_images()
+    return RawData(images, labels, num_classes=10, full_scale=16.0)
 
 
 @dataset("iris", poses=lambda **_: Posed((4,), SingleLabel(3)))
 def iris(seed: int) -> RawData:
     """150 irises of three species, described by the size of their sepals and petals (Fisher 1936)."""
-    from sklearn.datasets import load_iris
-
-    return _shipped(load_iris())
+    return _bundled("iris")
 
 
 @dataset("wine", poses=lambda **_: Posed((13,), SingleLabel(3)))
 def wine(seed: int) -> RawData:
     """178 wines of three growers, described by 13 chemical measurements (UCI, shipped with scikit-learn)."""
-    from sklearn.datasets import load_wine
-
-    return _shipped(load_wine())
+    return _bundled("wine_data")
 
 
 @dataset("breast_cancer", poses=lambda **_: Posed((30,), SingleLabel(2)))
 def breast_cancer(seed: int) -> RawData:
     """569 tumours, malignant or benign: 30 measurements of cell nuclei (Wisconsin, shipped with scikit-learn)."""
-    from sklearn.datasets import load_breast_cancer
-
-    return _shipped(load_breast_cancer())
+    return _bundled("breast_cancer")
 
 
-def _shipped(bunch: Any) -> RawData:
-    names = tuple(str(name) for name in bunch.target_names)
-    return RawData(bunch.data, bunch.target, num_classes=len(names), class_names=names)
+def _bundled(name: str) -> RawData:
+    features, labels, names = table(name)
+    return RawData(features, labels, num_classes=len(names), class_names=names)
+
+
+def _halves(samples: int) -> tuple[int, int]:
+    return samples // 2, samples - samples // 2
+
+
+def _outlines(*curves: tuple[Floats, Floats]) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The points `[N, 2]` of several curves, and the number of each point's curve."""
+    import numpy as np
+
+    points = np.concatenate([np.stack(curve, axis=1) for curve in curves])
+    return points, np.repeat(np.arange(len(curves)), [len(x) for x, _ in curves])
+
+
+def _scattered(
+    outlines: tuple[Floats, npt.NDArray[np.int64]], noise: float, seed: int
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The points in random order, with normal noise, bit for bit as scikit-learn's generators draw them."""
+    import numpy as np
+
+    points, labels = outlines
+    rng = np.random.RandomState(seed)
+    order = rng.permutation(len(points))
+    return points[order] + rng.normal(scale=noise, size=points.shape), labels[order]
 
 
 def _balanced(samples: int, classes: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

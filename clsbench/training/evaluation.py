@@ -290,5 +290,6 @@ def _logit_gradients(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
     with torch.enable_grad():
         leaf = logits.detach().requires_grad_()
         losses = loss.of_samples(leaf, targets)
-        (gradients,) = torch.autograd.grad(losses, leaf, losses.new_ones(()).expand_as(losses))
+        # Not by `grad_outputs`: PyTorch would import SymPy to compare two shapes.
+        (gradients,) = torch.autograd.grad(losses.sum(), leaf)
     return gradients

@@ -17,8 +17,9 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
 import clsbench.data
-from clsbench.data import toy
+from clsbench.data import bundled, toy
 from clsbench.data.raw import RawData, as_raw
+from clsbench.errors import DataError
 from clsbench.problems import posed_by
 from clsbench.registry import catalogue
 
@@ -64,12 +65,12 @@ def test_generated_data_comes_from_the_seed(component: Any) -> None:
     ("ours", "theirs"),
     [
         (
-            lambda: toy.moons(3, samples=50, noise=0.2),
-            lambda: sklearn.datasets.make_moons(50, noise=0.2, random_state=3),
+            lambda: toy.moons(3, samples=51, noise=0.2),
+            lambda: sklearn.datasets.make_moons(51, noise=0.2, random_state=3),
         ),
         (
-            lambda: toy.circles(3, samples=50, noise=0.1, factor=0.3),
-            lambda: sklearn.datasets.make_circles(50, noise=0.1, factor=0.3, random_state=3),
+            lambda: toy.circles(3, samples=51, noise=0.1, factor=0.3),
+            lambda: sklearn.datasets.make_circles(51, noise=0.1, factor=0.3, random_state=3),
         ),
         (
             lambda: toy.gaussian_quantiles(3, samples=50, classes=4, features=5),
@@ -81,11 +82,23 @@ def test_generated_data_comes_from_the_seed(component: Any) -> None:
     ],
     ids=["moons", "circles", "gaussian_quantiles", "iris", "wine", "breast_cancer"],
 )
-def test_arrays_are_those_of_scikit_learn(ours: Callable[[], RawData], theirs: Callable[[], Any]) -> None:
+def test_arrays_are_those_of_scikit_learn(
+    ours: Callable[[], RawData], theirs: Callable[[], Any], request: pytest.FixtureRequest
+) -> None:
     """What scikit-learn makes or ships arrives untouched."""
     raw, (features, labels) = ours(), theirs()
     np.testing.assert_array_equal(features, raw.features)
     np.testing.assert_array_equal(labels, raw.labels)
+    names = getattr(sklearn.datasets, f"load_{request.node.callspec.id}", None)
+    if names is not None:
+        assert tuple(names().target_names) == raw.class_names
+
+
+def test_missing_file_of_scikit_learn_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken installation is missing data, with what to do."""
+    monkeypatch.setattr(bundled, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match=r"data file iris\.csv is missing; reinstall scikit-learn"):
+        toy.iris(0)
 
 
 def test_digits_are_images_of_sixteen_steps() -> None:

@@ -1,0 +1,40 @@
+"""What a run imports: nothing that it does not need, whatever the time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+NEEDED_BY_OTHERS = {
+    "sklearn": "other datasets",
+    "scipy.stats": "nothing",
+    "sympy": "compiling",
+    "torch._dynamo": "compiling",
+    "torch._inductor": "compiling",
+    "torchvision": "its datasets and models",
+    "matplotlib": "figures",
+    "pyarrow": "tables",
+    "PIL": "images",
+}
+RUN = """
+import json, sys
+import clsbench
+clsbench.run(json.loads(sys.argv[1]), output=sys.argv[2], jobs=1)
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_small_run_imports_only_what_it_needs(tmp_path: Path) -> None:
+    """Digits and two moons are read, trained on, judged and kept without the libraries of other runs."""
+    config = {
+        "dataset": ["digits", "moons"],
+        "model": {"name": "mlp", "hidden": [4]},
+        "loss": ["cross_entropy", "mse_softmax"],
+        "train": {"epochs": 1, "seeds": 2, "device": "cpu"},
+        "report": {"figures": False, "html": False},
+    }
+    command = [sys.executable, "-c", RUN, json.dumps(config), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert set() == NEEDED_BY_OTHERS.keys() & set(json.loads(done.stdout))
