@@ -13,6 +13,7 @@ from clsbench import __version__
 from clsbench.cli.choices import list_, schema
 from clsbench.cli.exits import ExitCodes
 from clsbench.cli.explaining import explain
+from clsbench.cli.lecture import demo
 from clsbench.cli.preparing import download, init
 from clsbench.cli.reporting import report
 from clsbench.cli.running import check, run
@@ -52,6 +53,7 @@ app.command("list")(list_)
 app.command()(schema)
 app.command()(explain)
 app.command()(surface)
+app.command()(demo)
 app.command()(init)
 app.command()(download)
 
