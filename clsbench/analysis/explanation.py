@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
+from clsbench.analysis.terrain import marbles
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.problems import SingleLabel
 from clsbench.registry import catalogue
+
+ADDED = (0.0, 2.0, 5.0, 10.0, 20.0)  # to the largest wrong logit
 
 
 @dataclass(frozen=True)
@@ -22,32 +27,67 @@ class LossAtPoint:
     value: float
     gradient: tuple[float, ...]
 
+    @property
+    def norm(self) -> float:
+        """The L2 norm of the gradient."""
+        return math.hypot(*self.gradient)
+
 
 @dataclass(frozen=True)
 class Explanation:
     """Logits of one sample under every loss that fits them, with default options.
 
-    `margin` is the target's logit minus the largest other one; positive where the prediction is right.
+    `margin` is the target's logit minus the largest other one; positive where the prediction is right. `log_odds` is
+    log(p / (1 - p)) of the target's softmax p, its `likelihood`. `growing` holds, for each of `ADDED`, the norm of
+    each loss's gradient if so much is added to the largest other logit.
     """
 
     logits: tuple[float, ...]
     target: int
     margin: float
+    log_odds: float
     softmax: tuple[float, ...]
     sigmoid: tuple[float, ...]
     losses: tuple[LossAtPoint, ...]
+    growing: Mapping[float, Mapping[str, float]]
+
+    @property
+    def likelihood(self) -> float:
+        return self.softmax[self.target]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "logits": list(self.logits),
+            "target": self.target,
+            "softmax": list(self.softmax),
+            "sigmoid": list(self.sigmoid),
+            "likelihood": self.likelihood,
+            "margin": self.margin,
+            "log_odds": self.log_odds,
+            "losses": {each.name: {"value": each.value, "gradient": list(each.gradient)} for each in self.losses},
+            "more_confident": [{"added": added, "gradient_norm": dict(norms)} for added, norms in self.growing.items()],
+        }
 
 
 def explain(logits: Sequence[float], target: int) -> Explanation:
     """Compare the losses at `logits` (one per class, at least two) for class number `target`."""
-    z = torch.tensor([list(logits)], dtype=torch.float64)
+    z, losses = torch.tensor([list(logits)], dtype=torch.float64), losses_for(len(logits))
+    rival = max((number for number in range(len(logits)) if number != target), key=lambda number: logits[number])
+    (log_odds,), _ = marbles(z.numpy(), np.array([target]))
+    growing = {}
+    for added in ADDED:
+        moved = [value + added * (number == rival) for number, value in enumerate(logits)]
+        growing[added] = {loss.name: at_point(loss, moved, target).norm for loss in losses}
     return Explanation(
         logits=tuple(logits),
         target=target,
-        margin=logits[target] - max(value for number, value in enumerate(logits) if number != target),
+        margin=logits[target] - logits[rival],
+        log_odds=float(log_odds),
+        growing=growing,
         softmax=tuple(z.softmax(-1)[0].tolist()),
         sigmoid=tuple(z.sigmoid()[0].tolist()),
-        losses=tuple(at_point(loss, logits, target) for loss in losses_for(len(logits))),
+        losses=tuple(at_point(loss, logits, target) for loss in losses),
     )
 
 

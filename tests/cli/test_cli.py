@@ -214,7 +214,8 @@ def test_list_of_one_shows_its_options(invoke: Invoke, fails: Fails) -> None:
 def test_explain_gives_the_lectures_numbers(invoke: Invoke) -> None:
     """Probabilities, margin, value and gradient of every loss that fits: cross-entropy's is p - y."""
     answer = invoke("explain", "--logits=2,3,5,0", "--target", "2")
-    rows = {words[0]: words[1:] for line in answer.stdout.splitlines() if (words := line.split())}
+    told, _, _ = answer.stdout.partition("Norm of the gradient")
+    rows = {words[0]: words[1:] for line in told.splitlines() if (words := line.split())}
     assert ["0.0418", "0.1135", "0.8390", "0.0057"] == rows["softmax"]
     assert ["0", "1", "2*", "3"] == rows["class"]
     assert ["0.1755", "+0.0418", "+0.114", "-0.161", "+0.00565"] == rows["cross_entropy"]
@@ -273,7 +274,7 @@ def test_help_and_version(invoke: Invoke) -> None:
     """`--help`, `-h` and nothing at all show the verbs; each verb has help of its own."""
     texts = [invoke(*arguments).stdout for arguments in (("--help",), ("-h",), ())]
     assert 1 == len(set(texts))
-    for verb in ("run", "check", "report", "list", "explain", "init", "download"):
+    for verb in ("run", "check", "report", "list", "explain", "surface", "demo", "init", "download"):
         assert f"  {verb} " in texts[0]
         assert (0, "") == (invoke(verb, "--help").exit_code, invoke(verb, "--help").stderr)
     assert "..." not in texts[0].replace("[ARGS]...", "")

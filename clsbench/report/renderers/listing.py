@@ -17,6 +17,7 @@ from clsbench.report.text import PROTOCOLS, count, in_bytes, printable, warm_sta
 
 if TYPE_CHECKING:
     from clsbench.analysis.explanation import Explanation, LossAtPoint
+    from clsbench.analysis.samples import SampleSeen
     from clsbench.config.plan import Plan
     from clsbench.results import WarmStart
 
@@ -152,18 +153,40 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
     sample.add_row("sigmoid", *(f"{value:.4f}" for value in explanation.sigmoid))
     console.print(sample)
     verdict = "right" if explanation.margin > 0 else "wrong"
-    _print(console, f"* the target; margin {explanation.margin:+.4g}, so the prediction is {verdict}\n")
+    _print(console, f"* the target; margin {explanation.margin:+.4g}, so the prediction is {verdict}")
+    _print(console, f"likelihood {explanation.likelihood:.4g}, log-odds {explanation.log_odds:+.4g}\n")
     show_losses(console, explanation.losses)
+    _print(console, "\nNorm of the gradient if the largest wrong logit is greater by", bold=True)
+    growing = _figures("loss", [f"{added:g}" for added in explanation.growing])
+    for loss in explanation.losses:
+        growing.add_row(named(loss), *(f"{norms[loss.name]:.3g}" for norms in explanation.growing.values()))
+    console.print(growing)
+
+
+def show_sample(console: Console, sample: SampleSeen) -> None:
+    """One sample of a run under each arm: what its network answers, its loss, and the gradient that it gets."""
+    _print(console, f"Test sample {sample.number} of {sample.run}, class {sample.target}", bold=True)
+    table = _figures("arm", ["answer", "p of target", "log-odds", "loss", "gradient"])
+    for arm in sample.arms:
+        numbers = (arm.likelihood, arm.log_odds, arm.value, arm.norm)
+        shown = ("-" if number is None else f"{number:.3g}" for number in numbers)
+        table.add_row(printable(arm.name, console.encoding), printable(arm.prediction, console.encoding), *shown)
+    console.print(table)
+    _print(console, "The first trial of each arm; the gradient is the norm on the logits of the arm's own loss.")
 
 
 def show_losses(console: Console, losses: Sequence[LossAtPoint]) -> None:
     """Each loss at some logits, with its gradient on every logit."""
     table = _figures("loss", ["value", *(f"d/dz{n}" for n in range(len(losses[0].gradient)))])
     for loss in losses:
-        reduction = loss.options.get("reduction")
-        name = loss.name if reduction is None else f"{loss.name} ({reduction})"
-        table.add_row(name, f"{loss.value:.4g}", *(f"{value:+.3g}" for value in loss.gradient))
+        table.add_row(named(loss), f"{loss.value:.4g}", *(f"{value:+.3g}" for value in loss.gradient))
     console.print(table)
+
+
+def named(loss: LossAtPoint) -> str:
+    """A loss and its reduction."""
+    reduction = loss.options.get("reduction")
+    return loss.name if reduction is None else f"{loss.name} ({reduction})"
 
 
 def _figures(name: str, columns: Sequence[str]) -> Table:
