@@ -26,6 +26,7 @@ import clsbench.training  # noqa: F401 - the rooms register what they offer
 from clsbench.cli import app
 from clsbench.registry import catalogue
 
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ROOT = Path(__file__).resolve().parent.parent
 
 # Under nohup, and behind `&` in a script, these are ignored, and would be by the runs under test.
@@ -81,6 +82,7 @@ def _has_gpu() -> bool:
 NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
     "compiler": ("needs a C++ compiler and Python's headers", _compiles),
     "fork": ("needs Linux, and no GPU that PyTorch drives", lambda: sys.platform == "linux" and not _has_gpu()),
+    "browser": ("needs Chromium", lambda: any(map(shutil.which, CHROMIUM))),
     "cuda": ("needs an NVIDIA GPU", _has_gpu),
 }
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
@@ -28,6 +29,7 @@ from clsbench.runs.seal import sha256_of
 if TYPE_CHECKING:
     from torch import Tensor
 
+NONE: Mapping[int, bytes] = MappingProxyType({})
 HASH_LETTERS = 64  # of a SHA-256
 
 log = logging.getLogger("clsbench")
@@ -74,8 +76,8 @@ class Checkpoints:
         self.folder = manifest.folder
         self.phase = phase
 
-    def save(self, checkpoint: Checkpoint, evidence: Evidence, frames: Mapping[int, bytes]) -> None:
-        """Keep a checkpoint with packed frames of its trials; when this returns, it is on disk and counts.
+    def save(self, checkpoint: Checkpoint, evidence: Evidence, frames: Mapping[int, bytes] = NONE) -> None:
+        """Keep a checkpoint, with packed frames of some of its trials; when this returns, it is on disk and counts.
 
         Raises:
             RunError: it cannot be written; those before it count as they did.

@@ -66,10 +66,10 @@ def strict(text: str) -> Any:
 
 
 def test_directory_holds_what_the_contract_says(result: Result) -> None:
-    """Config, environment, records, summary, curves, log and every trial's weights; nothing half written."""
+    """Config, environment, records, summary, curves, page, log and every trial's weights; nothing half written."""
     assert {
         *("config.yaml", "environment.json", "metrics.jsonl", "summary.json", "curves.png", "curves.svg", "run.log"),
-        *("checkpoints", "reliability.png", "reliability.svg"),
+        *("checkpoints", "reliability.png", "reliability.svg", "report.html", "replay.npz"),
     } == set(os.listdir(result.directory))
     files = {"lock", "pid", "manifest.json", "metrics-00000-epoch-00002", "metrics-00002-epoch-00002"}
     assert files == {WEIGHTS.sub("", name) for name in os.listdir(result.directory / "checkpoints")}
@@ -146,7 +146,7 @@ def test_environment_says_where_it_ran_and_nothing_of_the_user(result: Result) -
         "test": 12,
     } == (environment["datasets"][LABEL])
     kept = [file for file in result.directory.rglob("*") if file.is_file()]
-    assert 14 == len(kept)
+    assert 16 == len(kept)
     assert [] == [file for file in kept if b"hunter2-8e1f" in file.read_bytes() or b"MY_SECRET" in file.read_bytes()]
 
 

@@ -10,7 +10,7 @@ class OwnMarble {
     this.start = make("input", { type: "range", min: -reach, max: reach, step: 0.1, value: start, "aria-label": "start of your marble, as a margin", oninput: () => this.place(Number(this.start.value)) });
     this.where = make("output", {}, "");
     this.lr = make("input", { type: "number", min: 0.001, max: 1000, step: "any", value: 1, size: 5, "aria-label": "learning rate of your marble" });
-    this.roll = make("button", { type: "button", onclick: () => (this.timer ? this.stop() : this.run()) }, "Let it roll");
+    this.roll = make("button", { type: "button", onclick: () => (this.timer ? this.stop() : this.run()) }, "Roll");
     this.said = make("p", { class: "faint rolled", role: "status" });
     const row = make("div", { class: "row yours" }, make("strong", {}, "Your marble"), this.start, this.where, make("label", {}, "learning rate ", this.lr), this.roll);
     host.append(make("div", {}, row, this.said));
@@ -37,7 +37,7 @@ class OwnMarble {
   stop() {
     cancelAnimationFrame(this.timer);
     this.timer = null;
-    this.roll.textContent = "Let it roll";
+    this.roll.textContent = "Roll";
   }
 
   run() {

@@ -1,0 +1,303 @@
+"""report.html in a browser: it asks for nothing, complains of nothing, draws every number, and can be moved."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clsbench
+from clsbench import experiment
+from clsbench.prediction import experiment_of
+from clsbench.runs.directory import RunDirectory
+from tests.conftest import CHROMIUM, ROOT
+
+if sys.platform != "win32":
+    from tests.page.devtools import Browser, Tab
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+PLANE = {
+    "name": "plane",
+    "dataset": {"name": "moons", "samples": 120, "label": "<b>moons"},
+    "model": [{"name": "mlp", "hidden": [4]}, {"name": "linear", "init": {"weights": "normal", "scale": 30.0}}],
+    "loss": ["mse_softmax", {"name": "cross_entropy", "label": HOSTILE}, "hinge"],
+    "train": {"epochs": 4, "seeds": 2},
+    "report": {"figures": False},
+}
+IMAGES = {
+    "name": "images",
+    "dataset": {"name": "digits", "normalize": "unit", "limit": 300},
+    "model": "linear",
+    "loss": ["mse_softmax", "cross_entropy"],
+    "optimizer": {"name": "sgd", "lr": 0.5},
+    "tune": {"grid": {"lr": [0.1, 1.0]}, "seeds": 1},
+    "train": {"epochs": 3, "seeds": 1},
+    "report": {"figures": False},
+}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    chromium = next(filter(None, map(shutil.which, CHROMIUM)))
+    found = Browser(chromium, tmp_path_factory.mktemp("profile"))
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> clsbench.Result:
+    return clsbench.run(PLANE, output=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> clsbench.Result:
+    return clsbench.run(IMAGES, output=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def tab(browser: Browser, plane: clsbench.Result) -> Iterator[Tab]:
+    found = Tab(browser, plane.directory / "report.html")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def of_images(browser: Browser, images: clsbench.Result) -> Iterator[Tab]:
+    found = Tab(browser, images.directory / "report.html")
+    yield found
+    found.close()
+
+
+def texts(tab: Tab, selector: str) -> list[str]:
+    """The text of every visible element."""
+    found: list[str] = tab.evaluate(
+        f"[...document.querySelectorAll({selector!r})].filter(e => e.checkVisibility()).map(e => e.textContent)"
+    )
+    return found
+
+
+def click(tab: Tab, selector: str, words: str = "") -> None:
+    """Click the first visible element of a selector that has these words, as a mouse does."""
+    place: Any = tab.evaluate(
+        f"(() => {{ const e = [...document.querySelectorAll({selector!r})].find(e => e.checkVisibility()"
+        f" && e.textContent.includes({words!r})); e.scrollIntoView({{block: 'center'}});"
+        " const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+    )
+    for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+        tab.mouse(kind, *place)
+    tab.settle()
+
+
+def focus(tab: Tab, selector: str) -> None:
+    tab.evaluate(f"[...document.querySelectorAll({selector!r})].find(e => e.checkVisibility()).focus()")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_opens_from_disk_without_a_complaint_or_a_request(
+    browser: Browser, plane: clsbench.Result, images: clsbench.Result, dark: bool
+) -> None:
+    """Nothing in the console, nothing asked of the network, nothing wider than the window, at both widths."""
+    for result in (plane, images):
+        for width in (1280, 390):
+            tab = Tab(browser, result.directory / "report.html", width, dark=dark)
+            for choice in range(len(texts(tab, ".choice"))):
+                tab.evaluate(f"document.querySelectorAll('.choice')[{choice}].click()")
+                tab.settle()
+            assert ([], []) == (tab.complaints(), tab.requests())
+            assert width >= tab.evaluate("document.documentElement.scrollWidth")
+            tab.close()
+
+
+def test_hostile_label_stays_text(tab: Tab) -> None:
+    """A label that would end a script and load an image is shown as it was written; no element comes of it."""
+    assert 0 == tab.evaluate("document.querySelectorAll('img, b:not(p > b)').length")
+    assert any(HOSTILE in legend for legend in texts(tab, ".toggle"))
+    assert any(HOSTILE in cell for cell in texts(tab, "th[scope=row]"))
+    assert any("<b>moons" in heading for heading in texts(tab, "h2"))
+
+
+def test_policy_allows_the_pages_own_code_alone(tab: Tab) -> None:
+    """Code that comes in otherwise does not run, an inline style does not count, and nothing can be fetched."""
+    tab.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', '<i id=in style=\"color: red\" onclick=\"x = 1\">i</i>')"
+    )
+    tab.evaluate("document.getElementById('in').click()")
+    assert "undefined" == tab.evaluate("typeof window.x")
+    assert "rgb(255, 0, 0)" != tab.evaluate("getComputedStyle(document.getElementById('in')).color")
+    refused = "fetch('data:text/plain,1').then(() => 'fetched', () => 'refused')"
+    assert "refused" == tab.evaluate(refused)
+
+
+def test_every_chart_draws_its_points(tab: Tab, plane: clsbench.Result) -> None:
+    """A line for each arm that has the metric, with a point for each epoch."""
+    lines = tab.evaluate(
+        "[...document.querySelectorAll('.headline .line')].filter(e => e.checkVisibility())"
+        ".map(e => [e.dataset.points, e.getAttribute('d').split(/[ML]/).length - 1])"
+    )
+    assert [["5", 5]] * 3 == lines
+    empty = "[...document.querySelectorAll('.chart')].filter(e => e.checkVisibility() && !e.querySelector('.line'))"
+    assert 0 == tab.evaluate(f"{empty}.length")
+    # hinge has no probabilities: two lines of NLL.
+    assert 2 == tab.evaluate(
+        "[...document.querySelectorAll('.chart')].find(e => e.checkVisibility() && e.textContent.includes('test NLL'))"
+        ".querySelectorAll('.line').length"
+    )
+
+
+def test_slider_moves_marbles_rule_and_surface(tab: Tab) -> None:
+    """The arrow keys move it; the counts under the terrains, the rule of every chart and the surfaces follow."""
+    seen = (
+        "[...document.querySelectorAll('.said, .time output')].filter(e => e.checkVisibility()).map(e => e.textContent)"
+    )
+    picture = (
+        "[...document.querySelectorAll('.terrains canvas, .surface canvas')].filter(e => e.checkVisibility())"
+        ".map(e => e.toDataURL())"
+    )
+    rules = "[...document.querySelectorAll('.rule')].filter(e => e.checkVisibility()).map(e => e.getAttribute('x1'))"
+    before, shown, ruled = tab.evaluate(seen), tab.evaluate(picture), tab.evaluate(rules)
+    focus(tab, ".time input")
+    tab.press("Home")
+    tab.settle()
+    assert "epoch 0 of 4" in tab.evaluate(seen)
+    assert before != tab.evaluate(seen)
+    assert all(a != b for a, b in zip(shown, tab.evaluate(picture), strict=True))
+    # Reliability has no epochs, and no rule that moves.
+    assert any(a != b for a, b in zip(ruled, tab.evaluate(rules), strict=True))
+    tab.press("ArrowRight")
+    tab.settle()
+    assert "epoch 1 of 4" in tab.evaluate(seen)
+
+
+def test_play_runs_to_the_last_epoch(tab: Tab) -> None:
+    """The button starts from the first epoch and stops at the last."""
+    click(tab, ".play")
+    tab.evaluate(
+        "new Promise(done => { const wait = () => document.querySelector('.comparison:not([hidden]) .play')"
+        ".textContent.includes('Play') ? done() : setTimeout(wait, 50); wait(); })"
+    )
+    assert ["epoch 4 of 4"] == texts(tab, ".time output")
+
+
+def test_arm_can_be_hidden_and_the_axis_turned(tab: Tab) -> None:
+    """A click takes an arm's line away, another brings it back; steps take the place of epochs."""
+    count = "[...document.querySelectorAll('.headline .line')].filter(e => e.checkVisibility()).length"
+    click(tab, ".toggle", "hinge")
+    assert 2 == tab.evaluate(count)
+    click(tab, ".toggle", "hinge")
+    assert 3 == tab.evaluate(count)
+    click(tab, "button.axis", "step")
+    labels = (
+        "[...document.querySelectorAll('.headline svg text')].filter(e => e.checkVisibility()).map(e => e.textContent)"
+    )
+    assert "step" in tab.evaluate(labels)
+
+
+def test_marble_can_be_dragged_and_rolls(tab: Tab) -> None:
+    """Dragged to another margin it starts there; under both losses it rolls, and the steps are counted."""
+    place = tab.evaluate(
+        "(() => { const c = [...document.querySelectorAll('.terrains canvas')].find(e => e.checkVisibility());"
+        " c.scrollIntoView({block: 'center'}); const t = [...stages.values()].at(-1).terrains[0];"
+        " const b = c.getBoundingClientRect(); return [b.x + t.x(t.own), b.y + 100, b.x + t.x(0.5)]; })()"
+    )
+    tab.mouse("mouseMoved", place[0], place[1])
+    tab.mouse("mousePressed", place[0], place[1])
+    tab.mouse("mouseMoved", place[2], place[1])
+    tab.mouse("mouseReleased", place[2], place[1])
+    tab.settle()
+    assert ["margin 0.5"] == texts(tab, ".yours output")
+    click(tab, ".yours button")
+    tab.evaluate(
+        "new Promise(done => { const wait = () =>"
+        " [...stages.values()].at(-1).own.timer ? setTimeout(wait, 50) : done(); wait(); })"
+    )
+    (said,) = texts(tab, ".rolled")
+    assert 2 == said.count("brings it home (p = 0.9) in") or "it needs about" in said
+
+
+def test_rolling_agrees_with_gradient_descent(tab: Tab) -> None:
+    """From a margin of -4 at learning rate 1, the steps are those of PyTorch's gradients on two logits, within one."""
+    import torch
+
+    steps: dict[str, int] = {}
+    for name in ("mse", "ce"):
+        z, home = torch.tensor([-2.0, 2.0], dtype=torch.float64), torch.log(torch.tensor(9.0))
+        steps[name] = 0
+        while z[0] - z[1] < home:
+            z.requires_grad_()
+            p = z.softmax(0)
+            value = -p[0].log() if name == "ce" else (1 - p[0]) ** 2 + p[1] ** 2
+            (gradient,) = torch.autograd.grad(value, z)
+            z, steps[name] = (z - gradient).detach(), steps[name] + 1
+    tab.evaluate("[...stages.values()].at(-1).own.place(-4)")
+    tab.evaluate(
+        "(() => { const own = [...stages.values()].at(-1).own; for (const t of own.racers())"
+        " Object.assign(t, {steps: 0, home: false}); for (let i = 0; i < 600; i++) own.step(1); })()"
+    )
+    found = dict(tab.evaluate("[...stages.values()].at(-1).own.racers().map(t => [t.data.loss, t.steps])"))
+    assert steps["mse"] == pytest.approx(found["mse_softmax"], abs=1)
+    assert steps["ce"] == pytest.approx(found[HOSTILE], abs=1)
+
+
+def test_chart_and_marbles_are_read_by_keyboard(tab: Tab) -> None:
+    """With the focus on them, arrow keys read an epoch's values and a sample's classes, loss and margin."""
+    focus(tab, ".headline svg")
+    tab.press("ArrowLeft")
+    assert any(text.startswith("epoch 3: mse_softmax") for text in texts(tab, ".headline .readout"))
+    focus(tab, ".terrains canvas")
+    tab.press("ArrowRight")
+    tab.settle()
+    (tip,) = texts(tab, ".tip")
+    assert all(word in tip for word in ("sample ", "predicted ", "loss ", "margin "))
+
+
+def test_images_are_shown_where_one_arm_is_right_and_the_other_wrong(of_images: Tab) -> None:
+    """Before training both arms agree; the pictures drawn have ink."""
+    of_images.evaluate("[...stages.values()][0].moveTo(1)")
+    of_images.evaluate("new Promise(done => setTimeout(done, 300))")
+    assert 2 == len(texts(of_images, "h4")[:2])
+    inked = (
+        "[...document.querySelectorAll('.gallery canvas')].every(c => c.getContext('2d')"
+        ".getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 < 3 && v > 0))"
+    )
+    assert of_images.evaluate(inked)
+    assert ([], []) == (of_images.complaints(), of_images.requests())
+
+
+def test_page_is_the_same_twice(plane: clsbench.Result) -> None:
+    """Written again from what the run keeps, byte by byte; and small."""
+    directory = RunDirectory(plane.directory)
+    again = experiment.page(clsbench.load(plane.directory), directory, experiment_of(directory))
+    assert (plane.directory / "report.html").read_bytes() == again
+    assert len(again) < 1_500_000
+
+
+def axe() -> Path | None:
+    """axe-core, where npm has put it: beside the clone, or on NODE_PATH."""
+    folders = [ROOT / "node_modules", *map(Path, filter(None, os.environ.get("NODE_PATH", "").split(os.pathsep)))]
+    return next((file for folder in folders if (file := folder / "axe-core" / "axe.min.js").exists()), None)
+
+
+@pytest.mark.skipif(axe() is None, reason="needs axe-core (npm install axe-core)")
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_no_serious_fault(
+    browser: Browser, plane: clsbench.Result, images: clsbench.Result, dark: bool
+) -> None:
+    """Names, roles, contrasts and headings, by axe-core's rules."""
+    script = axe()
+    assert script is not None
+    for result in (plane, images):
+        tab = Tab(browser, result.directory / "report.html", dark=dark)
+        tab.evaluate(script.read_text(encoding="utf-8") + "; 0")
+        found = tab.evaluate(
+            "axe.run().then(r => r.violations.filter(v => ['serious', 'critical'].includes(v.impact))"
+            ".map(v => [v.id, v.nodes.slice(0, 3).map(n => n.html)]))"
+        )
+        assert [] == found
+        tab.close()
