@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clsbench.cli.parameters import AsJson, numbers
+from clsbench.cli.parameters import AsJson, load_plugins, numbers
 from clsbench.errors import ConfigError
 from clsbench.report.streams import whole_page, write_json
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from clsbench.report.outputs import Output
+
 DEFAULT = ("cross_entropy", "mse_softmax")
 FIGURE_POINTS = 201
+PLANE_POINTS = 25  # of a run's weights, in each direction: every one is a network
 JSON_POINTS = 21  # the whole numbers of the default range
 
 
 def surface(
     losses: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[LOSS]...", help="By default cross_entropy and mse_softmax.", show_default=False),
+        typer.Argument(
+            metavar="[LOSS ... | RUN]",
+            help="Losses, by default cross_entropy and mse_softmax; or a run directory.",
+            show_default=False,
+        ),
     ] = None,
     at: Annotated[
         str | None, typer.Option(metavar="Y0,Y1", help="Only this point, in numbers: --at=-10,10.", show_default=False)
@@ -39,9 +50,17 @@ def surface(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show losses as surfaces over two logits of three."""
+    """Show losses over two logits of three, or a run's over its weights."""
     from clsbench.report.outputs import FIGURES, Output
 
+    if png is not None and png.suffix != ".png":
+        raise ConfigError(f"--png: the name must end in .png, got {png}")
+    files = [] if png is None else [Output("--png", png.with_suffix(f".{kind}"), FIGURES[kind]) for kind in FIGURES]
+    if losses and os.path.isdir(losses[0]):
+        if len(losses) > 1 or at is not None or start is not None:
+            raise ConfigError(f"{losses[0]} is a run, whose surface takes no other LOSS, no --at and no --from")
+        _of_run(Path(losses[0]), files, as_json)
+        return
     low, high = numbers("--range", limits, 2)
     if not low < high:
         raise ConfigError(f"--range: LOW must be below HIGH, got {limits}")
@@ -49,10 +68,6 @@ def surface(
         raise ConfigError("--third must be finite, and --lr finite and above 0")
     place = None if at is None else numbers("--at", at, 2)
     origin = None if start is None else numbers("--from", start, 2)
-    if png is not None and png.suffix != ".png":
-        raise ConfigError(f"--png: the name must end in .png, got {png}")
-    files = [] if png is None else [Output("--png", png.with_suffix(f".{kind}"), FIGURES[kind]) for kind in FIGURES]
-
     import clsbench.losses  # noqa: F401 - registers the losses
     from clsbench.analysis import surfaces as analysis
     from clsbench.report.renderers import surfaces as shown
@@ -78,10 +93,30 @@ def surface(
                 each = [analysis.surface(loss, plane, rows, columns) for loss in chosen]
                 shown.show_surfaces(console, plane, each, paths)
     if files:
-        from clsbench.report.renderers.figures import rendered
-
         grids = [analysis.surface(loss, plane, FIGURE_POINTS, FIGURE_POINTS) for loss in chosen]
-        figure = shown.draw_surfaces(plane, grids, paths)
-        for file in files:
-            file.write(rendered(figure, file.path.suffix[1:]))
-            print(f"wrote {file.path}", file=sys.stderr)
+        _write(shown.draw_surfaces(plane, grids, paths), files)
+
+
+def _of_run(run: Path, files: list[Output], as_json: bool) -> None:
+    load_plugins(None)
+    from clsbench.plane import planes_of
+    from clsbench.report.renderers import planes as shown
+    from clsbench.report.renderers.surfaces import map_size
+
+    with whole_page() as console:
+        rows, columns = (PLANE_POINTS, PLANE_POINTS) if as_json or files else map_size(console)
+        found = planes_of(run, rows, columns)
+        if as_json:
+            write_json(shown.as_data(found))
+        elif not files:
+            shown.show_planes(console, found)
+    if files:
+        _write(shown.draw_planes(found), files)
+
+
+def _write(figure: Figure, files: list[Output]) -> None:
+    from clsbench.report.renderers.figures import rendered
+
+    for file in files:
+        file.write(rendered(figure, file.path.suffix[1:]))
+        print(f"wrote {file.path}", file=sys.stderr)

@@ -17,13 +17,13 @@ VIRIDIS = ((68, 1, 84), (65, 68, 135), (42, 120, 142), (34, 168, 132), (122, 209
 
 @dataclass(frozen=True)
 class HeatMap:
-    """Numbers `[rows][columns]`, top row first, on their own scale from the least to the greatest.
+    """Numbers `[rows][columns]`, top row first, on their own scale from the least to the greatest; None is shown as ?.
 
     `marks` puts a character over a pixel, by (row, column); of two in a character the upper is shown.
     """
 
     title: str
-    values: Sequence[Sequence[float]]
+    values: Sequence[Sequence[float | None]]
     marks: Mapping[tuple[int, int], str]
 
 
@@ -53,15 +53,18 @@ def _has_blocks(console: Console) -> bool:
 
 
 def _lines(each: HeatMap, console: Console) -> Iterator[Text]:
-    low, high = min(map(min, each.values)), max(map(max, each.values))
-    shares = [[(value - low) / ((high - low) or 1.0) for value in row] for row in each.values]
+    finite = [value for row in each.values for value in row if value is not None] or [0.0]
+    low, high = min(finite), max(finite)
+    shares = [[0.0 if value is None else (value - low) / ((high - low) or 1.0) for value in row] for row in each.values]
+    unknown = ((r, c) for r, row in enumerate(each.values) for c, value in enumerate(row) if value is None)
+    marks = {**dict.fromkeys(unknown, "?"), **each.marks}
     if _has_blocks(console):
         for upper in range(0, len(shares), 2):
-            yield _blocks(shares, upper, each.marks)
+            yield _blocks(shares, upper, marks)
     else:
         for number, row in enumerate(shares):
             shades = (SHADES[min(int(share * len(SHADES)), len(SHADES) - 1)] for share in row)
-            yield Text("".join(each.marks.get((number, column), shade) for column, shade in enumerate(shades)))
+            yield Text("".join(marks.get((number, column), shade) for column, shade in enumerate(shades)))
 
 
 def _blocks(shares: Sequence[Sequence[float]], upper: int, marks: Mapping[tuple[int, int], str]) -> Text:
