@@ -20,10 +20,10 @@ from clsbench.report.sections.convergence import convergence
 from clsbench.report.sections.cross import cross
 from clsbench.report.sections.data import data
 from clsbench.report.sections.outcome import diverged_at_once, outcome, stuck
-from clsbench.report.sections.tuning import tuning
+from clsbench.report.sections.tuning import sensitivity, tuning
 from clsbench.report.seen import pictures_of
 from clsbench.report.text import count, setting_of
-from clsbench.results import ArmSummary, Environment, Record, Summary, value_of
+from clsbench.results import ArmSummary, Environment, Record, Summary, Tuning, value_of
 
 if TYPE_CHECKING:
     from clsbench.runs.replay import Replay
@@ -147,7 +147,35 @@ def _charts(comparison: Comparison, refs: Refs, summary: Summary) -> dict[str, A
         "own": OBJECTIVE,
         "stuck": STUCK_SHARE,
         "arms": [_arm(comparison, arm, refs, (*fields, OBJECTIVE, STUCK_SHARE)) for arm in shown],
+        "tuning": _tuning(comparison, refs, summary["tuning"]),
     }
+
+
+def _tuning(comparison: Comparison, refs: Refs, tuned: Tuning | None) -> list[dict[str, Any]]:
+    """A chart for each key that tuning tried several values of."""
+    keys = [key for key, values in tuned["grid"].items() if len(values) > 1] if tuned else []
+    found = [sensitivity(comparison, refs, tuned, key) for key in keys if tuned]
+    return [
+        {
+            "title": curves.title,
+            "key": curves.x.label,
+            "along": curves.x.scale,
+            "log": curves.y.scale == "log",
+            "share": is_share(curves.metric),
+            "lines": [
+                {
+                    "mark": line.arm.mark,
+                    "name": line.arm.name,
+                    "x": line.x,
+                    "y": line.y,
+                    "low": line.low,
+                    "high": line.high,
+                }
+                for line in curves.series
+            ],
+        }
+        for curves in found
+    ]
 
 
 def _fields(comparison: Comparison) -> list[str]:

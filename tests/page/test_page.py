@@ -270,6 +270,15 @@ def test_images_are_shown_where_one_arm_is_right_and_the_other_wrong(of_images: 
     assert ([], []) == (of_images.complaints(), of_images.requests())
 
 
+def test_wrong_samples_are_those_that_the_network_gets_wrong(of_images: Tab, images: clsbench.Result) -> None:
+    """With ten classes a sample may be right at a probability below a half: the counts are those of predictions."""
+    replay = RunDirectory(images.directory).replay(["digits"])
+    assert replay is not None
+    wrong = [int((of["predicted"][-1] != replay.scenes["digits"].targets).sum()) for of in replay.trials.values()]
+    shown = [int(said.split(":")[1].split()[0]) for said in texts(of_images, ".said")]
+    assert wrong == shown
+
+
 def test_page_is_the_same_twice(plane: clsbench.Result) -> None:
     """Written again from what the run keeps, byte by byte; and small."""
     directory = RunDirectory(plane.directory)

@@ -22,7 +22,8 @@ class Chart {
     const width = Math.max(240, this.figure.clientWidth || 330), height = spec.height || 190;
     Object.assign(this, { lines, shownSpec: spec, width, height, left: 46, right: 10, top: 8, bottom: 34 });
     const xs = lines.flatMap((line) => line.x), ys = this.values(lines, spec);
-    this.xRange = spec.xRange || range(xs, 0);
+    this.xLog = spec.along === "log";
+    this.xRange = spec.xRange || (this.xLog ? range(xs.map(Math.log10), 0.02) : range(xs, 0));
     this.yRange = spec.yRange || (spec.log ? range(ys.map(Math.log10), 0.04) : range(ys, 0.06));
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.svg.setAttribute("aria-label", `${spec.title}. ${this.summary()} Arrow keys read the values.`);
@@ -43,8 +44,8 @@ class Chart {
   }
 
   across(value) {
-    const [low, high] = this.xRange;
-    return this.left + ((value - low) / (high - low || 1)) * (this.width - this.left - this.right);
+    const [low, high] = this.xRange, at = this.xLog ? Math.log10(value) : value;
+    return this.left + ((at - low) / (high - low || 1)) * (this.width - this.left - this.right);
   }
 
   down(value) {
@@ -59,7 +60,7 @@ class Chart {
       parts.push(make("line", { class: "axis", x1: this.left, x2: this.width - this.right, y1: y, y2: y }));
       parts.push(make("text", { x: this.left - 5, y: y + 4, "text-anchor": "end" }, text));
     }
-    for (const tick of ticks(...this.xRange, 5)) {
+    for (const tick of this.xLog ? yTicks(this.xRange, true) : ticks(...this.xRange, 5)) {
       parts.push(make("text", { x: this.across(tick), y: floor + 15, "text-anchor": "middle" }, tickText(tick)));
     }
     parts.push(make("text", { x: (this.left + this.width) / 2, y: this.height - 3, "text-anchor": "middle" }, spec.x));
@@ -151,7 +152,7 @@ function range(values, room) {
 function yTicks([low, high], log) {
   if (!log) return ticks(low, high, 4);
   const powers = ticks(low, high, 4).filter((power) => Number.isInteger(Number(power.toFixed(6))));
-  return (powers.length > 1 ? powers : ticks(low, high, 4)).map((power) => 10 ** power);
+  return (powers.length > 1 ? powers : ticks(low, high, 4)).map((power) => Number((10 ** power).toPrecision(2)));
 }
 
 function lastOf(values) {

@@ -13,6 +13,7 @@ class Stage {
     }
     if (this.watched.some((name) => charts.seen[name].terrain)) this.own = new OwnMarble(controls, this);
     this.curves();
+    this.tuning();
     this.why();
     this.replay();
     this.classes();
@@ -172,6 +173,15 @@ class Stage {
     this.host.append(make("h3", {}, title));
     if (note) this.part("p", { class: "note" }).textContent = note;
     return this.part("div", { class: "grid" });
+  }
+
+  tuning() {
+    const { tuning } = this.charts;
+    if (!tuning.length) return;
+    const grid = this.section("Tuning", "Over tuning's own seeds, on validation data; the table below has every value.");
+    for (const { lines, ...spec } of tuning) {
+      this.drawn.push(new Chart(grid, this, () => ({ ...spec, x: spec.key, lines: lines.filter((line) => !this.hidden.has(line.name)) })));
+    }
   }
 
   why() {

@@ -118,9 +118,11 @@ class Terrain {
     context.fillText("margin: log-odds of the true class", this.x(0), this.floor + 29);
     context.textAlign = "right";
     for (const tick of ticks(0, this.top, 3)) context.fillText(tickText(tick), this.left - 5, this.y(tick) + 4);
-    context.fillText("← wrong", this.x(0) - 7, 16);
+    // With more than two classes a sample may be right below a half: then its colour alone says so.
+    const [below, above] = this.stage.charts.classes.length === 2 ? ["wrong", "right"] : ["p < ½", "p > ½"];
+    context.fillText(`← ${below}`, this.x(0) - 7, 16);
     context.textAlign = "left";
-    context.fillText("right →", this.x(0) + 7, 16);
+    context.fillText(`${above} →`, this.x(0) + 7, 16);
     context.fillText("loss", 4, 16);
     if (this.flatTo !== null && this.x(this.flatTo) - this.left > 120) {
       context.fillStyle = colour("onflat");
@@ -155,7 +157,9 @@ class Terrain {
       const margin = this.value(0, sample, this.place), x = this.x(margin);
       const column = Math.round(x / (2 * RADIUS));
       if (!columns.has(column)) columns.set(column, []);
-      columns.get(column).push({ sample, margin, x, y: this.y(this.value(1, sample, this.place)) - RADIUS });
+      const wrong = this.value(2, sample, this.place) !== this.stage.charts.scene.targets[sample];
+      const stuck = wrong && this.flatTo !== null && margin < this.flatTo;
+      columns.get(column).push({ sample, margin, wrong, stuck, x, y: this.y(this.value(1, sample, this.place)) - RADIUS });
     }
     for (const pile of columns.values()) {
       const base = Math.min(...pile.map((spot) => spot.y));
@@ -165,8 +169,7 @@ class Terrain {
     return spots;
   }
 
-  marble(context, { sample, margin, x, y }) {
-    const wrong = margin < 0, stuck = wrong && this.flatTo !== null && margin < this.flatTo;
+  marble(context, { sample, wrong, stuck, x, y }) {
     context.beginPath();
     context.arc(x, y, sample === this.near ? RADIUS + 3 : RADIUS, 0, 2 * Math.PI);
     context.globalAlpha = wrong ? 0.95 : 0.55;
@@ -190,11 +193,7 @@ class Terrain {
   }
 
   tell() {
-    let wrong = 0, stuck = 0;
-    for (const { margin } of this.spots) {
-      wrong += margin < 0;
-      stuck += this.flatTo !== null && margin < this.flatTo;
-    }
+    const wrong = this.spots.filter((spot) => spot.wrong).length, stuck = this.spots.filter((spot) => spot.stuck).length;
     const flat = this.flatTo === null ? "" : `, ${stuck} of them where almost nothing pulls`;
     this.said.textContent = `Epoch ${Math.round(this.stage.epoch)}: ${wrong} of ${this.spots.length} samples wrong${wrong ? flat : ""}.`;
     this.canvas.setAttribute("aria-label", `Marbles of ${this.name} on the terrain of its loss. ${this.said.textContent} Arrow keys go from sample to sample.`);
