@@ -48,6 +48,9 @@ def report(
     from clsbench.runs.directory import RunDirectory, newest
 
     results = [load(path) for path in runs or [newest(Path("runs")).path]]
+    if open_it and not html:
+        for result in results:
+            _require_page(result.directory / "report.html")
     table_file = None if table is None else Output("--csv", table, RECORDS)
     predicted_file = None if predictions is None else Output("--predictions", predictions, RECORDS)
     folders = [] if png is None else _folders_for(png, results)
@@ -73,13 +76,12 @@ def report(
     for path in written:
         print(f"wrote {printable(str(path), sys.stderr.encoding)}", file=sys.stderr)
     for page in (pages or [result.directory / "report.html" for result in results]) if open_it else ():
-        _open(page)
+        typer.launch(page.resolve().as_uri())
 
 
-def _open(page: Path) -> None:
+def _require_page(page: Path) -> None:
     if not page.exists():
-        raise RunError(f"{page} is missing: its config has report.html off; give --html too")
-    typer.launch(page.resolve().as_uri())
+        raise RunError(f"{page} is missing: the run wrote none; give --html too")
 
 
 def _folders_for(png: Path, results: list[Result]) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from clsbench.analysis.curves import Comparison
@@ -127,7 +128,7 @@ def _arm(
         "lr": arm.lr,
         "epochs": frames["epochs"].tolist(),
         "gradients": gradient_quantiles(frames),
-        "weights": [float(f"{value:.5g}") for value in frames["weights"].tolist()],
+        "weights": [float(f"{value:.5g}") if isfinite(value) else None for value in frames["weights"].tolist()],
         "wrong": confidently_wrong(frames, scene.targets),
     }
     if "margins" in frames and reach is not None:
@@ -146,10 +147,10 @@ def _marbles(frames: Mapping[str, Array], reach: float, name: str, blobs: dict[s
     top = float(losses.max(initial=0.0)) or 1.0
     confidence = frames.get("confidence")
     parts = [
-        np.clip(frames["margins"].astype(np.float64) / reach, -1, 1) * STEPS,
+        np.clip(np.nan_to_num(frames["margins"].astype(np.float64)) / reach, -1, 1) * STEPS,
         losses / top * STEPS,
         frames["predicted"],
-        np.full(losses.shape, -1) if confidence is None else confidence.astype(np.float64) * STEPS,
+        np.full(losses.shape, -1) if confidence is None else np.nan_to_num(confidence.astype(np.float64)) * STEPS,
     ]
     packed = np.stack([np.rint(part).astype("<i2") for part in parts])
     blobs[f"{name} marbles"] = _compressed(packed)

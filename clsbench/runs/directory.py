@@ -31,6 +31,7 @@ from clsbench.runs.files import (
     as_json,
     remove_half_written,
     require_own_files,
+    write_atomically,
 )
 from clsbench.runs.lock import require_free, sole_writer
 from clsbench.runs.log import logged
@@ -120,8 +121,11 @@ class RunDirectory:
         self.manifest.replace("summary.json", as_json(summary).encode())
 
     def write_page(self, content: bytes) -> None:
-        """Replace `report.html`; the same error."""
-        self.manifest.replace("report.html", content)
+        """Replace `report.html`, also of a run of an earlier version, which lists no sums; the same error."""
+        if self.manifest.read() is None:
+            write_atomically(self.path / "report.html", content)
+        else:
+            self.manifest.replace("report.html", content)
 
     def write_replay(self, content: bytes) -> None:
         """Replace `replay.npz`; the same error."""
