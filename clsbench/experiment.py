@@ -26,7 +26,7 @@ from clsbench.data.progress import told_to
 from clsbench.errors import ConfigError, DataError, RunError, TrialError
 from clsbench.execution.engine import engine_of, resolved_auto
 from clsbench.execution.events import Event, Reading, RunResumed, StackStarted, Warned
-from clsbench.prediction import experiment_of, kept_of
+from clsbench.prediction import kept_of
 from clsbench.report.failures import whole_failures
 from clsbench.result import Result, load
 from clsbench.results import (
@@ -76,7 +76,7 @@ def read(
         directory = RunDirectory(Path(resume))
         directory.require_own()
         directory.identify()
-        return experiment_of(directory, overrides)
+        return directory.experiment(overrides)
     if isinstance(overrides, str):
         raise ConfigError(f"overrides are a list of KEY=VALUE, got the text {overrides!r}; put it into a list")
     if isinstance(config, str | Path):
@@ -135,7 +135,7 @@ def _resume(
     directory.require_free()
     directory.require_known_format()
     known = directory.identify()
-    kept = experiment_of(directory)
+    kept = directory.experiment()
     if config_hash(kept) != known.fingerprint.config:
         raise RunError(f"{directory.path / 'config.yaml'} is not the config that the run began with; start a new run")
     require_same_trials(kept, asked)
@@ -387,7 +387,7 @@ class _Prepared:
 def write_page(result: Result) -> Path:
     """Write `report.html` of a run that is read back, again or for the first time."""
     directory = RunDirectory(result.directory)
-    content = page(result, directory, experiment_of(directory))
+    content = page(result, directory, directory.experiment())
     with directory.held():
         directory.write_page(content)
     return result.directory / "report.html"

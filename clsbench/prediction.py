@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clsbench.config.plan import Trial, make_plan
-from clsbench.config.reader import read_text
-from clsbench.config.schema import Experiment
-from clsbench.errors import ConfigError, DataError, RunError
+from clsbench.errors import DataError, RunError
 from clsbench.metrics.measures import direction, headline
 from clsbench.problems import kind_of, problem_from
 from clsbench.registry import catalogue
-from clsbench.registry.catalogue import GIVEN
 from clsbench.results import damaged, origins, value_of
 from clsbench.runs.code import hash_of_code
 from clsbench.runs.directory import METRICS, RunDirectory
@@ -114,7 +111,7 @@ def predictors(directory: RunDirectory, numbers: Sequence[int]) -> Iterator[tupl
     from clsbench.execution.trained import trained_model
     from clsbench.losses.contract import build_loss
 
-    trials = make_plan(experiment_of(directory)).trials
+    trials = make_plan(directory.experiment()).trials
     for number in numbers:
         if not 0 <= number < len(trials):
             raise RunError(f"{directory.path} has no trial {number}; they are numbered 0 to {len(trials) - 1}")
@@ -257,23 +254,6 @@ def kept_of(directory: RunDirectory) -> Callable[[int], tuple[Mapping[str, Tenso
             raise RunError(f"the checkpoint of trial {trial} in {directory.path} is damaged: {error}") from error
 
     return kept
-
-
-def experiment_of(directory: RunDirectory, overrides: Sequence[str] = ()) -> Experiment:
-    """The experiment of a run, with overrides.
-
-    Raises:
-        RunError: its config is damaged, or needs a plugin that is not loaded.
-        ConfigError: an override is wrong.
-    """
-    directory.require_known_format()
-    text, name = directory.config_text(), str(directory.path / "config.yaml")
-    try:
-        kept = read_text(text, name, ())
-    except ConfigError as error:
-        hint = "" if GIVEN in str(error) else "; the run's config is damaged, or needs its plugin"
-        raise RunError(f"{error}{hint}") from error
-    return read_text(text, name, overrides) if overrides else kept
 
 
 def load_model(run: str | Path, trial: int) -> tuple[nn.Module, Predictor]:

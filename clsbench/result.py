@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.config.plan import plans
 from clsbench.errors import ConfigError, RunError
-from clsbench.prediction import experiment_of
 from clsbench.registry import suggestion
 from clsbench.results import ArmSummary, Record, Summary, origins
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
@@ -116,7 +115,7 @@ def _unfinished(directory: RunDirectory) -> RunError:
     directory.require_free()
     in_tuning, in_training = directory.kept_epochs(TUNING), directory.kept_epochs(METRICS)
     try:
-        *tuning, plan = plans(experiment_of(directory))
+        *tuning, plan = plans(directory.experiment())
     except ConfigError as error:
         raise RunError(str(error)) from error
     if tuning and not in_training:

@@ -12,7 +12,7 @@ from clsbench.analysis.explanation import at_point
 from clsbench.analysis.samples import ArmSees, SampleSeen
 from clsbench.config.plan import Trial, make_plan
 from clsbench.errors import ConfigError, RunError
-from clsbench.prediction import Predictor, experiment_of, predictors, samples_tested
+from clsbench.prediction import Predictor, predictors, samples_tested
 from clsbench.runs.directory import METRICS, RunDirectory
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def sample_seen(run: Path, number: int) -> SampleSeen:
     directory = RunDirectory(run)
     ended = directory.checkpoints(METRICS).ended()
     first: dict[str, Trial] = {}
-    for trial in make_plan(experiment_of(directory)).trials:
+    for trial in make_plan(directory.experiment()).trials:
         if trial.number in ended:
             first.setdefault(trial.arm.name, trial)
     if not first:

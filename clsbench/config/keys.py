@@ -13,11 +13,13 @@ from clsbench.config.schema import DEFAULT_ENTRIES, DEFAULT_OPTIMIZER, ENTRY_TYP
 from clsbench.config.tuning import tune_type
 from clsbench.config.yaml_text import Path
 from clsbench.registry import Kind, OptimizerSpec, UnknownName, catalogue, nearest_key
+from clsbench.text import listed
 
 LISTS = (list, tuple, Sequence)
 MAPPINGS = (dict, Mapping)
 NULLS = ("", "~", "null")
 ENTRIES: tuple[Kind, ...] = ("dataset", "model", "loss")
+MOST_NAMED = 3
 COPIES = "grid"  # the section whose keys are those of `optimizer` again
 
 
@@ -56,7 +58,7 @@ def hint_at_unknown(tree: Mapping[str, Any], path: Path) -> str:
     section = section_at(tree, path[:-1])
     own = [] if section is None else list(section.model_fields)
     if having := _others_with(str(path[0]), str(key)):
-        return f"it is an option of {_listed(having)}"
+        return f"it is an option of {listed(having, MOST_NAMED, 'others')}"
     if elsewhere := _elsewhere(tree, str(key)):
         return f"did you mean {' or '.join(map(repr, elsewhere))}?"
     near = nearest_key(str(key), own)
@@ -98,11 +100,6 @@ def _elsewhere(tree: Mapping[str, Any], key: str) -> list[str]:
 def _others_with(kind: str, key: str) -> list[str]:
     """The other datasets, models or losses that have this option."""
     return [spec.name for known in ENTRIES if known == kind for spec in catalogue.all(known) if key in spec.options]
-
-
-def _listed(names: Sequence[str], most: int = 4) -> str:
-    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} others"]
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def _start(tree: Mapping[str, Any], path: Path) -> tuple[type[BaseModel], Path]:

@@ -15,6 +15,7 @@ from clsbench.config.schema import DatasetEntry, Experiment, LossEntry, ModelEnt
 from clsbench.errors import ConfigError
 from clsbench.problems import Posed
 from clsbench.registry import catalogue
+from clsbench.slices import even_parts
 
 MAX_TRIALS = 100_000
 # Of a run, for its page.
@@ -126,12 +127,6 @@ class Plan:
         shape: list[Any] = [trial.dataset.key, arm.model.name, arm.model.options, arm.batch_size]
         shape += [arm.loss.name, arm.loss.options, arm.loss.class_weight]
         return json.dumps(shape, sort_keys=True)
-
-
-def even_parts(total: int, number: int) -> list[slice]:
-    """`number` slices that cover `range(total)`, whose lengths differ by at most one."""
-    ends = [total * part // number for part in range(number + 1)]
-    return [slice(start, end) for start, end in itertools.pairwise(ends)]
 
 
 def make_plan(experiment: Experiment) -> Plan:

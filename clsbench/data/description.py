@@ -11,6 +11,7 @@ from clsbench.data.dividing import Part, Parts, digests
 from clsbench.data.preparation import Ints, Preparation
 from clsbench.data.raw import RawData
 from clsbench.results import DataSummary
+from clsbench.text import listed
 
 if TYPE_CHECKING:
     from clsbench.data.raw import Array
@@ -74,7 +75,7 @@ def _missing_classes(raw: RawData, parts: Parts) -> Iterator[tuple[str, str]]:
             yield (
                 "missing-class",
                 f"the {WORDS[split]} split has no sample of {len(absent)} of the {len(names)} classes: "
-                f"{_listed([names[place] for place in absent])}",
+                f"{listed((repr(names[place]) for place in absent), MAX_NAMED)}",
             )
 
 
@@ -141,8 +142,3 @@ def _separating(x: Array, labels: Ints) -> Sequence[bool]:
     order = low.argsort(0)
     low, high = np.take_along_axis(low, order, 0), np.take_along_axis(high, order, 0)
     return list(np.all(high[:-1] < low[1:], axis=0))
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:MAX_NAMED]))
-    return shown if len(names) <= MAX_NAMED else f"{shown} and {len(names) - MAX_NAMED} more"

@@ -17,7 +17,7 @@ from clsbench.data.raw import RawData
 from clsbench.errors import DataError
 from clsbench.problems import Posed
 from clsbench.registry import PathOption, dataset
-from clsbench.text import in_utf8
+from clsbench.text import in_utf8, listed
 
 SPLITS = {
     "train": "train",
@@ -269,21 +269,19 @@ def _kind(name: str) -> str:
 def _warnings(left_out: Counter[str]) -> Iterator[tuple[str, str]]:
     if left_out:
         kinds = [f"{number} {kind}" for kind, number in left_out.most_common()]
-        listed = ", ".join(kinds[:MAX_KINDS])
-        more = f" and {len(kinds) - MAX_KINDS} more kinds" if len(kinds) > MAX_KINDS else ""
         total = left_out.total()
         yield (
             "left-out-files",
-            f"{total} {'files or folders are' if total > 1 else 'file or folder is'} left out: {listed}{more}",
+            f"{total} {'files or folders are' if total > 1 else 'file or folder is'} left out: "
+            f"{listed(kinds, MAX_KINDS, 'more kinds')}",
         )
 
 
 def damaged(path: str, files: Sequence[str], faults: Mapping[int, str]) -> DataError:
     """The error for images that cannot be read, by number among the files, each with its fault."""
     root = Path(path).expanduser()
-    named = [f"{os.path.relpath(files[number], root)} ({faults[number]})" for number in sorted(faults)[:MAX_NAMED]]
-    more = f" and {len(faults) - MAX_NAMED} more" if len(faults) > MAX_NAMED else ""
+    named = [f"{os.path.relpath(files[number], root)} ({faults[number]})" for number in sorted(faults)]
     return DataError(
-        f"{path}: {len(faults)} of the {len(files)} images cannot be read: {', '.join(named)}{more}; "
+        f"{path}: {len(faults)} of the {len(files)} images cannot be read: {listed(named, MAX_NAMED)}; "
         "repair or remove them"
     )

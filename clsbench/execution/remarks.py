@@ -17,6 +17,7 @@ from clsbench.forks import apart
 from clsbench.losses.contract import Loss
 from clsbench.registry import catalogue
 from clsbench.signatures import is_own, place_of
+from clsbench.text import listed
 
 MOST_NAMED = 5
 Remark = tuple[str, str]  # the code of a warning, and its text
@@ -36,7 +37,7 @@ def _of_arm(arm: Arm, splits: Splits) -> Iterator[tuple[str, Remark]]:
     bound = bound_loss(arm.loss, splits)
     names = splits.problem.names
     if bound.num_outputs == 1 and len(names) > 2 and _is_without_order(arm, names):
-        shown = ", ".join(names[:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "")
+        shown = listed(names, MOST_NAMED)
         found = (
             f"it takes the classes of {arm.dataset.title} for numbers in the order {shown}, which is that of their "
             f"names; give their order by classes: [...]"

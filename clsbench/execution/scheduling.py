@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from clsbench.config.plan import Trial, even_parts
+from clsbench.config.plan import Trial
 from clsbench.execution.events import Checkpoint
+from clsbench.slices import even_parts
 from clsbench.training.snapshot import Snapshot
 
 # The multiplications of a step, forward only, from which the time of its calls is small.
@@ -28,7 +29,7 @@ class WorkUnit:
     def cut(self, number: int) -> list[WorkUnit]:
         """`number` units of nearly equal size, at least one."""
         places = range(len(self.trials))
-        return [self._part(places[part]) for part in even_parts(len(places), max(number, 1))]
+        return [self._part(places[part]) for part in even_parts(len(places), number)]
 
     def cut_at_once(self, number: int) -> list[WorkUnit]:
         """Units of nearly equal size that train at the same time, at least one."""

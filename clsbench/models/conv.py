@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import prod
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from annotated_types import Ge, Len
 
@@ -15,17 +15,31 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def _cnn_size(shape: tuple[int, ...], num_outputs: int, *, channels: Sequence[int], hidden: int) -> Size:
+class _Block(NamedTuple):
+    """A convolution: its channels, the pixels of its output, whether they are pooled, and the pixels after that."""
+
+    inputs: int
+    outputs: int
+    pixels: int
+    pooled: bool
+    left: int
+
+
+def _blocks(shape: tuple[int, ...], channels: Sequence[int]) -> Iterator[_Block]:
     depth, height, width = shape
-    parameters = activations = 0
     for inputs, outputs in pairwise([depth, *channels]):
-        parameters += (9 * inputs + 1) * outputs
-        activations += outputs * height * width
-        if min(height, width) >= 2:
+        pixels, pooled = height * width, min(height, width) >= 2
+        if pooled:
             height, width = height // 2, width // 2
-            activations += outputs * height * width
-        activations += outputs * height * width
-    last = channels[-1] * height * width
+        yield _Block(inputs, outputs, pixels, pooled, height * width)
+
+
+def _cnn_size(shape: tuple[int, ...], num_outputs: int, *, channels: Sequence[int], hidden: int) -> Size:
+    parameters = activations = last = 0
+    for block in _blocks(shape, channels):
+        parameters += (9 * block.inputs + 1) * block.outputs
+        last = block.outputs * block.left
+        activations += block.outputs * block.pixels + last * (1 + block.pooled)
     parameters += (last + 1) * hidden + (hidden + 1) * num_outputs
     return Size(parameters, prod(shape), activations + last + 2 * hidden + num_outputs)
 
@@ -46,13 +60,13 @@ def cnn(
     """
     from torch import nn
 
-    depth, height, width = shape
     modules: list[nn.Module] = []
-    for inputs, outputs in pairwise([depth, *channels]):
-        modules.append(nn.Conv2d(inputs, outputs, kernel_size=3, padding=1))
-        if min(height, width) >= 2:
+    last = 0
+    for block in _blocks(shape, channels):
+        modules.append(nn.Conv2d(block.inputs, block.outputs, kernel_size=3, padding=1))
+        if block.pooled:
             modules.append(nn.MaxPool2d(2))
-            height, width = height // 2, width // 2
         modules.append(nn.ReLU(inplace=True))
-    modules += [nn.Flatten(), nn.Linear(channels[-1] * height * width, hidden), nn.ReLU(inplace=True)]
+        last = block.outputs * block.left
+    modules += [nn.Flatten(), nn.Linear(last, hidden), nn.ReLU(inplace=True)]
     return nn.Sequential(*modules, nn.Linear(hidden, num_outputs))

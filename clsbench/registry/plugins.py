@@ -9,6 +9,7 @@ import sys
 import traceback
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 
 from clsbench.containment import contained
 from clsbench.errors import ConfigError, RegistrationError
@@ -31,20 +32,30 @@ def load_plugin(path: Path) -> None:
         what = getattr(error, "strerror", None) or error
         raise ConfigError(f"plugin {path}: cannot be read: {what}; give a Python file") from None
     name = f"clsbench_plugin_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path, loader=SourceFileLoader(name, str(path)))
+    loader = _LoadedOnce(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look it up there
     try:
         with contained():
-            spec.loader.exec_module(module)
+            loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise _broken(path, error) from error
     resolved = str(path.resolve())
     if resolved not in catalogue.plugins:
         catalogue.plugins.append(resolved)
-    catalogue.sources[resolved] = hashlib.sha256(path.read_bytes()).hexdigest()
+    catalogue.sources[resolved] = hashlib.sha256(loader.content).hexdigest()
+
+
+class _LoadedOnce(SourceFileLoader):
+    """Runs the very bytes that `content` keeps: the file may change meanwhile, and no cached bytecode counts."""
+
+    content = b""
+
+    def get_code(self, fullname: str) -> CodeType:
+        self.content = self.get_data(self.path)
+        return self.source_to_code(self.content, self.path)
 
 
 def _broken(path: Path, error: BaseException) -> ConfigError:

@@ -237,14 +237,16 @@ class MetricSpec(Spec):
 
     def __post_init__(self) -> None:
         if isinstance(self.factory, type) and not (self.sums and self.value):
-            raise ValueError(f"metric {self.name!r} is a class without sums and value; give it both")
+            raise RegistrationError(f"metric {self.name!r} is a class without sums and value; give it both")
         for need in self.needs:
             if need not in QUANTITIES:
-                raise ValueError(
+                raise RegistrationError(
                     f"metric {self.name!r} needs {need!r}, which is unknown; {suggestion(need, QUANTITIES)}"
                 )
         if self.ranks and (self.needs != (RANKING,) or self.sums):
-            raise ValueError(f"metric {self.name!r}: the ranking is of the whole split; write a function of it alone")
+            raise RegistrationError(
+                f"metric {self.name!r}: the ranking is of the whole split; write a function of it alone"
+            )
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -12,9 +12,12 @@ from pydantic_core import from_json
 
 from clsbench.config.expectations import outcome_mistake
 from clsbench.config.plan import Plan
-from clsbench.errors import RunError
+from clsbench.config.reader import read_text
+from clsbench.config.schema import Experiment
+from clsbench.errors import ConfigError, RunError
 from clsbench.metrics.measures import bounds
 from clsbench.problems import kind_of
+from clsbench.registry.catalogue import GIVEN
 from clsbench.results import (
     Environment,
     Origin,
@@ -149,6 +152,22 @@ class RunDirectory:
     def write_environment(self, environment: Environment) -> None:
         """Replace `environment.json`; the same error."""
         self.manifest.replace("environment.json", sealed_environment(environment, self.manifest.written()))
+
+    def experiment(self, overrides: Sequence[str] = ()) -> Experiment:
+        """The experiment of the run, with overrides.
+
+        Raises:
+            RunError: its config is damaged, or needs a plugin that is not loaded.
+            ConfigError: an override is wrong.
+        """
+        self.require_known_format()
+        text, name = self.config_text(), str(self.path / "config.yaml")
+        try:
+            kept = read_text(text, name, ())
+        except ConfigError as error:
+            hint = "" if GIVEN in str(error) else "; the run's config is damaged, or needs its plugin"
+            raise RunError(f"{error}{hint}") from error
+        return read_text(text, name, overrides) if overrides else kept
 
     def config_text(self) -> str:
         return self._text("config.yaml")

@@ -6,10 +6,9 @@ trials, samples or threads share the work, and only one chunk of logits is held.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from clsbench.metrics.measures import diagnostics, taken_at_the_end, taken_on
 from clsbench.metrics.ranking import Ranking
 from clsbench.problems import Problem
 from clsbench.registry import MetricSpec, Split
+from clsbench.slices import even_parts
 from clsbench.training.stack import Stack
 
 CHUNK = 1000  # the most samples measured at once
@@ -257,21 +257,15 @@ class Totals:
                 self._totals[measure.name] = sums if before is None else before + sums
 
 
-def forward_slices(num_samples: int) -> Iterator[slice]:
+def forward_slices(num_samples: int) -> list[slice]:
     """Slices of the samples that go through the network together, of about `FORWARD` each."""
-    return _even_parts(num_samples, round(num_samples / FORWARD))
+    return even_parts(num_samples, round(num_samples / FORWARD))
 
 
-def _groups(stack: Stack) -> Iterator[slice]:
+def _groups(stack: Stack) -> list[slice]:
     """The trials in groups of nearly equal size: on a CPU, a lone trial would have other bits than several."""
     on_cpu = stack.weights.device.type == "cpu"
-    return _even_parts(stack.num_trials, -(-stack.num_trials // GROUP) if on_cpu else 1)
-
-
-def _even_parts(total: int, number: int) -> Iterator[slice]:
-    """`number` slices (at least one) that cover `range(total)`, whose lengths differ by at most one."""
-    ends = [total * part // max(number, 1) for part in range(max(number, 1) + 1)]
-    return (slice(start, end) for start, end in pairwise(ends))
+    return even_parts(stack.num_trials, -(-stack.num_trials // GROUP) if on_cpu else 1)
 
 
 def _sum(values: Tensor) -> Tensor:

@@ -14,7 +14,6 @@ from typing import Any
 
 import clsbench
 from clsbench.errors import RunError
-from clsbench.prediction import experiment_of
 from clsbench.runs.directory import METRICS, RunDirectory
 from faulting.checkpoint import flipped
 from faulting.figures import Figure
@@ -103,7 +102,7 @@ def shown(run: Path) -> Told:
     result, directory = clsbench.load(run), RunDirectory(run)
     state = clsbench.load_model(run, 0)[0].state_dict()
     weights = {name: tensor.numpy().tobytes() for name, tensor in state.items()}
-    asked = experiment_of(directory).to_dict()
+    asked = directory.experiment().to_dict()
     summary = {key: value for key, value in result.summary.items() if key != "directory"}
     told = {"records": result.records, "summary": summary, "environment": directory.environment()}
     return {**told, "config": asked, "weights": weights, "kept": ()}
@@ -113,7 +112,7 @@ def gone_on_from(run: Path) -> Told:
     """All that `run --resume` takes from what is there."""
     directory = RunDirectory(run)
     known = directory.identify()
-    asked = experiment_of(directory).to_dict()
+    asked = directory.experiment().to_dict()
     with directory.held():
         directory.restore(known.run)
         writer = directory.writer(METRICS, None, exact=True)

@@ -15,6 +15,7 @@ from PIL import Image
 from clsbench.data.folders import image_folder
 from clsbench.data.raw import RawData, as_raw
 from clsbench.errors import DataError
+from tests.data.orientation import mark, stored
 
 # How each kind of file is written: its suffix, its mode, the error of a level that is allowed, and options.
 KINDS = {
@@ -30,15 +31,6 @@ KINDS = {
     "gif": (".GIF", "L", 1, {}),
     "bmp": (".bmp", "RGB", 1, {}),
     "webp": (".webp", "RGB", 1, {"lossless": True}),
-}
-STORED = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
 }
 NAMES = ("cat", "Dog", "a b", "été", "x.png", "\udcff\udcfe", "n\nl", "train", "-r")
 
@@ -70,7 +62,7 @@ def write(file: File, path: Path) -> Path:
     suffix, mode, _, options = KINDS[file.kind]
     upright = Image.fromarray(np.kron(np.reshape(file.quarters, (2, 2)), np.ones((16, 16))).astype(np.uint8))
     turned = file.kind in ("png", "jpeg", "webp", "deep") and file.orientation > 1
-    grey = upright.transpose(STORED[file.orientation]) if turned else upright
+    grey = stored(upright, file.orientation) if turned else upright
     path = path.with_name(path.name + suffix)
     if mode == "I;16":
         image = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
@@ -82,9 +74,7 @@ def write(file: File, path: Path) -> Path:
         image = grey.convert(mode)
     if mode == "RGBA":
         image.putalpha(grey.point(lambda level: 0 if level > 128 else 255))
-    exif = Image.Exif()
-    exif[274] = file.orientation
-    image.save(path, **options, **({"exif": exif} if turned else {}))
+    image.save(path, **options, **({"exif": mark(file.orientation)} if turned else {}))
     return path
 
 

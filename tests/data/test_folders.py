@@ -22,6 +22,7 @@ from clsbench.data.progress import told_to
 from clsbench.data.raw import RawData, as_raw
 from clsbench.errors import DataError
 from clsbench.problems import posed_by
+from tests.data.orientation import mark, stored
 
 COLOURS = {"cat": 60, "dog": 180}
 
@@ -152,25 +153,6 @@ def test_images_are_turned_upright(orientation: int, name: str, tmp_path: Path) 
     np.testing.assert_allclose(opened(tmp_path, 8).features[0, 0, ::7, ::7], [[10, 80], [160, 240]], atol=4)
 
 
-def stored(upright: Image.Image, orientation: int) -> Image.Image:
-    turns = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
-    return upright.transpose(turns[orientation]) if orientation in turns else upright
-
-
-def mark(orientation: int) -> Image.Exif:
-    exif = Image.Exif()
-    exif[274] = orientation
-    return exif
-
-
 def test_photographs_look_like_those_decoded_in_full(tmp_path: Path) -> None:
     """A large JPEG is decoded at a fraction of its size, and the result is that of decoding it in full."""
     y, x = np.mgrid[:600, :900]
@@ -202,7 +184,7 @@ def test_what_is_no_image_is_left_out_and_counted(pets: Path) -> None:
     (code, text), *more = raw.warnings
     assert ("left-out-files", []) == (code, more)
     assert (
-        "10 files or folders are left out: 5 hidden, 2 .xml, 1 .md beside the folders, 1 .db, 1 without a suffix"
+        "10 files or folders are left out: 5 hidden, 2 .xml, 1 .md beside the folders, 1 .db and 1 without a suffix"
         == text
     )
 

@@ -13,7 +13,6 @@ import pytest
 
 import clsbench
 from clsbench import experiment
-from clsbench.prediction import experiment_of
 from clsbench.runs.directory import RunDirectory
 from tests.conftest import CHROMIUM, ROOT
 
@@ -282,7 +281,7 @@ def test_wrong_samples_are_those_that_the_network_gets_wrong(of_images: Tab, ima
 def test_page_is_the_same_twice(plane: clsbench.Result) -> None:
     """Written again from what the run keeps, byte by byte; and small."""
     directory = RunDirectory(plane.directory)
-    again = experiment.page(clsbench.load(plane.directory), directory, experiment_of(directory))
+    again = experiment.page(clsbench.load(plane.directory), directory, directory.experiment())
     assert (plane.directory / "report.html").read_bytes() == again
     assert len(again) < 1_500_000
 
