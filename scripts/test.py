@@ -12,7 +12,8 @@ CHECKS = (
     ("ruff check", "-m", "ruff", "check"),
     ("mypy", "-m", "mypy"),
     ("import-linter", "-c", "from importlinter.cli import lint_imports_command as lint; lint()", "--no-logo"),
-    ("pytest", "-m", "pytest", "--color=no") + tuple(sys.argv[1:]),
+    # Two at a time; a file's tests share what they prepare.
+    ("pytest", "-m", "pytest", "--color=no", "--numprocesses=2", "--dist=loadfile", *sys.argv[1:]),
 )
 
 if __name__ == "__main__":
