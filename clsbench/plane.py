@@ -7,7 +7,6 @@ from pathlib import Path
 from clsbench.analysis.planes import WeightPlane, weight_planes
 from clsbench.config.plan import make_plan
 from clsbench.errors import ConfigError
-from clsbench.prediction import experiment_of
 from clsbench.runs.directory import METRICS, RunDirectory
 
 
@@ -20,7 +19,7 @@ def planes_of(run: Path, rows: int, columns: int) -> list[WeightPlane]:
         RunError: the run cannot be read.
     """
     directory = RunDirectory(run)
-    plan = make_plan(experiment_of(directory))
+    plan = make_plan(directory.experiment())
     states = {number: state for number, (state, _) in directory.checkpoints(METRICS).ended().items()}
     hashes = directory.identify().fingerprint.data
     found = list(weight_planes(plan, states, hashes, rows, columns))
