@@ -73,7 +73,8 @@ def page_of(
     compared = comparisons(records, summary)
     shown = compared[:MAX_COMPARISONS]
     pictures = pictures_of(shown, summary, plans(experiment)[-1], replay)
-    parts = tuple(_comparison(each, summary, pictures.charts[place]) for place, each in enumerate(shown))
+    names = _names(shown)
+    parts = tuple(_comparison(*each, summary) for each in zip(shown, names, pictures.charts, strict=True))
     sections = filter(None, [data(summary["data"], summary["warnings"]), run.expectations(summary)])
     notes = [*pictures.notes]
     if len(compared) > len(shown):
@@ -97,14 +98,24 @@ def _spread(comparison: Comparison) -> float:
     return (max(means) - min(means)) / largest if largest else 0.0
 
 
-def _comparison(comparison: Comparison, summary: Summary, pictures: Mapping[str, Any]) -> PageComparison:
+def _names(shown: Sequence[Comparison]) -> list[str]:
+    """The data and the model of each comparison, and its batch size or its number where others have the same."""
+    names = [f"{each.dataset}, {each.model}" for each in shown]
+    if len(set(names)) < len(names):
+        names = [f"{name}, batch size {each.arms[0]['batch_size']}" for name, each in zip(names, shown, strict=True)]
+    if len(set(names)) < len(names):
+        names = [f"{place}: {name}" for place, name in enumerate(names, start=1)]
+    return names
+
+
+def _comparison(comparison: Comparison, name: str, pictures: Mapping[str, Any], summary: Summary) -> PageComparison:
     refs = references(comparison)
     sections = tuple(filter(None, _sections(comparison, refs, summary)))
     seeds, epochs = count(comparison.num_seeds, "seed"), count(comparison.last_epoch, "epoch")
     sizes = {arm["batch_size"] for arm in comparison.arms} - {None}
     batch = f", batch size {next(iter(sizes))}" if len(sizes) == 1 else ""
     return PageComparison(
-        name=f"{comparison.dataset}, {comparison.model}",
+        name=name,
         shared=f"{seeds}, {epochs}{batch}, on {summary['device']}",
         verdict=(
             *outcome(comparison, refs),

@@ -73,13 +73,15 @@ class Stage {
     this.settling = setTimeout(() => this.later.forEach((draw) => draw()), this.playing ? 0 : 30);
   }
 
-  // The arm that ends worst against the one that ends best, if possible of those with a terrain.
+  // The arm that ends best against the worst one of another loss, if possible of those with a terrain.
   choose() {
     const { arms, headline } = this.charts;
     const ends = (name) => lastOf((arms.find((arm) => arm.name === name)?.lines[headline] || [[]])[0]) ?? 0;
     const grounded = this.watched.filter((name) => this.charts.seen[name].terrain);
     const ordered = [...(grounded.length > 1 ? grounded : this.watched)].sort((a, b) => ends(a) - ends(b));
-    const shownFirst = [ordered[0], ordered[ordered.length - 1]].slice(0, this.terrains.length);
+    const best = ordered[ordered.length - 1], loss = (name) => this.charts.seen[name].loss;
+    const worst = ordered.find((name) => loss(name) !== loss(best)) ?? ordered[0];
+    const shownFirst = [worst, best].slice(0, this.terrains.length);
     shownFirst.sort((a, b) => this.watched.indexOf(a) - this.watched.indexOf(b));
     this.terrains.forEach((terrain, place) => {
       for (const name of this.watched) terrain.choice.append(make("option", { value: name }, name));
