@@ -21,6 +21,7 @@ Act = Literal["1", "2", "3", "softmax", "one-hot", "sigmoid", "likelihood"]
 Scenes = Iterator[tuple[Sequence["Text"], bool]]  # what is shown, and whether to stay with it
 
 FRAME_SECONDS = 0.4
+EPOCH_SECONDS = 0.1  # at least: digits train faster than eyes follow
 WITHOUT_KEYS = 3.0  # seconds for a scene where nobody can press Enter
 LINES = 22  # of every scene: a terminal's 24, less the prompt and a line for the cursor
 
@@ -66,8 +67,8 @@ def _play(console: Console, act: Act, seconds: float | None, *, goes_on: bool) -
             live.update(_page(scene, ""), refresh=True)
             if stays:
                 _wait(live, scene, seconds, echoes)
-            elif act == "1":
-                time.sleep(frame)
+            else:
+                time.sleep(frame if act == "1" else min(frame, EPOCH_SECONDS))
         if goes_on:
             _wait(live, scene, seconds, echoes)
         live.update(_page(scene, ""), refresh=True)

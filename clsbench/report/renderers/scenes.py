@@ -70,9 +70,9 @@ def gentle_scene(ascii_only: bool, moment: Moment, *, done: bool) -> Scene:
     best = [side.accuracies[0] for side in moment.sides]
     return [
         _title(f"2  A gentle start: real data on the same terrains, epoch {moment.epoch}"),
-        Text("Softmax regression on scikit-learn's digits from small weights. Every marble is"),
+        Text("Softmax regression on scikit-learn's digits, from small weights. Red bars count"),
         Text(
-            f"a training sample, {len(moment.sides[0].margins)} are shown; both losses have the same start and batches."
+            f"{len(moment.sides[0].margins)} training samples by margin. Same start and same batches for both losses."
         ),
         Text(""),
         *_marbles(moment, Stage(-12, 12, PANEL, ascii_only), shown=0),
