@@ -275,10 +275,14 @@ function confusion(arm) {
 
 const stages = new Map();
 
+function stage(place) {
+  if (!stages.has(place)) stages.set(place, new Stage(document.getElementById(`stage-${place}`), PAGE.comparisons[place]));
+}
+
 function showComparison(place) {
   document.querySelectorAll(".comparison").forEach((section, at) => { section.hidden = at !== place; });
   document.querySelectorAll(".choice").forEach((button, at) => button.setAttribute("aria-pressed", String(at === place)));
-  if (!stages.has(place)) stages.set(place, new Stage(document.getElementById(`stage-${place}`), PAGE.comparisons[place]));
+  stage(place);
 }
 
 function redraw() {
@@ -292,6 +296,7 @@ document.querySelectorAll(".choice").forEach((button, place) => button.addEventL
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 addEventListener("beforeprint", () => {
   document.documentElement.classList.add("printing");
+  PAGE.comparisons.forEach((_, place) => stage(place)); // on paper all are shown
   redraw();
 });
 addEventListener("afterprint", () => {
