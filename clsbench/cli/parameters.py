@@ -32,6 +32,7 @@ Plugins = Annotated[
     list[Path] | None,
     typer.Option("--plugin", help="A Python file that registers losses, models or datasets.", show_default=False),
 ]
+Details = Annotated[bool, typer.Option("--details", help="Print every table and curve.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clsbench.cli.parameters import AsJson
+from clsbench.cli.parameters import AsJson, Details
 from clsbench.cli.showing import show_results
 from clsbench.errors import ClsbenchError, ConfigError, RunError
 
@@ -37,9 +37,10 @@ def report(
     ] = None,
     html: Annotated[bool, typer.Option("--html", help="Write report.html of each run again.")] = False,
     open_it: Annotated[bool, typer.Option("--open", help="Open report.html in the browser.")] = False,
+    details: Details = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show runs again: curves, tables, files."""
+    """Show runs again: the answer, figures, tables, files."""
     from clsbench import experiment
     from clsbench.report.outputs import RECORDS, Output, require_replaceable_figures
     from clsbench.report.records_table import as_csv, rows_as_csv
@@ -72,7 +73,7 @@ def report(
         written.append(predicted_file.path)
     pages = [experiment.write_page(result) for result in results] if html else []
     written += pages
-    show_results(results, as_json)
+    show_results(results, as_json=as_json, details=details)
     for path in written:
         print(f"wrote {printable(str(path), sys.stderr.encoding)}", file=sys.stderr)
     for page in (pages or [result.directory / "report.html" for result in results]) if open_it else ():

@@ -12,7 +12,7 @@ import typer
 
 from clsbench.cli import completion
 from clsbench.cli.exits import ARGUMENTS
-from clsbench.cli.parameters import AsJson, Config, Overrides, Plugins, load_plugins
+from clsbench.cli.parameters import AsJson, Config, Details, Overrides, Plugins, load_plugins
 from clsbench.cli.showing import show_results
 from clsbench.errors import ExpectationError, TrialError
 from clsbench.report.streams import ReaderLeft, console_on, stdout_errors, stdout_for_results, whole_page, write
@@ -37,6 +37,7 @@ def run(
         typer.Option(metavar="N", min=1, help="Train in N processes, at most one for each core.", show_default=False),
     ] = None,
     plugin: Plugins = None,
+    details: Details = False,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     junit: Annotated[
@@ -46,7 +47,7 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Train every trial; show progress, then curves, tables, verdicts."""
+    """Train every trial; show progress, then the answer."""
     from clsbench.report.expectations import unmet
     from clsbench.report.failures import failures
     from clsbench.report.junit import as_junit, errors_to, suite_name
@@ -86,7 +87,7 @@ def run(
             output_file.write(as_junit(result.summary))
     finally:
         with suppress(ReaderLeft), stdout_errors():  # the exit code reports expectations even if stdout is closed
-            show_results([result], as_json)
+            show_results([result], as_json=as_json, details=details)
     if failed := failures(result.summary):
         raise TrialError(f"{failed}; the trace is in {result.directory / 'run.log'}", result.directory)
     if missed := unmet(result.summary):

@@ -11,18 +11,27 @@ if TYPE_CHECKING:
     from clsbench.result import Result
 
 
-def show_results(results: list[Result], as_json: bool) -> None:
+def show_results(results: list[Result], *, as_json: bool, details: bool) -> None:
+    """The answer of each run on one screen a comparison; with `details` every table and curve."""
     if as_json:
         summaries = [result.summary for result in results]
         write_json(summaries[0] if len(summaries) == 1 else summaries)
         return
-    from clsbench.report.compose import run_document
+    from clsbench.report.compose import answer_document, run_document
     from clsbench.report.renderers.terminal import show
 
     with whole_page() as console:
         for result in results:
             files = [str(path) for path in kept(result.directory)]
-            show(run_document(result.records, result.summary, files), console)
+            if details:
+                document = run_document(result.records, result.summary, files)
+            else:
+                first = [file for file in files if file.endswith(FIRST)]
+                document = answer_document(result.records, result.summary, first)
+            show(document, console)
+
+
+FIRST = ("report.html", "curves.png", "summary.json")  # the files to look at
 
 
 def kept(directory: Path) -> list[Path]:

@@ -7,18 +7,30 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from clsbench.analysis.curves import STUCK_FROM, Comparison, comparisons
 from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import label_of
-from clsbench.report.document import Block, Document, Paragraph, Section, Text
+from clsbench.report.document import Block, Document, Mark, Paragraph, Section, Text, joined
 from clsbench.report.sections import metrics, run, verdicts
-from clsbench.report.sections.arms import MAX_DRAWN, Refs, arms, references, settings
+from clsbench.report.sections.answer import answer
+from clsbench.report.sections.arms import (
+    MAX_DRAWN,
+    Refs,
+    arms,
+    own_settings,
+    references,
+    settings,
+    shared,
+    short_references,
+)
 from clsbench.report.sections.classes import by_class
 from clsbench.report.sections.convergence import convergence
 from clsbench.report.sections.cross import cross
 from clsbench.report.sections.curves import by_epoch, curves
-from clsbench.report.sections.data import data
+from clsbench.report.sections.data import brief_data, data
 from clsbench.report.sections.outcome import diverged_at_once, outcome, stuck
 from clsbench.report.sections.reliability import reliability
+from clsbench.report.sections.standing import standing
 from clsbench.report.sections.tuning import sensitivity, tuning
-from clsbench.report.text import count, warm_start_of
+from clsbench.report.sections.why import why
+from clsbench.report.text import PROTOCOLS, count, first_few, number, warm_start_of
 from clsbench.results import DataSummary, Record, RunWarning, Summary, Tuning
 
 MAX_COMPARISONS = 8  # of a figure
@@ -31,6 +43,54 @@ def run_document(records: Iterable[Record], summary: Summary, files: Sequence[st
     of_run = filter(None, (run.expectations(summary), run.kept(summary, files)))
     read = filter(None, [data(summary["data"], summary["warnings"])])
     return Document(summary["name"], (*read, *sections, *of_run))
+
+
+def answer_document(records: Iterable[Record], summary: Summary, files: Sequence[str] = ()) -> Document:
+    """The answer first: a screen for each comparison, expectations, and where the rest is."""
+    compared = comparisons(records, summary)
+    screens = [_answer(each, summary, place, len(compared)) for place, each in enumerate(compared, start=1)]
+    of_run = filter(None, (run.brief_expectations(summary), run.brief_kept(summary, files)))
+    read = filter(None, [brief_data(summary["data"], summary["warnings"])])
+    return Document(summary["name"], (*read, *screens, *of_run))
+
+
+def _answer(comparison: Comparison, summary: Summary, place: int, in_all: int) -> Section:
+    """Verdict, curves of the headline metric, a row for each arm, why."""
+    refs = short_references(comparison)
+    title = f"{_title(summary, place, in_all)}: {_ground(comparison)}"
+    found, reason = by_epoch(comparison, refs, comparison.headline), why(comparison, refs)
+    level = "" if found.level is None else f" (dashed: {found.level.label}, {number(found.level.value)})"
+    blocks: list[Block] = [
+        Paragraph((", ".join(_shared(comparison, summary)),), "note"),
+        Paragraph(joined(answer(comparison, refs, summary), " ")),
+    ]
+    if any(line.x for line in found.series):
+        blocks += [Paragraph((f"{found.title}{level}",), "note"), found]
+    blocks.append(standing(comparison, refs, summary))
+    if own := own_settings(comparison, refs):
+        settings: list[Text] = [(Mark(ref), f" {setting}") for ref, setting in own]
+        blocks.append(Paragraph(joined(first_few(settings, "more arms"), "; "), "note"))
+    if reason is not None:
+        blocks.append(Paragraph(("Why: ", *reason)))
+    return Section("answer", (title,), tuple(blocks))
+
+
+def _shared(comparison: Comparison, summary: Summary) -> Iterator[str]:
+    """What all arms of a comparison share, once."""
+    yield from shared(comparison)
+    per_seed = comparison.arms[0]["split_seed"] == "per_seed"
+    yield f"{count(comparison.num_seeds, 'seed')} on {'a split each' if per_seed else 'one split'}"
+    yield count(comparison.last_epoch, "epoch")
+    if summary["tuning"]:
+        yield PROTOCOLS[summary["tuning"]["protocol"]]
+    if summary["warm_start"]:
+        yield f"from {warm_start_of(summary['warm_start'])}"
+    yield f"on {summary['device']}"
+
+
+def _title(summary: Summary, place: int, in_all: int) -> str:
+    title = summary["name"] + (f" ({place} of {in_all})" if in_all > 1 else "")
+    return title if summary["status"] == "finished" else f"{title} - {summary['status']}"
 
 
 def data_document(name: str, datasets: Mapping[str, DataSummary], warnings: Sequence[RunWarning]) -> Document:
@@ -68,12 +128,9 @@ def figure_documents(records: Iterable[Record], summary: Summary) -> dict[str, D
 
 
 def _comparison(comparison: Comparison, summary: Summary, place: int, in_all: int) -> Section:
-    title = summary["name"] + (f" ({place} of {in_all})" if in_all > 1 else "")
-    if summary["status"] != "finished":
-        title += f" - {summary['status']}"
     refs = references(comparison)
     sections = filter(None, _sections(comparison, refs, summary))
-    return Section("comparison", (title,), (*_conditions(comparison, summary), *sections))
+    return Section("comparison", (_title(summary, place, in_all),), (*_conditions(comparison, summary), *sections))
 
 
 def _conditions(comparison: Comparison, summary: Summary) -> Iterator[Paragraph]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -13,7 +13,7 @@ from clsbench.analysis.summary import over_seeds
 from clsbench.analysis.tuning import at_edge, choose
 from clsbench.analysis.verdicts import judgement
 from clsbench.report.compose import run_document
-from clsbench.report.document import ArmRef, Block, Mark, Section, Text
+from clsbench.report.document import ArmRef, Block, Document, Mark, Section, Text
 from clsbench.report.renderers.terminal import show
 from clsbench.report.sections.arms import references
 
@@ -170,11 +170,12 @@ def on_screen(
     width: int = 80,
     encoding: str = "utf-8",
     files: Sequence[str] = (),
+    document: Callable[..., Document] = run_document,
     **options: Any,
 ) -> str:
-    """What a run looks like on a console."""
+    """What a run looks like on a console, by default in every detail."""
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, newline="")
-    show(run_document(records, summary, files), Console(file=file, width=width, **options))
+    show(document(records, summary, files), Console(file=file, width=width, **options))
     file.flush()
     return raw.getvalue().decode(encoding)

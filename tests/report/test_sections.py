@@ -38,8 +38,8 @@ def test_of_many_arms_the_best_are_drawn_and_in_tables() -> None:
     names = [f"arm{number:02}" for number in range(MAX_ROWS + 2)]
     finals = {name: {"test_accuracy": 0.3 + number / 100} for number, name in enumerate(names)}
     comparison, refs = compared(*run_of(names, finals=finals))
-    assert names[-MAX_DRAWN:] == [ref.name for ref in drawn(refs)]
-    assert list(range(MAX_DRAWN)) == [ref.mark for ref in drawn(refs)]
+    assert names[-MAX_DRAWN:] == list(drawn(refs))
+    assert list(range(MAX_DRAWN)) == [ref.mark for ref in drawn(refs).values()]
     section = arms(comparison, refs)
     assert names[-MAX_ROWS:] == [ref.name for ref, _ in blocks(section, ArmList)[0].entries]
     assert [

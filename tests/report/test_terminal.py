@@ -6,7 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from clsbench.report.document import Scale
+from clsbench.report.renderers.plots import ticks
 from clsbench.report.text import printable
 from tests.report.runs import EPOCHS, on_screen, run_of, tried, tuned_run, usual
 
@@ -127,3 +131,16 @@ def test_printable_shows_what_it_escapes() -> None:
     assert "Größe 損失 [b]" == printable("Größe 損失 [b]")
     assert r"a\x1b[2J\x00\t\n\u2028\ud800" == printable("a\x1b[2J\x00\t\n\u2028\ud800")
     assert "é\\u2603" == printable("é☃", "latin-1")
+
+
+@given(
+    st.floats(-1e6, 1e6),
+    st.floats(1e-6, 1e6),
+    st.integers(2, 12),
+    st.sampled_from(["linear", "integer"]),
+)
+def test_an_axis_has_ticks_within_its_limits(low: float, width: float, num_ticks: int, scale: Scale) -> None:
+    """Whatever the values, there are two numbers or more on a linear axis, few, and all within it."""
+    axis = ticks([low, low + width], num_ticks, scale)
+    assert all(axis.low - 1e-6 * width <= tick <= axis.high + 1e-6 * width for tick in axis.ticks)
+    assert (2 if scale == "linear" else 0) <= len(axis.ticks) <= 2 * num_ticks + 3

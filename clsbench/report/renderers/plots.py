@@ -51,11 +51,18 @@ def ticks(values: Sequence[float], num_ticks: int, scale: Scale) -> Ticks:
     spacing = (high - low) / max(num_ticks - 1, 1)
     if whole or log:
         spacing = max(spacing, 1.0)
+    step, found = _at_step(low, high, spacing)
+    while len(found) < 2 and not (whole or log):  # one number makes no scale
+        step, found = _at_step(low, high, step / 2.5)  # the next smaller one: 5, 2, 1, 0.5
+    return Ticks(low, high, found, max(0, -math.floor(math.log10(step))), log)
+
+
+def _at_step(low: float, high: float, spacing: float) -> tuple[float, tuple[float, ...]]:
+    """The least step of 1, 2 or 5 times a power of ten from `spacing` on, and its multiples between the limits."""
     power = 10.0 ** math.floor(math.log10(spacing))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= spacing * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    found = tuple(index * step for index in range(first, last + 1))
-    return Ticks(low, high, found, max(0, -math.floor(math.log10(step))), log)
+    return step, tuple(index * step for index in range(first, last + 1))
 
 
 def draw_curves(curves: Curves, look: Look, *, width: int, height: int) -> Iterator[Text]:

@@ -35,8 +35,11 @@ class _Printed:
         return max(map(cell_len, [*self.header.split("\n"), *(cell.plain for cell in self.cells)]))
 
 
-def tables(table: Table, look: Look) -> Iterator[Grid]:
-    """A table as grids of at most the console's width, each with the columns that say what a row is about."""
+def tables(table: Table, look: Look, *, rule: bool = True) -> Iterator[Grid]:
+    """A table as grids of at most the console's width, each with the columns that say what a row is about.
+
+    Without `rule` there is no line under the header.
+    """
     columns = list(zip(table.columns, zip(*table.rows, strict=True), strict=True))
     *firsts, name = _heads(columns[: table.num_heads], look)
     start = sum(head.width + COLUMN_GAP for head in firsts) + min(_widest(name.cells), NARROWEST_NAME)
@@ -45,11 +48,11 @@ def tables(table: Table, look: Look) -> Iterator[Grid]:
     for column, cells in columns[table.num_heads :]:
         printed = _Printed(_header(column, look), tuple(Text(look.line(cell)) for cell in cells), column.align)
         if group and used + COLUMN_GAP + printed.width > look.width:
-            yield _grid([*firsts, name], group, look)
+            yield _grid([*firsts, name], group, look, rule)
             group, used = [], start
         group.append(printed)
         used += COLUMN_GAP + printed.width
-    yield _grid([*firsts, name], group, look)
+    yield _grid([*firsts, name], group, look, rule)
 
 
 def arm_list(block: ArmList, look: Look) -> Grid:
@@ -93,10 +96,10 @@ def _widest(cells: Sequence[Text]) -> int:
     return max(cell_len(cell.plain) for cell in cells)
 
 
-def _grid(heads: Sequence[_Printed], columns: Sequence[_Printed], look: Look) -> Grid:
-    box = ASCII_HEAD if look.ascii_only else SIMPLE_HEAD
+def _grid(heads: Sequence[_Printed], columns: Sequence[_Printed], look: Look, rule: bool) -> Grid:
+    box = None if not rule else ASCII_HEAD if look.ascii_only else SIMPLE_HEAD
     # With the box's own blank between columns, a padding of one makes COLUMN_GAP.
-    grid = Grid(box=box, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    grid = Grid(box=box, show_edge=False, pad_edge=False, padding=(0, 1 if rule else COLUMN_GAP, 0, 0))
     *firsts, name = heads
     for head in firsts:
         grid.add_column(head.header, no_wrap=True)

@@ -15,6 +15,7 @@ from rich.text import Text
 from clsbench.report.document import ArmList, Block, Curves, Document, Files, Paragraph, Reliability, Section, Table
 from clsbench.report.renderers.look import Look
 from clsbench.report.renderers.plots import draw_curves
+from clsbench.report.renderers.screen import screen
 from clsbench.report.renderers.tables import arm_list, tables
 
 PLOT_HEIGHT, SMALL_PLOT_HEIGHT = 12, 9
@@ -24,7 +25,7 @@ WIDEST_PLOT = 100
 def show(document: Document, console: Console) -> None:
     """Print a document."""
     look = Look(console.width, console.encoding)
-    for part in _separated(_sections(document.sections, look, level=0)):
+    for part in _separated(_sections(document.sections, look, console, level=0)):
         # A path that is broken over lines cannot be copied; a terminal wraps it by itself.
         console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, _Path))
 
@@ -52,18 +53,20 @@ def _separated(parts: Iterator[_Printed]) -> Iterator[RenderableType]:
             is_first = broken = False
 
 
-def _sections(blocks: tuple[Block, ...], look: Look, level: int) -> Iterator[_Printed]:
+def _sections(blocks: tuple[Block, ...], look: Look, console: Console, level: int) -> Iterator[_Printed]:
     """The blocks of a section; `level` is how deep the sections among them are nested."""
     is_after_text = False
     for block in blocks:
-        if not isinstance(block, Section):
+        if isinstance(block, Section) and block.name == "answer" and not look.narrow:
+            yield from (_Break(), *screen(block, look, console), _Break())
+        elif not isinstance(block, Section):
             yield from _block(block, look, level)
             is_after_text = True
-        elif not (look.narrow and any(isinstance(part, Curves) for part in block.blocks)):
+        elif block.name == "answer" or not (look.narrow and any(isinstance(part, Curves) for part in block.blocks)):
             if is_after_text:
                 yield _Break()
             yield from _title(block, look, level)
-            yield from _sections(block.blocks, look, level + 1)
+            yield from _sections(block.blocks, look, console, level + 1)
             yield _Break()
             is_after_text = False
 
@@ -82,14 +85,19 @@ def _block(block: Block, look: Look, level: int) -> Iterator[RenderableType]:
             yield _paragraph(prefix + look.line(block.text), "dim" if block.role == "note" else "")
         case ArmList():
             yield from _arm_list(block, look)
+        case Curves() if look.narrow:
+            pass
         case Curves():
             height = PLOT_HEIGHT if level < 3 else SMALL_PLOT_HEIGHT
             yield from draw_curves(block, look, width=min(look.width, WIDEST_PLOT), height=height)
         case Table():
             yield from _table(block, look)
         case Files():
-            yield _Path(os.path.join(look.words(block.folder or "."), ""))
-            yield _paragraph(", ".join(map(look.words, block.names)))
+            folder, names = os.path.join(look.words(block.folder or "."), ""), ", ".join(map(look.words, block.names))
+            if len(folder) + 2 + len(names) <= look.width:
+                yield _Path(f"{folder}  {names}")
+            else:
+                yield from (_Path(folder), _paragraph(names))
         case Section() | Reliability():
             raise AssertionError(f"{type(block).__name__} is not text")
         case _:

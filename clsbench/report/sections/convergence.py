@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from clsbench.analysis.curves import Comparison, seconds_per_trial
-from clsbench.analysis.targets import NEAR_BEST, Reached, times_to_target
+from clsbench.analysis.targets import NEAR_BEST, times_to_target
 from clsbench.metrics.measures import label_of
 from clsbench.report.document import Cell, Column, Section
 from clsbench.report.sections.arms import Refs, tabled
@@ -19,8 +19,9 @@ Cells = tuple[Column, Sequence[Cell]]
 
 def convergence(comparison: Comparison, refs: Refs) -> Section:
     """Epochs to the target, lost seeds, and the time of a trial."""
-    reached = times_to_target(comparison)
-    columns = [_epochs(comparison, reached), *_lost(tabled(comparison)), _seconds(comparison)]
+    reached, arms = times_to_target(comparison), tabled(comparison)
+    epochs = Column((f"epochs to {NEAR_BEST:.0%}", "of the best")), epochs_to_target(comparison, arms)
+    columns = [epochs, *lost(arms), _seconds(comparison)]
     target = ""
     if reached:
         found = number(next(iter(reached.values())).target)
@@ -29,16 +30,18 @@ def convergence(comparison: Comparison, refs: Refs) -> Section:
     return Section("convergence", (f"Convergence{target}",), (arm_table(comparison, refs, columns),))
 
 
-def _epochs(comparison: Comparison, reached: Mapping[str, Reached]) -> Cells:
+def epochs_to_target(comparison: Comparison, arms: Sequence[ArmSummary]) -> list[Cell]:
+    """Of each arm the median over seeds of the epochs to the target, None where there is no target."""
+    reached = times_to_target(comparison)
     cells: list[Cell] = []
-    for arm in tabled(comparison):
+    for arm in arms:
         times = reached[arm["name"]].times if arm["name"] in reached else None
         last = comparison.last_epoch
         cells.append(None if times is None else EpochsToTarget(times.median, last, times.reached, times.n))
-    return Column((f"epochs to {NEAR_BEST:.0%}", "of the best")), cells
+    return cells
 
 
-def _lost(arms: Sequence[ArmSummary]) -> list[Cells]:
+def lost(arms: Sequence[ArmSummary]) -> list[Cells]:
     """The diverged seeds, and in a column of their own, which is rare, those that failed."""
     diverged = [Proportion(arm["diverged"], len(arm["seeds"])) for arm in arms]
     failed = [Proportion(len(arm["failures"] or ()), len(arm["seeds"])) for arm in arms]

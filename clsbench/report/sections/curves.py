@@ -16,7 +16,7 @@ from clsbench.results import ArmSummary
 
 def by_epoch(comparison: Comparison, refs: Refs, metric: str) -> Curves:
     """The mean over seeds of every drawn arm, with a band from minimum to maximum."""
-    series = tuple(_series(ref, comparison.curve(ref.name, metric)) for ref in drawn(refs))
+    series = tuple(_series(ref, comparison.curve(name, metric)) for name, ref in drawn(refs).items())
     means = [mean for line in series for mean in line.y]
     # Shares are read on a linear axis, however small the first of them are.
     is_log = bool(means) and not is_share(metric) and spans_decades(means)
@@ -29,14 +29,14 @@ def by_epoch(comparison: Comparison, refs: Refs, metric: str) -> Curves:
 def curves(comparison: Comparison, refs: Refs, metric: str) -> Section | None:
     """The curves of a metric with their final values; None where no arm has a number."""
     found = by_epoch(comparison, refs, metric)
-    shown = [line.arm for line in found.series if line.x]
+    arms = [arm for arm in comparison.arms if arm["name"] in drawn(refs)]
+    shown = [arm for arm, line in zip(arms, found.series, strict=True) if line.x]
     if not shown:
         return None
-    arms = {arm["name"]: arm for arm in comparison.arms}
-    ends = tuple((ref, _end(comparison, comparison.curve(ref.name, metric), arms[ref.name])) for ref in shown)
+    ends = tuple((refs[arm["name"]], _end(comparison, comparison.curve(arm["name"], metric), arm)) for arm in shown)
     blocks = (found, ArmList(ends, ("at the end", "mean [min, max over seeds]")))
     level = [] if found.level is None else [_note(found.level)]
-    missing = _missing(comparison, [line.arm for line in found.series if not line.x])
+    missing = _missing(comparison, refs, [arm["name"] for arm in arms if arm not in shown])
     return Section(f"curves.{metric}", (found.title,), (*blocks, *level, *missing))
 
 
@@ -65,8 +65,10 @@ def _end(comparison: Comparison, curve: Curve, arm: ArmSummary) -> str:
     return f"{number(None) if final is None else final}{seeds}"
 
 
-def _missing(comparison: Comparison, arms: Sequence[ArmRef]) -> list[Paragraph]:
-    trained = [arm for arm in arms if comparison.curve(arm.name, comparison.headline).epochs]
-    lost = [arm for arm in arms if arm not in trained]
+def _missing(comparison: Comparison, refs: Refs, names: Sequence[str]) -> list[Paragraph]:
+    trained = [name for name in names if comparison.curve(name, comparison.headline).epochs]
+    lost = [name for name in names if name not in trained]
     reasons = (("No probabilities, so no NLL", trained), ("No finished epoch", lost))
-    return [Paragraph((f"{reason}: ", *joined(group), ".")) for reason, group in reasons if group]
+    return [
+        Paragraph((f"{reason}: ", *joined(refs[name] for name in group), ".")) for reason, group in reasons if group
+    ]

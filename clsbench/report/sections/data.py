@@ -10,6 +10,7 @@ from clsbench.results import ClassCounts, DataSummary, RunWarning
 
 MAX_CLASSES = 6
 MAX_WARNINGS = 10
+BRIEF_DATASETS, BRIEF_WARNINGS = 2, 3  # on the first screen
 KINDS = {"number": ("number", "numbers"), "boolean": ("boolean", "booleans"), "category": ("category", "categories")}
 
 
@@ -18,10 +19,33 @@ def data(datasets: Mapping[str, DataSummary] | None, warnings: Sequence[RunWarni
     lines = [line for label, dataset in (datasets or {}).items() for line in _lines(label, dataset)]
     shown = (warnings or ())[:MAX_WARNINGS]
     paragraphs = [Paragraph((line,)) for line in lines]
-    paragraphs += [Paragraph((f"{each['where']}: {each['text']} [{each['code']}]",), "warning") for each in shown]
+    paragraphs += map(_warning, shown)
     if more := len(warnings or ()) - len(shown):
         paragraphs.append(Paragraph((f"and {count(more, 'warning')} more, in summary.json",), "warning"))
     return Section("data", (), tuple(paragraphs)) if paragraphs else None
+
+
+def brief_data(datasets: Mapping[str, DataSummary] | None, warnings: Sequence[RunWarning] | None) -> Section | None:
+    """A line for each dataset, and the first few warnings; None where nothing is known of them."""
+    known, warned = list((datasets or {}).items()), list(warnings or ())
+    lines = [_line(label, dataset) for label, dataset in known[:BRIEF_DATASETS]]
+    if more := len(known) - len(lines):
+        lines.append(f"and {count(more, 'dataset')} more")
+    paragraphs = [Paragraph((line,)) for line in lines]
+    paragraphs += [_warning(each) for each in warned[:BRIEF_WARNINGS]]
+    if (more := len(warned) - BRIEF_WARNINGS) > 0:
+        paragraphs.append(Paragraph((f"and {count(more, 'warning')} more (--details)",), "warning"))
+    return Section("data", (), tuple(paragraphs)) if paragraphs else None
+
+
+def _line(label: str, dataset: DataSummary) -> str:
+    splits = f"{dataset['train']} training, {dataset['val']} validation, {dataset['test']} test samples"
+    classes = f", {count(len(dataset['classes']), 'class', 'classes')}" if dataset["classes"] else ""
+    return f"Data {label}: {splits} of {_shape(dataset)}{classes}"
+
+
+def _warning(each: RunWarning) -> Paragraph:
+    return Paragraph((f"{each['where']}: {each['text']} [{each['code']}]",), "warning")
 
 
 def _lines(label: str, dataset: DataSummary) -> Iterator[str]:

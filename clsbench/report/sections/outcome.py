@@ -21,10 +21,10 @@ def outcome(comparison: Comparison, refs: Refs) -> Iterator[Text]:
         return
     first, *rest = [(refs[arm["name"]], final_mean(arm, metric) or 0.0) for arm in order]
     best = "highest" if direction(metric) == "higher" else "lowest"
-    sentence: Text = (first[0], f" has the {best} final {label}: {_value(metric, first[1])}")
+    sentence: Text = (first[0], f" has the {best} final {label}: {shown(metric, first[1])}")
     if rest:
         second, mean = rest[0]
-        sentence = (*sentence, f", {_lead(metric, abs(first[1] - mean))} ", second, f" ({_value(metric, mean)})")
+        sentence = (*sentence, f", {lead(metric, abs(first[1] - mean))} ", second, f" ({shown(metric, mean)})")
     yield (*sentence, ".")
     short: list[Text] = [
         (refs[arm["name"]], f" has {arm['metrics'][metric]['n']} of {len(arm['seeds'])} left")
@@ -58,11 +58,13 @@ def diverged_at_once(comparison: Comparison, refs: Refs) -> Iterator[Text]:
                 yield (refs[arm["name"]], f" diverged {when} at {len(lost)} of {len(arm['seeds'])} seeds; {hint}.")
 
 
-def _value(metric: str, value: float) -> str:
+def shown(metric: str, value: float) -> str:
+    """A value of a metric in a sentence: a share in percent."""
     return f"{value:.1%}" if is_share(metric) else number(value)
 
 
-def _lead(metric: str, difference: float) -> str:
+def lead(metric: str, difference: float) -> str:
+    """By how much the better of two values leads: `62.2 percentage points above`."""
     if not difference:
         return "equal to"
     better = "above" if direction(metric) == "higher" else "below"

@@ -12,7 +12,8 @@ def reliability(comparison: Comparison, refs: Refs) -> tuple[Reliability, ...]:
     """A diagram for each arm that is drawn."""
     arms = {arm["name"]: arm for arm in comparison.arms}
     return tuple(
-        Reliability(ref, ece=final_mean(arms[ref.name], "test_ece"), bins=_bins(arms[ref.name])) for ref in drawn(refs)
+        Reliability(ref, ece=final_mean(arms[name], "test_ece"), bins=_bins(arms[name]))
+        for name, ref in drawn(refs).items()
     )
 
 

@@ -45,7 +45,7 @@ def sensitivity(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> 
     arms = tuned_arms(comparison, tuned)
     series = tuple(
         _series(refs, name, profile(arms[name]["sensitivity"], metric, key, values), key)
-        for name in (ref.name for ref in drawn(refs))
+        for name in drawn(refs)
         if name in arms
     )
     x, y = _scale([line.x for line in series]), _scale([line.y for line in series])

@@ -1,0 +1,81 @@
+"""The answer of a run on one screen a comparison: the verdict first, then why, and where the rest is."""
+
+from __future__ import annotations
+
+import pytest
+
+from clsbench.report.compose import answer_document
+from tests.report.runs import Records, Summary, on_screen, run_of, usual
+
+FILES = ["runs/moons/1/summary.json", "runs/moons/1/curves.png"]
+
+
+def screen(run: tuple[Records, Summary], width: int = 80, encoding: str = "utf-8") -> list[str]:
+    return on_screen(*run, width, encoding, FILES, document=answer_document).splitlines()
+
+
+def in_one_line(lines: list[str]) -> str:
+    return " ".join(" ".join(lines).split())
+
+
+def apart(a: float, b: float) -> tuple[Records, Summary]:
+    return run_of(["a", "b"], seeds=10, finals={"a": {"test_accuracy": a}, "b": {"test_accuracy": b}})
+
+
+@pytest.mark.parametrize(("width", "encoding"), [(80, "utf-8"), (80, "ascii"), (200, "utf-8")])
+@pytest.mark.parametrize("num_arms", [1, 2, 3, 12, 60])
+def test_a_comparison_fills_one_screen(num_arms: int, width: int, encoding: str) -> None:
+    """However many arms there are, 24 lines hold the answer, and no line is wider than the terminal."""
+    lines = screen(run_of([f"arm{number}" for number in range(num_arms)]), width, encoding)
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= width
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_the_verdict_comes_before_curves_and_tables() -> None:
+    """The sentence names the better arm, both values, the difference and its interval."""
+    records, summary = apart(0.9, 0.6)
+    (row,) = (row for row in summary["verdicts"] if row["metric"] == "test_accuracy")
+    row.update(low=0.25, high=0.35, p=0.0001, p_holm=0.0001, verdict="better")
+    told = in_one_line(screen((records, summary)))
+    sentence = (
+        "A a is better than B b: test accuracy 94.5% against 64.5%, 30.0 percentage points above it (95% "
+        "interval 25.0 to 35.0)."
+    )
+    assert sentence in told
+    assert told.index(sentence) < told.index("test accuracy by epoch") < told.index("verdict")
+
+
+def test_equal_arms_are_told_as_such() -> None:
+    """Without a difference no arm is called better."""
+    told = in_one_line(screen(apart(0.8, 0.8)))
+    assert "better than" not in told
+
+
+def test_one_seed_gives_no_verdict() -> None:
+    """The sentence says what to do about it."""
+    told = in_one_line(screen(run_of(["a", "b"], seeds=1)))
+    assert "One seed gives no verdict: train more (train.seeds)." in told
+
+
+def test_a_plateau_is_the_reason() -> None:
+    """An arm that is stuck lies on a plateau: the loss is large, the gradient is not."""
+    told = in_one_line(screen(usual()))
+    assert "Why: B bad lies on a plateau:" in told
+    assert "the gradient is almost zero for 31% of the samples, all of them wrong." in told
+
+
+def test_the_rest_is_one_command_away() -> None:
+    """The last lines name `--details` and the files to look at."""
+    *_, rest, files = screen(usual())
+    assert rest.endswith("Every table and curve: clsbench report --details")
+    assert "runs/moons/1/  summary.json, curves.png" == files
+
+
+def test_what_arms_share_is_said_once() -> None:
+    """Two comparisons have a screen each; a setting of all arms stands above, not in each name."""
+    records, summary = run_of(["a model=big", "b model=big"])
+    for arm, label in zip(summary["arms"], "ab", strict=True):
+        arm["label"] = label
+    lines = screen((records, summary))
+    assert 1 >= sum("model=big" in line for line in lines)
