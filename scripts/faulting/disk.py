@@ -123,8 +123,8 @@ class WatchedDisk:
             source_fd = options.get("src_dir_fd" if moves else "dir_fd")
             source = self._ours(path, source_fd)
             target = self._ours(others[0], options.get("dst_dir_fd")) if moves else source
-            if target is None:
-                return call(path, *others, **options)
+            if target is None or (kind == "mkdir" and os.path.isdir(self.folder.parent / target)):
+                return call(path, *others, **options)  # what is there already changes nothing on the disk
             self.before(kind, target)
             answer = call(path, *others, **options)
             size = others[0] if kind == "truncate" else 0
