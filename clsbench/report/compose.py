@@ -30,7 +30,7 @@ from clsbench.report.sections.reliability import reliability
 from clsbench.report.sections.standing import standing
 from clsbench.report.sections.tuning import sensitivity, tuning
 from clsbench.report.sections.why import why
-from clsbench.report.text import PROTOCOLS, count, first_few, number, warm_start_of
+from clsbench.report.text import PROTOCOLS, count, first_few, warm_start_of
 from clsbench.results import DataSummary, Record, RunWarning, Summary, Tuning
 
 MAX_COMPARISONS = 8  # of a figure
@@ -59,13 +59,13 @@ def _answer(comparison: Comparison, summary: Summary, place: int, in_all: int) -
     refs = short_references(comparison)
     title = f"{_title(summary, place, in_all)}: {_ground(comparison)}"
     found, reason = by_epoch(comparison, refs, comparison.headline), why(comparison, refs)
-    level = "" if found.level is None else f" (dashed: {found.level.label}, {number(found.level.value)})"
+    level = "" if found.level is None else f" (dashed: {found.level.label})"
     blocks: list[Block] = [
         Paragraph((", ".join(_shared(comparison, summary)),), "note"),
         Paragraph(joined(answer(comparison, refs, summary), " ")),
     ]
     if any(line.x for line in found.series):
-        blocks += [Paragraph((f"{found.title}{level}",), "note"), found]
+        blocks += [Paragraph((f"{label_of(comparison.headline)} by epoch{level}",), "note"), found]
     blocks.append(standing(comparison, refs, summary))
     if own := own_settings(comparison, refs):
         settings: list[Text] = [(Mark(ref), f" {setting}") for ref, setting in own]

@@ -59,10 +59,10 @@ def test_one_seed_gives_no_verdict() -> None:
 
 
 def test_a_plateau_is_the_reason() -> None:
-    """An arm that is stuck lies on a plateau: the loss is large, the gradient is not."""
+    """Of an arm that is stuck the share of such samples is told."""
     told = in_one_line(screen(usual()))
     assert "Why: B bad lies on a plateau:" in told
-    assert "the gradient is almost zero for 31% of the samples, all of them wrong." in told
+    assert "31% of the samples are wrong with almost no gradient." in told
 
 
 def test_the_rest_is_one_command_away() -> None:

@@ -88,11 +88,11 @@ def _plot(
     dashed: Sequence[int],
 ) -> Text:
     """The plot, with a dashed line behind the others in some rows."""
+    rows = _rows(y_axis, height)
     gutter = max(len(y_axis.label(tick)) for tick in y_axis.ticks) + 2
     columns = max(width - gutter, 2)
     cells = _cells(lines, x_axis, y_axis, columns, height, (1, 1) if ascii_only else (2, 4))
     letters = _letters(lines, cells, columns)
-    rows = {round((1 - y_axis.place(tick)) * (height - 1)): tick for tick in y_axis.ticks}
     text = Text(no_wrap=True, overflow="crop")
     for row in range(height):
         label = y_axis.label(rows[row]) if row in rows else ""
@@ -105,6 +105,16 @@ def _plot(
             text.append(*_character(lines, cell, lettered, column, ascii_only) if cell else (dash or " ", "dim"))
         text.append("\n")
     return text.append(_foot(x_axis, gutter, columns, ascii_only))
+
+
+def _rows(axis: Ticks, height: int) -> dict[int, float]:
+    """The ticks by row; every second one where two would share a row."""
+    ticks = axis.ticks
+    while True:
+        rows = {round((1 - axis.place(tick)) * (height - 1)): tick for tick in ticks}
+        if len(rows) == len(ticks):
+            return rows
+        ticks = ticks[::2]
 
 
 def _cells(

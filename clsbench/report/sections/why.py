@@ -36,8 +36,8 @@ def _reasons(comparison: Comparison, refs: Refs) -> Iterator[Text]:
 
 def _plateau(comparison: Comparison, refs: Refs, name: str, share: float) -> Text:
     loss = comparison.curve(name, OBJECTIVE).mean
-    large = f"the loss is large ({number(loss[-1])}, at the start {number(loss[0])}) but " if loss else ""
-    flat = f"the gradient is almost zero for {share:.0%} of the samples, all of them wrong."
+    large = f"the loss stays large (from {number(loss[0])} to {number(loss[-1])}), yet " if loss else ""
+    flat = f"{share:.0%} of the samples are wrong with almost no gradient."
     return (refs[name], f" lies on a plateau: {large}{flat}")
 
 
