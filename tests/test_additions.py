@@ -134,7 +134,7 @@ def test_all_of_it_runs_to_the_verdicts(
     assert "test_error_of_ones" not in judged  # it has no tolerance
     assert [True, True] == [found["met"] for found in result.summary["expectations"]]
     monkeypatch.setenv("COLUMNS", "200")
-    shown = invoke("report", result.directory).stdout
+    shown = invoke("report", "--details", result.directory).stdout
     assert "test confidence" in shown
     assert "class 1" in shown
 

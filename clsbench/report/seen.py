@@ -143,8 +143,8 @@ def _marbles(frames: Mapping[str, Array], reach: float, name: str, blobs: dict[s
     """Margins, losses, predictions and their confidence, one array after the other, of whole numbers in two bytes."""
     import numpy as np
 
-    losses = np.nan_to_num(frames["losses"].astype(np.float64), posinf=0.0)
-    top = float(losses.max(initial=0.0)) or 1.0
+    losses = np.nan_to_num(frames["losses"].astype(np.float64), posinf=0.0, neginf=0.0)
+    top = float(np.abs(losses).max(initial=0.0)) or 1.0  # a loss of the user's may be negative
     confidence = frames.get("confidence")
     parts = [
         np.clip(np.nan_to_num(frames["margins"].astype(np.float64)) / reach, -1, 1) * STEPS,

@@ -364,7 +364,7 @@ def test_locale_that_has_no_more_than_ascii(here: Path) -> None:
     line = f"C run tiny.yaml -q 'loss=[bce, {{name: hinge, label: é}}]'; LANG= LC_ALL=C C {explain}"
     answer = shell(f"{line}; PYTHONIOENCODING=utf-8 C report", here, **{**gone, "LANG": "C"})
     assert (0, "") == (answer.returncode, answer.stderr)
-    first, _, second = answer.stdout.partition("config.yaml")
+    first, _, second = answer.stdout.partition("report.html")
     assert first.isascii()
     assert "\\xe9" in first
     assert "é" in second

@@ -172,4 +172,4 @@ def test_report_and_check_say_how_trials_start(run: Run, run_cli: Any, tmp_path:
     config.write_text("dataset: blobs\ntrain: {epochs: 1, seeds: 1, warm_start: {epochs: 2}}")
     told = "every trial starts from 2 epochs of cross-entropy on rotated labels, lr=1.0"
     assert told in run_cli("check", config).stdout
-    assert told in run_cli("run", config, "-q").stdout
+    assert told in run_cli("run", config, "-q", "--details").stdout
