@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -144,3 +145,10 @@ def test_an_axis_has_ticks_within_its_limits(low: float, width: float, num_ticks
     axis = ticks([low, low + width], num_ticks, scale)
     assert all(axis.low - 1e-6 * width <= tick <= axis.high + 1e-6 * width for tick in axis.ticks)
     assert (2 if scale == "linear" else 0) <= len(axis.ticks) <= 2 * num_ticks + 3
+
+
+@given(st.floats(-1e12, 1e12), st.integers(2, 12))
+def test_a_flat_curve_has_few_ticks(value: float, num_ticks: int) -> None:
+    """Values that differ in the last bit alone are one level, not thousands of ticks between two of them."""
+    axis = ticks([value, math.nextafter(value, math.inf)], num_ticks, "linear")
+    assert 2 <= len(axis.ticks) <= 2 * num_ticks + 3

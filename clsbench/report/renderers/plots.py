@@ -45,7 +45,7 @@ def ticks(values: Sequence[float], num_ticks: int, scale: Scale) -> Ticks:
     """An axis over `values` with about `num_ticks` ticks at 1, 2 or 5 times a power of ten."""
     log, whole = scale == "log", scale == "integer"
     low, high = (math.log10(limit) if log else float(limit) for limit in (min(values), max(values)))
-    if low == high:
+    if math.isclose(low, high, rel_tol=1e-9, abs_tol=1e-300):  # a curve that is flat but for its last bits
         margin = 1.0 if whole else abs(low) / 10 or 1.0
         low, high = low - (0 if whole else margin), high + margin
     spacing = (high - low) / max(num_ticks - 1, 1)
