@@ -14,6 +14,7 @@ import clsbench.losses
 import clsbench.metrics
 import clsbench.models
 import clsbench.training  # noqa: F401 - the rooms register what they offer
+from clsbench import shown
 from clsbench.analysis.judging import judged, judged_again
 from clsbench.analysis.pairing import pairing
 from clsbench.analysis.tuning import tuning_summary
@@ -262,9 +263,9 @@ class _Prepared:
         result = Result(records, self._summary(plan, writers, tuned, records, directory), directory.path)
         self._keep_replay(plan, writers[METRICS], result.summary, directory)
         if plan.experiment.report.figures:
-            draw(result, directory.path)
+            shown.draw(result, directory.path)
         if plan.experiment.report.html:
-            directory.write_page(page(result, directory, self.plan.experiment))
+            directory.write_page(shown.page(result, directory, self.plan.experiment))
         directory.write_summary(result.summary)  # the last: a run that has it is complete
         log.info("finished %d trials", len(plan.trials))
         return replace(result, summary=directory.summary())
@@ -276,8 +277,8 @@ class _Prepared:
         from clsbench.data.scene import Scene
         from clsbench.runs.replay import as_npz
 
-        shown = (plan.trials[number] for number in sorted(writer.frames))
-        keys = {trial.arm.dataset.title: trial.dataset.key for trial in shown}
+        framed = (plan.trials[number] for number in sorted(writer.frames))
+        keys = {trial.arm.dataset.title: trial.dataset.key for trial in framed}
         scenes = {title: Scene.of(self.data[key]) for title, key in keys.items()}
         frames = {number: list(of.values()) for number, of in writer.frames.items()}
         directory.write_replay(as_npz(frames, scenes, list(summary["data"] or ())))
@@ -382,31 +383,3 @@ class _Prepared:
             if trial.seed == first_seed  # another seed's split has the same sizes
         }
         return environment(self.device, engine["threads"], resolved_auto(work, engine), command_line, datasets)
-
-
-def write_page(result: Result) -> Path:
-    """Write `report.html` of a run that is read back, again or for the first time."""
-    directory = RunDirectory(result.directory)
-    content = page(result, directory, directory.experiment())
-    with directory.held():
-        directory.write_page(content)
-    return result.directory / "report.html"
-
-
-def page(result: Result, directory: RunDirectory, experiment: Experiment) -> bytes:
-    """`report.html` of a run."""
-    from clsbench.report.page import page_of
-    from clsbench.report.renderers.page import as_page
-
-    summary = result.summary
-    replay = directory.replay(list(summary["data"] or ()))
-    return as_page(page_of(result.records, summary, experiment, directory.environment(), replay))
-
-
-def draw(result: Result, directory: Path) -> list[Path]:
-    """Write the figures of a run into a directory, each as PNG and SVG: its curves, what tuning found, reliability."""
-    from clsbench.report.compose import figure_documents
-    from clsbench.report.renderers import figures
-
-    documents = figure_documents(result.records, result.summary)
-    return [path for name, shown in documents.items() for path in figures.save(figures.draw(shown), directory, name)]

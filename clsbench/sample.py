@@ -10,6 +10,7 @@ import torch
 
 from clsbench.analysis.explanation import at_point
 from clsbench.analysis.samples import ArmSees, SampleSeen
+from clsbench.analysis.terrain import marbles
 from clsbench.config.plan import Trial, make_plan
 from clsbench.errors import ConfigError, RunError
 from clsbench.prediction import Predictor, predictors, samples_tested
@@ -55,10 +56,7 @@ def _seen(trial: Trial, predictor: Predictor, part: Part, number: int) -> ArmSee
     logs = loss.log_probabilities(logits)
     probabilities = None if logs is None else tuple(logs.exp()[0].tolist())
     point = at_point(loss, logits[0].tolist(), target)
-    log_odds = None
-    if logs is not None:
-        others = np.delete(logs[0].numpy(), target)
-        log_odds = float(logs[0, target]) - float(np.logaddexp.reduce(others))
+    log_odds = None if logs is None else float(marbles(logs[0].numpy(), np.array(target))[0])
     return ArmSees(
         name=trial.arm.name,
         trial=trial.number,

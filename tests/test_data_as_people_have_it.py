@@ -49,6 +49,9 @@ def noise(number: int) -> str:
 
 
 HEADERLESS = rows(60, lambda n: f"{noise(n)},{'ab'[n % 2]}")
+MIXED = "sex,age,smokes,city,kind\n" + rows(
+    60, lambda n: f"{'mf'[n // 2 % 2]},{noise(n)},{n % 3 == 0},{['Wien', '', 'Oslo'][n % 3]},{'xy'[n % 2]}"
+)
 SAMPLES = "36 training, 12 validation and 12 test samples"
 
 TABLES: dict[str, tuple[str, list[str], int, list[str]]] = {
@@ -119,15 +122,13 @@ TABLES: dict[str, tuple[str, list[str], int, list[str]]] = {
         [f"{SAMPLES} of 2 numbers"],
     ),
     "words, truth values and gaps": (
-        "sex,age,smokes,city,kind\n"
-        + rows(60, lambda n: f"{'mf'[n // 2 % 2]},{noise(n)},{n % 3 == 0},{['Wien', '', 'Oslo'][n % 3]},{'xy'[n % 2]}"),
+        MIXED,
         [],
         4,
         ["data:3: missing values: 20 in 'city', this row first", "missing: drop, mean or most_frequent"],
     ),
     "words, truth values and gaps, filled": (
-        "sex,age,smokes,city,kind\n"
-        + rows(60, lambda n: f"{'mf'[n // 2 % 2]},{noise(n)},{n % 3 == 0},{['Wien', '', 'Oslo'][n % 3]},{'xy'[n % 2]}"),
+        MIXED,
         ["dataset.missing=most_frequent"],
         0,
         [f"{SAMPLES} of 4 columns (2 categories, 1 number, 1 boolean)"],

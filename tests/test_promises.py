@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import clsbench
-import clsbench.experiment
+import clsbench.shown
 from clsbench.analysis.pairing import PromiseBroken, pairing
 from clsbench.config.plan import make_plan
 from clsbench.data.dividing import divided
@@ -51,7 +51,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run(loss=..., optimizer=..., epochs=..., ...)`: a small run on the CPU, without its figures."""
-    monkeypatch.setattr(clsbench.experiment, "draw", lambda result, directory: [])
+    monkeypatch.setattr(clsbench.shown, "draw", lambda result, directory: [])
 
     def small(dataset: Any = MOONS, model: Any = MLP, loss: Any = "cross_entropy", **rest: Any) -> Result:
         optimizer = rest.pop("optimizer", {})

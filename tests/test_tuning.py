@@ -16,6 +16,7 @@ import torch
 import clsbench
 import clsbench.execution.execute
 import clsbench.experiment
+import clsbench.shown
 from clsbench.config.plan import make_plan, tuning_plan
 from clsbench.data.raw import RawData
 from clsbench.errors import DataError
@@ -40,7 +41,7 @@ def threads() -> Iterator[None]:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run(tune=..., loss=..., epochs=..., ...)`: a small tuned run on the CPU, without its figures."""
-    monkeypatch.setattr(clsbench.experiment, "draw", lambda result, directory: [])
+    monkeypatch.setattr(clsbench.shown, "draw", lambda result, directory: [])
 
     def small(tune: dict[str, Any] | None, loss: Any = "cross_entropy", dataset: Any = MOONS, **rest: Any) -> Result:
         optimizer, model = rest.pop("optimizer", {}), rest.pop("model", MLP)

@@ -17,6 +17,7 @@ from clsbench.execution.trained import trained_model
 from clsbench.execution.warm_start import warm_start
 from clsbench.execution.work import StackWork, Work
 from clsbench.losses.contract import Loss
+from clsbench.slices import spaced
 from clsbench.training.evaluation import Measure, Quantities, Ruler, evaluate
 from clsbench.training.stack import Stack
 
@@ -90,7 +91,7 @@ def _plane(
     stack = Stack(modules, stacked=work.stacked, device=work.device)
     stack.train(False)
     x, y = work.splits.train.x, work.splits.train.y
-    shown = torch.arange(min(len(y), SAMPLES)) * len(y) // min(len(y), SAMPLES)
+    shown = torch.tensor(spaced(len(y), SAMPLES))
     losses = {trial.arm.name: each.loss for trial, each in members}
     measures = [Measure(name, _sum_of(loss)) for name, loss in losses.items()]
     found = evaluate(stack, Ruler(work.loss, work.device), x[shown], y[shown], measures)

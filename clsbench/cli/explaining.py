@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 
 from clsbench.cli.parameters import AsJson, Plugins, load_plugins, numbers
 from clsbench.errors import ConfigError
 from clsbench.report.streams import whole_page, write_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class _Explanation(Protocol):
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+Found = TypeVar("Found", bound=_Explanation)
 
 
 def explain(
@@ -46,12 +57,7 @@ def explain(
     from clsbench.analysis.explanation import explain as explained
     from clsbench.report.renderers.listing import show_explanation
 
-    found = explained(values, target)
-    if as_json:
-        write_json(found.to_dict())
-        return
-    with whole_page() as console:
-        show_explanation(console, found)
+    _show(explained(values, target), show_explanation, as_json)
 
 
 def _missing(logits: str | None) -> str:
@@ -62,9 +68,12 @@ def _explain_run(run: Path, sample: int, as_json: bool) -> None:
     from clsbench.report.renderers.listing import show_sample
     from clsbench.sample import sample_seen
 
-    seen = sample_seen(run, sample)
+    _show(sample_seen(run, sample), show_sample, as_json)
+
+
+def _show(found: Found, show: Callable[[Console, Found], None], as_json: bool) -> None:
     if as_json:
-        write_json(seen.to_dict())
+        write_json(found.to_dict())
         return
     with whole_page() as console:
-        show_sample(console, seen)
+        show(console, found)

@@ -41,12 +41,12 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Show runs again: the answer, figures, tables, files."""
-    from clsbench import experiment
     from clsbench.report.outputs import RECORDS, Output, require_replaceable_figures
     from clsbench.report.records_table import as_csv, rows_as_csv
     from clsbench.report.text import printable
     from clsbench.result import load
     from clsbench.runs.directory import RunDirectory, newest
+    from clsbench.shown import draw, write_page
 
     results = [load(path) for path in runs or [newest(Path("runs")).path]]
     if open_it and not html:
@@ -60,7 +60,7 @@ def report(
     written: list[Path] = []
     for result, folder in zip(results, folders, strict=False):  # no folders without --png
         _make(folder)
-        written += experiment.draw(result, folder)
+        written += draw(result, folder)
     if table_file is not None:
         table_file.write(as_csv((str(result.directory), result.records) for result in results))
         written.append(table_file.path)
@@ -71,7 +71,7 @@ def report(
             rows_as_csv((str(r.directory), [*test_predictions(RunDirectory(r.directory))]) for r in results)
         )
         written.append(predicted_file.path)
-    pages = [experiment.write_page(result) for result in results] if html else []
+    pages = [write_page(result) for result in results] if html else []
     written += pages
     show_results(results, as_json=as_json, details=details)
     for path in written:

@@ -15,7 +15,7 @@ from clsbench.config.schema import DatasetEntry, Experiment, LossEntry, ModelEnt
 from clsbench.errors import ConfigError
 from clsbench.problems import Posed
 from clsbench.registry import catalogue
-from clsbench.slices import even_parts
+from clsbench.slices import even_parts, spaced
 
 MAX_TRIALS = 100_000
 # Of a run, for its page.
@@ -178,8 +178,7 @@ def framed_trials(plan: Plan) -> frozenset[int]:
         return frozenset()
     seeds, found, before = plan.experiment.train.num_seeds, set(), 0
     for arms in plan.comparisons[:FRAMED_COMPARISONS]:
-        shown = min(len(arms), FRAMED_ARMS)
-        found |= {(before + place * len(arms) // shown) * seeds for place in range(shown)}
+        found |= {(before + place) * seeds for place in spaced(len(arms), FRAMED_ARMS)}
         before += len(arms)
     return frozenset(found)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from clsbench.slices import spaced
+
 if TYPE_CHECKING:
     from clsbench.data.splits import Splits
 
@@ -23,8 +25,7 @@ Array = npt.NDArray[np.generic]
 
 def places(num_samples: int) -> npt.NDArray[np.int64]:
     """The samples that are shown, evenly spaced over the training split: at most `SAMPLES`, always the same."""
-    shown = min(num_samples, SAMPLES)
-    return np.arange(shown, dtype=np.int64) * num_samples // max(shown, 1)
+    return np.array(spaced(num_samples, SAMPLES), np.int64)
 
 
 def window(x: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -65,7 +65,7 @@ def cross_evaluations(
     Args:
         state_of: returns a trial's final state dict.
         trials: the trials of the plan to measure.
-        failed: the numbers of the trials that failed. A function of which no trial is left measures no networks: it may
+        failed: the numbers of the trials that failed. A loss all of whose trials failed measures no network: it may
             have killed the processes that trained with it, and would kill this one.
     """
     usable = {trial.arm.loss.name for trial in work.plan.trials if trial.number not in failed}

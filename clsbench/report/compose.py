@@ -12,9 +12,10 @@ from clsbench.report.sections import metrics, run, verdicts
 from clsbench.report.sections.answer import answer
 from clsbench.report.sections.arms import (
     MAX_DRAWN,
+    MAX_ON_SCREEN,
     Refs,
     arms,
-    own_settings,
+    own_legend,
     references,
     settings,
     shared,
@@ -56,26 +57,26 @@ def answer_document(records: Iterable[Record], summary: Summary, files: Sequence
 
 def _answer(comparison: Comparison, summary: Summary, place: int, in_all: int) -> Section:
     """Verdict, curves of the headline metric, a row for each arm, why."""
-    refs = short_references(comparison)
+    refs = short_references(comparison, MAX_ON_SCREEN)
     title = f"{_title(summary, place, in_all)}: {_ground(comparison)}"
     found, reason = by_epoch(comparison, refs, comparison.headline), why(comparison, refs)
     level = "" if found.level is None else f" (dashed: {found.level.label})"
     blocks: list[Block] = [
-        Paragraph((", ".join(_shared(comparison, summary)),), "note"),
+        Paragraph((", ".join(conditions(comparison, summary)),), "note"),
         Paragraph(joined(answer(comparison, refs, summary), " ")),
     ]
     if any(line.x for line in found.series):
         blocks += [Paragraph((f"{label_of(comparison.headline)} by epoch{level}",), "note"), found]
     blocks.append(standing(comparison, refs, summary))
-    if own := own_settings(comparison, refs):
-        settings: list[Text] = [(Mark(ref), f" {setting}") for ref, setting in own]
-        blocks.append(Paragraph(joined(first_few(settings, "more arms"), "; "), "note"))
+    own: list[Text] = [(Mark(ref), f" {setting}") for ref, setting in own_legend(comparison, refs).entries if setting]
+    if own:
+        blocks.append(Paragraph(joined(first_few(own, "more arms"), "; "), "note"))
     if reason is not None:
         blocks.append(Paragraph(("Why: ", *reason)))
     return Section("answer", (title,), tuple(blocks))
 
 
-def _shared(comparison: Comparison, summary: Summary) -> Iterator[str]:
+def conditions(comparison: Comparison, summary: Summary) -> Iterator[str]:
     """What all arms of a comparison share, once."""
     yield from shared(comparison)
     per_seed = comparison.arms[0]["split_seed"] == "per_seed"
@@ -173,13 +174,14 @@ def _plotted(comparison: Comparison) -> tuple[str, ...]:
 
 def _curves_figure(compared: Sequence[Comparison], summary: Summary) -> Document:
     shown = compared[:MAX_COMPARISONS]
-    diagnosed = [STUCK_SHARE] if any(map(_gets_stuck, shown)) else []
     sections = []
     for comparison in shown:
-        refs = references(comparison)
+        refs = short_references(comparison)
+        diagnosed = [STUCK_SHARE] if _gets_stuck(comparison) else []
         panels = (by_epoch(comparison, refs, metric) for metric in [*_plotted(comparison), *diagnosed])
         title = f"{_ground(comparison)}, {count(comparison.num_seeds, 'seed')}"
-        sections.append(Section("curves", (title,), (*panels, settings(comparison, refs))))
+        common = [Paragraph((", ".join(said),))] if (said := shared(comparison)) else []
+        sections.append(Section("curves", (title,), (*common, *panels, own_legend(comparison, refs))))
     notes = tuple(Paragraph((note,), "note") for note in _notes(compared))
     return Document(summary["name"], (*sections, Section("notes", (), notes)))
 

@@ -12,18 +12,21 @@ from clsbench.config.plan import plans
 from clsbench.config.schema import Experiment
 from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import OBJECTIVE, is_share, label_of, on_split
+from clsbench.report.compose import conditions
 from clsbench.report.document import Section, Text
 from clsbench.report.sections import metrics, run, verdicts
-from clsbench.report.sections.arms import Refs, arms, references
+from clsbench.report.sections.answer import answer
+from clsbench.report.sections.arms import Refs, arms, short_references
 from clsbench.report.sections.classes import by_class
 from clsbench.report.sections.convergence import convergence
 from clsbench.report.sections.cross import cross
 from clsbench.report.sections.data import data
-from clsbench.report.sections.outcome import diverged_at_once, outcome, stuck
 from clsbench.report.sections.tuning import sensitivity, tuning
+from clsbench.report.sections.why import why
 from clsbench.report.seen import pictures_of
-from clsbench.report.text import count, setting_of
+from clsbench.report.text import setting_of
 from clsbench.results import ArmSummary, Environment, Record, Summary, Tuning, value_of
+from clsbench.slices import every
 
 if TYPE_CHECKING:
     from clsbench.runs.replay import Replay
@@ -109,21 +112,16 @@ def _names(shown: Sequence[Comparison]) -> list[str]:
 
 
 def _comparison(comparison: Comparison, name: str, pictures: Mapping[str, Any], summary: Summary) -> PageComparison:
-    refs = references(comparison)
+    refs = short_references(comparison)
     sections = tuple(filter(None, _sections(comparison, refs, summary)))
-    seeds, epochs = count(comparison.num_seeds, "seed"), count(comparison.last_epoch, "epoch")
-    sizes = {arm["batch_size"] for arm in comparison.arms} - {None}
-    batch = f", batch size {next(iter(sizes))}" if len(sizes) == 1 else ""
+    reason = why(comparison, refs)
+    seen = {refs[arm].name: of for arm, of in pictures.get("seen", {}).items()}  # the charts know arms by these names
     return PageComparison(
         name=name,
-        shared=f"{seeds}, {epochs}{batch}, on {summary['device']}",
-        verdict=(
-            *outcome(comparison, refs),
-            *verdicts.conclusions(comparison, refs, summary),
-            *stuck(comparison, refs),
-        ),
+        shared=", ".join(conditions(comparison, summary)),
+        verdict=(*answer(comparison, refs, summary), *([] if reason is None else [("Why: ", *reason)])),
         sections=sections,
-        charts={**_charts(comparison, refs, summary), **pictures},
+        charts={**_charts(comparison, refs, summary), **pictures, "seen": seen},
     )
 
 
@@ -138,10 +136,6 @@ def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[
     yield metrics.validation(comparison, refs)
     yield metrics.training(comparison, refs)
     yield metrics.gradients(comparison, refs)
-    if lost := tuple(diverged_at_once(comparison, refs)):
-        from clsbench.report.document import Paragraph
-
-        yield Section("diverged", (), tuple(map(Paragraph, lost)))
 
 
 def _charts(comparison: Comparison, refs: Refs, summary: Summary) -> dict[str, Any]:
@@ -246,8 +240,7 @@ def _mean(rows: Sequence[Record], epoch: int, field: str) -> float | None:
 
 def thinned(epochs: Sequence[int]) -> list[int]:
     """At most about `MAX_POINTS` of the epochs, evenly spaced, the last one among them."""
-    step = -(-len(epochs) // MAX_POINTS) if epochs else 1
-    return [epoch for place, epoch in enumerate(epochs) if place % step == 0 or place == len(epochs) - 1]
+    return [epochs[place] for place in every(len(epochs), max(-(-len(epochs) // MAX_POINTS), 1))]
 
 
 def _short(value: float) -> float:

@@ -13,6 +13,7 @@ from clsbench.analysis.frames import confidently_wrong, gradient_quantiles, reac
 from clsbench.analysis.terrain import terrain_of
 from clsbench.config.plan import Arm, Plan
 from clsbench.results import Summary
+from clsbench.slices import every
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,8 +169,7 @@ def _terrain(arm: Arm, num_classes: int, reach: float) -> dict[str, Any] | None:
 
 def _strided(frames: Mapping[str, Array], stride: int) -> dict[str, Array]:
     """Every `stride`-th frame, and the last."""
-    last = len(frames["epochs"]) - 1
-    kept = [place for place in range(last + 1) if place % stride == 0 or place == last]
+    kept = every(len(frames["epochs"]), stride)
     return {name: of[kept] for name, of in frames.items()}
 
 

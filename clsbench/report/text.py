@@ -68,3 +68,8 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def rounded(steps: float) -> str:
+    """`about 60,600,000`: three digits of a number of steps."""
+    return f"about {float(f'{steps:.3g}'):,.0f}"

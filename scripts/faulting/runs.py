@@ -15,7 +15,7 @@ import torch
 
 import clsbench
 import clsbench.cli  # every child needs it
-from clsbench import experiment
+from clsbench import experiment, shown
 from clsbench.config.plan import Plan
 from clsbench.execution import units
 from clsbench.execution.events import EpochDone, Event
@@ -64,7 +64,7 @@ def warm(*configs: Config) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for config in configs:
             if (key := repr(config)) not in _warmed:
-                with replaced(experiment, "draw", no_figures if _warmed else experiment.draw):
+                with replaced(shown, "draw", no_figures if _warmed else shown.draw):
                     experiment.run(config, output=folder)
                 _warmed.add(key)
 
@@ -121,7 +121,7 @@ class Started:
         resume = run_in(self.folder)
         os.write(reporting, b"r")
         if not self.drawn:
-            experiment.draw = no_figures
+            shown.draw = no_figures
         if before is not None:
             before()
         run_reporting = functools.partial(experiment.run, watch=report)

@@ -14,7 +14,7 @@ from rich.console import Console
 from torch.nn import functional as F
 
 import clsbench
-import clsbench.experiment
+import clsbench.shown
 from clsbench.config.plan import make_plan
 from clsbench.data.splits import Splits
 from clsbench.execution.opening import load_data
@@ -36,7 +36,7 @@ CONFIG: dict[str, Any] = {
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(clsbench.experiment, "draw", lambda result, directory: [])
+    monkeypatch.setattr(clsbench.shown, "draw", lambda result, directory: [])
 
     def small(loss: Any = LOSSES, **rest: Any) -> Result:
         train = {"epochs": 3, "seeds": 3, "device": "cpu", **rest.pop("train", {})}
@@ -186,6 +186,6 @@ def test_run_and_report_write_the_figure(tmp_path: Path) -> None:
     result = clsbench.run(config, output=tmp_path)
     assert (result.directory / "reliability.png").read_bytes().startswith(b"\x89PNG")
     (tmp_path / "elsewhere").mkdir()
-    names = {path.name for path in clsbench.experiment.draw(clsbench.load(result.directory), tmp_path / "elsewhere")}
+    names = {path.name for path in clsbench.shown.draw(clsbench.load(result.directory), tmp_path / "elsewhere")}
     assert {"reliability.png", "reliability.svg"} <= names
     json.dumps(result.summary, allow_nan=False)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clsbench
-import clsbench.experiment
+import clsbench.shown
 from clsbench.config import memory
 from clsbench.config.plan import make_plan
 from clsbench.errors import RunError, TrialError
@@ -37,7 +37,7 @@ TRAIN = {"epochs": 4, "seeds": 5, "batch_size": 10, "device": "cpu", "threads": 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run(threads=..., loss=..., ...)`: a small run without its figures, on eight cores, in parts however small."""
-    monkeypatch.setattr(clsbench.experiment, "draw", lambda result, directory: [])
+    monkeypatch.setattr(clsbench.shown, "draw", lambda result, directory: [])
     monkeypatch.setattr(scheduling, "WORTH_A_PROCESS", 1)
     monkeypatch.setattr(execute, "cores", lambda: 8)
 

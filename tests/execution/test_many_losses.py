@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import clsbench
-import clsbench.experiment
+import clsbench.shown
 from clsbench.experiment import Result
 from clsbench.report.compose import run_document
 from clsbench.report.document import ArmRef, Section, Table
@@ -37,7 +37,7 @@ def losses(number: int) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clsbench.experiment, "draw", lambda result, directory: [])
+        patch.setattr(clsbench.shown, "draw", lambda result, directory: [])
         return clsbench.run({**CONFIG, "loss": losses(NUM_LOSSES)}, output=tmp_path_factory.mktemp("runs"))
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import clsbench
-import clsbench.experiment
+import clsbench.shown
 from clsbench.experiment import Result
 
 Run = Callable[..., Result]
@@ -29,7 +29,7 @@ def threads() -> Iterator[None]:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(clsbench.experiment, "draw", lambda result, directory: [])
+    monkeypatch.setattr(clsbench.shown, "draw", lambda result, directory: [])
 
     def small(loss: Any, **rest: Any) -> Result:
         dataset = {"name": "blobs", "samples": 200, "classes": 3, "val_fraction": rest.pop("val_fraction", 0.2)}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import clsbench
-from clsbench import experiment
+from clsbench import shown
 from clsbench.runs.directory import RunDirectory
 from tests.conftest import CHROMIUM, ROOT
 
@@ -115,7 +115,7 @@ def test_opens_from_disk_without_a_complaint_or_a_request(
 
 
 def test_hostile_label_stays_text(tab: Tab) -> None:
-    """A label that would end a script and load an image is shown as it was written; no element comes of it."""
+    """A label that would end a script and load an image is shown as it was written, and makes no element."""
     assert 0 == tab.evaluate("document.querySelectorAll('img, b:not(p > b)').length")
     assert any(HOSTILE in legend for legend in texts(tab, ".toggle"))
     assert any(HOSTILE in cell for cell in texts(tab, "th[scope=row]"))
@@ -281,7 +281,7 @@ def test_wrong_samples_are_those_that_the_network_gets_wrong(of_images: Tab, ima
 def test_page_is_the_same_twice(plane: clsbench.Result) -> None:
     """Written again from what the run keeps, byte by byte; and small."""
     directory = RunDirectory(plane.directory)
-    again = experiment.page(clsbench.load(plane.directory), directory, directory.experiment())
+    again = shown.page(clsbench.load(plane.directory), directory, directory.experiment())
     assert (plane.directory / "report.html").read_bytes() == again
     assert len(again) < 1_500_000
 

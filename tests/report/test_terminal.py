@@ -143,7 +143,8 @@ def test_printable_shows_what_it_escapes() -> None:
 def test_an_axis_has_ticks_within_its_limits(low: float, width: float, num_ticks: int, scale: Scale) -> None:
     """Whatever the values, there are two numbers or more on a linear axis, few, and all within it."""
     axis = ticks([low, low + width], num_ticks, scale)
-    assert all(axis.low - 1e-6 * width <= tick <= axis.high + 1e-6 * width for tick in axis.ticks)
+    rounding = 1e-6 * (axis.high - axis.low)
+    assert all(axis.low - rounding <= tick <= axis.high + rounding for tick in axis.ticks)
     assert (2 if scale == "linear" else 0) <= len(axis.ticks) <= 2 * num_ticks + 3
 
 

@@ -80,7 +80,7 @@ def test_log_that_cannot_be_written_hides_nothing(tmp_path: Path, monkeypatch: p
         real(handler, record)
 
     monkeypatch.setattr(RunLog, "emit", emit)
-    monkeypatch.setattr("clsbench.experiment.draw", lambda *_: 1 / 0)
+    monkeypatch.setattr("clsbench.shown.draw", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         clsbench.run(TREE, output=tmp_path)
 

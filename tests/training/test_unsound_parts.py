@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import clsbench
-import clsbench.experiment
+import clsbench.shown
 from clsbench.errors import ConfigError, DataError, TrialError
 from clsbench.registry import load_plugin
 
@@ -114,7 +114,7 @@ def run(folder: Path, **parts: Any) -> clsbench.Result:
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clsbench.experiment, "draw", lambda result, directory: [])
+    monkeypatch.setattr(clsbench.shown, "draw", lambda result, directory: [])
 
 
 @pytest.mark.parametrize("body", LOSSES)

@@ -22,7 +22,8 @@ from clsbench.runs.files import write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
-WIDTH_INCHES = 7.2  # two columns of a paper
+WIDTH_INCHES, WIDEST_INCHES = 7.2, 9.6  # two columns of a paper, and as wide as it is readable
+SLIDE = 16 / 9
 PANEL_INCHES = 1.75
 LINE_INCHES = 0.16
 LABEL_CHARACTERS = 50
@@ -58,8 +59,7 @@ def draw(document: Document) -> Figure:
     notes = [note for section in document.sections if section not in shown for note in _paragraphs(section)]
     heights = [_height(section) for section in shown]
     with style():
-        size = (WIDTH_INCHES, max(sum(heights), 1.0) + LINE_INCHES * len(notes))
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=_size(sum(heights) + LINE_INCHES * len(notes)), layout="constrained")
         FigureCanvasAgg(figure)
         rows = figure.subfigures(len(shown), 1, squeeze=False, height_ratios=heights)[:, 0] if shown else ()
         for row, section in zip(rows, shown, strict=True):
@@ -107,6 +107,12 @@ def style() -> Iterator[None]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         yield
+
+
+def _size(needed: float) -> tuple[float, float]:
+    """Width and height in inches of a figure that needs so much height: as a slide, unless it would be too wide."""
+    width = min(max(WIDTH_INCHES, needed * SLIDE), WIDEST_INCHES)
+    return width, max(needed, width / SLIDE)
 
 
 def _panels(section: Section) -> list[Curves | Reliability]:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 
 from clsbench.report.document import (
     ArmList,
     ArmRef,
     Block,
-    Cell,
     Curves,
     Document,
-    Mark,
     Paragraph,
-    Part,
     Section,
     Series,
     Table,
 )
+from clsbench.report.renderers.markup import cell_of, safe, text_of
 from clsbench.report.renderers.panels import COLOURS
 from clsbench.report.renderers.plots import Ticks, ticks
-from clsbench.report.text import number, printable
 
 WIDTH, HEIGHT = 300, 170  # of a panel, in pixels
 LEFT, BOTTOM, TOP, RIGHT = 44, 30, 20, 8  # its margins
@@ -32,14 +28,14 @@ SVG_DASHES = ("", "6 2", "2 2", "7 2 2 2")  # in greyscale they separate the lin
 def as_html(document: Document) -> str:
     """The document as one element."""
     body = "".join(part for section in document.sections for part in _block(section))
-    return f'<div class="clsbench" style="font-size:90%"><b>{_safe(document.title)}</b>{body}</div>'
+    return f'<div class="clsbench" style="font-size:90%"><b>{safe(document.title)}</b>{body}</div>'
 
 
 def _block(block: Block) -> Iterator[str]:
     match block:
         case Section():
             if block.title:
-                yield f"<p><b>{_text(block.title)}</b></p>"
+                yield f"<p><b>{text_of(block.title, _arm)}</b></p>"
             panels = [part for part in block.blocks if isinstance(part, Curves)]
             if panels:
                 yield f'<div style="display:flex;flex-wrap:wrap">{"".join(map(_panel, panels))}</div>'
@@ -48,7 +44,7 @@ def _block(block: Block) -> Iterator[str]:
                     yield from _block(part)
         case Paragraph():
             prefix = "<b>Warning:</b> " if block.role == "warning" else ""
-            yield f"<p>{prefix}{_text(block.text)}</p>"
+            yield f"<p>{prefix}{text_of(block.text, _arm)}</p>"
         case ArmList():
             yield "".join(f"<div>{_arm(arm)} {_faint(remark)}</div>" for arm, remark in block.entries)
         case Table():
@@ -58,11 +54,11 @@ def _block(block: Block) -> Iterator[str]:
 
 
 def _table(table: Table) -> str:
-    heads = "".join(f'<th style="text-align:{c.align}">{_safe(" ".join(c.header))}</th>' for c in table.columns)
+    heads = "".join(f'<th style="text-align:{c.align}">{safe(" ".join(c.header))}</th>' for c in table.columns)
     rows = "".join(
         "<tr>"
         + "".join(
-            f'<td style="text-align:{column.align}">{_cell(cell)}</td>'
+            f'<td style="text-align:{column.align}">{cell_of(cell, _arm)}</td>'
             for column, cell in zip(table.columns, row, strict=True)
         )
         + "</tr>"
@@ -72,38 +68,16 @@ def _table(table: Table) -> str:
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{more}"
 
 
-def _cell(cell: Cell) -> str:
-    if isinstance(cell, tuple):
-        return _text(cell)
-    if isinstance(cell, str | ArmRef):
-        return _part(cell)
-    return _safe(number(cell) if cell is None or isinstance(cell, int | float) else str(cell))
-
-
-def _text(text: Sequence[Part]) -> str:
-    return "".join(map(_part, text))
-
-
-def _part(part: Part) -> str:
-    if isinstance(part, str):
-        return _safe(part)
-    return _arm(part.arm if isinstance(part, Mark) else part)
-
-
 def _arm(arm: ArmRef) -> str:
     """The name, after a line in the arm's colour if it is drawn."""
     if arm.mark is None:
-        return _safe(arm.name)
+        return safe(arm.name)
     line = f'<line x2="22" y1="4" y2="4" {_stroke(arm)}/>'
-    return f'<svg width="22" height="8">{line}</svg> {_safe(arm.name)}'
+    return f'<svg width="22" height="8">{line}</svg> {safe(arm.name)}'
 
 
 def _faint(text: str) -> str:
-    return f'<span style="opacity:.65">{_safe(text)}</span>'
-
-
-def _safe(text: str) -> str:
-    return escape(printable(text))
+    return f'<span style="opacity:.65">{safe(text)}</span>'
 
 
 def _stroke(arm: ArmRef) -> str:
@@ -118,7 +92,7 @@ def _panel(curves: Curves) -> str:
     """A plot as SVG: lines of means, bands from minimum to maximum."""
     lines = [line for line in map(_thinned, curves.series) if line.x]
     label = curves.y.label + (" (log scale)" if curves.y.scale == "log" else "")
-    title = f'<text x="{LEFT}" y="12" font-weight="bold">{_safe(label)}</text>'
+    title = f'<text x="{LEFT}" y="12" font-weight="bold">{safe(label)}</text>'
     if not lines:
         inner = f'<text x="{WIDTH // 2}" y="{HEIGHT // 2}" text-anchor="middle">no numbers</text>'
     else:
@@ -138,7 +112,7 @@ def _axes(x: Ticks, y: Ticks, label: str) -> str:
     for tick in x.ticks:
         parts.append(f'<text x="{_along(x.place(tick))}" y="{HEIGHT - 16}" text-anchor="middle">{x.label(tick)}</text>')
     middle = (LEFT + WIDTH - RIGHT) // 2
-    return "".join(parts) + f'<text x="{middle}" y="{HEIGHT - 3}" text-anchor="middle">{_safe(label)}</text>'
+    return "".join(parts) + f'<text x="{middle}" y="{HEIGHT - 3}" text-anchor="middle">{safe(label)}</text>'
 
 
 def _line(line: Series, x: Ticks, y: Ticks) -> str:

@@ -11,6 +11,7 @@ from clsbench.analysis.terrain import terrain_of
 from clsbench.lecture.acts import LOSSES, RATES, Moment, Side
 from clsbench.lecture.marble import LOGITS, LR, Roll
 from clsbench.report.renderers.terrains import Stage, centred, counts_of, draw_histogram, draw_terrain, paired
+from clsbench.report.text import rounded
 
 if TYPE_CHECKING:
     from clsbench.lecture.claims import Claim
@@ -56,8 +57,7 @@ def _end_of(roll: Roll) -> Text:
     name = TYPE[roll.terrain.loss]
     if roll.counted:
         return Text(f"{name}: home after {roll.steps:.0f} steps (counted)", "bold")
-    steps = float(f"{roll.steps:.3g}")
-    return Text(f"{name}: home after about {steps:,.0f} steps (integrated)", "bold")
+    return Text(f"{name}: home after {rounded(roll.steps)} steps (integrated)", "bold")
 
 
 def loading_scene(title: str, what: str) -> Scene:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from clsbench.report.renderers.figures import style
 from clsbench.report.renderers.heatmap import HeatMap, draw_beside, pixels_per_line
+from clsbench.report.text import rounded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,11 +145,6 @@ def _of_corner(plane: Plane, surfaces: Sequence[Surface]) -> str:
         f"{each.loss} {each.heights[row, column]:.4g}, gradient {each.norms[row, column]:.3g}" for each in surfaces
     )
     return f"Confidently wrong, at ({y0:g}, {y1:g}): {'; '.join(parts)}"
-
-
-def rounded(steps: float) -> str:
-    """`about 60,600,000`: three digits of a number of steps."""
-    return f"about {float(f'{steps:.3g}'):,.0f}"
 
 
 def _range(values: Floats) -> str:

@@ -27,13 +27,13 @@ def references(comparison: Comparison) -> dict[str, ArmRef]:
     return _marked(comparison, {arm["name"]: arm["name"] for arm in comparison.arms})
 
 
-def short_references(comparison: Comparison) -> dict[str, ArmRef]:
-    """The same, under names without the settings that all arms share, where those still differ."""
+def short_references(comparison: Comparison, most: int = MAX_DRAWN) -> dict[str, ArmRef]:
+    """The same, under names without the settings that all arms share, where those still differ; `most` are drawn."""
     common = set(_in_all([_swept(arm) for arm in comparison.arms]))
     short = {arm["name"]: " ".join([arm["label"], *_without(_swept(arm), common)]) for arm in comparison.arms}
     if len(set(short.values())) < len(short):
         short = {name: name for name in short}
-    return _marked(comparison, short, MAX_ON_SCREEN)
+    return _marked(comparison, short, most)
 
 
 def _marked(comparison: Comparison, shown: Mapping[str, str], most: int = MAX_DRAWN) -> dict[str, ArmRef]:
@@ -48,16 +48,16 @@ def shared(comparison: Comparison) -> list[str]:
     return [*dict.fromkeys([*swept, *_in_all([_parts(arm["setting"]) for arm in comparison.arms])])]
 
 
-def own_settings(comparison: Comparison, refs: Refs) -> list[tuple[ArmRef, str]]:
-    """Of each drawn arm the settings that neither its name nor `shared` says, without options at their default."""
+def own_legend(comparison: Comparison, refs: Refs) -> ArmList:
+    """Each drawn arm with the settings that neither its name nor `shared` says, without options at their default."""
     common = set(shared(comparison))
     found = []
     for arm in comparison.arms:
         named = {*common, *_swept(arm)}
         parts = [part for part in _parts(arm["setting"]) if part not in named and not _is_default(arm, part)]
-        if parts and refs[arm["name"]].mark is not None:
+        if refs[arm["name"]].mark is not None:
             found.append((refs[arm["name"]], ", ".join(parts)))
-    return found
+    return ArmList(tuple(found))
 
 
 def _swept(arm: ArmSummary) -> list[str]:

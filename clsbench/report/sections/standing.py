@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from clsbench.analysis.curves import Comparison, final_mean, ranked
 from clsbench.analysis.targets import NEAR_BEST
 from clsbench.analysis.verdicts import seen_from
+from clsbench.config.verdicts import WORSE
 from clsbench.metrics.diagnostics import STUCK_SHARE
-from clsbench.metrics.measures import label_of
+from clsbench.metrics.measures import direction, label_of
 from clsbench.report.document import Cell, Column, Table
 from clsbench.report.sections.answer import verdicts_on
 from clsbench.report.sections.arms import Refs, drawn
@@ -18,6 +19,8 @@ from clsbench.report.values import mean_std
 from clsbench.results import ArmSummary, Summary
 
 Cells = tuple[Column, Sequence[Cell]]
+
+EXTREME = {"higher": "highest", "lower": "lowest", None: "-"}  # of the first arm, where none is worse
 
 
 def standing(comparison: Comparison, refs: Refs, summary: Summary) -> Table:
@@ -62,4 +65,5 @@ def _verdicts(comparison: Comparison, summary: Summary, arms: Sequence[ArmSummar
     best = order[0]["name"]
     rows = verdicts_on(best, comparison, summary)
     words = {row["b"]: seen_from(row, row["b"])["verdict"] for row in rows}
-    return ["best" if arm["name"] == best else words.get(arm["name"], "-") for arm in arms]
+    top = "best" if WORSE in words.values() else EXTREME[direction(comparison.headline)] if words else "-"
+    return [top if arm["name"] == best else words.get(arm["name"], "-") for arm in arms]

@@ -31,7 +31,7 @@ def _reasons(comparison: Comparison, refs: Refs) -> Iterator[Text]:
         yield ("Plateaus, where the loss is large but the gradient almost zero: samples wrong and stuck ", *arms, ".")
     yield from diverged_at_once(comparison, refs)
     yield from _diverged(comparison, refs)
-    yield from _slower(comparison, refs, nothing_stuck=bool(shares) and not stuck)
+    yield from _slower(comparison, refs, nothing_stuck=bool(shares) and not any(shares.values()))
 
 
 def _plateau(comparison: Comparison, refs: Refs, name: str, share: float) -> Text:

@@ -12,7 +12,8 @@ from typing import Any
 
 from clsbench.config.dump import as_yaml
 from clsbench.report.page import Page, PageComparison
-from clsbench.report.renderers.page.blocks import block, safe, text
+from clsbench.report.renderers.markup import safe
+from clsbench.report.renderers.page.blocks import block, text
 
 SCRIPTS = ("base.js", "chart.js", "terrain.js", "own.js", "seen.js", "page.js")
 STYLE = "page.css"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 
-from clsbench.report.document import ArmList, ArmRef, Block, Cell, Mark, Paragraph, Part, Section, Table
-from clsbench.report.text import number, printable
+from clsbench.report.document import ArmList, ArmRef, Block, Cell, Paragraph, Part, Section, Table
+from clsbench.report.renderers.markup import cell_of, safe, text_of
 
 
 def block(part: Block, name: str = "") -> Iterator[str]:
@@ -42,37 +41,18 @@ def _table(table: Table, name: str) -> str:
 def _cells(table: Table, row: Sequence[Cell]) -> Iterator[str]:
     for place, (column, cell) in enumerate(zip(table.columns, row, strict=True)):
         tag = 'th scope="row"' if place == 0 else "td"
-        yield f"<{tag}{_side(column.align)}>{_cell(cell)}</{tag[:2]}>"
+        yield f"<{tag}{_side(column.align)}>{cell_of(cell, arm)}</{tag[:2]}>"
 
 
 def _side(align: str) -> str:
     return ' class="left"' if align == "left" else ""
 
 
-def _cell(cell: Cell) -> str:
-    if isinstance(cell, tuple):
-        return text(cell)
-    if isinstance(cell, str | ArmRef):
-        return _part(cell)
-    return safe(number(cell) if cell is None or isinstance(cell, int | float) else str(cell))
-
-
 def text(parts: Sequence[Part]) -> str:
     """Words and the arms that they name."""
-    return "".join(map(_part, parts))
-
-
-def _part(part: Part) -> str:
-    if isinstance(part, str):
-        return safe(part)
-    return arm(part.arm if isinstance(part, Mark) else part)
+    return text_of(parts, arm)
 
 
 def arm(ref: ArmRef) -> str:
     """The name of an arm, after a line in its colour if it is drawn."""
     return safe(ref.name) if ref.mark is None else f'<span class="arm arm-{ref.mark}">{safe(ref.name)}</span>'
-
-
-def safe(words: str) -> str:
-    """Text that stays text."""
-    return escape(printable(words))
