@@ -10,6 +10,8 @@ import environment
 
 NEXT = """
 next, after `source .venv/bin/activate`:
+  clsbench report --open                        its page: the samples as marbles on the terrain of each loss
+  clsbench demo                                 the lecture behind it, in three acts
   clsbench run moons                            another shipped config; `clsbench init --list` shows all
   clsbench explain --logits=2,3,5,0 --target 2  one sample under every loss
   clsbench init my.yaml                         an experiment of your own; `clsbench check my.yaml` checks it
