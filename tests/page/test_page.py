@@ -256,16 +256,26 @@ def test_chart_and_marbles_are_read_by_keyboard(tab: Tab) -> None:
     assert all(word in tip for word in ("sample ", "predicted ", "loss ", "margin "))
 
 
-def test_images_are_shown_where_one_arm_is_right_and_the_other_wrong(of_images: Tab) -> None:
-    """Before training both arms agree; the pictures drawn have ink."""
+def test_images_are_shown_where_one_arm_is_right_and_the_other_wrong(of_images: Tab, images: clsbench.Result) -> None:
+    """After the first epoch, so many as the kept predictions say, at most 16 each way, and they have ink."""
+    replay = RunDirectory(images.directory).replay(["digits"])
+    assert replay is not None
+    a, b = (of["predicted"][1] == replay.scenes["digits"].targets for of in replay.trials.values())
+    each = [int((a & ~b).sum()), int((b & ~a).sum())]
+    assert sum(each) > 0
     of_images.evaluate("[...stages.values()][0].moveTo(1)")
     of_images.evaluate("new Promise(done => setTimeout(done, 300))")
-    assert 2 == len(texts(of_images, "h4")[:2])
+    headings = [heading for heading in texts(of_images, "h4") if "right," in heading]
+    names = [("mse_softmax", "cross_entropy"), ("cross_entropy", "mse_softmax")]
+    expected = [
+        f"{good} right, {bad} wrong: {count} of {len(a)}" for (good, bad), count in zip(names, each, strict=True)
+    ]
+    assert expected == headings
     inked = (
-        "[...document.querySelectorAll('.gallery canvas')].every(c => c.getContext('2d')"
+        "[...document.querySelectorAll('.gallery canvas')].map(c => c.getContext('2d')"
         ".getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 < 3 && v > 0))"
     )
-    assert of_images.evaluate(inked)
+    assert [True] * sum(min(count, 16) for count in each) == of_images.evaluate(inked)
     assert ([], []) == (of_images.complaints(), of_images.requests())
 
 

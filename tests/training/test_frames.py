@@ -92,8 +92,9 @@ def test_frames_are_bounded_and_denser_at_the_start() -> None:
     assert 10 <= sum(epoch <= 63 for epoch in epochs)
 
 
-def test_report_off_keeps_neither_frames_nor_figures(tmp_path: Path) -> None:
+def test_report_off_keeps_neither_frames_nor_figures(tmp_path: Path, run: clsbench.Result) -> None:
     """Records are the same, and nothing to look at is written."""
     off = clsbench.run({**CONFIG, "report": "off"}, output=tmp_path)
+    assert [{**r, "seconds": 0} for r in run.records] == [{**r, "seconds": 0} for r in off.records]
     names = {path.name for path in off.directory.iterdir()}
     assert not names & {"replay.npz", "report.html", "curves.png"}
