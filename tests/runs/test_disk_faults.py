@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import clsbench
-from clsbench import experiment
+from clsbench import experiment, shown
 from clsbench.errors import RunError
 from clsbench.execution.events import EpochDone
 from clsbench.runs.checkpoints import Checkpoints
@@ -121,7 +121,7 @@ def test_run_that_was_stopped_before_all_goes_on(tmp_path: Path, monkeypatch: py
         (Checkpoints, "save"),
         (Checkpoints, "tidy"),
         (Checkpoints, "ended"),
-        (experiment, "draw"),
+        (shown, "draw"),
         (RunDirectory, "summary"),
     ],
 )
