@@ -13,7 +13,6 @@ import torch
 from clsbench.analysis.terrain import marbles
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.problems import SingleLabel
-from clsbench.registry import catalogue
 
 ADDED = (0.0, 2.0, 5.0, 10.0, 20.0)  # to the largest wrong logit
 
@@ -94,12 +93,7 @@ def explain(logits: Sequence[float], target: int) -> Explanation:
 def losses_for(num_classes: int) -> list[Loss]:
     """Every registered loss that has one output for each class, with default options."""
     problem = SingleLabel(num_classes)
-    built = [
-        build_loss(spec.name, problem, {name: option.default for name, option in spec.options.items()})
-        for spec in catalogue.all("loss")
-        if not any(option.required for option in spec.options.values())
-    ]
-    return [loss for loss in built if loss.num_outputs == num_classes]
+    return [build_loss(spec.name, problem, spec.defaults) for spec in problem.losses_by_class()]
 
 
 def at_point(loss: Loss, logits: Sequence[float], target: int) -> LossAtPoint:

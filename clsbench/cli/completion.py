@@ -48,6 +48,14 @@ def downloads() -> Words:
     return [(name, meaning) for name, meaning in _names("dataset") if name in SOURCES]
 
 
+def surface_losses() -> Words:
+    """The losses that have a surface over the logits of three classes."""
+    import clsbench.losses  # noqa: F401 - registers them
+    from clsbench.problems import SingleLabel
+
+    return [_word(spec.name, spec.summary) for spec in SingleLabel(3).losses_by_class()]
+
+
 def listed() -> Words:
     """All that `list` explains: kinds, names, keys."""
     from clsbench.config.json_schema import all_keys

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clsbench.cli.parameters import AsJson, load_plugins, numbers
+from clsbench.cli import completion
+from clsbench.cli.parameters import AsJson, Plugins, load_plugins, numbers
 from clsbench.errors import ConfigError
 from clsbench.report.streams import whole_page, write_json
 
@@ -31,6 +32,7 @@ def surface(
             metavar="[LOSS ... | RUN]",
             help="Losses, by default cross_entropy and mse_softmax; or a run directory.",
             show_default=False,
+            autocompletion=completion.surface_losses,
         ),
     ] = None,
     at: Annotated[
@@ -48,6 +50,7 @@ def surface(
         Path | None,
         typer.Option(metavar="FILE", help="Write the figure there, and an SVG beside it.", show_default=False),
     ] = None,
+    plugin: Plugins = None,
     as_json: AsJson = False,
 ) -> None:
     """Show losses over two logits of three, or a run's over its weights."""
@@ -56,6 +59,7 @@ def surface(
     if png is not None and png.suffix != ".png":
         raise ConfigError(f"--png: the name must end in .png, got {png}")
     files = [] if png is None else [Output("--png", png.with_suffix(f".{kind}"), FIGURES[kind]) for kind in FIGURES]
+    load_plugins(plugin)
     if losses and os.path.isdir(losses[0]):
         if len(losses) > 1 or at is not None or start is not None:
             raise ConfigError(f"{losses[0]} is a run, whose surface takes no other LOSS, no --at and no --from")
@@ -68,7 +72,6 @@ def surface(
         raise ConfigError("--third must be finite, and --lr finite and above 0")
     place = None if at is None else numbers("--at", at, 2)
     origin = None if start is None else numbers("--from", start, 2)
-    import clsbench.losses  # noqa: F401 - registers the losses
     from clsbench.analysis import surfaces as analysis
     from clsbench.report.renderers import surfaces as shown
 
@@ -98,7 +101,6 @@ def surface(
 
 
 def _of_run(run: Path, files: list[Output], as_json: bool) -> None:
-    load_plugins(None)
     from clsbench.plane import planes_of
     from clsbench.report.renderers import planes as shown
     from clsbench.report.renderers.surfaces import map_size

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.problems.base import Problem
 from clsbench.problems.encoding import MANY_CLASSES, at_target, log_softmax, one_hot
-from clsbench.registry import LinkName, LossSpec, suggestion
+from clsbench.registry import LinkName, LossSpec, catalogue, suggestion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +65,16 @@ class SingleLabel(Problem):
     def num_outputs(self, loss: LossSpec, options: Mapping[str, Any]) -> int:
         number: int = loss.outputs(self.num_classes, **options)
         return number
+
+    def losses_by_class(self) -> list[LossSpec]:
+        """The registered losses that have one output for each class, with default options."""
+        return [
+            spec
+            for spec in catalogue.all("loss")
+            if isinstance(spec, LossSpec)
+            and not any(option.required for option in spec.options.values())
+            and self.num_outputs(spec, spec.defaults) == self.num_classes
+        ]
 
     def predictions(self, link: LinkName, logits: Tensor) -> Tensor:
         """The class number predicted; for one raw output, the nearest one."""

@@ -117,6 +117,11 @@ class Spec:
         found = [" ".join(each.split()) for each in sentences if named.search(each)]
         return " ".join(found) or first
 
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The options that have a default, at it."""
+        return {name: option.default for name, option in self.options.items() if not option.required}
+
     @cached_property
     def options(self) -> dict[str, Option]:
         """The keyword-only parameters, in the signature's order."""

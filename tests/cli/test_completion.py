@@ -58,6 +58,13 @@ def test_names(complete: Complete) -> None:
     assert [] == complete("download", "moons")
 
 
+def test_names_of_the_lecture(complete: Complete) -> None:
+    """`surface` completes the losses with an output for each class, after others too; `demo` its acts and claims."""
+    assert ["mse_softmax", "mse_sigmoid", "mse_logits"] == complete("surface", "mse")
+    assert ["hinge"] == [word for word in complete("surface", "focal", "hi") if word == "hinge"]
+    assert ["softmax", "sigmoid"] == complete("demo", "s")
+
+
 def test_keys_of_the_config_that_is_named(complete: Complete, here: Path) -> None:
     """The keys are those of the config's own dataset, model and losses, overrides before them considered."""
     (here / "two.yaml").write_text("{dataset: circles, loss: [focal, {name: bce, lr: 0.1}]}\n")

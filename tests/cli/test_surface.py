@@ -77,3 +77,14 @@ def test_the_figure_is_the_same_bytes_twice(invoke: Invoke, tmp_path: Path) -> N
 def test_surface_refuses_what_is_no_point(arguments: tuple[str, ...], message: str, fails: Fails) -> None:
     """One line that says what is wrong, and exit code 2."""
     assert message == fails(2, "surface", *arguments)
+
+
+def test_a_plugins_loss_has_a_surface(here: Path, invoke: Invoke) -> None:
+    """With `--plugin`, a loss of the user's own stands beside the others."""
+    (here / "mine.py").write_text(
+        "import clsbench\nimport torch\n\n@clsbench.loss('doubled')\ndef doubled(logits, targets):\n"
+        "    'Cross-entropy, twice.'\n    return 2 * torch.nn.functional.cross_entropy(logits, targets)\n"
+    )
+    answer = json.loads(invoke("surface", "doubled", "--json", "--at=-10,10", "--plugin", "mine.py").stdout)
+    found = answer["points"][0]["losses"]["doubled"]
+    assert pytest.approx((40, -2)) == (found["value"], found["gradient"][0])
