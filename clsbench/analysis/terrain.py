@@ -56,6 +56,8 @@ def terrain_of(loss: str, num_classes: int, options: Mapping[str, Any] | None = 
     scale = REDUCTIONS[chosen.get("reduction", "sum")](chosen.get("outputs") or num_classes)
     if any(chosen.get(name) for name in ("label_smoothing", "logit_adjustment", "alpha", "pos_weight")):
         return None
+    if chosen.get("temperature", 1.0) != 1:
+        return None
     one_output = num_classes == 2 and chosen.get("outputs") == 1
     if loss == "cross_entropy" or (loss == "bce" and one_output):
         return _scaled(Terrain(loss, _cross_entropy, _cross_entropy_pull), scale if loss == "bce" else 1.0)

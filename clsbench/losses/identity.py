@@ -59,3 +59,14 @@ def hinge(logits: Tensor, targets: Tensor) -> Tensor:
     true_class = one_hot(targets, logits).bool()
     best_other = logits.masked_fill(true_class, -float("inf")).amax(-1)
     return (1 + best_other - at_target(logits, targets)).clamp_min(0)
+
+
+@loss("hinge_ovr", link="identity", stacked=True)
+def hinge_ovr(logits: Tensor, targets: Tensor) -> Tensor:
+    """One-vs-rest hinge, summed over the classes: sum_i max(0, 1 - (2 y_i - 1) z_i).
+
+    Each output is a linear support vector machine's, of its class against all others: +1 asks for it, -1 for the rest.
+    Source: Rifkin and Klautau 2004, In Defense of One-Vs-All Classification.
+    """
+    sides = 2 * one_hot(targets, logits) - 1
+    return (1 - sides * logits).clamp_min(0).sum(-1)

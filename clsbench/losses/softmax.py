@@ -26,6 +26,7 @@ def cross_entropy(
     class_shares: Tensor | None = None,
     *,
     label_smoothing: Smoothing = 0.0,
+    temperature: Annotated[float, Gt(0)] = 1.0,
     logit_adjustment: Annotated[float, Gt(0)] | None = None,
 ) -> Tensor:
     """Cross-entropy of softmax: -log p_t.
@@ -35,8 +36,11 @@ def cross_entropy(
     `logit_adjustment`: with tau, training sees z + tau log(share), the share being that of each class in the training
     split. The network's own logits then suit equally frequent classes: at tau 1 they aim at balanced accuracy, and its
     probabilities are those of balanced data.
-    Source of the adjustment: Menon et al. 2021, Long-tail Learning via Logit Adjustment, equation 10.
+    Source of the temperature: Hinton et al. 2015, Distilling the Knowledge in a Neural Network, equation 1; of the
+    adjustment: Menon et al. 2021, Long-tail Learning via Logit Adjustment, equation 10.
     """
+    if temperature != 1:
+        logits = logits / temperature
     if logit_adjustment is not None:
         if class_shares is None:
             raise ValueError("logit_adjustment needs the share of each class in the training split")
@@ -105,6 +109,19 @@ def _log_rest(log_p: Tensor) -> Tensor:
     top = one_hot(log_p.argmax(-1), log_p).bool()
     others = log_p.masked_fill(top, -float("inf")).logsumexp(-1, keepdim=True)
     return others.where(top, (-log_p.exp().clamp(max=0.75)).log1p())
+
+
+@loss("squentropy", stacked=True)
+def squentropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy plus the mean square of the other logits: -log p_t + 1 / (C - 1) sum over i != t of z_i^2.
+
+    The square holds the logits of the wrong classes near zero, which limits confidence. The gradient on a logit is
+    p_i - y_i, plus 2 z_i / (C - 1) for every class but the true one.
+    Source: Hui, Belkin and Wright 2023, Cut your Losses with Squentropy, section 2.
+    """
+    wrong = 1 - one_hot(targets, logits)
+    others = (logits.square() * wrong).sum(-1) / (logits.shape[-1] - 1)
+    return others - at_target(log_softmax(logits), targets)
 
 
 @loss("cross_entropy_on_softmax", link="softmax", stacked=True)

@@ -85,7 +85,10 @@ def test_lecture_point_is_on_a_slope_and_on_a_plateau() -> None:
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("hinge", {}), ("mse_logits", {}), ("bce", {}), ("cross_entropy", {"label_smoothing": 0.1})],
+    [
+        *(("hinge", {}), ("mse_logits", {}), ("bce", {}), ("squentropy", {})),
+        *(("cross_entropy", {"label_smoothing": 0.1}), ("cross_entropy", {"temperature": 2.0})),
+    ],
     ids=str,
 )
 def test_other_losses_have_no_terrain(name: str, options: dict[str, Any]) -> None:

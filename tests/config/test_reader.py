@@ -50,6 +50,7 @@ DEFAULTS = {
             "weight": 1.0,
             "class_weight": None,
             "label_smoothing": 0.0,
+            "temperature": 1.0,
             "logit_adjustment": None,
         },
     ],

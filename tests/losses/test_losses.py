@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import hinge_loss
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -23,6 +24,7 @@ VARIANTS: list[tuple[str, int, dict[str, Any]]] = [
     *((component.name, 3, {}) for component in catalogue.all("loss")),
     *((component.name, 2, {}) for component in catalogue.all("loss")),
     ("cross_entropy", 3, {"label_smoothing": 0.1}),
+    ("cross_entropy", 3, {"temperature": 2.0}),
     ("focal", 10, {"gamma": 0.5}),
     ("focal", 3, {"gamma": 1.5}),
     ("focal", 2, {"alpha": 0.3}),
@@ -137,6 +139,41 @@ def test_hinge_is_crammer_and_singers() -> None:
     logits, targets = samples(bound("hinge", 2), 50)
     expected = 2 * F.multi_margin_loss(logits, targets, reduction="none")  # PyTorch's is a mean over classes
     assert_close(bound("hinge", 2)(logits, targets), expected)
+
+
+@pytest.mark.parametrize("num_classes", [2, 5, 40])
+def test_one_vs_rest_hinge_sums_support_vector_machines(num_classes: int) -> None:
+    """The mean loss is the sum of scikit-learn's hinge losses of each class, at +1, against all others, at -1."""
+    loss = bound("hinge_ovr", num_classes)
+    logits, targets = samples(loss, 200, scale=1.0)
+    sides = 2 * one_hot(targets, num_classes) - 1
+    theirs = sum(hinge_loss(y, z) for y, z in zip(sides.mT.tolist(), logits.mT.tolist(), strict=True))
+    assert pytest.approx(theirs) == loss(logits, targets).mean().item()
+    assert_close(-sides * (sides * logits < 1), gradient(loss, logits, targets))
+
+
+@pytest.mark.parametrize("num_classes", [2, 5, 40])
+def test_squentropy_adds_the_mean_square_of_the_wrong_classes(num_classes: int) -> None:
+    """It is PyTorch's cross-entropy plus the mean of z_i^2 over i != t; a wrong class adds 2 z_i / (C - 1) of slope."""
+    loss = bound("squentropy", num_classes)
+    logits, targets = samples(loss, 50)
+    y = one_hot(targets, num_classes)
+    wrong = logits[y == 0].view(50, -1)
+    assert_close(F.cross_entropy(logits, targets, reduction="none") + wrong.square().mean(-1), loss(logits, targets))
+    expected = logits.softmax(-1) - y + 2 * logits * (1 - y) / (num_classes - 1)
+    assert_close(expected, gradient(loss, logits, targets))
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_temperature_divides_the_logits_that_training_sees(temperature: float) -> None:
+    """The loss is PyTorch's of z / T, the gradient (softmax(z / T) - y) / T, and probabilities stay softmax(z)."""
+    loss = bound("cross_entropy", 5, temperature=temperature, label_smoothing=0.1)
+    logits, targets = samples(loss, 50)
+    theirs = F.cross_entropy(logits / temperature, targets, reduction="none", label_smoothing=0.1)
+    assert_close(theirs, loss(logits, targets))
+    y = 0.9 * one_hot(targets, 5) + 0.02
+    assert_close(((logits / temperature).softmax(-1) - y) / temperature, gradient(loss, logits, targets))
+    assert_close(logits.log_softmax(-1), loss.log_probabilities(logits))
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 1.5, 2.0, 3.0])
