@@ -57,6 +57,12 @@ SAMPLES = "36 training, 12 validation and 12 test samples"
 TABLES: dict[str, tuple[str, list[str], int, list[str]]] = {
     "headerless": (HEADERLESS, [], 4, ["data:1: the first row holds numbers and looks like a sample", "header: false"]),
     "headerless, as told": (HEADERLESS, ["dataset.header=false"], 0, [f"{SAMPLES} of 1 number"]),
+    "numbers for names": (
+        "2019,7.5,a\n" + HEADERLESS.replace(",", ",1,"),
+        ["dataset.header=true"],
+        0,
+        [f"{SAMPLES} of 2 numbers"],
+    ),
     "nameless row number": (
         ",x,kind\n" + rows(60, lambda n: f"{n},{noise(n)},{'ab'[n // 30]}"),
         [],

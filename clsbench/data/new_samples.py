@@ -16,7 +16,8 @@ from clsbench.errors import DataError
 if TYPE_CHECKING:
     from clsbench.data.preparation import Preparation
     from clsbench.data.raw import Array
-    from clsbench.data.table_text import TableText, Texts
+    from clsbench.data.table_arrow import Texts
+    from clsbench.data.table_text import TableText
 
 
 class NewSamples(NamedTuple):
@@ -68,10 +69,10 @@ def _like_the_table(
     path: str, preparation: Preparation, options: Mapping[str, Any]
 ) -> tuple[TableText, tuple[str, ...]]:
     """The text of a table by the marks of the one that was trained on; by its own where only those give its columns."""
-    from clsbench.data.tables import opened_text
+    from clsbench.data.table_header import opened_text
 
     def opened(delimiter: str | None, decimal: str | None) -> TableText:
-        return opened_text(path, options.get("header", True), delimiter, options.get("encoding"), decimal)
+        return opened_text(path, options.get("header"), delimiter, options.get("encoding"), decimal)
 
     asked = options.get("delimiter"), options.get("decimal")
     if preparation.marks is None:
@@ -104,7 +105,7 @@ def _fits(text: TableText, preparation: Preparation) -> bool:
 
 def _cells(text: TableText, preparation: Preparation) -> Array:
     """The rows of a table as numbers."""
-    from clsbench.data.table_text import read
+    from clsbench.data.table_arrow import read
 
     path = text.path
     columns = preparation.columns
