@@ -1,4 +1,4 @@
-"""One run on one page: plan, execute, keep, analyse, show."""
+"""One run on one page: plan, execute, keep, analyse, draw."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import clsbench.losses
 import clsbench.metrics
 import clsbench.models
 import clsbench.training  # noqa: F401 - the rooms register what they offer
-from clsbench import shown
 from clsbench.analysis.judging import judged, judged_again
 from clsbench.analysis.pairing import pairing
 from clsbench.analysis.tuning import tuning_summary
@@ -46,6 +45,7 @@ from clsbench.runs.log import logged
 from clsbench.runs.provenance import Fingerprint, config_hash, fingerprint
 from clsbench.runs.resume import changes_since, require_same_trials
 from clsbench.runs.writer import RunWriter
+from clsbench.shown import Drawing
 
 if TYPE_CHECKING:
     import torch
@@ -97,7 +97,7 @@ def run(
     watch: Watch = lambda plan, event: None,
     command_line: Sequence[str] | None = None,
 ) -> Result:
-    """Train every trial of an experiment and keep the run under `output`.
+    """Train every trial of an experiment, keep the run under `output`, and draw what it is asked to show.
 
     Args:
         config: a path, the name of a shipped config, a dict as YAML would give it, or an `Experiment`; with `resume`
@@ -118,14 +118,27 @@ def run(
         TrialError: every trial of an arm failed. The run is written, in the error's `directory`.
     """
     asked = read(config, overrides, resume)
-    if resume is None:
-        result = _start(asked, Path(output), jobs, watch, command_line)
-    else:
-        result = _resume(asked, RunDirectory(Path(resume)), jobs, watch, command_line)
+    result = train(asked, output=output, resume=resume, jobs=jobs, watch=watch, command_line=command_line)
+    Drawing(result, asked).finish()
     if failed := whole_failures(result.summary):
         where = f"the trace is in {result.directory / 'run.log'}"
         raise TrialError(f"{failed}; {where}; clsbench.load reads the run", result.directory)
     return result
+
+
+def train(
+    asked: Experiment,
+    *,
+    output: str | Path,
+    resume: str | Path | None,
+    jobs: int | None,
+    watch: Watch,
+    command_line: Sequence[str] | None,
+) -> Result:
+    """As `run`, but nothing is drawn, and a result comes back also if every trial of an arm failed."""
+    if resume is None:
+        return _start(asked, Path(output), jobs, watch, command_line)
+    return _resume(asked, RunDirectory(Path(resume)), jobs, watch, command_line)
 
 
 def _resume(
@@ -262,10 +275,6 @@ class _Prepared:
         records = self._train(plan, writers[METRICS], kept[METRICS])
         result = Result(records, self._summary(plan, writers, tuned, records, directory), directory.path)
         self._keep_replay(plan, writers[METRICS], result.summary, directory)
-        if plan.experiment.report.figures:
-            shown.draw(result, directory.path)
-        if plan.experiment.report.html:
-            directory.write_page(shown.page(result, directory, self.plan.experiment))
         directory.write_summary(result.summary)  # the last: a run that has it is complete
         log.info("finished %d trials", len(plan.trials))
         return replace(result, summary=directory.summary())

@@ -36,18 +36,10 @@ def apart(function: Callable[[], T], otherwise: T) -> T:
     """
     if not can_fork():
         return function()
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    _flush()  # or the fork would print it once more
-    try:
-        with starting_a_process():
-            child = os.fork()
-            if child == 0:
-                _answer(function, sender)
-    except OSError:  # no more processes are allowed
-        receiver.close()
-        sender.close()
+    fork = _forked(function)
+    if fork is None:
         return function()
-    sender.close()
+    child, receiver = fork
     try:
         if receiver.poll(TRIAL_SECONDS):
             value: T = pickle.loads(receiver.recv_bytes())
@@ -58,6 +50,50 @@ def apart(function: Callable[[], T], otherwise: T) -> T:
         receiver.close()
         _end(child)
     return otherwise
+
+
+def beside(function: Callable[[], T]) -> Callable[[], T]:
+    """Begin to compute a value in a fork; calling what comes back waits for it.
+
+    Where this process cannot be forked, and where the fork ends without a value, that call computes it here: an error
+    is raised by it, in this process.
+
+    Args:
+        function: its value is pickled. It must not compute with PyTorch, whose threads a fork lacks.
+    """
+    fork = _forked(function) if can_fork() else None
+
+    def value() -> T:
+        if fork is None:
+            return function()
+        child, receiver = fork
+        try:
+            found: T = pickle.loads(receiver.recv_bytes())
+            return found
+        except (EOFError, OSError):  # it died or raised
+            return function()
+        finally:
+            receiver.close()
+            _end(child)
+
+    return value
+
+
+def _forked(function: Callable[[], object]) -> tuple[int, Connection] | None:
+    """A fork that computes a value, and the pipe that the value comes through; None if no more are allowed."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    _flush()  # or the fork would print it once more
+    try:
+        with starting_a_process():
+            child = os.fork()
+            if child == 0:
+                _answer(function, sender)
+    except OSError:
+        receiver.close()
+        return None
+    finally:
+        sender.close()
+    return child, receiver
 
 
 def _answer(function: Callable[[], object], sender: Connection) -> None:

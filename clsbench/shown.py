@@ -1,12 +1,52 @@
-"""What a run writes to be looked at: its figures and its page."""
+"""What a run writes to be looked at: its figures and its page, drawn once its results are kept."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from clsbench.config.schema import Experiment
 from clsbench.result import Result
 from clsbench.runs.directory import RunDirectory
+from clsbench.runs.files import write_atomically
+from clsbench.runs.log import logged
+
+PAGE = "report.html"
+
+
+class Drawing:
+    """What a complete run is asked to write to be looked at: begun at once, in a process of its own where one can be.
+
+    Files that are newer than the summary are left as they are: the run was drawn before.
+    """
+
+    def __init__(self, result: Result, experiment: Experiment) -> None:
+        from clsbench.forks import beside
+
+        self._result, self._experiment = result, experiment
+        self._directory = RunDirectory(result.directory)
+        drawn = partial(figures, result, self._is_due)
+        self._figures: Callable[[], dict[str, bytes]] = beside(drawn) if experiment.report.figures else dict
+
+    def finish(self) -> None:
+        """Write the files. An error leaves the run complete; `clsbench run --resume` draws what is missing.
+
+        Raises:
+            RunError: a file cannot be written, or what the page needs is damaged.
+        """
+        asked = self._experiment.report
+        if not asked.figures and not asked.html:
+            return
+        with self._directory.held(), logged(self._directory.path):
+            if asked.html and self._is_due(PAGE):
+                self._directory.write_page(page(self._result, self._directory, self._experiment))
+            for name, content in self._figures().items():
+                write_atomically(self._directory.path / name, content)
+
+    def _is_due(self, name: str) -> bool:
+        path = self._directory.path / name
+        return not path.exists() or path.stat().st_mtime_ns < self._directory.completed_ns()
 
 
 def write_page(result: Result) -> Path:
@@ -15,7 +55,7 @@ def write_page(result: Result) -> Path:
     content = page(result, directory, directory.experiment())
     with directory.held():
         directory.write_page(content)
-    return result.directory / "report.html"
+    return result.directory / PAGE
 
 
 def page(result: Result, directory: RunDirectory, experiment: Experiment) -> bytes:
@@ -29,9 +69,20 @@ def page(result: Result, directory: RunDirectory, experiment: Experiment) -> byt
 
 
 def draw(result: Result, directory: Path) -> list[Path]:
-    """Write the figures of a run into a directory, each as PNG and SVG: its curves, what tuning found, reliability."""
-    from clsbench.report.compose import figure_documents
-    from clsbench.report.renderers import figures
+    """Write the figures of a run into a directory."""
+    drawn = figures(result)
+    for name, content in drawn.items():
+        write_atomically(directory / name, content)
+    return [directory / name for name in drawn]
 
-    documents = figure_documents(result.records, result.summary)
-    return [path for name, shown in documents.items() for path in figures.save(figures.draw(shown), directory, name)]
+
+def figures(result: Result, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, bytes]:
+    """The figures of a run by file name, each as PNG and SVG: its curves, what tuning found, reliability."""
+    from clsbench.report.compose import figure_documents
+    from clsbench.report.renderers.figures import FORMATS, draw, files
+
+    found: dict[str, bytes] = {}
+    for name, shown in figure_documents(result.records, result.summary).items():
+        if any(wanted(f"{name}.{suffix}") for suffix in FORMATS):
+            found |= files(draw(shown), name)
+    return found

@@ -34,7 +34,7 @@ def missed(logits: Any, targets: Any) -> Any:
 def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., clsbench.Result]:
     """`compare` with light settings, on 150 digits of three classes."""
     monkeypatch.setattr(memory, "_held", None)
-    monkeypatch.setattr("clsbench.shown.draw", lambda *_: [])  # figures take longer than these trainings
+    monkeypatch.setattr("clsbench.shown.figures", lambda *_: {})  # figures take longer than these trainings
 
     def light(losses: Any, X: Any = X, y: Any = Y, **settings: Any) -> clsbench.Result:
         return clsbench.compare(losses, X, y, output=tmp_path, **{**LIGHT, **settings})

@@ -43,6 +43,28 @@ def stuck() -> int:
 
 
 @pytest.mark.fork
+def test_value_is_computed_beside(tmp_path: Path) -> None:
+    """It is begun before anybody asks for it, and in another process."""
+    os.mkfifo(tmp_path / "begun")
+
+    def answer() -> int:
+        (tmp_path / "begun").write_text("yes")  # waits for a reader
+        return os.getpid()
+
+    value = forks.beside(answer)
+    assert "yes" == (tmp_path / "begun").read_text()
+    assert os.getpid() != value()
+
+
+def test_value_of_a_fork_that_died_is_computed_here() -> None:
+    """So that its error, too, is raised here."""
+    here = os.getpid()
+    assert 7 == forks.beside(lambda: 7 if os.getpid() == here else killed())()
+    with pytest.raises(ZeroDivisionError):
+        forks.beside(lambda: 1 / 0)()
+
+
+@pytest.mark.fork
 def test_value_comes_back_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
     """What the function returns arrives; what it changes does not last; what it prints is shown once."""
     changed: list[int] = []

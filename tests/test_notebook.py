@@ -32,7 +32,7 @@ def run_cell(number: int, source: str, names: dict[str, Any]) -> Any:
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A loss in under ten lines is compared, edited and run again; the mistake is told with its line."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr("clsbench.shown.draw", lambda *_: [])  # figures take longer than these trainings
+    monkeypatch.setattr("clsbench.shown.figures", lambda *_: {})  # figures take longer than these trainings
     names: dict[str, Any] = {"__name__": "__main__"}
     shown = [run_cell(number, source, names) for number, source in enumerate(cells("code"))]
     before, after = (names[run].arms["lacking"]["metrics"]["test_accuracy"]["mean"] for run in ("result", "edited"))

@@ -22,7 +22,7 @@ MOST_FALSE = 0.082  # 5%, and 2.5 deviations of a share of 5% among 300
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Result:
     """The script's own trials, on fewer seeds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clsbench.shown, "draw", lambda result, directory: [])
+        patch.setattr(clsbench.shown, "figures", lambda *_: {})
         config = {**null_experiments.CONFIG, "train": {**null_experiments.CONFIG["train"], "seeds": 300}}
         return clsbench.run(config, output=tmp_path_factory.mktemp("runs"))
 

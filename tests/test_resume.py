@@ -121,7 +121,7 @@ def test_lost_records_are_made_again(
     often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int | None, left: int | None
 ) -> None:
     """Where records are lost that a checkpoint is beyond, their trials start over: no hole, none double."""
-    monkeypatch.setattr("clsbench.shown.draw", lambda result, directory: [])
+    monkeypatch.setattr("clsbench.shown.figures", lambda *_: {})
     whole = clsbench.run(TINY, output=tmp_path / "whole")
     path = cut_run(TINY, tmp_path / "cut", epochs) if epochs else clsbench.run(TINY, output=tmp_path / "cut").directory
     (path / "summary.json").unlink(missing_ok=True)

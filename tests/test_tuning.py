@@ -41,7 +41,7 @@ def threads() -> Iterator[None]:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run(tune=..., loss=..., epochs=..., ...)`: a small tuned run on the CPU, without its figures."""
-    monkeypatch.setattr(clsbench.shown, "draw", lambda result, directory: [])
+    monkeypatch.setattr(clsbench.shown, "figures", lambda *_: {})
 
     def small(tune: dict[str, Any] | None, loss: Any = "cross_entropy", dataset: Any = MOONS, **rest: Any) -> Result:
         optimizer, model = rest.pop("optimizer", {}), rest.pop("model", MLP)

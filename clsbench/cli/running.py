@@ -13,7 +13,7 @@ import typer
 from clsbench.cli import completion
 from clsbench.cli.exits import ARGUMENTS
 from clsbench.cli.parameters import AsJson, Config, Details, Overrides, Plugins, load_plugins
-from clsbench.cli.showing import show_results
+from clsbench.cli.showing import show_files, show_results
 from clsbench.errors import ExpectationError, TrialError
 from clsbench.report.streams import ReaderLeft, console_on, stdout_errors, stdout_for_results, whole_page, write
 
@@ -60,34 +60,45 @@ def run(
         from clsbench import experiment
         from clsbench.config.plan import plans
         from clsbench.report.progress import Progress, watcher
-        from clsbench.result import load
+        from clsbench.shown import Drawing
 
         if resume is not None and config is not None and "=" in config and not os.path.exists(config):
             overrides, config = [config, *(overrides or ())], None
         asked = experiment.read(config, overrides or (), resume)
         total = sum(plan.num_trial_epochs for plan in plans(asked))
+    suite = suite_name(asked.name)
     with (
-        errors_to(output_file, suite_name(asked.name)),
+        errors_to(output_file, suite),
         stdout_for_results(),
         Progress(console_on(sys.stderr), total, quiet=quiet) as progress,
     ):
-        try:
-            result = experiment.run(
-                asked,
-                output=output,
-                resume=resume,
-                jobs=jobs,
-                watch=watcher(progress),
-                command_line=context.meta[ARGUMENTS],
-            )
-        except TrialError as error:  # shown like any other run, and raised again below
-            result = load(error.directory)
+        result = experiment.train(
+            asked,
+            output=output,
+            resume=resume,
+            jobs=jobs,
+            watch=watcher(progress),
+            command_line=context.meta[ARGUMENTS],
+        )
+    drawing = Drawing(result, asked)
     try:
         if output_file is not None:
             output_file.write(as_junit(result.summary))
     finally:
-        with suppress(ReaderLeft), stdout_errors():  # the exit code reports expectations even if stdout is closed
-            show_results([result], as_json=as_json, details=details)
+        try:
+            with suppress(ReaderLeft), stdout_errors():  # the exit code reports expectations even if stdout is closed
+                show_results([result], as_json=as_json, details=details, are_drawn=False)
+        finally:
+            with (
+                errors_to(output_file, suite),
+                stdout_for_results(),
+                Progress(console_on(sys.stderr), quiet=quiet) as progress,
+            ):
+                progress.advance(0, "drawing")
+                drawing.finish()
+    if not as_json:
+        with suppress(ReaderLeft), stdout_errors():
+            show_files(result, details=details)
     if failed := failures(result.summary):
         raise TrialError(f"{failed}; the trace is in {result.directory / 'run.log'}", result.directory)
     if missed := unmet(result.summary):

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from clsbench.result import Result
 
 
-def show_results(results: list[Result], *, as_json: bool, details: bool) -> None:
-    """The answer of each run on one screen a comparison; with `details` every table and curve."""
+def show_results(results: list[Result], *, as_json: bool, details: bool, are_drawn: bool = True) -> None:
+    """The answer of each run on one screen a comparison; with `details` every table and curve.
+
+    Where its files are comes last, unless they are still being drawn; `show_files` says it then.
+    """
     if as_json:
         summaries = [result.summary for result in results]
         write_json(summaries[0] if len(summaries) == 1 else summaries)
@@ -20,15 +23,24 @@ def show_results(results: list[Result], *, as_json: bool, details: bool) -> None
     from clsbench.report.compose import answer_document, run_document
     from clsbench.report.renderers.terminal import show
 
+    document = run_document if details else answer_document
     with whole_page() as console:
         for result in results:
-            files = [str(path) for path in kept(result.directory)]
-            if details:
-                document = run_document(result.records, result.summary, files)
-            else:
-                first = [file for file in files if file.endswith(FIRST)]
-                document = answer_document(result.records, result.summary, first)
-            show(document, console)
+            files = _files(result, details) if are_drawn else []
+            show(document(result.records, result.summary, files), console)
+
+
+def show_files(result: Result, *, details: bool) -> None:
+    """Where the files of a run are."""
+    from clsbench.report.compose import files_document
+    from clsbench.report.renderers.terminal import show
+
+    with whole_page() as console:
+        show(files_document(result.summary, _files(result, details)), console)
+
+
+def _files(result: Result, details: bool) -> list[str]:
+    return [str(path) for path in kept(result.directory) if details or path.name in FIRST]
 
 
 FIRST = ("report.html", "curves.png", "summary.json")  # the files to look at

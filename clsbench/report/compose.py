@@ -55,6 +55,11 @@ def answer_document(records: Iterable[Record], summary: Summary, files: Sequence
     return Document(summary["name"], (*read, *screens, *of_run))
 
 
+def files_document(summary: Summary, files: Sequence[str]) -> Document:
+    """Where the files of a run are, once they are drawn."""
+    return Document(summary["name"], (Section("kept", (), tuple(run.by_folder(files))),))
+
+
 def _answer(comparison: Comparison, summary: Summary, place: int, in_all: int) -> Section:
     """Verdict, curves of the headline metric, a row for each arm, why."""
     refs = short_references(comparison, MAX_ON_SCREEN)

@@ -52,7 +52,7 @@ JUNK: tuple[Any, ...] = (
     *([], {}, [[]], {"": {}}, [0, 1], ["hinge"], {"mean": None}, {"a": [1, {"b": None}]}),
 )
 
-_draw = shown.draw  # which is replaced while a run is made or resumed
+_drawn = shown.figures  # which is replaced while a run is made or resumed
 
 
 class Hang(BaseException):
@@ -62,7 +62,7 @@ class Hang(BaseException):
 def measure(count: int) -> Figure:
     failures: list[str] = []
     codes: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as name, replaced(shown, "draw", no_figures), _time_limit():
+    with tempfile.TemporaryDirectory() as name, replaced(shown, "figures", no_figures), _time_limit():
         runs = {True: _finished(Path(name)), False: _stopped(Path(name))}
         for number in range(count):
             case = Case(number, Path(name))
@@ -261,7 +261,7 @@ def _load_model(run: Path) -> tuple[int, str | None]:
 
 
 def _figures(run: Path) -> tuple[int, str | None]:
-    with replaced(shown, "draw", _draw):
+    with replaced(shown, "figures", _drawn):
         return _command("report", str(run), "--png", str(run.parent / "figures"))
 
 

@@ -53,8 +53,8 @@ def every_loss(epochs: int) -> Config:
 _warmed: set[str] = set()
 
 
-def no_figures(result: object, directory: Path) -> list[Path]:
-    return []
+def no_figures(*_: object) -> dict[str, bytes]:
+    return {}
 
 
 def warm(*configs: Config) -> None:
@@ -64,7 +64,7 @@ def warm(*configs: Config) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for config in configs:
             if (key := repr(config)) not in _warmed:
-                with replaced(shown, "draw", no_figures if _warmed else shown.draw):
+                with replaced(shown, "figures", no_figures if _warmed else shown.figures):
                     experiment.run(config, output=folder)
                 _warmed.add(key)
 
@@ -121,12 +121,12 @@ class Started:
         resume = run_in(self.folder)
         os.write(reporting, b"r")
         if not self.drawn:
-            shown.draw = no_figures
+            vars(shown)["figures"] = no_figures
         if before is not None:
             before()
-        run_reporting = functools.partial(experiment.run, watch=report)
+        run_reporting = functools.partial(experiment.train, watch=report)
         # The command line passes its progress bar as `watch`; it is replaced by `report`.
-        with replaced(experiment, "run", lambda *args, watch, **kwargs: run_reporting(*args, **kwargs)):
+        with replaced(experiment, "train", lambda *args, watch, **kwargs: run_reporting(*args, **kwargs)):
             arguments = ["--resume", str(resume)] if resume else [_written(config, self.folder)]
             arguments += [] if self.drawn else ["--json"]
             clsbench.cli.app(["run", "-q", "--output", str(self.folder / "runs"), *arguments])

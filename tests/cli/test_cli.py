@@ -76,7 +76,7 @@ def test_json_is_the_summary_and_nothing_else(here: Path, invoke: Invoke) -> Non
 def test_quiet_shows_results_without_progress(here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     """`-q` takes the progress away, which without it has a line on stderr now and then."""
     monkeypatch.setattr("clsbench.report.progress.SECONDS_BETWEEN_LINES", 0.0)
-    monkeypatch.setattr("clsbench.shown.draw", lambda result, directory: [])
+    monkeypatch.setattr("clsbench.shown.figures", lambda *_: {})
     assert "of 2 trial-epochs" in invoke("run", "tiny.yaml").stderr
     answer = invoke("run", "tiny.yaml", "-q")
     assert ("", True) == (answer.stderr, "test accuracy" in answer.stdout)

@@ -221,7 +221,7 @@ def test_output_that_may_not_be_written(
 
 def test_run_with_a_plugin_goes_on_with_it(here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     """--resume needs the plugin that the run was begun with, and says so; with it, the end is the same."""
-    monkeypatch.setattr("clsbench.shown.draw", lambda *_: [])
+    monkeypatch.setattr("clsbench.shown.figures", lambda *_: {})
     (here / "mine.py").write_text(
         "import clsbench\n@clsbench.loss('mine')\ndef mine(logits, targets):\n    'Mine.'\n"
         "    return logits.square().sum(-1)\n"
@@ -373,7 +373,7 @@ def test_locale_that_has_no_more_than_ascii(here: Path) -> None:
 @pytest.mark.parametrize("columns", ["1", "20", "80"])
 def test_no_terminal_of_any_width(columns: str, here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     """Off a terminal there are no escapes and no carriage returns, and one column breaks nothing."""
-    monkeypatch.setattr("clsbench.shown.draw", lambda result, directory: [])
+    monkeypatch.setattr("clsbench.shown.figures", lambda *_: {})
     assert 0 == invoke("run", "tiny.yaml").exit_code
     monkeypatch.setenv("COLUMNS", columns)
     for verb in (

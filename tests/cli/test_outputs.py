@@ -82,9 +82,15 @@ def test_junit_needs_a_place(file: str, here: Path, fails: Fails, untrained: Non
 
 def test_file_that_appears_while_training_stays(here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     """What has come to the place of an output since the check is left alone: 6, and the results are shown."""
-    from clsbench import shown
+    from clsbench.runs.directory import RunDirectory
 
-    monkeypatch.setattr(shown, "draw", lambda *_: (here / "junit.xml").write_text("mine") and [])
+    summarise = RunDirectory.write_summary
+
+    def meanwhile(directory: Any, summary: Any) -> None:
+        summarise(directory, summary)
+        (here / "junit.xml").write_text("mine")
+
+    monkeypatch.setattr(RunDirectory, "write_summary", meanwhile)
     answer = invoke("run", "tiny.yaml", "--junit", "junit.xml")
     assert (6, "mine") == (answer.exit_code, (here / "junit.xml").read_text())
     assert "junit.xml has changed, and exists and is not JUnit XML" in answer.stderr

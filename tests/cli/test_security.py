@@ -118,7 +118,7 @@ def test_secret_of_the_environment_is_nowhere(
     for name in ("AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "CLSBENCH_TOKEN", "PASSWORD"):
         monkeypatch.setenv(name, SECRET)
     if fails:
-        monkeypatch.setattr("clsbench.shown.draw", lambda *_: 1 / 0)
+        monkeypatch.setattr("clsbench.shown.figures", lambda *_: 1 / 0)
     answer = invoke("run", "tiny.yaml", "--junit", "junit.xml")
     assert (1 if fails else 0) == answer.exit_code
     written = [path for path in here.rglob("*") if path.is_file()]

@@ -36,7 +36,7 @@ CONFIG: dict[str, Any] = {
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(clsbench.shown, "draw", lambda result, directory: [])
+    monkeypatch.setattr(clsbench.shown, "figures", lambda *_: {})
 
     def small(loss: Any = LOSSES, **rest: Any) -> Result:
         train = {"epochs": 3, "seeds": 3, "device": "cpu", **rest.pop("train", {})}

@@ -37,7 +37,7 @@ def losses(number: int) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clsbench.shown, "draw", lambda result, directory: [])
+        patch.setattr(clsbench.shown, "figures", lambda *_: {})
         return clsbench.run({**CONFIG, "loss": losses(NUM_LOSSES)}, output=tmp_path_factory.mktemp("runs"))
 
 

@@ -29,7 +29,7 @@ def threads() -> Iterator[None]:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(clsbench.shown, "draw", lambda result, directory: [])
+    monkeypatch.setattr(clsbench.shown, "figures", lambda *_: {})
 
     def small(loss: Any, **rest: Any) -> Result:
         dataset = {"name": "blobs", "samples": 200, "classes": 3, "val_fraction": rest.pop("val_fraction", 0.2)}

@@ -31,7 +31,7 @@ def threads() -> Iterator[None]:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run(loss=..., model=..., warm_start=..., ...)`: a small run on the CPU, without its figures."""
-    monkeypatch.setattr(clsbench.shown, "draw", lambda result, directory: [])
+    monkeypatch.setattr(clsbench.shown, "figures", lambda *_: {})
 
     def small(loss: Any = LOSSES, model: Any = "linear", optimizer: Any = None, **rest: Any) -> Result:
         dataset = {"name": "blobs", "samples": 333, "classes": 4}

@@ -12,10 +12,12 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from clsbench import shown
 from clsbench.errors import RunError
 from clsbench.report.compose import figure_documents
 from clsbench.report.document import ArmRef, Bin, Curves, Paragraph, Reliability
-from clsbench.report.renderers.figures import draw, save
+from clsbench.report.renderers.figures import draw, files
+from clsbench.result import Result
 from tests.report.runs import Records, Summary, arm_of, blocks, plain, run_of, summary_of, tried, tuned_run
 
 SETTING = "weight=1, lr=0.1"
@@ -31,6 +33,13 @@ def run_with(arms: Sequence[str], **options: Any) -> tuple[Records, Summary]:
 
 def drawn(records: Records, summary: Summary, name: str = "curves") -> Figure:
     return draw(figure_documents(records, summary)[name])
+
+
+def save(figure: Figure, directory: Path, name: str = "curves") -> list[Path]:
+    drawn = files(figure, name)
+    for file, content in drawn.items():
+        (directory / file).write_bytes(content)
+    return [directory / file for file in drawn]
 
 
 def panels(figure: Figure) -> list[Axes]:
@@ -154,7 +163,7 @@ def test_the_users_own_matplotlib_settings_neither_matter_nor_change(tmp_path: P
     assert "a_b" in svg_text(tmp_path)
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_drawing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a file cannot be replaced the old one stays, nothing else is left behind, and the error says why."""
     (tmp_path / "curves.png").write_text("old")
 
@@ -163,7 +172,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(RunError, match="no space left"):
-        save(drawn(*run_with(["a"])), tmp_path)
+        shown.draw(Result(*run_with(["a"]), tmp_path), tmp_path)
     assert ["curves.png"] == [path.name for path in tmp_path.iterdir()]
     assert "old" == (tmp_path / "curves.png").read_text()
 

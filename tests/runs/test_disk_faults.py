@@ -80,7 +80,7 @@ def test_log_that_cannot_be_written_hides_nothing(tmp_path: Path, monkeypatch: p
         real(handler, record)
 
     monkeypatch.setattr(RunLog, "emit", emit)
-    monkeypatch.setattr("clsbench.shown.draw", lambda *_: 1 / 0)
+    monkeypatch.setattr("clsbench.shown.figures", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         clsbench.run(TREE, output=tmp_path)
 
@@ -121,7 +121,7 @@ def test_run_that_was_stopped_before_all_goes_on(tmp_path: Path, monkeypatch: py
         (Checkpoints, "save"),
         (Checkpoints, "tidy"),
         (Checkpoints, "ended"),
-        (shown, "draw"),
+        (shown, "figures"),
         (RunDirectory, "summary"),
     ],
 )

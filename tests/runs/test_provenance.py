@@ -47,7 +47,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every epoch, and no figures."""
     monkeypatch.setattr(units, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     monkeypatch.setattr(units, "SPARING", 0.0)
-    monkeypatch.setattr("clsbench.shown.draw", no_figures)
+    monkeypatch.setattr("clsbench.shown.figures", no_figures)
 
 
 def stopped(config: dict[str, Any], output: Path, epochs: int = 6) -> Path:

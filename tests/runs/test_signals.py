@@ -55,7 +55,7 @@ MOMENTS = {
     "a write without end": at(os, "fsync", TERM, nth=12, then=for_ever),
     "a write, by two Ctrl-C": at(os, "fsync", INT, INT, nth=12, then=for_ever, patience=60),
     "a batch, by Ctrl-C": at(Steps, "__call__", INT),
-    "the figures": at(shown, "draw", TERM, nth=1),
+    "the figures": at(shown, "figures", TERM, nth=1),
     "the summary": at(RunDirectory, "write_summary", TERM, nth=1),
     "the report": at(terminal, "show", TERM, nth=1),
 }

@@ -114,7 +114,7 @@ def run(folder: Path, **parts: Any) -> clsbench.Result:
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clsbench.shown, "draw", lambda result, directory: [])
+    monkeypatch.setattr(clsbench.shown, "figures", lambda *_: {})
 
 
 @pytest.mark.parametrize("body", LOSSES)

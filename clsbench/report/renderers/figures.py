@@ -5,19 +5,16 @@ A section is a row of panels with its title above and its arms below; what has n
 
 from __future__ import annotations
 
-import os
 import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsbench.report.document import ArmList, ArmRef, Curves, Document, Paragraph, Reliability, Section, Text
 from clsbench.report.renderers.panels import PANELS_IN_A_ROW, draw_curves, draw_reliability, line_look
 from clsbench.report.text import printable
-from clsbench.runs.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -69,24 +66,30 @@ def draw(document: Document) -> Figure:
     return figure
 
 
-def save(figure: Figure, directory: str | os.PathLike[str], name: str = "curves") -> list[Path]:
-    """Write `curves.png` and `curves.svg` into `directory`, each whole or not at all; return their paths."""
-    paths = []
-    for suffix in FORMATS:
-        path = Path(directory) / f"{name}.{suffix}"
-        write_atomically(path, rendered(figure, suffix))
-        paths.append(path)
-    return paths
+def files(figure: Figure, name: str = "curves") -> dict[str, bytes]:
+    """A figure in every format, by the name of its file; it is laid out once for all."""
+    layout = figure.get_layout_engine()
+    if layout is not None and figure.subfigs:
+        with _rendering():
+            layout.execute(figure)
+        figure.set_layout_engine("none")
+    return {f"{name}.{suffix}": rendered(figure, suffix) for suffix in FORMATS}
 
 
 def rendered(figure: Figure, suffix: str) -> bytes:
     """A figure as a file: `png` or `svg`, the same bytes for the same figure."""
     content = BytesIO()
+    with _rendering():
+        figure.savefig(content, format=suffix, **FORMATS[suffix])
+    return content.getvalue()
+
+
+@contextmanager
+def _rendering() -> Iterator[None]:
     with style(), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; the SVG still holds its text.
         warnings.filterwarnings("ignore", message=".*missing from font.*")
-        figure.savefig(content, format=suffix, **FORMATS[suffix])
-    return content.getvalue()
+        yield
 
 
 def show_in(shell: Any) -> None:

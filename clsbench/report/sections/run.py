@@ -38,17 +38,18 @@ def brief_kept(summary: Summary, files: Sequence[str]) -> Section:
     seconds = summary["seconds"]
     took = "" if seconds is None else f"Training took {duration(seconds)}. "
     rest = f"{took}Every table and curve: clsbench report --details"
-    return Section("kept", (), (Paragraph((rest,)), *_by_folder(files)))
+    return Section("kept", (), (Paragraph((rest,)), *by_folder(files)))
 
 
 def kept(summary: Summary, files: Sequence[str]) -> Section:
     """The time that training took, and the `files` of the run by the directory that holds them."""
     seconds = summary["seconds"]
     took = [] if seconds is None else [Paragraph((f"Training took {duration(seconds)}.",))]
-    return Section("kept", (), (*took, *_by_folder(files)))
+    return Section("kept", (), (*took, *by_folder(files)))
 
 
-def _by_folder(files: Sequence[str]) -> Iterator[Files]:
+def by_folder(files: Sequence[str]) -> Iterator[Files]:
+    """The files of a run by the directory that holds them."""
     folders: dict[str, list[str]] = {}
     for file in files:
         folder, name = os.path.split(file)

@@ -1,0 +1,49 @@
+"""When a run draws: after its answer, and again where a drawing failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clsbench
+
+Invoke = Callable[..., Any]
+DRAWN = {"curves.png", "curves.svg", "reliability.png", "reliability.svg", "report.html"}
+
+
+def seen(run: Path) -> dict[str, int]:
+    """When each file that is to be looked at was written."""
+    return {path.name: path.stat().st_mtime_ns for path in run.iterdir() if path.name in DRAWN}
+
+
+@pytest.mark.parametrize("what", ["figures", "page"])
+def test_a_failed_drawing_costs_no_answer(
+    what: str, here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is printed and the run complete, 1 tells of the bug; resuming draws what is missing, and only that."""
+    with monkeypatch.context() as patch:
+        patch.setattr(f"clsbench.shown.{what}", lambda *_: 1 / 0)
+        answer = invoke("run", "tiny.yaml")
+    (run,) = (here / "runs" / "moons").iterdir()
+    assert (1, True) == (answer.exit_code, "test accuracy" in answer.stdout)
+    assert "ZeroDivisionError" in answer.stderr
+    assert not [line for line in answer.stdout.splitlines() if "summary.json" in line]
+    assert "finished" == clsbench.load(run).summary["status"]
+    again = invoke("run", "--resume", run)
+    assert (0, DRAWN) == (again.exit_code, seen(run).keys())
+    assert "summary.json, curves.png, report.html" in again.stdout.splitlines()[-1]
+    before = seen(run)
+    (run / "curves.svg").unlink()
+    assert 0 == invoke("run", "--resume", run).exit_code
+    assert {"curves.png", "curves.svg"} == {name for name, when in seen(run).items() if before[name] != when}
+
+
+def test_files_of_a_run_that_draws_nothing(here: Path, invoke: Invoke) -> None:
+    """With `report: off` only the summary is named."""
+    answer = invoke("run", "tiny.yaml", "report=off")
+    (run,) = (here / "runs" / "moons").iterdir()
+    assert (0, {}) == (answer.exit_code, seen(run))
+    assert "summary.json" == answer.stdout.split()[-1]
