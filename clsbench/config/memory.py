@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clsbench.config.schema import DatasetEntry, LossEntry, ModelEntry
-from clsbench.problems import Posed, posed_by
+from clsbench.config.schema import LossEntry, ModelEntry
+from clsbench.problems import Posed
 from clsbench.registry import Size, catalogue
 
 STACK_BYTES = 2 << 30
@@ -15,11 +15,6 @@ NUMBER = 4  # bytes
 BATCHES = 8
 # The most samples that go through a network at once in evaluation: 250, or all of up to 375.
 MEASURED = 375
-
-
-def posed(entry: DatasetEntry) -> Posed:
-    """The problem that a dataset poses, as far as it is known before the data are opened."""
-    return posed_by(entry.name, entry.options)
 
 
 def state_bytes(model: ModelEntry, loss: LossEntry, optimizer: str, known: Posed) -> int | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from clsbench.config.memory import posed, size_of, state_bytes, trial_bytes, trials_that_fit
+from clsbench.config.memory import size_of, state_bytes, trial_bytes, trials_that_fit
 from clsbench.config.schema import DatasetEntry, Experiment, LossEntry, ModelEntry, OptimizerConfig
 from clsbench.errors import ConfigError
 from clsbench.problems import Posed
@@ -108,7 +108,7 @@ class Plan:
 
     def state_bytes(self, arm: Arm) -> int | None:
         """The numbers that a trial of the arm keeps; None until the data or model is opened."""
-        known = posed(arm.dataset)
+        known = arm.dataset.posed
         return state_bytes(arm.model, arm.loss, self.experiment.optimizer.name, known)
 
     def _largest_stack(self, trial: Trial) -> int:
@@ -118,7 +118,7 @@ class Plan:
             return 1
         if asked != "auto":
             return int(asked)
-        size = size_of(arm.model, arm.loss, self.posed.get(trial.dataset.key) or posed(arm.dataset))
+        size = size_of(arm.model, arm.loss, self.posed.get(trial.dataset.key) or arm.dataset.posed)
         each = None if size is None else trial_bytes(size, self.experiment.optimizer.name, arm.batch_size)
         return trials_that_fit(each)
 

@@ -31,7 +31,7 @@ from clsbench.config.warm_start import warm_start_mistakes
 from clsbench.config.wording import UNKNOWN_KEY, Mistake, dotted, mistakes_of
 from clsbench.config.yaml_text import MAX_CHARACTERS, Document, Path, Position, parse, shown
 from clsbench.errors import ConfigError
-from clsbench.problems import Posed, posed_by
+from clsbench.problems import Posed
 from clsbench.registry import DatasetSpec, Kind, UnknownName, catalogue, nearest
 from clsbench.sources import read_bounded
 
@@ -111,7 +111,8 @@ def _build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | N
     found: dict[Kind, dict[Path, Entry]] = {}
     for kind in ENTRIES:
         found[kind] = _entries(kind, tree.get(kind, DEFAULT_ENTRIES[kind]), folder_of, mistakes)
-    mistakes += _misfits(found["dataset"].values(), found["model"] | found["loss"])
+    datasets = [entry for entry in found["dataset"].values() if isinstance(entry, DatasetEntry)]
+    mistakes += _misfits(datasets, found["model"] | found["loss"])
     parts: dict[str, Any] = {kind: tuple(entries.values()) for kind, entries in found.items()}
     mistakes += match_mistakes(found["loss"])
     chosen, optimizer = read_optimizer(tree.get("optimizer", {}), mistakes)
@@ -195,7 +196,7 @@ def _entry(kind: Kind, item: Any, path: Path, mistakes: list[Mistake]) -> Entry 
     if not isinstance(spec, DatasetSpec) or not isinstance(entry, DatasetEntry):
         return entry
     try:
-        known = posed_by(entry.name, entry.options)
+        known = entry.posed
     except ValueError as error:
         mistakes.append((path, f"{entry.name}: {error}"))
         return None
@@ -215,10 +216,10 @@ def _with_fractions(entry: DatasetEntry, known: Posed, path: Path, mistakes: lis
     return entry
 
 
-def _misfits(datasets: Iterable[Entry], served: Mapping[Path, Entry]) -> Iterable[Mistake]:
+def _misfits(datasets: Iterable[DatasetEntry], served: Mapping[Path, Entry]) -> Iterable[Mistake]:
     """Models and losses that do not fit a dataset, as far as is known before the data are opened."""
     for dataset in datasets:
-        known = posed_by(dataset.name, dataset.options)
+        known = dataset.posed
         for path, entry in served.items():
             reasons = (misfit(dataset.name, known, point) for _, point in entry.points())
             if (reason := next(filter(None, reasons), None)) is not None:

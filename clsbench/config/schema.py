@@ -10,6 +10,7 @@ import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from annotated_types import Interval
@@ -28,8 +29,10 @@ from pydantic import (
 from clsbench.config.options import is_single
 from clsbench.config.values import (
     MAX_COUNT,
+    AtLeastOneOrNull,
     AutoOrCount,
     AutoOrThreads,
+    ClassNames,
     ClassWeight,
     Count,
     Device,
@@ -51,7 +54,7 @@ from clsbench.config.values import (
 )
 from clsbench.config.yaml_text import is_text, shown
 from clsbench.metrics.measures import by_class, headline, on_split
-from clsbench.problems import SingleLabel
+from clsbench.problems import NoiseKind, Posed, SingleLabel, posed_by
 from clsbench.registry import Spec, suggestion
 from clsbench.results import WARNINGS
 
@@ -134,7 +137,32 @@ class DatasetEntry(Entry):
     )
     normalize: Literal["standard", "unit", "none"] = Field("standard", description="fitted on the training split")
     label_noise: Share = Field(0.0, description="fraction of the training labels replaced by another class")
+    label_noise_kind: NoiseKind = Field(
+        "symmetric", description="by which class: symmetric, any other equally likely; pairwise, the next one"
+    )
     limit: Count | None = Field(None, description="keep at most this many samples")
+    only_classes: ClassNames | None = Field(None, description="the classes to keep, by name; they stay in their order")
+    imbalance: AtLeastOneOrNull = Field(
+        None,
+        description="thins the training split out to a long tail: how many times as many samples the first class has "
+        "as the last, exponentially fewer from class to class; validation and test data stay as they are",
+    )
+
+    @property
+    def posed(self) -> Posed:
+        """The problem that it poses, as far as it is known before the data are opened.
+
+        Raises:
+            ValueError: its options are impossible; the message gives the reason.
+        """
+        known = posed_by(self.name, self.options)
+        if self.only_classes is None:
+            return known
+        try:
+            whole = known.problem or SingleLabel(len(self.only_classes))
+            return replace(known, problem=whole.only(self.only_classes))
+        except ValueError as error:
+            raise ValueError(f"only_classes: {error}") from error
 
 
 class Init(Frozen):

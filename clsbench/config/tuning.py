@@ -27,7 +27,7 @@ from clsbench.config.values import Trials, mistake
 from clsbench.config.wording import Mistake, mistakes_of
 from clsbench.config.yaml_text import Path
 from clsbench.metrics.measures import on_split
-from clsbench.problems import Problem, posed_by
+from clsbench.problems import Problem
 from clsbench.registry import Kind, Spec, catalogue
 
 
@@ -77,10 +77,11 @@ def tune_mistakes(
             section = ("schedule",) if key in SCHEDULE_KEYS else ()
             yield ("optimizer", *section, key), f"{key} is tuned, so it cannot be swept too; drop one of the two"
     for path, entry in found["dataset"].items():
-        if isinstance(entry, DatasetEntry) and not entry.val_fraction:
+        if not isinstance(entry, DatasetEntry):
+            continue
+        if not entry.val_fraction:
             yield (*path, "val_fraction"), "tuning chooses on validation data; give a fraction above 0"
-    for dataset in found["dataset"].values():
-        if reason := unranked(tune.metric, posed_by(dataset.name, dataset.options).problem):
+        if reason := unranked(tune.metric, entry.posed.problem):
             yield ("tune", "metric"), reason
     known = {name: each for name, each in on_split("val").items() if not each.by_class}
     for path, entry in found["loss"].items():

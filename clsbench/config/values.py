@@ -132,6 +132,7 @@ NonNegative = Annotated[int | float, PlainValidator(number(least=0))]
 Share = Annotated[int | float, PlainValidator(number(least=0, below=1))]
 ShareOrNull = Annotated[int | float | None, PlainValidator(number(least=0, below=1, nullable=True))]
 PositiveOrNull = Annotated[int | float | None, PlainValidator(number(above=0, nullable=True))]
+AtLeastOneOrNull = Annotated[int | float | None, PlainValidator(number(least=1, nullable=True))]
 PositiveOrMatch = Annotated[
     int | float | Literal["match"],
     PlainValidator(_described(_weight, {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": "match"}]})),
@@ -191,6 +192,15 @@ def _spaced(value: Any) -> Any:
     inner = (10 ** (start + (end - start) * place / (count - 1)) for place in range(1, count - 1))
     # Twelve digits: powers of ten are exact, and rounding errors do not get into a name.
     return [low, *(float(f"{value:.12g}") for value in inner), high]
+
+
+def _chosen(names: list[str]) -> list[str]:
+    if len(set(names)) < max(2, len(names)):
+        raise mistake(f"must be two or more different classes, got {shown(names)}")
+    return names
+
+
+ClassNames = Annotated[list[str], AfterValidator(_chosen)]
 
 
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from clsbench.config.schema import Entry
+from clsbench.config.schema import DatasetEntry, Entry
 from clsbench.config.wording import Mistake
 from clsbench.config.yaml_text import Path
-from clsbench.problems import KINDS, Problem, posed_by
+from clsbench.problems import KINDS, Problem
 from clsbench.registry import catalogue
 
 
-def warm_start_mistakes(datasets: Iterable[Entry], losses: Mapping[Path, Entry]) -> Iterable[Mistake]:
+def warm_start_mistakes(datasets: Iterable[DatasetEntry], losses: Mapping[Path, Entry]) -> Iterable[Mistake]:
     """Losses whose number of outputs differs from that of cross-entropy, which trains the warm start.
 
     Their networks could not start from the same hidden layers as the other arms.
     """
-    posed = [posed_by(entry.name, entry.options).problem for entry in datasets]
+    posed = [entry.posed.problem for entry in datasets]
     examples = [example for kind in KINDS.values() for example in kind.examples()]
     problems = [known for problem in posed for known in ([problem] if problem is not None else examples)]
     for path, entry in losses.items():

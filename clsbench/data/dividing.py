@@ -21,7 +21,7 @@ from clsbench.errors import DataError
 if TYPE_CHECKING:
     from clsbench.data.raw import Array
 
-LIMIT, TEST, VAL, NOISE = range(4)
+LIMIT, TEST, VAL, NOISE, TAIL = range(5)
 
 
 @dataclass(frozen=True)

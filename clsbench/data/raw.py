@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -48,6 +48,7 @@ class RawData:
         groups: [N]; samples of equal numbers stay in one split. None if every sample may be in any.
         source: where the data are from, for people; by default the dataset's name.
         warnings: what the reader noticed: the code of each warning, and a sentence.
+        posterior: `posterior(features [N, ...]) -> [N, C]`, the true probability of each class, where it is known.
         marks: the delimiter and the decimal mark of a table of text, given or found.
     """
 
@@ -65,6 +66,7 @@ class RawData:
     groups: Labels | None = None
     source: str | None = None
     warnings: tuple[tuple[str, str], ...] = ()
+    posterior: Callable[[Array], Array] | None = None
     marks: Marks | None = None
 
     @property

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from clsbench.data.description import described, findings
-from clsbench.data.dividing import NOISE, Part, divided, rng_for
+from clsbench.data.dividing import NOISE, TAIL, Part, divided, rng_for
 from clsbench.data.preparation import Ints, Normalize, Preparation, fitted
 from clsbench.data.raw import RawData
-from clsbench.problems import Problem
+from clsbench.data.selection import long_tailed
+from clsbench.problems import NoiseKind, Problem
 from clsbench.results import DatasetFacts, DataSummary
 
 
@@ -103,6 +104,8 @@ def split(
     split_seed: int = 0,
     normalize: Normalize = "standard",
     label_noise: float = 0.0,
+    label_noise_kind: NoiseKind = "symmetric",
+    imbalance: float | None = None,
     limit: int | None = None,
     tested: Collection[bytes] = frozenset(),
     device: torch.device | str = "cpu",
@@ -114,13 +117,17 @@ def split(
     Args:
         raw, val_fraction, test_fraction, split_seed, limit, tested: see `divided`.
         normalize: see `fitted`.
-        label_noise: fraction of the training labels replaced by another class, each equally likely.
+        label_noise, label_noise_kind: fraction of the training labels that are made wrong, see `Problem.corrupted`.
+        imbalance: see `long_tailed`; of the training split alone, None leaves it as it is.
         described_as: the dataset's name, to describe what was read; None leaves it out.
 
     Raises:
-        DataError: as `divided` and `fitted`, or a prepared value is not finite.
+        DataError: as `divided`, `long_tailed` and `fitted`, or a prepared value is not finite.
     """
     parts, held_out = divided(raw, val_fraction, test_fraction, split_seed, limit, tested)
+    if imbalance is not None:
+        rng = rng_for(split_seed, TAIL)
+        parts = replace(parts, train=long_tailed(parts.train, imbalance, raw.problem.names, rng))
     preparation = fitted(raw, parts.train.rows, normalize)
 
     def tensors(part: Part, labels: Ints) -> Tensors:
@@ -128,7 +135,7 @@ def split(
         return Tensors(torch.from_numpy(x).to(device, dtype), torch.from_numpy(labels).to(device))
 
     # A stream of its own: changing the label noise leaves the split as it is.
-    noisy = raw.problem.corrupted(parts.train.labels, label_noise, rng_for(split_seed, NOISE))
+    noisy = raw.problem.corrupted(parts.train.labels, label_noise, label_noise_kind, rng_for(split_seed, NOISE))
     splits = Splits(
         train=tensors(parts.train, noisy),
         val=tensors(parts.val, parts.val.labels) if parts.val else None,

@@ -23,18 +23,33 @@ Samples = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
 Classes = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
 Noise = Annotated[float, Ge(0)]
 
+MOST_NAMED = 10_000  # classes that are named before there are samples: a billion can be asked for
+MOONS = ("upper moon", "lower moon")
+CIRCLES = ("outer circle", "inner circle")
+YEARS = tuple(f"year {n}" for n in range(1, 7))
 
-def _on_a_plane(**_: Any) -> Posed:
-    return Posed((2,), SingleLabel(2))
+
+def in_the_plane(names: tuple[str, ...]) -> Posed:
+    """Classes of these names, of points."""
+    return Posed((2,), SingleLabel(len(names), names))
 
 
-def _as_asked(*, samples: int, classes: int, features: int, **_: Any) -> Posed:
+def of_classes(*, samples: int, classes: int, features: int, **_: Any) -> Posed:
+    """Classes that are called by their numbers.
+
+    Raises:
+        ValueError: there are fewer samples than classes.
+    """
     if samples < classes:
         raise ValueError(f"{classes} classes need {classes} samples or more, not {samples}")
-    return Posed((features,), SingleLabel(classes))
+    return Posed((features,), numbered(classes))
 
 
-@dataset("moons", poses=_on_a_plane)
+def numbered(classes: int) -> SingleLabel:
+    return SingleLabel(classes, tuple(map(str, range(classes))) if classes <= MOST_NAMED else ())
+
+
+@dataset("moons", poses=lambda **_: in_the_plane(MOONS))
 def moons(seed: int, *, samples: Samples = 1000, noise: Noise = 0.2) -> RawData:
     """Two interleaved half moons in the plane; no straight line separates them.
 
@@ -45,10 +60,10 @@ def moons(seed: int, *, samples: Samples = 1000, noise: Noise = 0.2) -> RawData:
     upper, lower = (np.linspace(0, np.pi, size) for size in _halves(samples))
     moons = _outlines((np.cos(upper), np.sin(upper)), (1 - np.cos(lower), 1 - np.sin(lower) - 0.5))
     points, labels = _scattered(moons, noise, seed)
-    return RawData(points, labels, num_classes=2, class_names=("upper moon", "lower moon"))
+    return RawData(points, labels, num_classes=2, class_names=MOONS)
 
 
-@dataset("circles", poses=_on_a_plane)
+@dataset("circles", poses=lambda **_: in_the_plane(CIRCLES))
 def circles(
     seed: int,
     *,
@@ -65,10 +80,10 @@ def circles(
     outer, inner = (np.linspace(0, 2 * np.pi, size, endpoint=False) for size in _halves(samples))
     circles = _outlines((np.cos(outer), np.sin(outer)), (np.cos(inner) * factor, np.sin(inner) * factor))
     points, labels = _scattered(circles, noise, seed)
-    return RawData(points, labels, num_classes=2, class_names=("outer circle", "inner circle"))
+    return RawData(points, labels, num_classes=2, class_names=CIRCLES)
 
 
-@dataset("blobs", poses=_as_asked)
+@dataset("blobs", poses=of_classes)
 def blobs(
     seed: int,
     *,
@@ -90,12 +105,12 @@ def blobs(
     circle = 2 / math.sin(math.pi / classes) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     plane, _ = np.linalg.qr(rng.standard_normal((features, 2)))
     centres = rng.permutation(circle @ plane.T)
-    labels = _balanced(samples, classes, rng)
+    labels = balanced(samples, classes, rng)
     points = centres[labels] + noise * rng.standard_normal((samples, features))
     return RawData(points, labels, num_classes=classes)
 
 
-@dataset("grades", poses=lambda **_: Posed((2,), SingleLabel(6)))
+@dataset("grades", poses=lambda **_: in_the_plane(YEARS))
 def grades(
     seed: int, *, samples: Annotated[int, Interval(ge=6, le=MAX_COUNT)] = 1200, noise: Annotated[float, Gt(0)] = 0.3
 ) -> RawData:
@@ -113,18 +128,18 @@ def grades(
     height = np.array([118.4, 124.1, 129.8, 135.4, 141.1, 147.1])
     weight = np.array([21.6, 24.0, 26.8, 30.0, 33.6, 37.6])
     rng = np.random.default_rng(seed)
-    year = _balanced(samples, len(height), rng)
+    year = balanced(samples, len(height), rng)
     tall, stout = rng.standard_normal((2, samples))
     heavy = 0.7 * tall + math.sqrt(1 - 0.7**2) * stout
     pupils = np.stack([height[year] + noise * 5.6 * tall, weight[year] * (1 + noise * 0.15 * heavy)], axis=1)
-    return RawData(pupils, year, num_classes=6, class_names=tuple(f"year {n}" for n in range(1, 7)))
+    return RawData(pupils, year, num_classes=6, class_names=YEARS)
 
 
 def _on_a_cube(*, classes: int, features: int, **others: Any) -> Posed:
     needed = (classes - 1).bit_length()
     if needed > features:
         raise ValueError(f"{classes} classes need {needed} features or more, not {features}")
-    return _as_asked(classes=classes, features=features, **others)
+    return of_classes(classes=classes, features=features, **others)
 
 
 @dataset("classification", poses=_on_a_cube)
@@ -157,7 +172,7 @@ def classification(
     return RawData(points, labels, num_classes=classes)
 
 
-@dataset("gaussian_quantiles", poses=_as_asked)
+@dataset("gaussian_quantiles", poses=of_classes)
 def gaussian_quantiles(
     seed: int,
     *,
@@ -174,7 +189,7 @@ def gaussian_quantiles(
     return RawData(points, labels, num_classes=classes)
 
 
-@dataset("digits", poses=lambda **_: Posed((1, 8, 8), SingleLabel(10)))
+@dataset("digits", poses=lambda **_: Posed((1, 8, 8), numbered(10)))
 def digits(seed: int) -> RawData:
     """1,797 handwritten digits as images of 8 by 8 pixels with 17 shades (UCI, shipped with scikit-learn)."""
     images, labels = digit_images()
@@ -228,7 +243,8 @@ def _scattered(
     return points[order] + rng.normal(scale=noise, size=points.shape), labels[order]
 
 
-def _balanced(samples: int, classes: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def balanced(samples: int, classes: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """`[samples]`: class numbers in random order, each class as often as the others or once more."""
     import numpy as np
 
     return rng.permutation(np.arange(samples, dtype=np.int64) % classes)

@@ -17,6 +17,7 @@ from clsbench.config.tuning import unranked
 from clsbench.containment import contained
 from clsbench.data.dividing import Part, divided, tested_samples
 from clsbench.data.raw import RawData, as_raw
+from clsbench.data.selection import only
 from clsbench.data.splits import Splits, split
 from clsbench.errors import ClsbenchError, ConfigError, DataError
 from clsbench.execution.failures import is_out_of_memory
@@ -117,6 +118,8 @@ def _load(
                 **_drawing(entry, raw),
                 normalize=entry.normalize,
                 label_noise=entry.label_noise,
+                label_noise_kind=entry.label_noise_kind,
+                imbalance=entry.imbalance,
                 tested=tested,
                 device=device,
                 described_as=entry.name if describe else None,
@@ -145,13 +148,14 @@ def _opened(entry: DatasetEntry) -> RawData:
     factory = catalogue.get("dataset", entry.name).factory
     try:
         with contained():
-            return as_raw(factory(entry.split_seed, **entry.options))
+            raw = as_raw(factory(entry.split_seed, **entry.options))
     except ClsbenchError:
         raise
     except (Exception, SystemExit) as error:
         if is_own(factory) or is_out_of_memory(error):
             raise
         raise DataError(f"{described(error)} ({place_of(factory, error)}); correct the function") from error
+    return raw if entry.only_classes is None else only(raw, entry.only_classes)
 
 
 def _drawing(entry: DatasetEntry, raw: RawData) -> dict[str, Any]:

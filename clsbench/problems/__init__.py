@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clsbench.problems.base import Problem
+from clsbench.problems.base import NoiseKind, Problem
 from clsbench.problems.posed import Posed, posed_by
 from clsbench.problems.single_label import SingleLabel
 
@@ -27,4 +27,4 @@ def kind_of(facts: Mapping[str, Any]) -> type[Problem]:
     return KINDS[kind]
 
 
-__all__ = ["KINDS", "Posed", "Problem", "SingleLabel", "kind_of", "posed_by", "problem_from"]
+__all__ = ["KINDS", "NoiseKind", "Posed", "Problem", "SingleLabel", "kind_of", "posed_by", "problem_from"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from clsbench.registry import LinkName, LossSpec
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from torch import Tensor
+
+
+NoiseKind = Literal["symmetric", "pairwise"]
 
 
 class Problem(ABC):
@@ -55,6 +58,14 @@ class Problem(ABC):
     def unknown(self, name: str) -> str | None:
         """Why no class has this name, with the nearest one; None if one has, or if their names are not known yet."""
 
+    def only(self, names: Sequence[str]) -> Problem:
+        """The problem of some of its classes, in their order here.
+
+        Raises:
+            ValueError: it has no such classes; the message gives the reason.
+        """
+        raise ValueError(f"a {self.kind} problem has no classes to choose from")
+
     @classmethod
     @abstractmethod
     def examples(cls) -> tuple[Problem, ...]:
@@ -97,5 +108,7 @@ class Problem(ABC):
         """`[N]`: the group of each sample; a split has every group in proportion."""
 
     @abstractmethod
-    def corrupted(self, targets: npt.NDArray[Any], share: float, rng: np.random.Generator) -> npt.NDArray[Any]:
+    def corrupted(
+        self, targets: npt.NDArray[Any], share: float, kind: NoiseKind, rng: np.random.Generator
+    ) -> npt.NDArray[Any]:
         """A copy of the targets of which a random share is wrong."""

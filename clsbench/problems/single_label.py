@@ -6,11 +6,11 @@ has none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clsbench.problems.base import Problem
+from clsbench.problems.base import NoiseKind, Problem
 from clsbench.problems.encoding import MANY_CLASSES, at_target, log_softmax, one_hot
 from clsbench.registry import LinkName, LossSpec, catalogue, suggestion
 
@@ -57,6 +57,13 @@ class SingleLabel(Problem):
             return None
         listed = self.class_names if len(self.class_names) <= MOST_LISTED else (*self.class_names[:MOST_LISTED], "...")
         return f"no class is called {name!r}; {suggestion(name, self.class_names, listed)}"
+
+    def only(self, names: Sequence[str]) -> SingleLabel:
+        if reason := next(filter(None, map(self.unknown, names)), None):
+            raise ValueError(reason)
+        if len(names) > self.num_classes:
+            raise ValueError(f"there are {self.num_classes} classes, and {len(names)} are named")
+        return SingleLabel(len(names), tuple(name for name in self.class_names if name in names))
 
     @classmethod
     def examples(cls) -> tuple[SingleLabel, ...]:
@@ -140,9 +147,16 @@ class SingleLabel(Problem):
         """The classes."""
         return targets
 
-    def corrupted(self, targets: npt.NDArray[Any], share: float, rng: np.random.Generator) -> npt.NDArray[Any]:
-        """A copy in which a share of the labels is replaced by another class, each equally likely."""
+    def corrupted(
+        self, targets: npt.NDArray[Any], share: float, kind: NoiseKind, rng: np.random.Generator
+    ) -> npt.NDArray[Any]:
+        """A copy in which a share of the labels is replaced: by another class, each equally likely, or by the next.
+
+        Source of pairwise noise: Han et al. 2018, Co-teaching: Robust Training of Deep Neural Networks with Extremely
+        Noisy Labels, figure 2.
+        """
         rows = rng.permutation(len(targets))[: round(share * len(targets))]
+        steps = rng.integers(1, self.num_classes, len(rows)) if kind == "symmetric" else 1
         wrong = targets.copy()
-        wrong[rows] = (targets[rows] + rng.integers(1, self.num_classes, len(rows))) % self.num_classes
+        wrong[rows] = (targets[rows] + steps) % self.num_classes
         return wrong

@@ -182,6 +182,16 @@ def test_label_noise_replaces_training_labels_by_others() -> None:
     assert raw.labels.tolist() == numbered([1000, 1000, 1000, 1000]).labels.tolist()
 
 
+def test_pairwise_label_noise_takes_the_next_class() -> None:
+    """The same training labels are wrong as under symmetric noise, each one class further, the last as the first."""
+    raw = numbered([50, 50, 50])
+    pairwise, symmetric = (cut(raw, label_noise=0.4, label_noise_kind=kind).train for kind in ("pairwise", "symmetric"))
+    true = raw.labels[rows(pairwise)]
+    wrong = pairwise.y.numpy() != true
+    assert (symmetric.y.numpy() != true).tolist() == wrong.tolist()
+    assert ((true[wrong] + 1) % 3).tolist() == pairwise.y.numpy()[wrong].tolist()
+
+
 @pytest.mark.parametrize(
     ("counts", "options", "message"),
     [

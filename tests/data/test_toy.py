@@ -16,15 +16,14 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
-import clsbench.data
-from clsbench.data import bundled, toy
+from clsbench.data import bundled, playground, toy
 from clsbench.data.raw import RawData, as_raw
 from clsbench.errors import DataError
 from clsbench.problems import posed_by
 from clsbench.registry import catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
-TOYS = [c for c in catalogue.all("dataset") if inspect.getmodule(c.factory) is clsbench.data.toy]
+TOYS = [c for c in catalogue.all("dataset") if inspect.getmodule(c.factory) in (toy, playground)]
 GENERATED = [c for c in TOYS if "samples" in c.options]
 
 
@@ -46,6 +45,7 @@ def test_dataset_poses_what_it_gives(component: Any) -> None:
     known = posed_by(component.name, defaults(component))
     raw = as_raw(component.factory(0))
     assert (raw.features.shape[1:], raw.num_classes) == (known.shape, known.problem.num_classes)
+    assert known.problem.class_names in ((), raw.class_names)
     assert not known.own_test
     assert raw.test_features is None
     assert set(range(raw.num_classes)) == set(raw.labels)
@@ -119,7 +119,9 @@ def test_neighbouring_blobs_lie_four_apart(classes: int, features: int) -> None:
     assert (np.isclose(distances, 4).sum(axis=1) == min(2, classes - 1)).all()
 
 
-@pytest.mark.parametrize("component", [catalogue.get("dataset", name) for name in ("blobs", "grades")])
+@pytest.mark.parametrize(
+    "component", [catalogue.get("dataset", name) for name in ("blobs", "grades", "spiral", "xor", "gaussians")]
+)
 def test_classes_are_balanced(component: Any) -> None:
     """No class has more than one sample more than another."""
     counts = np.bincount(component.factory(0, samples=100).labels)
