@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from clsbench.config.plan import plans
 from clsbench.config.schema import Experiment
 from clsbench.result import Result
 from clsbench.runs.directory import RunDirectory
@@ -62,10 +63,11 @@ def page(result: Result, directory: RunDirectory, experiment: Experiment) -> byt
     """`report.html` of a run."""
     from clsbench.report.page import page_of
     from clsbench.report.renderers.page import as_page
+    from clsbench.report.seen import Film
 
     summary = result.summary
-    replay = directory.replay(list(summary["data"] or ()))
-    return as_page(page_of(result.records, summary, experiment, directory.environment(), replay))
+    film = Film.of(plans(experiment)[-1], directory.replay(list(summary["data"] or ())))
+    return as_page(page_of(result.records, summary, experiment.to_dict(), directory.environment(), film))
 
 
 def draw(result: Result, directory: Path) -> list[Path]:

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clsbench.cli.parameters import AsJson, Details
+from clsbench.cli.parameters import AsJson, Details, Plugins, load_plugins
 from clsbench.cli.showing import show_results
 from clsbench.errors import ClsbenchError, ConfigError, RunError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clsbench.report.outputs import Output
     from clsbench.result import Result
+    from clsbench.together import Runs
+
+PAGE = "report.html"
 
 
 def report(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[RUN]...", help="Run directories; by default the newest in runs/.", show_default=False),
+        typer.Argument(
+            metavar="[RUN]...",
+            help="Run directories, several on one ruler; by default the newest in runs/.",
+            show_default=False,
+        ),
     ] = None,
     png: Annotated[
         Path | None,
@@ -35,67 +45,83 @@ def report(
             metavar="FILE", help="Write every trial's predictions of the test samples as CSV.", show_default=False
         ),
     ] = None,
-    html: Annotated[bool, typer.Option("--html", help="Write report.html of each run again.")] = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="Write report.html of the run again; of several, into the working directory.")
+    ] = False,
     open_it: Annotated[bool, typer.Option("--open", help="Open report.html in the browser.")] = False,
+    plugin: Plugins = None,
     details: Details = False,
     as_json: AsJson = False,
 ) -> None:
     """Show runs again: the answer, figures, tables, files."""
+    load_plugins(plugin)
+    from clsbench.report.outputs import PAGE as PAGES
     from clsbench.report.outputs import RECORDS, Output, require_replaceable_figures
-    from clsbench.report.records_table import as_csv, rows_as_csv
     from clsbench.report.text import printable
     from clsbench.result import load
-    from clsbench.runs.directory import RunDirectory, newest
-    from clsbench.shown import draw, write_page
+    from clsbench.runs.directory import newest
+    from clsbench.shown import draw
 
-    results = [load(path) for path in runs or [newest(Path("runs")).path]]
-    if open_it and not html:
-        for result in results:
-            _require_page(result.directory / "report.html")
+    paths = [*{os.path.realpath(path): path for path in runs or [newest(Path("runs")).path]}.values()]
+    together = _together(paths) if len(paths) > 1 else None
+    result = load(paths[0]) if together is None else together.result
+    page = Path(PAGE) if together else result.directory / PAGE
+    if open_it and not html and (together or not page.exists()):
+        raise RunError(
+            f"{page} is missing: {'several runs have' if together else 'the run wrote'} none; give --html too"
+        )
+    page_file = Output("--html", page, PAGES) if html and together else None
     table_file = None if table is None else Output("--csv", table, RECORDS)
     predicted_file = None if predictions is None else Output("--predictions", predictions, RECORDS)
-    folders = [] if png is None else _folders_for(png, results)
-    for folder in folders:
-        require_replaceable_figures(folder)
     written: list[Path] = []
-    for result, folder in zip(results, folders, strict=False):  # no folders without --png
-        _make(folder)
-        written += draw(result, folder)
+    if png is not None:
+        require_replaceable_figures(png)
+        _make(png)
+        written += draw(result, png)
     if table_file is not None:
-        table_file.write(as_csv((str(result.directory), result.records) for result in results))
+        table_file.write(_records(paths))
         written.append(table_file.path)
     if predicted_file is not None:
-        from clsbench.prediction import test_predictions
-
-        predicted_file.write(
-            rows_as_csv((str(r.directory), [*test_predictions(RunDirectory(r.directory))]) for r in results)
-        )
+        predicted_file.write(_predictions(paths))
         written.append(predicted_file.path)
-    pages = [write_page(result) for result in results] if html else []
-    written += pages
-    show_results(results, as_json=as_json, details=details)
+    if html:
+        _write_page(result, together, page_file)
+        written.append(page)
+    show_results([result], as_json=as_json, details=details)
     for path in written:
         print(f"wrote {printable(str(path), sys.stderr.encoding)}", file=sys.stderr)
-    for page in (pages or [result.directory / "report.html" for result in results]) if open_it else ():
+    if open_it:
         typer.launch(page.resolve().as_uri())
 
 
-def _require_page(page: Path) -> None:
-    if not page.exists():
-        raise RunError(f"{page} is missing: the run wrote none; give --html too")
+def _together(paths: Sequence[Path]) -> Runs:
+    from clsbench.together import read_together
+
+    return read_together(paths)
 
 
-def _folders_for(png: Path, results: list[Result]) -> list[Path]:
-    """A folder for the figures of each run: `png` itself for a single one, else one that no other run has."""
-    if len(results) == 1:
-        return [png]
-    folders: list[Path] = []
-    for result in results:
-        run = result.directory.resolve()
-        wanted = png / run.parent.name / run.name
-        names = (wanted if number == 1 else wanted.with_name(f"{run.name}-{number}") for number in itertools.count(1))
-        folders.append(next(folder for folder in names if folder not in folders))
-    return folders
+def _records(paths: Sequence[Path]) -> bytes:
+    from clsbench.report.records_table import as_csv
+    from clsbench.result import load
+
+    return as_csv((str(path), load(path).records) for path in paths)
+
+
+def _predictions(paths: Sequence[Path]) -> bytes:
+    from clsbench.prediction import test_predictions
+    from clsbench.report.records_table import rows_as_csv
+    from clsbench.runs.directory import RunDirectory
+
+    return rows_as_csv((str(path), [*test_predictions(RunDirectory(path))]) for path in paths)
+
+
+def _write_page(result: Result, together: Runs | None, file: Output | None) -> None:
+    from clsbench.shown import write_page
+
+    if together is None or file is None:
+        write_page(result)
+    else:
+        file.write(together.page())
 
 
 def _make(folder: Path) -> None:

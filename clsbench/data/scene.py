@@ -59,6 +59,10 @@ class Scene:
         axes = window(x) if x.shape[1:] == (2,) else None
         return cls(shown, y[shown], _inputs(x[shown], splits), axes)
 
+    def is_like(self, other: Scene) -> bool:
+        """Whether both show the same samples."""
+        return np.array_equal(self.targets, other.targets) and np.array_equal(self.inputs, other.inputs)
+
 
 @dataclass(frozen=True)
 class Frame:

@@ -42,7 +42,7 @@ def run_document(records: Iterable[Record], summary: Summary, files: Sequence[st
     compared = comparisons(records, summary)
     sections = [_comparison(each, summary, place, len(compared)) for place, each in enumerate(compared, start=1)]
     of_run = filter(None, (run.expectations(summary), run.kept(summary, files)))
-    read = filter(None, [data(summary["data"], summary["warnings"])])
+    read = filter(None, [data(summary["data"], summary["warnings"]), run.joined(summary)])
     return Document(summary["name"], (*read, *sections, *of_run))
 
 
@@ -51,7 +51,7 @@ def answer_document(records: Iterable[Record], summary: Summary, files: Sequence
     compared = comparisons(records, summary)
     screens = [_answer(each, summary, place, len(compared)) for place, each in enumerate(compared, start=1)]
     of_run = filter(None, (run.brief_expectations(summary), run.brief_kept(summary, files)))
-    read = filter(None, [brief_data(summary["data"], summary["warnings"])])
+    read = filter(None, [brief_data(summary["data"], summary["warnings"]), run.joined(summary)])
     return Document(summary["name"], (*read, *screens, *of_run))
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clsbench.analysis.classes import majority, majority_accuracy
 from clsbench.analysis.curves import Comparison, comparisons, final_mean, spans_decades
-from clsbench.config.plan import plans
-from clsbench.config.schema import Experiment
 from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import OBJECTIVE, is_share, label_of, on_split
 from clsbench.report.compose import conditions
@@ -23,13 +21,10 @@ from clsbench.report.sections.cross import cross
 from clsbench.report.sections.data import data
 from clsbench.report.sections.tuning import sensitivity, tuning
 from clsbench.report.sections.why import why
-from clsbench.report.seen import pictures_of
+from clsbench.report.seen import Film, pictures_of
 from clsbench.report.text import setting_of
-from clsbench.results import ArmSummary, Environment, Record, Summary, Tuning, value_of
+from clsbench.results import ArmSummary, Record, Summary, Tuning, value_of
 from clsbench.slices import every
-
-if TYPE_CHECKING:
-    from clsbench.runs.replay import Replay
 
 MAX_COMPARISONS = 8  # of a page
 MAX_POINTS = 100  # of a line, the last one among them
@@ -60,7 +55,7 @@ class Page:
     comparisons: tuple[PageComparison, ...]
     sections: tuple[Section, ...]
     config: Mapping[str, Any]
-    environment: Environment
+    environment: Mapping[str, Any]
     pictures: Mapping[str, bytes]
     notes: tuple[str, ...]
 
@@ -68,17 +63,19 @@ class Page:
 def page_of(
     records: Iterable[Record],
     summary: Summary,
-    experiment: Experiment,
-    environment: Environment,
-    replay: Replay | None,
+    config: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    film: Film,
 ) -> Page:
-    """The page of a run, from what the run keeps."""
+    """The page of a run, or of several together, from what they keep."""
     compared = comparisons(records, summary)
     shown = compared[:MAX_COMPARISONS]
-    pictures = pictures_of(shown, summary, plans(experiment)[-1], replay)
+    pictures = pictures_of(shown, film)
     names = _names(shown)
     parts = tuple(_comparison(*each, summary) for each in zip(shown, names, pictures.charts, strict=True))
-    sections = filter(None, [data(summary["data"], summary["warnings"]), run.expectations(summary)])
+    sections = filter(
+        None, [data(summary["data"], summary["warnings"]), run.joined(summary), run.expectations(summary)]
+    )
     notes = [*pictures.notes]
     if len(compared) > len(shown):
         notes.append(f"The first {len(shown)} of {len(compared)} comparisons are shown; summary.json holds all.")
@@ -87,7 +84,7 @@ def page_of(
         first=max(range(len(shown)), key=lambda place: _spread(shown[place])),
         comparisons=parts,
         sections=tuple(sections),
-        config=experiment.to_dict(),
+        config=config,
         environment=environment,
         pictures=pictures.blobs,
         notes=tuple(notes),

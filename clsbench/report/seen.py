@@ -12,7 +12,6 @@ from clsbench.analysis.curves import Comparison
 from clsbench.analysis.frames import confidently_wrong, gradient_quantiles, reach_of, table_of
 from clsbench.analysis.terrain import terrain_of
 from clsbench.config.plan import Arm, Plan
-from clsbench.results import Summary
 from clsbench.slices import every
 
 if TYPE_CHECKING:
@@ -37,17 +36,33 @@ class Pictures:
     notes: list[str] = field(default_factory=list)
 
 
-def pictures_of(shown: Sequence[Comparison], summary: Summary, plan: Plan, replay: Replay | None) -> Pictures:
-    """The pictures of some comparisons of a run.
+@dataclass(frozen=True)
+class Film:
+    """The frames of some arms and what is known of these, both by the arms' names; and the scenes of the datasets."""
+
+    arms: Mapping[str, Arm]
+    frames: Mapping[str, Mapping[str, Array]]
+    scenes: Mapping[str, Scene]
+
+    @classmethod
+    def of(cls, plan: Plan, replay: Replay | None) -> Film:
+        """The frames that a run has kept."""
+        trials, scenes = ({}, {}) if replay is None else (replay.trials, replay.scenes)
+        frames = {plan.trials[number].arm.name: of for number, of in trials.items()}
+        return cls({arm.name: arm for arm in plan.arms}, frames, scenes)
+
+
+def pictures_of(shown: Sequence[Comparison], film: Film) -> Pictures:
+    """The pictures of some comparisons.
 
     If all would be too large, every second frame is left out, or of four three, and so on.
     """
-    if replay is None or not replay.trials:
+    if not film.frames:
         note = "This run kept no frames, so that no terrain is shown (report: {html: true} keeps them)."
         return Pictures([{} for _ in shown], notes=[note])
     stride = 1
     while True:
-        found = _pictures(shown, summary, plan, replay, stride)
+        found = _pictures(shown, film, stride)
         if sum(map(len, found.blobs.values())) <= MOST_BYTES or stride > 32:
             break
         stride *= 2
@@ -56,19 +71,17 @@ def pictures_of(shown: Sequence[Comparison], summary: Summary, plan: Plan, repla
     return found
 
 
-def _pictures(shown: Sequence[Comparison], summary: Summary, plan: Plan, replay: Replay, stride: int) -> Pictures:
+def _pictures(shown: Sequence[Comparison], film: Film, stride: int) -> Pictures:
     found = Pictures([])
-    trials = {plan.trials[number].arm.name: number for number in replay.trials}
-    planned = {arm.name: arm for arm in plan.arms}
     for comparison in shown:
-        names = [arm["name"] for arm in comparison.arms if arm["name"] in trials]
-        scene = replay.scenes.get(comparison.dataset)
+        names = [arm["name"] for arm in comparison.arms if arm["name"] in film.frames]
+        scene = film.scenes.get(comparison.dataset)
         if not names or scene is None:
             found.charts.append({})
             continue
-        frames = {name: _strided(replay.trials[trials[name]], stride) for name in names}
+        frames = {name: _strided(film.frames[name], stride) for name in names}
         classes = [each["name"] for each in comparison.classes]
-        found.charts.append(_of_comparison(comparison, scene, frames, classes, planned, trials, found.blobs))
+        found.charts.append(_of_comparison(comparison, scene, frames, classes, film, found.blobs))
         expected = max(len(each["epochs"]) for each in frames.values())
         short = [name for name, each in frames.items() if len(each["epochs"]) < expected]
         if short:
@@ -81,10 +94,10 @@ def _of_comparison(
     scene: Scene,
     frames: Mapping[str, Mapping[str, Array]],
     classes: Sequence[str],
-    planned: Mapping[str, Arm],
-    trials: Mapping[str, int],
+    film: Film,
     blobs: dict[str, bytes],
 ) -> dict[str, Any]:
+    numbers = {name: number for number, name in enumerate(film.frames)}
     margins = [each["margins"] for each in frames.values() if "margins" in each]
     reach = reach_of(margins) if margins else None
     return {
@@ -93,7 +106,7 @@ def _of_comparison(
         "classes": list(classes),
         "scene": _scene(comparison.dataset, scene, blobs),
         "seen": {
-            name: _arm(planned[name], each, scene, reach, len(classes), f"trial-{trials[name]}", blobs)
+            name: _arm(film.arms[name], each, scene, reach, len(classes), f"arm-{numbers[name]}", blobs)
             for name, each in frames.items()
         },
     }

@@ -227,8 +227,22 @@ class WarmStart(TypedDict):
 
 
 @with_config(STRICT)
+class JoinedRun(TypedDict):
+    """One of several runs that are shown together.
+
+    It has the names of the arms that are shown of it, its arms that a run before has with the same records, and the
+    `settings` in which the runs differ, by dotted key.
+    """
+
+    directory: str
+    arms: list[str]
+    repeated: list[str]
+    settings: dict[str, Any]
+
+
+@with_config(STRICT)
 class Summary(TypedDict):
-    """`summary.json` as a whole."""
+    """`summary.json` as a whole; `runs` only where several are shown together."""
 
     format_version: Annotated[Annotated[int, Field(ge=1)] | None, ADDED]
     name: str
@@ -245,6 +259,7 @@ class Summary(TypedDict):
     pairing: list[Pairing]
     tuning: Annotated[Tuning | None, ADDED]
     seconds: Annotated[Seconds | None, ADDED]
+    runs: NotRequired[list[JoinedRun]]
 
 
 class Compared(TypedDict):

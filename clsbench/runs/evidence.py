@@ -33,6 +33,15 @@ class Evidence:
         for trial, order in batches.items():
             self.batches[trial].append(order)
 
+    def moved(self, numbers: Mapping[int, int]) -> Evidence:
+        """The same for the trials in `numbers`, under the numbers that it gives them."""
+        known = [(old, new) for old, new in numbers.items() if old in self.weights]
+        return Evidence(
+            {new: self.weights[old] for old, new in known},
+            {new: self.batches[old] for old, new in known},
+            {new: self.data[old] for old, new in known},
+        )
+
     def add(self, other: Evidence) -> None:
         self.weights.update(other.weights)
         self.batches.update(other.batches)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os.path
+import shlex
 from collections.abc import Iterator, Sequence
 
 from clsbench.report.document import Files, Paragraph, Section
 from clsbench.report.expectations import outcome_line
-from clsbench.report.text import duration
-from clsbench.results import Summary
+from clsbench.report.text import duration, first_few
+from clsbench.results import JoinedRun, Summary
 
 BRIEF_EXPECTATIONS = 6  # on the first screen
 
@@ -33,11 +35,33 @@ def brief_expectations(summary: Summary) -> Section | None:
     return Section("expectations", ("Expectations",), (*lines, *([Paragraph((more,))] if left else [])))
 
 
+def joined(summary: Summary) -> Section | None:
+    """Each of several runs that are shown together: its arms, and the settings in which the runs differ."""
+    lines = [_joined(place, each) for place, each in enumerate(summary.get("runs", ()), start=1)]
+    return Section("runs", (), tuple(Paragraph((line,)) for line in lines)) if lines else None
+
+
+def _joined(place: int, each: JoinedRun) -> str:
+    settings = [f"{key}={_range(value) or json.dumps(value)}" for key, value in each["settings"].items()]
+    repeated = [f"{name} as before" for name in each["repeated"]]
+    told = [", ".join(first_few([*each["arms"], *repeated], "more arms"))]
+    told += [", ".join(first_few(settings, "more settings"))] if settings else []
+    return f"Run {place}, {each['directory']}: {'; '.join(told)}"
+
+
+def _range(value: object) -> str | None:
+    """`0..9` for a list of whole numbers in a row, as most lists of seeds are."""
+    if not isinstance(value, list) or len(value) < 2 or value != [*range(value[0], value[0] + len(value))]:
+        return None
+    return f"{value[0]}..{value[-1]}"
+
+
 def brief_kept(summary: Summary, files: Sequence[str]) -> Section:
     """The time that training took, how to see the rest, and where it is."""
     seconds = summary["seconds"]
     took = "" if seconds is None else f"Training took {duration(seconds)}. "
-    rest = f"{took}Every table and curve: clsbench report --details"
+    runs = "".join(f" {shlex.quote(each['directory'])}" for each in summary.get("runs", ()))
+    rest = f"{took}Every table and curve: clsbench report{runs} --details"
     return Section("kept", (), (Paragraph((rest,)), *by_folder(files)))
 
 
