@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import clsbench
+from clsbench.results import value_of
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -48,6 +50,26 @@ def test_class_numbers_serve_where_classes_have_an_order(tmp_path: Path) -> None
     ends = finals(tmp_path, "classification_as_regression.yaml", "test_accuracy")
     assert pytest.approx(ends["one-hot dataset=grades"], abs=0.03) == ends["class number dataset=grades"]
     assert ends["one-hot dataset=blobs"] - ends["class number dataset=blobs"] >= 0.1
+
+
+def test_saturated_sigmoids_do_not_learn_by_squared_error(tmp_path: Path) -> None:
+    """From a confident wrong start it stays under a tenth, half of its samples stuck; cross-entropy comes to 0.7."""
+    overrides = ["train.device=cpu", "train.seeds=2", "report=off"]
+    result = clsbench.run(CONFIGS / "sigmoid_paralysis.yaml", overrides, output=tmp_path)
+    assert [True] * 5 == [each["met"] for each in result.summary["expectations"]]
+
+
+def test_descent_of_cross_entropy_is_ascent_of_the_likelihood(tmp_path: Path) -> None:
+    """Its loss is the NLL of the training set, which every step lowers, and no other loss brings it as low."""
+    overrides = ["train.device=cpu", "train.seeds=2", "report=off"]
+    result = clsbench.run(CONFIGS / "likelihood.yaml", overrides, output=tmp_path)
+    assert [True] * 3 == [each["met"] for each in result.summary["expectations"]]
+    for seed in (0, 1):
+        rows = [r for r in result.records if (r["arm"], r["seed"]) == ("cross_entropy", seed)]
+        likelihood = [value_of(row, "train_nll") for row in rows]
+        assert likelihood == pytest.approx([value_of(row, "train_loss") for row in rows], rel=1e-9)
+        # Epoch 0 and the only step of epoch 1 see the same weights.
+        assert all(later < earlier for earlier, later in pairwise(map(float, likelihood[1:])))
 
 
 @pytest.mark.slow
