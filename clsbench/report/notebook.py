@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
+from clsbench.report.growing import Growing
 from clsbench.report.progress import SECONDS_BETWEEN_FRAMES, line_of
 from clsbench.report.text import duration
 
@@ -49,6 +50,9 @@ class NotebookProgress:
         if now - self._shown >= SECONDS_BETWEEN_FRAMES:
             self._shown = now
             self._show(line_of(self._done, self._total, now - self._started, text))
+
+    def grow(self, growing: Growing) -> None:
+        """A cell has its curves at the end, beside the table."""
 
     def say(self, text: str) -> None:
         """Print a message once."""

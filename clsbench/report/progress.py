@@ -1,4 +1,4 @@
-"""Training's progress, with the time left: a bar on a terminal, a line now and then elsewhere."""
+"""Training's progress: on a terminal a bar with the time left and curves that grow, elsewhere a line now and then."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,8 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import rich.progress
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from rich.text import Text
@@ -22,10 +23,18 @@ from clsbench.execution.events import (
     TrialFailed,
     Warned,
 )
+from clsbench.report.document import Curves
+from clsbench.report.growing import Growing
+from clsbench.report.renderers.look import Look, letter_of, style_of
+from clsbench.report.renderers.plots import draw_curves
 from clsbench.report.text import count, duration, printable
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_FRAMES = 0.1
+SECONDS_BEFORE_CURVES = 3.0  # a shorter run has its answer soon
+SECONDS_BETWEEN_CURVES = 0.5
+PLOT_HEIGHT, WIDEST_PLOT = 8, 100
+LEAST_HEIGHT = PLOT_HEIGHT + 5  # of a terminal with curves: the bar, a title, the axis and the cursor
 
 
 class Progress:
@@ -43,11 +52,16 @@ class Progress:
         self._shown = self._started
         self._bar = None if self._quiet or not _can_animate(console) else _bar(console)
         self._task = None if self._bar is None else self._bar.add_task("", total=total)
+        # No thread redraws it: a worker forked beside one could inherit its lock for good.
+        self._live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
+        self._growing: Growing | None = None  # what is drawn under the bar
+        self._grown = self._started
 
     def __enter__(self) -> Self:
         self._started = self._shown = time.monotonic()
         if self._bar is not None:
-            self._bar.start()
+            self._live.update(self._bar)
+            self._live.start()
             self._shown -= SECONDS_BETWEEN_FRAMES  # the first text is shown at once
         return self
 
@@ -55,7 +69,10 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            if self._growing is not None and (found := self._growing.curves()) is not None:  # the last state stays
+                self._live.transient = False
+                self._live.update(_drawn(found, self._look))
+            self._live.stop()
 
     def advance(self, trial_epochs: int, text: str) -> None:
         """Count `trial_epochs` more as done; `text` says what is going on."""
@@ -66,12 +83,25 @@ class Progress:
             self._bar.update(self._task, advance=trial_epochs, description=shown)
             if now - self._shown >= SECONDS_BETWEEN_FRAMES or self._done == self._total:
                 self._shown = now
-                self._bar.refresh()
+                self._live.refresh()
         elif not self._quiet and now - self._shown >= SECONDS_BETWEEN_LINES:
             self._shown = now
             # Not through rich's wrapping: one report is one line of a log.
             line = line_of(self._done, self._total, now - self._started, shown)
             self._console.print(Text(line), soft_wrap=True)
+
+    def grow(self, growing: Growing) -> None:
+        """Show the curves under the bar, once a run has lasted some seconds, where the terminal has the room."""
+        now = time.monotonic()
+        has_room = not self._look.narrow and self._console.height >= LEAST_HEIGHT
+        is_due = now - self._started >= SECONDS_BEFORE_CURVES and now - self._grown >= SECONDS_BETWEEN_CURVES
+        if self._bar is not None and has_room and is_due and (found := growing.curves()) is not None:
+            self._growing, self._grown = growing, now
+            self._live.update(Group(self._bar, _drawn(found, self._look)))
+
+    @property
+    def _look(self) -> Look:
+        return Look(self._console.width, self._console.encoding)
 
     def say(self, text: str) -> None:
         """Print a message once, above the bar."""
@@ -96,6 +126,7 @@ class Shows(Protocol):
     """What shows progress: a bar, lines or the output of a notebook's cell."""
 
     def advance(self, trial_epochs: int, text: str) -> None: ...
+    def grow(self, growing: Growing) -> None: ...
     def say(self, text: str) -> None: ...
     def warn(self, text: str) -> None: ...
 
@@ -112,15 +143,22 @@ def _bar(console: Console) -> rich.progress.Progress:
         TimeRemainingColumn(compact=True),
         TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="crop")),
         console=console,
-        # No thread redraws the bar: a worker forked beside one could inherit its lock for good.
         auto_refresh=False,
-        transient=True,
     )
+
+
+def _drawn(curves: Curves, look: Look) -> RenderableType:
+    """A title with the name of each line, and the plot."""
+    title = Text(f"{curves.title}:", no_wrap=True, overflow="crop")
+    for line in curves.series:
+        title.append(f"  {letter_of(line.arm)} {look.words(line.arm.name)}", style_of(line.arm))
+    return Group(title, *draw_curves(curves, look, width=min(look.width, WIDEST_PLOT), height=PLOT_HEIGHT))
 
 
 def watcher(progress: Shows) -> Callable[[Plan, Event], None]:
     """A function that reports a run's events to `progress`: trials that end early count as done."""
     left: dict[int, int] = {}
+    growing = Growing()
 
     def watch(plan: Plan, event: Event) -> None:
         epochs = plan.experiment.train.epochs
@@ -135,10 +173,12 @@ def watcher(progress: Shows) -> Callable[[Plan, Event], None]:
             ahead = epochs - event.epoch
             progress.advance(sum(left.get(trial, ahead) - ahead for trial in event.trials), "")
             left.update(dict.fromkeys(event.trials, ahead))
-        elif isinstance(event, EpochDone) and event.epoch > 0:
+        elif isinstance(event, EpochDone):
+            growing.add(plan, event)
+            progress.grow(growing)
             for trial in event.batches:
                 left[trial] -= 1
-            progress.advance(len(event.batches), plan.trials[next(iter(event.batches))].arm.name)
+            progress.advance(len(event.batches), plan.trials[event.records[0]["trial"]].arm.name)
         elif isinstance(event, StackDone):
             progress.advance(sum(left.pop(trial) for trial in event.checkpoint.trials), "")
         elif isinstance(event, TrialFailed):

@@ -73,7 +73,8 @@ def draw_curves(curves: Curves, look: Look, *, width: int, height: int) -> Itera
     if lines:
         level = [] if curves.level is None else [curves.level.value]
         y_axis = ticks([*(y for line in lines for y in line.y), *level], max(2, height // 2), curves.y.scale)
-        x_axis = ticks([x for line in lines for x in line.x], max(3, width // 14), curves.x.scale)
+        end = [] if curves.x.end is None else [curves.x.end]
+        x_axis = ticks([*(x for line in lines for x in line.x), *end], max(3, width // 14), curves.x.scale)
         dashed = [round((1 - y_axis.fraction(value)) * (height - 1)) for value in level]
         yield _plot(lines, x_axis, y_axis, width, height, look.ascii_only, dashed)
 
