@@ -159,12 +159,14 @@ def _resume(
             return _judged(directory, asked.expect)
     prepared = _Prepared.of(asked, jobs, watch)
     environment = prepared.environment(command_line)
-    changes = known.fingerprint.changes(prepared.fingerprint(environment), prepared.files)
+    now = prepared.fingerprint(environment)
+    changes = known.fingerprint.changes(now, prepared.files)
+    began = known.fingerprint.model_copy(update={"data": now.data})  # which are the same
     with directory.held():
         directory.restore(known.run)
         if directory.is_complete() and directory.has_environment():  # another process was faster
             return _judged(directory, asked.expect)
-        return _go_on(prepared, directory, known.fingerprint, environment, changes)
+        return _go_on(prepared, directory, began, environment, changes)
 
 
 def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
@@ -195,7 +197,7 @@ def _go_on(
     with logged(directory.path):
         for change in changes:
             log.warning("the run is resumed after a change, and last bits may differ: %s", change)
-        directory.write_environment({**before, "format_version": FORMAT_VERSION, "resumed": resumed})
+        directory.write_environment({**before, "format_version": FORMAT_VERSION, "resumed": resumed}, began)
         exact = all(not changes_since(began.conditions(), other) for other in resumed)
         return prepared.finish(directory, exact=exact)
 

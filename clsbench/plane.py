@@ -21,7 +21,7 @@ def planes_of(run: Path, rows: int, columns: int) -> list[WeightPlane]:
     directory = RunDirectory(run)
     plan = make_plan(directory.experiment())
     states = {number: state for number, (state, _) in directory.checkpoints(METRICS).ended().items()}
-    hashes = directory.identify().fingerprint.data
+    hashes = directory.hashes()
     found = list(weight_planes(plan, states, hashes, rows, columns))
     if not found:
         raise ConfigError(f"{run}: a surface needs two arms of one comparison whose first seed has finished")

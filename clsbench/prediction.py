@@ -218,6 +218,7 @@ def samples_tested(directory: RunDirectory, trial: Trial, predictor: Predictor) 
 
     Raises:
         DataError: the data are missing, or have changed since the run.
+        RunError: as `RunDirectory.hashes`.
     """
     import torch
 
@@ -227,8 +228,7 @@ def samples_tested(directory: RunDirectory, trial: Trial, predictor: Predictor) 
     part = test_samples(trial.dataset)
     prepared = predictor.required_preparation()(part.features, part.rows)
     found = hash_of(Tensors(torch.from_numpy(prepared), torch.from_numpy(part.labels)))
-    manifest = directory.manifest.read()
-    known = {} if manifest is None else manifest.fingerprint.data.get(trial.dataset.title, {})
+    known = directory.hashes().get(trial.dataset.title, {})
     if known.get(str(trial.dataset.split_seed), {}).get("test") != found:
         raise DataError(f"dataset {trial.dataset.title}: its test samples have changed since the run")
     return part

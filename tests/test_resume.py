@@ -273,11 +273,11 @@ def made_with(path: Path, part: str, key: str, value: str) -> None:
     directory = RunDirectory(path)
     environment = directory.environment()
     environment[part] = {**environment[part], key: value}
-    manifest = directory.manifest.written()
+    manifest = directory.identify()
     known = manifest.fingerprint.model_dump()
     changed = Fingerprint.model_validate({**known, part: {**known[part], key: value}})
-    directory.manifest.write(manifest.model_copy(update={"fingerprint": changed}))
-    directory.write_environment(environment)
+    directory.manifest.write(manifest.model_copy(update={"fingerprint": changed.brief}))
+    directory.write_environment(environment, changed)
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ def test_environment_of_another_kind_is_refused(tmp_path: Path, odd: dict[str, A
     """A part of `environment.json` that is of another type, or lacks what is compared, is 6, named."""
     path = cut_run(TINY, tmp_path, 3)
     directory = RunDirectory(path)
-    directory.write_environment(directory.environment() | odd)
+    directory.write_environment(directory.environment() | odd, directory.identify().fingerprint)
     with pytest.raises(RunError, match=rf"environment\.json is damaged: {next(iter(odd))}"):
         clsbench.run(resume=path)
 

@@ -209,7 +209,7 @@ def _packed(
         data={trial: evidence.data[trial] for trial in checkpoint.trials},
         run=manifest.run,
         phase=phase,
-        fingerprint=manifest.fingerprint.model_dump_json(),
+        fingerprint=manifest.fingerprint.brief.model_dump_json(),
         preparation=checkpoint.preparation,
         # As tensors: loading with weights alone knows no bytes.
         frames={trial: torch.frombuffer(bytearray(content), dtype=torch.uint8) for trial, content in frames.items()},

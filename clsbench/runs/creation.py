@@ -57,10 +57,10 @@ def create_run(
 
 def _write(hidden: Path, experiment: Experiment, fingerprint: Fingerprint, environment: Environment) -> None:
     (hidden / CHECKPOINTS).mkdir(parents=True)
-    manifest = Manifest(run=secrets.token_hex(16), fingerprint=fingerprint)
+    manifest = Manifest(run=secrets.token_hex(16), fingerprint=fingerprint.brief)
     contents = {
         "config.yaml": as_yaml(experiment.to_dict()).encode(),
-        "environment.json": sealed_environment(environment, manifest),
+        "environment.json": sealed_environment(environment, manifest.run, fingerprint),
     }
     for name, content in contents.items():
         write_atomically(hidden / name, content)

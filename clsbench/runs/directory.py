@@ -40,6 +40,7 @@ from clsbench.runs.lock import require_free, sole_writer
 from clsbench.runs.log import logged
 from clsbench.runs.manifest import Manifest, ManifestFile, content_of
 from clsbench.runs.names import CHECKPOINTS
+from clsbench.runs.provenance import Fingerprint, Hashes
 from clsbench.runs.rebuild import environment_identity, identified
 from clsbench.runs.records import RecordFile, decoded
 from clsbench.runs.seal import sealed
@@ -121,7 +122,7 @@ class RunDirectory:
 
     def write_summary(self, summary: Summary) -> None:
         """Replace `summary.json`; RunError where it cannot be written."""
-        self.manifest.replace("summary.json", as_json(summary).encode())
+        self.manifest.replace("summary.json", as_json(summary))
 
     def write_page(self, content: bytes) -> None:
         """Replace `report.html`, also of a run of an earlier version, which lists no sums; the same error."""
@@ -149,9 +150,22 @@ class RunDirectory:
         except (ValueError, IndexError) as error:
             raise damaged(str(self.path / REPLAY), str(error)) from error
 
-    def write_environment(self, environment: Environment) -> None:
-        """Replace `environment.json`; the same error."""
-        self.manifest.replace("environment.json", sealed_environment(environment, self.manifest.written()))
+    def write_environment(self, environment: Environment, fingerprint: Fingerprint) -> None:
+        """Replace `environment.json`, with the whole fingerprint of the run; the same error."""
+        run = self.manifest.written().run
+        self.manifest.replace("environment.json", sealed_environment(environment, run, fingerprint))
+
+    def hashes(self) -> Hashes:
+        """The SHA-256 of each split that the run saw.
+
+        Raises:
+            RunError: as `identify`; or `environment.json` is damaged or missing, which alone has them.
+        """
+        found = self.identify().fingerprint.data
+        if not found:
+            where = self.path / "environment.json"
+            raise RunError(f"{where} is damaged or missing; `clsbench run --resume {self.path}` rebuilds it")
+        return found
 
     def experiment(self, overrides: Sequence[str] = ()) -> Experiment:
         """The experiment of the run, with overrides.
@@ -261,10 +275,10 @@ class RunDirectory:
         return decoded(self.path / name, self.manifest.verified(name))
 
 
-def sealed_environment(environment: Mapping[str, Any], manifest: Manifest) -> bytes:
+def sealed_environment(environment: Mapping[str, Any], run: str, fingerprint: Fingerprint) -> bytes:
     """The environment with the run's identity and its own sum."""
     known = {key: value for key, value in environment.items() if key not in ("run", "fingerprint", "sum")}
-    return sealed({"run": manifest.run, **known, "fingerprint": manifest.fingerprint.model_dump()})
+    return sealed({"run": run, **known, "fingerprint": fingerprint.model_dump()})
 
 
 def newest(output: Path) -> RunDirectory:

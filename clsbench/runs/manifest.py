@@ -20,7 +20,7 @@ from clsbench.runs.names import CHECKPOINTS, MANIFEST, WEIGHTS
 from clsbench.runs.provenance import Fingerprint
 from clsbench.runs.seal import sealed, sha256_of, unsealed
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 SHA256 = r"^[0-9a-f]{64}$"
 
 
@@ -38,11 +38,14 @@ class Entry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """`files` holds by name the SHA-256 that each may have: one, or while it is replaced the old and the new."""
+    """`files` holds by name the SHA-256 that each may have: one, or while it is replaced the old and the new.
+
+    Version 1 kept the hashes of all splits in `fingerprint`; it is brief now.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = 2
     run: str = Field(pattern=r"^[0-9a-f]{32}$")
     fingerprint: Fingerprint
     files: dict[str, list[str]] = Field(default={})
@@ -61,6 +64,7 @@ class ManifestFile:
         self.folder = run / CHECKPOINTS
         self.path = self.folder / MANIFEST
         self.rebuilt: Manifest | None = None  # stands in for a damaged one until it is written
+        self._seen: tuple[bytes, Manifest] | None = None  # the content that was read or written last: it may be long
 
     def read(self) -> Manifest | None:
         """The manifest; None for a run of an earlier version, which has no sums.
@@ -73,13 +77,17 @@ class ManifestFile:
         content = self._content()
         if content is None or _is_list(content):
             return None
+        if self._seen is not None and content == self._seen[0]:
+            return self._seen[1]
         try:
             document = unsealed(content)
             require_known_format(str(self.path), document, MANIFEST_VERSION)
-            return Manifest.model_validate(document)
+            manifest = Manifest.model_validate(document)
         except (ValueError, ValidationError) as error:
             what = "a key is missing or wrong" if isinstance(error, ValidationError) else str(error)
             raise self._damaged(f"is damaged: {what}") from error
+        self._seen = content, manifest
+        return manifest
 
     def entries(self) -> list[Entry]:
         """The checkpoints that count, of a run of an earlier version too; errors as `read`."""
@@ -102,8 +110,9 @@ class ManifestFile:
 
     def write(self, manifest: Manifest) -> None:
         """Replace the manifest; RunError where it cannot be written."""
-        write_atomically(self.path, sealed(manifest.model_dump()))
-        self.rebuilt = None
+        content = sealed(manifest.model_dump())
+        write_atomically(self.path, content)
+        self.rebuilt, self._seen = None, (content, manifest)
 
     def list_checkpoints(self, entries: Sequence[Entry]) -> None:
         """Make these checkpoints count, and no others; errors as `written` and `write`."""

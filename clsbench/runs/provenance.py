@@ -1,7 +1,8 @@
 """What produced a run: its config, the data it saw, the code of its plugins, the versions and the machine.
 
-It is recorded when a run starts, in its manifest, its environment and each checkpoint. A run is only resumed if
-everything that decides its numbers is unchanged.
+It is recorded when a run starts: whole in its environment, and in its manifest and each checkpoint with one hash for
+all data, so that these do not grow with the number of datasets. A run is only resumed if everything that decides its
+numbers is unchanged.
 """
 
 from __future__ import annotations
@@ -29,23 +30,32 @@ if TYPE_CHECKING:
     from clsbench.config.plan import Trial
     from clsbench.data.splits import Splits
 
+Hashes = dict[str, dict[str, dict[str, str | None]]]  # by dataset, split seed and split
+
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
 class Fingerprint(BaseModel):
     """Hashes of everything that decides the numbers of a run, and its machine.
 
-    `data` holds the SHA-256 of each split by dataset and split seed; `sources` that of each plugin's code by name.
+    `data` holds the SHA-256 of each split by dataset and split seed, unless the fingerprint is `brief`; `all_data` is
+    the SHA-256 of that table. `sources` holds the SHA-256 of each plugin's code by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     config: str
-    data: dict[str, dict[str, dict[str, str | None]]]
+    data: Hashes = {}
+    all_data: str = ""  # of a run of an earlier version, which kept `data` everywhere
     sources: dict[str, str]
     versions: dict[str, str | None]
     machine: dict[str, str | int | None]
     device: dict[str, str | list[int]]
+
+    @property
+    def brief(self) -> Fingerprint:
+        """The same without the hashes of single splits; equal for equal runs."""
+        return self.model_copy(update={"data": {}, "all_data": self.all_data or hash_of_data(self.data)})
 
     def conditions(self) -> dict[str, Any]:
         """Where the run was made: versions, machine and device, as far as they are compared."""
@@ -66,8 +76,12 @@ class Fingerprint(BaseModel):
         Raises:
             RunError: a change would give another run.
         """
-        for what in (*_changed_data(self.data, now.data, files), *_changed_sources(self.sources, now.sources)):
+        changed = _changed_data(self.data, now.data, files) if self.data else iter(())
+        for what in (*changed, *_changed_sources(self.sources, now.sources)):
             raise RunError(f"the run cannot go on: {what}; start a new run")
+        if self.brief.all_data != now.brief.all_data:  # and nothing is left that says which
+            read = f" ({', '.join(sorted({*files.values()}))})" if files else ""
+            raise RunError(f"the run cannot go on: its data{read} are not those that it began with; start a new run")
         if self.config != now.config:
             raise RunError("the run cannot go on: its config.yaml is not the one that it was started with")
         return changes_since(self.conditions(), now.conditions())
@@ -80,18 +94,24 @@ def fingerprint(
     environment: Environment,
 ) -> Fingerprint:
     """The fingerprint of a run that is about to train these trials on these data, by the keys of their datasets."""
-    hashes: dict[str, dict[str, dict[str, str | None]]] = {}
+    hashes: Hashes = {}
     for trial in trials:
         entry = trial.dataset
         hashes.setdefault(entry.title, {})[str(entry.split_seed)] = dict(data[entry.key].hashes)
     return Fingerprint(
         config=config_hash(experiment),
         data=hashes,
+        all_data=hash_of_data(hashes),
         sources=dict(_sources(experiment)),
         versions=environment["versions"],
         machine={"processor": environment["machine"]["processor"], "cores": environment["machine"]["cores"]},
         device={"kind": environment["device"]["kind"], "threads": environment["device"]["threads"]},
     )
+
+
+def hash_of_data(hashes: Hashes) -> str:
+    """One SHA-256 for the hashes of all splits."""
+    return sha256_of(json.dumps(hashes, sort_keys=True).encode())
 
 
 def config_hash(experiment: Experiment) -> str:

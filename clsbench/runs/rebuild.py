@@ -20,7 +20,9 @@ Identity = tuple[str, Fingerprint]
 
 
 def identified(file: ManifestFile) -> Manifest:
-    """The manifest of a run to resume, rebuilt in memory if it is damaged; nothing is written.
+    """The manifest of a run, rebuilt in memory if it is damaged; nothing is written.
+
+    Its fingerprint is whole where `environment.json` is undamaged.
 
     Raises:
         RunError: the parts of the run do not agree, or nothing says what produced it.
@@ -32,9 +34,11 @@ def identified(file: ManifestFile) -> Manifest:
     if manifest is None:
         manifest = file.rebuilt = _rebuilt(file.run)
     environment = environment_identity(file.run)
-    if environment is not None and environment != (manifest.run, manifest.fingerprint):
+    if environment is None:
+        return manifest
+    if _brief(environment) != (manifest.run, manifest.fingerprint.brief):
         raise RunError(f"{file.path} is of another run than {file.run / 'environment.json'}; start a new run")
-    return manifest
+    return manifest.model_copy(update={"fingerprint": environment[1]})
 
 
 def environment_identity(run: Path) -> Identity | None:
@@ -57,11 +61,15 @@ def _rebuilt(run: Path) -> Manifest:
             f"neither the manifest of {run} nor its environment.json nor a checkpoint says what produced it; "
             "start a new run"
         )
-    if any(identity != identities[0] for identity in identities):
+    name, fingerprint = _brief(identities[0])
+    if any(_brief(identity) != (name, fingerprint) for identity in identities):
         raise RunError(f"the manifest of {run} is damaged, and its other files are of several runs; start a new run")
-    name, fingerprint = identities[0]
     entries: list[Entry] = [entry for entry, _, _ in found]
     return Manifest(run=name, fingerprint=fingerprint, files=_sums(run), checkpoints=entries)
+
+
+def _brief(identity: Identity) -> Identity:
+    return identity[0], identity[1].brief
 
 
 def _fingerprint(text: str) -> Fingerprint:

@@ -19,7 +19,7 @@ def sha256_of(content: bytes) -> str:
 
 def sealed(document: Mapping[str, Any]) -> bytes:
     """The document as JSON; `sum`, its last key, holds the SHA-256 of all bytes before it."""
-    text = as_json(dict(document)).removesuffix("\n}\n").encode()
+    text = as_json(dict(document)).removesuffix(b"\n}\n")
     return text + _BEFORE + sha256_of(text).encode() + _AFTER
 
 

@@ -119,5 +119,5 @@ def gone_on_from(run: Path) -> Told:
         kept = {(trial, each.snapshot.epoch) for trial, each in writer.reopen().items()}
         records = writer.records.read() if (run / "metrics.jsonl").stat().st_size else []
     environment = directory.environment() if directory.has_environment() else None
-    told = {"run": known.run, "fingerprint": known.fingerprint, "config": asked, "records": records, "kept": kept}
+    told = {"run": known.run, "fingerprint": known.fingerprint.brief, "config": asked, "records": records, "kept": kept}
     return {**told, **({"environment": environment} if environment else {})}

@@ -85,6 +85,33 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
     assert "finished" == clsbench.run(resume=path).summary["status"]
 
 
+def test_other_data_are_refused_without_the_environment(tmp_path: Path) -> None:
+    """Where nothing is left that has the hashes of single splits, that of all data is compared, and the file named."""
+    table(tmp_path / "t.csv", 3)
+    path = stopped({**TREE, "dataset": {"name": "csv", "path": str(tmp_path / "t.csv")}}, tmp_path / "runs")
+    table(tmp_path / "t.csv", 0)
+    (path / "environment.json").unlink()
+    with pytest.raises(RunError, match=r"environment.json is damaged or missing; `clsbench run --resume .*` rebuilds"):
+        RunDirectory(path).hashes()
+    refused(path, r"its data \(.*/t\.csv\) are not those that it began with; start a new run$")
+    table(tmp_path / "t.csv", 3)
+    assert "finished" == clsbench.run(resume=path).summary["status"]
+    assert ["csv"] == list(RunDirectory(path).hashes())
+
+
+def test_checkpoints_do_not_grow_with_the_datasets(tmp_path: Path) -> None:
+    """A checkpoint is about its own trials; of all data, it and the manifest's head have one hash."""
+    datasets = [{"name": "moons", "samples": 20, "label": f"d{number}"} for number in range(6)]
+    texts = set()
+    for some in (datasets[:1], datasets):
+        config = {**TREE, "dataset": some, "train": {**TRAIN, "epochs": 1, "seeds": 1}, "report": "off"}
+        directory = RunDirectory(clsbench.run(config, output=tmp_path).directory)
+        texts |= {len(directory.manifest.written().fingerprint.model_dump_json())}
+        for file in directory.manifest.folder.glob("*.pt"):
+            texts |= {len(torch.load(file, weights_only=True)["fingerprint"])}
+    assert 1 == len(texts)
+
+
 def test_one_changed_test_sample_is_refused(tmp_path: Path) -> None:
     """Data that only measure are compared, too, and the split is named."""
     table(tmp_path / "t.csv", 3)
@@ -92,7 +119,7 @@ def test_one_changed_test_sample_is_refused(tmp_path: Path) -> None:
     path = stopped(config, tmp_path / "runs")
     lines = (tmp_path / "t.csv").read_text().splitlines()
     told = set()
-    for number in range(1, len(lines)):
+    for number in range(1, len(lines), 5):
         x, rest = lines[number].split(",", 1)
         other = [*lines[:number], f"{float(x) + 1},{rest}", *lines[number + 1 :]]
         (tmp_path / "t.csv").write_text("\n".join(other) + "\n")
@@ -292,12 +319,14 @@ def test_fingerprint_names_config_data_and_versions(finished: Path) -> None:
     """Manifest, environment and each checkpoint name one run, and what made it."""
     directory = RunDirectory(finished)
     manifest, environment = directory.manifest.written(), directory.environment()
-    assert (manifest.run, manifest.fingerprint.model_dump()) == (environment["run"], environment["fingerprint"])
+    whole = directory.identify().fingerprint
+    assert (manifest.run, whole.model_dump()) == (environment["run"], environment["fingerprint"])
+    assert whole.brief == manifest.fingerprint
     for entry in manifest.checkpoints:
         content = torch.load(directory.manifest.folder / entry.file, weights_only=True)
         assert (manifest.run, "metrics") == (content["run"], content["phase"])
         assert manifest.fingerprint == type(manifest.fingerprint).model_validate_json(content["fingerprint"])
-    (by_seed,) = manifest.fingerprint.data.values()
+    (by_seed,) = directory.hashes().values()
     (trial, *_) = make_plan(read(TREE)).trials
     assert {str(trial.dataset.split_seed)} == set(by_seed)
     assert f"{sys.version_info.major}.{sys.version_info.minor}" in str(manifest.fingerprint.versions["python"])
