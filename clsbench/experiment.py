@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import clsbench.data
 import clsbench.losses
@@ -18,6 +19,7 @@ from clsbench.analysis.judging import judged, judged_again
 from clsbench.analysis.pairing import pairing
 from clsbench.analysis.tuning import tuning_summary
 from clsbench.analysis.warnings import unsilenced
+from clsbench.clock import Clock
 from clsbench.config.plan import Plan, plans, with_chosen
 from clsbench.config.reader import read_file, read_mapping
 from clsbench.config.schema import Experiment
@@ -37,6 +39,7 @@ from clsbench.results import (
     Record,
     RunWarning,
     Summary,
+    TimeSpent,
     Tuning,
 )
 from clsbench.runs.creation import create_run
@@ -117,9 +120,9 @@ def run(
         RunError: the run cannot be written, or cannot go on.
         TrialError: every trial of an arm failed. The run is written, in the error's `directory`.
     """
-    asked = read(config, overrides, resume)
-    result = train(asked, output=output, resume=resume, jobs=jobs, watch=watch, command_line=command_line)
-    Drawing(result, asked).finish()
+    clock, asked = Clock(), read(config, overrides, resume)
+    result = train(asked, clock, output=output, resume=resume, jobs=jobs, watch=watch, command_line=command_line)
+    result = Drawing(result, asked).finish()
     if failed := whole_failures(result.summary):
         where = f"the trace is in {result.directory / 'run.log'}"
         raise TrialError(f"{failed}; {where}; clsbench.load reads the run", result.directory)
@@ -128,6 +131,7 @@ def run(
 
 def train(
     asked: Experiment,
+    clock: Clock,
     *,
     output: str | Path,
     resume: str | Path | None,
@@ -136,13 +140,17 @@ def train(
     command_line: Sequence[str] | None,
 ) -> Result:
     """As `run`, but nothing is drawn, and a result comes back also if every trial of an arm failed."""
+    prepare = partial(_Prepared.of, asked, jobs, watch, clock)
     if resume is None:
-        return _start(asked, Path(output), jobs, watch, command_line)
-    return _resume(asked, RunDirectory(Path(resume)), jobs, watch, command_line)
+        return _start(prepare(), Path(output), command_line)
+    return _resume(asked, prepare, RunDirectory(Path(resume)), command_line)
 
 
 def _resume(
-    asked: Experiment, directory: RunDirectory, jobs: int | None, watch: Watch, command_line: Sequence[str] | None
+    asked: Experiment,
+    prepare: Callable[[], _Prepared],
+    directory: RunDirectory,
+    command_line: Sequence[str] | None,
 ) -> Result:
     # A run that is refused is not changed, nor is its lock.
     directory.require_own()
@@ -157,7 +165,7 @@ def _resume(
         with directory.held():
             directory.restore(known.run)
             return _judged(directory, asked.expect)
-    prepared = _Prepared.of(asked, jobs, watch)
+    prepared = prepare()
     environment = prepared.environment(command_line)
     now = prepared.fingerprint(environment)
     changes = known.fingerprint.changes(now, prepared.files)
@@ -178,12 +186,9 @@ def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
     return replace(result, summary=summary)
 
 
-def _start(
-    experiment: Experiment, output: Path, jobs: int | None, watch: Watch, command_line: Sequence[str] | None
-) -> Result:
-    prepared = _Prepared.of(experiment, jobs, watch)
+def _start(prepared: _Prepared, output: Path, command_line: Sequence[str] | None) -> Result:
     environment = prepared.environment(command_line)
-    directory = create_run(output, experiment, prepared.fingerprint(environment), environment)
+    directory = create_run(output, prepared.plan.experiment, prepared.fingerprint(environment), environment)
     with directory.held(), logged(directory.path):
         return prepared.finish(directory, exact=True)
 
@@ -235,23 +240,25 @@ class _Prepared:
     device: torch.device
     jobs: int | None
     watch: Watch
+    clock: Clock
 
     @classmethod
-    def of(cls, experiment: Experiment, jobs: int | None, watch: Watch) -> _Prepared:
-        from clsbench.execution.opening import device_for, load_data, posed_of, require_known
-        from clsbench.execution.soundness import require_sound
+    def of(cls, experiment: Experiment, jobs: int | None, watch: Watch, clock: Clock) -> _Prepared:
+        with clock.counting("imports"):
+            from clsbench.execution.opening import device_for, load_data, posed_of, require_known
+            from clsbench.execution.soundness import require_sound
 
         *tuning, plan = plans(experiment)
         device = device_for(experiment.train.device)
         data: dict[str, Splits] = {}
-        with told_to(lambda text: watch(plan, Reading(text))):
+        with told_to(lambda text: watch(plan, Reading(text))), clock.counting("data"):
             for each in (*tuning, plan):
                 data = load_data(each.trials, device, each.spared, data)
         require_sound((*tuning, plan), data)
         posed = {key: posed_of(splits) for key, splits in data.items()}
         *tuning, plan = (replace(each, posed=posed) for each in (*tuning, plan))
         require_known(plan)
-        return cls(tuning[0] if tuning else None, plan, data, device, jobs, watch)
+        return cls(tuning[0] if tuning else None, plan, data, device, jobs, watch, clock)
 
     def finish(self, directory: RunDirectory, *, exact: bool) -> Result:
         """Train what is left to train, and write the rest of the run. `exact`: no last bit may differ."""
@@ -316,7 +323,7 @@ class _Prepared:
         from clsbench.execution.execute import execute
 
         events = execute(self._work(plan, kept), kept, self.jobs)
-        with closing(events):
+        with closing(events), self.clock.dividing(writer.spent):
             for event in events:
                 if isinstance(event, StackStarted):
                     self._require_same_data(plan, event)
@@ -340,14 +347,15 @@ class _Prepared:
     ) -> Summary:
         writer = writers[METRICS]
         data, warned = _described(plan, self.data)
-        crossed = self._crossed(plan, records, directory)
+        with self.clock.counting("measuring"):
+            crossed = self._crossed(plan, records, directory)
         found, expectations = judged(plan, records, writer.failures, crossed, writer.evidence, data, warned)
         return {
             "format_version": FORMAT_VERSION,
             "name": plan.experiment.name,
             "status": "failed" if any(each.failures for each in writers.values()) else "finished",
             "device": str(self.device),
-            "engine": {**engine_of(self._work(self.plan, {})), "compile_seconds": round(writer.compile_seconds, 3)},
+            "engine": {**engine_of(self._work(self.plan, {})), "compile_seconds": round(writer.spent["compiling"], 3)},
             "data": data,
             "warnings": found["warnings"],
             "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
@@ -358,6 +366,8 @@ class _Prepared:
             "pairing": found["pairing"],
             "tuning": tuned,
             "seconds": round(sum(each.seconds for each in writers.values()), 6),
+            "wall_seconds": self.clock.passed(),
+            "clock": cast(TimeSpent, {**self.clock.parts(), "figures": None}),
         }
 
     def _crossed(self, plan: Plan, records: Sequence[Record], directory: RunDirectory) -> dict[int, CrossEvaluation]:

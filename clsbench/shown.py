@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from clsbench.config.plan import plans
 from clsbench.config.schema import Experiment
 from clsbench.result import Result
+from clsbench.results import Summary, TimeSpent
 from clsbench.runs.directory import RunDirectory
 from clsbench.runs.files import write_atomically
 from clsbench.runs.log import logged
@@ -19,35 +22,41 @@ PAGE = "report.html"
 class Drawing:
     """What a complete run is asked to write to be looked at: begun at once, in a process of its own where one can be.
 
-    Files that are newer than the summary are left as they are: the run was drawn before.
+    A run that was drawn before, as its summary says, is left as it is.
     """
 
     def __init__(self, result: Result, experiment: Experiment) -> None:
         from clsbench.forks import beside
 
-        self._result, self._experiment = result, experiment
-        self._directory = RunDirectory(result.directory)
-        drawn = partial(figures, result, self._is_due)
-        self._figures: Callable[[], dict[str, bytes]] = beside(drawn) if experiment.report.figures else dict
+        spent, asked = result.summary["clock"], experiment.report
+        is_due = spent is not None and spent["figures"] is None  # an earlier version drew before it was complete
+        self._result, self._experiment, self._began = result, experiment, time.monotonic()
+        self._page = is_due and asked.html
+        self._figures = beside(partial(figures, result)) if is_due and asked.figures else None
 
-    def finish(self) -> None:
-        """Write the files. An error leaves the run complete; `clsbench run --resume` draws what is missing.
+    def finish(self) -> Result:
+        """Write the files, and into the summary how long they took.
+
+        An error leaves the run complete; `clsbench run --resume` draws again.
 
         Raises:
             RunError: a file cannot be written, or what the page needs is damaged.
         """
-        asked = self._experiment.report
-        if not asked.figures and not asked.html:
-            return
-        with self._directory.held(), logged(self._directory.path):
-            if asked.html and self._is_due(PAGE):
-                self._directory.write_page(page(self._result, self._directory, self._experiment))
-            for name, content in self._figures().items():
-                write_atomically(self._directory.path / name, content)
+        result, directory = self._result, RunDirectory(self._result.directory)
+        if not self._page and self._figures is None:
+            return result
+        with directory.held(), logged(directory.path):
+            if self._page:
+                directory.write_page(page(result, directory, self._experiment))
+            for name, content in self._figures().items() if self._figures else ():
+                write_atomically(directory.path / name, content)
+            spent = cast(TimeSpent, {**(result.summary["clock"] or {}), "figures": self._passed()})
+            summary: Summary = {**result.summary, "clock": spent}
+            directory.write_summary(summary)
+        return replace(result, summary=summary)
 
-    def _is_due(self, name: str) -> bool:
-        path = self._directory.path / name
-        return not path.exists() or path.stat().st_mtime_ns < self._directory.completed_ns()
+    def _passed(self) -> float:
+        return round(time.monotonic() - self._began, 3)
 
 
 def write_page(result: Result) -> Path:
@@ -78,13 +87,12 @@ def draw(result: Result, directory: Path) -> list[Path]:
     return [directory / name for name in drawn]
 
 
-def figures(result: Result, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, bytes]:
+def figures(result: Result) -> dict[str, bytes]:
     """The figures of a run by file name, each as PNG and SVG: its curves, what tuning found, reliability."""
     from clsbench.report.compose import figure_documents
-    from clsbench.report.renderers.figures import FORMATS, draw, files
+    from clsbench.report.renderers.figures import draw, files
 
     found: dict[str, bytes] = {}
     for name, shown in figure_documents(result.records, result.summary).items():
-        if any(wanted(f"{name}.{suffix}") for suffix in FORMATS):
-            found |= files(draw(shown), name)
+        found |= files(draw(shown), name)
     return found

@@ -124,6 +124,7 @@ def _summary(
     compared["arms"] = with_times_to_target(compared, records)
     found, warm = judgement(compared), summaries[0]["warm_start"]
     seconds = [each["seconds"] for each in summaries if each["seconds"] is not None]
+    wall_seconds = [each["wall_seconds"] for each in summaries if each["wall_seconds"] is not None]
     return {
         "format_version": FORMAT_VERSION,
         "name": " and ".join(dict.fromkeys(each["name"] for each in summaries)),
@@ -135,6 +136,8 @@ def _summary(
         "expectations": [],
         "tuning": _tuning(summaries, members),
         "seconds": sum(seconds) if seconds else None,
+        "wall_seconds": sum(wall_seconds) if len(wall_seconds) == len(summaries) else None,
+        "clock": None,
         "runs": _runs(parts, members),
     }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clsbench.cli.parameters import AsJson, Details, Plugins, load_plugins
-from clsbench.cli.showing import show_results
+from clsbench.cli.showing import show_result
 from clsbench.errors import ClsbenchError, ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def report(
     if html:
         _write_page(result, together, page_file)
         written.append(page)
-    show_results([result], as_json=as_json, details=details)
+    show_result(result, as_json=as_json, details=details)
     for path in written:
         print(f"wrote {printable(str(path), sys.stderr.encoding)}", file=sys.stderr)
     if open_it:

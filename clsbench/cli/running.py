@@ -13,9 +13,17 @@ import typer
 from clsbench.cli import completion
 from clsbench.cli.exits import ARGUMENTS
 from clsbench.cli.parameters import AsJson, Config, Details, Overrides, Plugins, load_plugins
-from clsbench.cli.showing import show_files, show_results
+from clsbench.cli.showing import show_answer, show_end
 from clsbench.errors import ExpectationError, TrialError
-from clsbench.report.streams import ReaderLeft, console_on, stdout_errors, stdout_for_results, whole_page, write
+from clsbench.report.streams import (
+    ReaderLeft,
+    console_on,
+    stdout_errors,
+    stdout_for_results,
+    whole_page,
+    write,
+    write_json,
+)
 
 
 def run(
@@ -58,6 +66,7 @@ def run(
     with errors_to(output_file, "clsbench"):
         load_plugins(plugin)
         from clsbench import experiment
+        from clsbench.clock import Clock
         from clsbench.config.plan import plans
         from clsbench.report.progress import Progress, watcher
         from clsbench.shown import Drawing
@@ -74,6 +83,7 @@ def run(
     ):
         result = experiment.train(
             asked,
+            Clock(of_command=True),
             output=output,
             resume=resume,
             jobs=jobs,
@@ -86,8 +96,9 @@ def run(
             output_file.write(as_junit(result.summary))
     finally:
         try:
-            with suppress(ReaderLeft), stdout_errors():  # the exit code reports expectations even if stdout is closed
-                show_results([result], as_json=as_json, details=details, are_drawn=False)
+            if not as_json:
+                with suppress(ReaderLeft), stdout_errors():  # the exit code reports expectations even so
+                    show_answer(result, details=details)
         finally:
             with (
                 errors_to(output_file, suite),
@@ -95,10 +106,12 @@ def run(
                 Progress(console_on(sys.stderr), quiet=quiet) as progress,
             ):
                 progress.advance(0, "drawing")
-                drawing.finish()
-    if not as_json:
-        with suppress(ReaderLeft), stdout_errors():
-            show_files(result, details=details)
+                result = drawing.finish()
+            with suppress(ReaderLeft), stdout_errors():
+                if as_json:
+                    write_json(result.summary)
+                else:
+                    show_end(result, details=details)
     if failed := failures(result.summary):
         raise TrialError(f"{failed}; the trace is in {result.directory / 'run.log'}", result.directory)
     if missed := unmet(result.summary):

@@ -8,35 +8,43 @@ from typing import TYPE_CHECKING
 from clsbench.report.streams import whole_page, write_json
 
 if TYPE_CHECKING:
+    from clsbench.report.document import Document
     from clsbench.result import Result
 
 
-def show_results(results: list[Result], *, as_json: bool, details: bool, are_drawn: bool = True) -> None:
-    """The answer of each run on one screen a comparison; with `details` every table and curve.
-
-    Where its files are comes last, unless they are still being drawn; `show_files` says it then.
-    """
+def show_result(result: Result, *, as_json: bool, details: bool) -> None:
+    """The answer of a run on one screen a comparison; with `details` every table and curve."""
     if as_json:
-        summaries = [result.summary for result in results]
-        write_json(summaries[0] if len(summaries) == 1 else summaries)
+        write_json(result.summary)
         return
+    from clsbench.report.renderers.terminal import show
+
+    with whole_page() as console:
+        show(_document(result, details, _files(result, details)), console)
+
+
+def show_answer(result: Result, *, details: bool) -> None:
+    """A run as `show_result` shows it, without its end."""
+    from clsbench.report.renderers.terminal import show
+
+    with whole_page() as console:
+        show(_document(result, details, None), console)
+
+
+def show_end(result: Result, *, details: bool) -> None:
+    """How long the run took, and where its files are."""
+    from clsbench.report.compose import end_document
+    from clsbench.report.renderers.terminal import show
+
+    with whole_page() as console:
+        console.print()
+        show(end_document(result.summary, _files(result, details), brief=not details), console)
+
+
+def _document(result: Result, details: bool, files: list[str] | None) -> Document:
     from clsbench.report.compose import answer_document, run_document
-    from clsbench.report.renderers.terminal import show
 
-    document = run_document if details else answer_document
-    with whole_page() as console:
-        for result in results:
-            files = _files(result, details) if are_drawn else []
-            show(document(result.records, result.summary, files), console)
-
-
-def show_files(result: Result, *, details: bool) -> None:
-    """Where the files of a run are."""
-    from clsbench.report.compose import files_document
-    from clsbench.report.renderers.terminal import show
-
-    with whole_page() as console:
-        show(files_document(result.summary, _files(result, details)), console)
+    return (run_document if details else answer_document)(result.records, result.summary, files)
 
 
 def _files(result: Result, details: bool) -> list[str]:

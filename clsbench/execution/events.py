@@ -106,12 +106,14 @@ class EpochDone:
 class StackDone:
     """A stack is finished.
 
-    `seconds` is its training time without evaluation; `compile_seconds` the time of compiling its steps.
+    `seconds` is its training time without evaluation, `compile_seconds` the time of compiling its steps, and
+    `measure_seconds` the rest: measuring, and handing over the results.
     """
 
     checkpoint: Checkpoint
     seconds: float
     compile_seconds: float
+    measure_seconds: float
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def _events(
 ) -> Iterator[Event]:
     """A stack's epochs as events, some with a checkpoint, the last one always."""
     numbers = unit.trials
-    seconds = compile_seconds = 0.0
+    seconds, compile_seconds, started = 0.0, 0.0, time.perf_counter()
     before = unit.since.seconds if unit.since else 0.0
 
     def checkpoint(result: EpochResult, *, finished: bool) -> Checkpoint:
@@ -129,9 +129,10 @@ def _events(
             now = time.monotonic()
             due = now + max(SECONDS_BETWEEN_CHECKPOINTS, SPARING * (now - sent))
     if result is not None:
-        yield StackDone(checkpoint(result, finished=True), seconds, compile_seconds)
+        passed = (time.perf_counter() - started) / unit.units_at_once
+        yield StackDone(checkpoint(result, finished=True), seconds, compile_seconds, passed - seconds - compile_seconds)
     elif unit.since is not None:  # it was stopped after its last epoch
-        yield StackDone(replace(unit.since, finished=True), 0.0, 0.0)
+        yield StackDone(replace(unit.since, finished=True), 0.0, 0.0, 0.0)
 
 
 def _frames(numbers: Sequence[int], result: EpochResult, work: StackWork) -> dict[int, Frame]:

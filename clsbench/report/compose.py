@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from clsbench.analysis.curves import STUCK_FROM, Comparison, comparisons
 from clsbench.metrics.diagnostics import STUCK_SHARE
@@ -37,27 +37,36 @@ from clsbench.results import DataSummary, Record, RunWarning, Summary, Tuning
 MAX_COMPARISONS = 8  # of a figure
 
 
-def run_document(records: Iterable[Record], summary: Summary, files: Sequence[str] = ()) -> Document:
-    """All that is said of a run: its data, a section for each comparison, then expectations, time and `files`."""
+def run_document(records: Iterable[Record], summary: Summary, files: Sequence[str] | None = ()) -> Document:
+    """All that is said of a run: its data, a section for each comparison, then expectations, time and `files`.
+
+    While these are drawn, None leaves the last section out: `end_document` has it.
+    """
     compared = comparisons(records, summary)
     sections = [_comparison(each, summary, place, len(compared)) for place, each in enumerate(compared, start=1)]
-    of_run = filter(None, (run.expectations(summary), run.kept(summary, files)))
     read = filter(None, [data(summary["data"], summary["warnings"]), run.joined(summary)])
+    of_run = filter(None, (run.expectations(summary), _end(run.kept, summary, files)))
     return Document(summary["name"], (*read, *sections, *of_run))
 
 
-def answer_document(records: Iterable[Record], summary: Summary, files: Sequence[str] = ()) -> Document:
-    """The answer first: a screen for each comparison, expectations, and where the rest is."""
+def answer_document(records: Iterable[Record], summary: Summary, files: Sequence[str] | None = ()) -> Document:
+    """The answer first: a screen for each comparison, expectations, and where the rest is; None as above."""
     compared = comparisons(records, summary)
     screens = [_answer(each, summary, place, len(compared)) for place, each in enumerate(compared, start=1)]
-    of_run = filter(None, (run.brief_expectations(summary), run.brief_kept(summary, files)))
     read = filter(None, [brief_data(summary["data"], summary["warnings"]), run.joined(summary)])
+    of_run = filter(None, (run.brief_expectations(summary), _end(run.brief_kept, summary, files)))
     return Document(summary["name"], (*read, *screens, *of_run))
 
 
-def files_document(summary: Summary, files: Sequence[str]) -> Document:
-    """Where the files of a run are, once they are drawn."""
-    return Document(summary["name"], (Section("kept", (), tuple(run.by_folder(files))),))
+def end_document(summary: Summary, files: Sequence[str], *, brief: bool) -> Document:
+    """The last section of the brief document, or of the other."""
+    return Document(summary["name"], (run.brief_kept(summary, files) if brief else run.kept(summary, files),))
+
+
+def _end(
+    section: Callable[[Summary, Sequence[str]], Section], summary: Summary, files: Sequence[str] | None
+) -> Section | None:
+    return None if files is None else section(summary, files)
 
 
 def _answer(comparison: Comparison, summary: Summary, place: int, in_all: int) -> Section:

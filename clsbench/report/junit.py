@@ -23,7 +23,7 @@ def suite_name(experiment: str) -> str:
 def as_junit(summary: Summary) -> bytes:
     """The outcome of a run."""
     suite = _suite(suite_name(summary["name"]))
-    run = _case(suite, "run", seconds=summary["seconds"] or 0.0)
+    run = _case(suite, "run", seconds=summary["wall_seconds"] or summary["seconds"] or 0.0)
     if failed := failures(summary):
         _add(run, "error", type=TrialError.__name__, message=failed)
     for row in summary["expectations"]:

@@ -241,8 +241,29 @@ class JoinedRun(TypedDict):
 
 
 @with_config(STRICT)
+class TimeSpent(TypedDict):
+    """Where the time of a run went, by the wall clock, in seconds; `figures` is None until they are drawn.
+
+    Processes that train side by side share its time in proportion to what each spent on compiling, training and
+    measuring.
+    """
+
+    imports: Seconds
+    data: Seconds
+    compiling: Seconds
+    training: Seconds
+    measuring: Seconds
+    figures: Seconds | None
+
+
+@with_config(STRICT)
 class Summary(TypedDict):
-    """`summary.json` as a whole; `runs` only where several are shown together."""
+    """`summary.json` as a whole; `runs` only where several are shown together.
+
+    `seconds` is what training cost, added up over stacks that may have trained side by side. `wall_seconds` is what
+    the run took by the clock until its answer was known, figures not included; of a resumed run, the process that
+    finished it.
+    """
 
     format_version: Annotated[Annotated[int, Field(ge=1)] | None, ADDED]
     name: str
@@ -259,6 +280,8 @@ class Summary(TypedDict):
     pairing: list[Pairing]
     tuning: Annotated[Tuning | None, ADDED]
     seconds: Annotated[Seconds | None, ADDED]
+    wall_seconds: Annotated[Seconds | None, ADDED]
+    clock: Annotated[TimeSpent | None, ADDED]
     runs: NotRequired[list[JoinedRun]]
 
 

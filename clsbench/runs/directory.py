@@ -194,10 +194,6 @@ class RunDirectory:
         """Whether the run is finished."""
         return (self.path / "summary.json").exists()
 
-    def completed_ns(self) -> int:
-        """When the summary was written, in nanoseconds of the file system's clock."""
-        return (self.path / "summary.json").stat().st_mtime_ns
-
     def summary(self) -> Summary:
         """`summary.json`.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from clsbench.clock import Part
 from clsbench.execution.events import Checkpoint, EpochDone, Event, StackDone, StackStarted, TrialFailed
 from clsbench.results import Record
 from clsbench.runs.checkpoints import Checkpoints
@@ -21,7 +22,10 @@ log = logging.getLogger("clsbench")
 
 @dataclass
 class RunWriter:
-    """Writes one phase of a run: its records, its checkpoints, and the evidence that its arms were paired."""
+    """Writes one phase of a run: its records, its checkpoints, and the evidence that its arms were paired.
+
+    `seconds` is the training of all its processes, earlier ones included; `spent` is what those of this one did.
+    """
 
     records: RecordFile
     checkpoints: Checkpoints
@@ -30,7 +34,7 @@ class RunWriter:
     failures: dict[int, str] = field(default_factory=dict)
     kept_epochs: int = 0
     seconds: float = 0.0
-    compile_seconds: float = 0.0
+    spent: dict[Part, float] = field(default_factory=lambda: {"compiling": 0.0, "training": 0.0, "measuring": 0.0})
     frames: dict[int, dict[int, Frame]] = field(default_factory=dict)  # by trial and epoch
 
     def reopen(self) -> Mapping[int, Checkpoint]:
@@ -75,7 +79,9 @@ class RunWriter:
             self._save(event.checkpoint)
         elif isinstance(event, StackDone):
             self.seconds += event.seconds
-            self.compile_seconds += event.compile_seconds
+            self.spent["compiling"] += event.compile_seconds
+            self.spent["training"] += event.seconds
+            self.spent["measuring"] += event.measure_seconds
             self._save(event.checkpoint)
         elif isinstance(event, TrialFailed):
             self.records.keep_failure(event.record)

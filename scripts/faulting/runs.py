@@ -24,7 +24,7 @@ from faulting.children import exit_code, forked, replaced
 
 Config = Mapping[str, Any]
 Finished = set[tuple[int, int]]  # trial and epoch
-TIMES = ("seconds", "compile_seconds", "wall_seconds", "directory")  # of a summary; its place goes with them
+TIMES = ("seconds", "compile_seconds", "wall_seconds", "clock", "directory")  # of a summary; its place goes with them
 
 _SMALL = {
     "dataset": {"name": "moons", "samples": 120},

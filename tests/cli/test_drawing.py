@@ -23,7 +23,7 @@ def seen(run: Path) -> dict[str, int]:
 def test_a_failed_drawing_costs_no_answer(
     what: str, here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer is printed and the run complete, 1 tells of the bug; resuming draws what is missing, and only that."""
+    """The answer is printed and the run complete, 1 tells of the bug; resuming draws, once."""
     with monkeypatch.context() as patch:
         patch.setattr(f"clsbench.shown.{what}", lambda *_: 1 / 0)
         answer = invoke("run", "tiny.yaml")
@@ -36,9 +36,7 @@ def test_a_failed_drawing_costs_no_answer(
     assert (0, DRAWN) == (again.exit_code, seen(run).keys())
     assert "summary.json, curves.png, report.html" in again.stdout.splitlines()[-1]
     before = seen(run)
-    (run / "curves.svg").unlink()
-    assert 0 == invoke("run", "--resume", run).exit_code
-    assert {"curves.png", "curves.svg"} == {name for name, when in seen(run).items() if before[name] != when}
+    assert (0, before) == (invoke("run", "--resume", run).exit_code, seen(run))
 
 
 def test_files_of_a_run_that_draws_nothing(here: Path, invoke: Invoke) -> None:

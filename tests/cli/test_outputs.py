@@ -94,7 +94,7 @@ def test_file_that_appears_while_training_stays(here: Path, invoke: Invoke, monk
     answer = invoke("run", "tiny.yaml", "--junit", "junit.xml")
     assert (6, "mine") == (answer.exit_code, (here / "junit.xml").read_text())
     assert "junit.xml has changed, and exists and is not JUnit XML" in answer.stderr
-    assert "Training took " in answer.stdout
+    assert "\nTook " in answer.stdout
 
 
 def test_device_and_fifo_are_written_to(here: Path, run_cli: Callable[..., Any], fails: Fails, a_run: Path) -> None:
@@ -113,7 +113,7 @@ def test_device_and_fifo_are_written_to(here: Path, run_cli: Callable[..., Any],
         assert told.stderr.startswith("error: /dev/full cannot be written: disk full")
         shown = run_cli("report", a_run, "--csv", "/dev/stdout")
         assert (0, True, True) == (
-            shown.returncode, shown.stdout.startswith("run,trial,arm,"), "Training took " in shown.stdout,
+            shown.returncode, shown.stdout.startswith("run,trial,arm,"), "\nTook " in shown.stdout,
         )  # fmt: skip
 
 

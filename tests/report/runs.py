@@ -107,6 +107,8 @@ def summary_of(arms: Sequence[dict[str, Any]], pairing: Sequence[Sequence[str]],
         "expectations": [],
         "tuning": None,
         "seconds": 12.0,
+        "wall_seconds": 12.0,
+        "clock": None,
     }
     return {**summary, **judgement(summary), **facts}
 

@@ -15,7 +15,14 @@ HOSTILE = "'<&\"]]>\x1b[31m\n\u202e\x00\udcffé交'"
 
 def summary(*texts_met: Any) -> Any:
     rows = [{"text": text, "met": met, "left": 0.25, "right": 0.5, "slack": None} for text, met in texts_met]
-    return {"name": "moons", "status": "finished", "arms": [], "expectations": rows, "seconds": 12.5}
+    return {
+        "name": "moons",
+        "status": "finished",
+        "arms": [],
+        "expectations": rows,
+        "seconds": 20.0,
+        "wall_seconds": 12.5,
+    }
 
 
 def suite_in(document: Any) -> Any:

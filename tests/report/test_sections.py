@@ -197,10 +197,12 @@ def test_a_large_stuck_share_is_explained() -> None:
 
 
 def test_files_are_grouped_by_their_directory() -> None:
-    """The time of training, then each directory with the names in it."""
-    section = run.kept({"seconds": 12.0}, ["runs/a/curves.png", "runs/a/summary.json", "other/curves.png"])
+    """The time that the run took, and where it went, then each directory with the names in it."""
+    spent = {"imports": 1.25, "data": 0.01, "compiling": 0.0, "training": 6.0, "measuring": 2.0, "figures": 3.0}
+    summary = {"seconds": 20.0, "wall_seconds": 12.0, "clock": spent}
+    section = run.kept(summary, ["runs/a/curves.png", "runs/a/summary.json", "other/curves.png"])
     assert (
-        Paragraph(("Training took 12 s.",)),
+        Paragraph(("Took 12 s. Of that: imports 1.2 s, training 6.0 s, measuring 2.0 s. Then figures: 3.0 s.",)),
         Files("runs/a", ("curves.png", "summary.json")),
         Files("other", ("curves.png",)),
     ) == section.blocks

@@ -44,7 +44,7 @@ def test_comparisons_follow_each_other() -> None:
     text = on_screen(*run_of(["a", "b"], pairing=[["a"], ["b"]]))
     assert text.startswith("moons (1 of 2)\n")
     assert "\n\nmoons (2 of 2)\n" in text
-    assert text.endswith("\n\nTraining took 12 s.\n")
+    assert text.endswith("\n\nTook 12 s.\n")
 
 
 def test_piped_output_has_no_escapes_and_no_carriage_returns() -> None:

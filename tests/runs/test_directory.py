@@ -112,7 +112,10 @@ def test_summary_has_the_fields_of_the_contract(result: Result) -> None:
     summary = strict((result.directory / "summary.json").read_text(encoding="utf-8"))
     assert result.summary == summary
     first = ["format_version", "name", "status", "device", "engine", "data", "warnings", "warm_start", "arms", "pairs"]
-    assert [*first, "verdicts", "expectations", "pairing", "tuning", "seconds"] == list(summary)
+    assert [*first, "verdicts", "expectations", "pairing", "tuning", "seconds", "wall_seconds", "clock"] == list(
+        summary
+    )
+    assert 0 < sum(filter(None, summary["clock"].values())) <= summary["wall_seconds"] + summary["clock"]["figures"]
     assert ("tiny", "finished", "cpu") == (summary["name"], summary["status"], summary["device"])
     arm = summary["arms"][0]
     assert ["mse_softmax", "mse_softmax", LABEL, 0.1, [0, 1], 0] == [

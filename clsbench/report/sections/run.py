@@ -7,12 +7,14 @@ import os.path
 import shlex
 from collections.abc import Iterator, Sequence
 
+from clsbench.clock import PARTS
 from clsbench.report.document import Files, Paragraph, Section
 from clsbench.report.expectations import outcome_line
 from clsbench.report.text import duration, first_few
-from clsbench.results import JoinedRun, Summary
+from clsbench.results import JoinedRun, Summary, TimeSpent
 
 BRIEF_EXPECTATIONS = 6  # on the first screen
+LEAST_SECONDS = 0.05  # of a part that is named
 
 
 def expectations(summary: Summary) -> Section | None:
@@ -57,23 +59,36 @@ def _range(value: object) -> str | None:
 
 
 def brief_kept(summary: Summary, files: Sequence[str]) -> Section:
-    """The time that training took, how to see the rest, and where it is."""
-    seconds = summary["seconds"]
-    took = "" if seconds is None else f"Training took {duration(seconds)}. "
+    """The time that the run took, how to see the rest, and where it is."""
     runs = "".join(f" {shlex.quote(each['directory'])}" for each in summary.get("runs", ()))
-    rest = f"{took}Every table and curve: clsbench report{runs} --details"
-    return Section("kept", (), (Paragraph((rest,)), *by_folder(files)))
+    rest = " ".join(filter(None, (_took(summary), f"Every table and curve: clsbench report{runs} --details")))
+    return Section("kept", (), (Paragraph((rest,)), *_by_folder(files)))
 
 
 def kept(summary: Summary, files: Sequence[str]) -> Section:
-    """The time that training took, and the `files` of the run by the directory that holds them."""
-    seconds = summary["seconds"]
-    took = [] if seconds is None else [Paragraph((f"Training took {duration(seconds)}.",))]
-    return Section("kept", (), (*took, *by_folder(files)))
+    """The time that the run took and where it went, and the `files` of the run by the directory that holds them."""
+    spoken = filter(None, (_took(summary), _where_it_went(summary["clock"])))
+    said = " ".join(spoken)
+    return Section("kept", (), (*([Paragraph((said,))] if said else []), *_by_folder(files)))
 
 
-def by_folder(files: Sequence[str]) -> Iterator[Files]:
-    """The files of a run by the directory that holds them."""
+def _took(summary: Summary) -> str:
+    """The run by the clock; of an earlier version, which did not keep that, its training."""
+    if summary["wall_seconds"] is not None:
+        return f"Took {duration(summary['wall_seconds'])}."
+    return "" if summary["seconds"] is None else f"Training took {duration(summary['seconds'])}."
+
+
+def _where_it_went(spent: TimeSpent | None) -> str:
+    if spent is None:
+        return ""
+    named = {part: spent[part] for part in PARTS if spent[part] >= LEAST_SECONDS}
+    found = ", ".join(f"{part} {duration(seconds)}" for part, seconds in named.items())
+    drawn = "" if spent["figures"] is None else f" Then figures: {duration(spent['figures'])}."
+    return f"Of that: {found}.{drawn}" if found else drawn.strip()
+
+
+def _by_folder(files: Sequence[str]) -> Iterator[Files]:
     folders: dict[str, list[str]] = {}
     for file in files:
         folder, name = os.path.split(file)
