@@ -164,7 +164,7 @@ def _resume(
     if directory.is_complete() and directory.has_environment():
         with directory.held():
             directory.restore(known.run)
-            return _judged(directory, asked.expect)
+            return _judged(directory, asked)
     prepared = prepare()
     environment = prepared.environment(command_line)
     now = prepared.fingerprint(environment)
@@ -173,14 +173,14 @@ def _resume(
     with directory.held():
         directory.restore(known.run)
         if directory.is_complete() and directory.has_environment():  # another process was faster
-            return _judged(directory, asked.expect)
+            return _judged(directory, asked)
         return _go_on(prepared, directory, began, environment, changes)
 
 
-def _judged(directory: RunDirectory, expect: Sequence[str]) -> Result:
-    """A complete run with its expectations, which may differ from those it was trained with."""
+def _judged(directory: RunDirectory, asked: Experiment) -> Result:
+    """A complete run with its expectations and verdicts, whose rules may differ from those it was trained with."""
     result = load(directory.path)
-    summary = judged_again(result.summary, result.records, expect)
+    summary = judged_again(result.summary, result.records, asked)
     if summary != result.summary:
         directory.write_summary(summary)
     return replace(result, summary=summary)
@@ -360,6 +360,7 @@ class _Prepared:
             "warnings": found["warnings"],
             "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
             "arms": found["arms"],
+            "rules": found["rules"],
             "pairs": found["pairs"],
             "verdicts": found["verdicts"],
             "expectations": expectations,

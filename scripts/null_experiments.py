@@ -15,12 +15,12 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import clsbench
-from clsbench.analysis.statistics import paired_difference
-from clsbench.analysis.verdicts import verdict, verdicts
-from clsbench.config.verdicts import BETTER, WORSE
+from clsbench.analysis.verdicts import verdicts
+from clsbench.config.schema import VerdictConfig
+from clsbench.results.verdicts import BETTER, WORSE
 
 CONFIG: dict[str, Any] = {
     "name": "null_experiments",
@@ -31,6 +31,7 @@ CONFIG: dict[str, Any] = {
     "train": {"epochs": 5, "seeds": 2000, "device": "cpu"},
 }
 METRICS = ("test_accuracy", "test_nll", "test_brier")
+FAMILIES: tuple[Literal["metric", "comparison"], ...] = ("metric", "comparison")
 EXPERIMENTS = 2000
 NULL_SEEDS, TRUE_SEEDS = 10, 20
 LEAST_FOUND = 0.95
@@ -126,23 +127,22 @@ def _two_arms(pool: Pool, num_seeds: int, chance: random.Random) -> tuple[Values
 
 
 def _words(a: Values, b: Values) -> tuple[dict[str, str], dict[str, str]]:
-    """The verdicts on a, each comparison by itself, and corrected over them all as in a run."""
-    single = {}
-    for metric in METRICS:
-        paired = paired_difference(a[metric], b[metric])
-        assert paired is not None
-        single[metric] = verdict(paired, paired.p, metric)
+    """The verdicts on a, each metric by itself, and corrected over them all as in a run."""
     arms = [
         {
             "name": name,
+            "label": name,
             "seeds": list(range(len(values[METRICS[0]]))),
             "metrics": {m: {"values": values[m]} for m in values},
         }
         for name, values in (("a", a), ("b", b))
     ]
     compared: Any = {"arms": arms, "pairing": [{"arms": ["a", "b"]}]}  # the keys that verdicts read
-    rows = verdicts(compared)
-    return single, {row["metric"]: row["verdict"] for row in rows}
+    alone, together = (
+        {row["metric"]: row["verdict"] for row in verdicts(compared, VerdictConfig(family=family).rules)}
+        for family in FAMILIES
+    )
+    return alone, together
 
 
 def _decided(word: str) -> bool:

@@ -14,6 +14,7 @@ from clsbench.analysis.verdicts import seen_from
 from clsbench.config.expectations import DIVERGED, Expectation, Measure, Side, VerdictOn, WarningCount
 from clsbench.metrics.measures import direction
 from clsbench.results import ArmSummary, ExpectationResult, Judged, Record, Verdict, value_of
+from clsbench.results.verdicts import EQUIVALENT, FAILURES
 
 COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -95,6 +96,8 @@ def _reading(side: Side, run: _Run) -> _Reading:
         return _Reading(run.num_warnings)
     if isinstance(side, VerdictOn):
         row = run.verdicts.get((frozenset((side.a, side.b)), side.metric))
+        if side.metric == FAILURES:
+            return _Reading(EQUIVALENT if row is None else seen_from(row, side.a)["verdict"])
         word = None if row is None else seen_from(row, side.a)["verdict"]
         return _Reading(word, whole=word is not None and not any(_lost(run.arms[name]) for name in (side.a, side.b)))
     arm = run.arms[side.arm]

@@ -14,6 +14,7 @@ from clsbench.analysis.verdicts import are_judged, judgement
 from clsbench.analysis.warnings import of_arms, unsilenced
 from clsbench.config.expectations import metrics_of, pairs_of, parse
 from clsbench.config.plan import Plan
+from clsbench.config.schema import Experiment
 from clsbench.results import ArmSummary, Compared, DataSummary, ExpectationResult, Judged, Record, RunWarning, Summary
 from clsbench.runs.evidence import Evidence
 
@@ -53,17 +54,18 @@ def judged(
         "pairing": pairing(evidence, plan),
     }
     compared["arms"] = with_times_to_target(compared, records)
-    found = judgement(compared, pairs_of(expectations), metrics_of(expectations))
+    found = judgement(compared, plan.experiment.verdict.rules, pairs_of(expectations), metrics_of(expectations))
     return found, evaluate(expectations, records, found)
 
 
-def judged_again(summary: Summary, records: Sequence[Record], expect: Sequence[str]) -> Summary:
-    """The summary of a complete run with other expectations, and the verdicts that these ask for."""
-    expectations = [parse(text) for text in expect]
-    asked = pairs_of(expectations), metrics_of(expectations)
-    found: Judged = summary if are_judged(summary, *asked) else judgement(summary, *asked)
+def judged_again(summary: Summary, records: Sequence[Record], asked: Experiment) -> Summary:
+    """The summary of a complete run with the expectations of another config, and the verdicts by its rules."""
+    expectations, rules = [parse(text) for text in asked.expect], asked.verdict.rules
+    named = pairs_of(expectations), metrics_of(expectations)
+    found: Judged = summary if are_judged(summary, rules, *named) else judgement(summary, rules, *named)
     return {
         **summary,
+        "rules": found["rules"],
         "pairs": found["pairs"],
         "verdicts": found["verdicts"],
         "expectations": evaluate(expectations, records, found),

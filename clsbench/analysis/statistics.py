@@ -7,9 +7,16 @@ import sys
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import mean, median, stdev
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 LEVEL = 0.05  # significance level; intervals cover the rest
+EXACT_PAIRS = 12  # up to so many differences, the sign-flip test tries all signs
+DRAWN_SIGNS = 9_999
 
 _MOST_SEEDS = 1_000_000  # more seeds are not useful advice
 _ROUNDING = 16 * sys.float_info.epsilon  # relative rounding error of differences such as 0.91 - 0.9
@@ -17,24 +24,27 @@ _ROUNDING = 16 * sys.float_info.epsilon  # relative rounding error of difference
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """The mean over `n` seeds of a - b, its 95% interval `low` to `high`, and the two-sided `p` of the paired t-test.
+    """The mean over `n` seeds of a - b, its standard `deviation` over seeds (n - 1), and two p-values, two-sided.
 
-    One seed has neither interval nor p. If every seed has the same difference, the interval is that point and p is
-    None: the t-test is undefined without variance.
+    `p` is of the paired t-test; where the difference is the same at every seed, which leaves the t-test undefined, it
+    is `p_flip`, of the sign-flip test. One seed has no deviation and no p.
     """
 
     difference: float
-    low: float | None
-    high: float | None
+    deviation: float | None
     n: int
     p: float | None
+    p_flip: float | None
 
-    @property
-    def deviation(self) -> float | None:
-        """The standard deviation over seeds (n - 1) of the difference, in its units; None for one seed."""
-        if self.low is None or self.high is None:
+    def interval(self, level: float = LEVEL) -> tuple[float, float] | None:
+        """The interval of the mean that misses it with probability `level`; None for one seed.
+
+        A difference that is the same at every seed has that point as its interval.
+        """
+        if self.deviation is None:
             return None
-        return (self.high - self.low) / 2 * math.sqrt(self.n) / _t_quantile(LEVEL, self.n)
+        half = _half_width(self.deviation, self.n, level) if self.deviation else 0.0
+        return self.difference - half, self.difference + half
 
 
 @dataclass(frozen=True)
@@ -47,10 +57,10 @@ class TimeToTarget:
 
 
 def paired_difference(a: Sequence[float | None], b: Sequence[float | None]) -> PairedDifference | None:
-    """The mean of a - b over the seeds at which both have a number, with its 95% interval and p.
+    """The mean of a - b over the seeds at which both have a number, with its spread and p-values.
 
     With d = a - b, m its mean and s its standard deviation (n - 1), t = m / (s / sqrt(n)) has n - 1 degrees of freedom;
-    the interval is m -+ t_0.975 s / sqrt(n).
+    an interval is m -+ t s / sqrt(n).
 
     Args:
         a: a value for each seed; None if it diverged. Those seeds are left out, not imputed.
@@ -68,12 +78,41 @@ def paired_difference(a: Sequence[float | None], b: Sequence[float | None]) -> P
     n, difference = len(differences), mean(differences)  # exactly rounded: the mean of equal values is that value
     deviation = spread(differences, scale=max(abs(value) for pair in pairs for value in pair))
     if deviation is None:
-        return PairedDifference(difference, None, None, n, None)
-    if deviation == 0:
-        return PairedDifference(difference, difference, difference, n, None)
-    half = _half_width(deviation, n, LEVEL)
-    p = _two_sided_p(difference * math.sqrt(n) / deviation, n)
-    return PairedDifference(difference, difference - half, difference + half, n, p)
+        return PairedDifference(difference, None, n, None, None)
+    p_flip = sign_flip(differences)
+    p = _two_sided_p(difference * math.sqrt(n) / deviation, n) if deviation else p_flip
+    return PairedDifference(difference, deviation, n, p, p_flip)
+
+
+def sign_flip(differences: Sequence[float]) -> float:
+    """The two-sided p of the sign-flip test: how often random signs give a mean as far from zero.
+
+    If both arms were alike, each seed's difference could as well have had the other sign. All 2^n signs are tried up to
+    `EXACT_PAIRS` differences, beyond that `DRAWN_SIGNS` of them, always the same. It needs no normal distribution.
+
+    Source: Fisher 1935, The Design of Experiments, section 21; Phipson and Smyth 2010 for the drawn ones.
+    """
+    import numpy as np
+
+    sizes = np.sort(np.abs(differences))  # in whatever order the seeds come
+    sums = np.abs(_signs(len(sizes)) @ sizes)
+    reached = int((sums >= abs(math.fsum(differences)) - _ROUNDING * len(sizes) * sizes.sum()).sum())
+    if len(sizes) <= EXACT_PAIRS:
+        return reached / len(sums)
+    return (1 + reached) / (1 + len(sums))
+
+
+@cache
+def _signs(n: int) -> npt.NDArray[Any]:
+    """`[P, n]`: patterns of signs; up to `EXACT_PAIRS` all that differ by more than the sign of the whole."""
+    import numpy as np
+
+    if n <= EXACT_PAIRS:
+        rest = (np.arange(2 ** (n - 1))[:, None] >> np.arange(n)) & 1
+    else:
+        rest = np.random.default_rng(0).integers(0, 2, (DRAWN_SIGNS, n))
+    signs: npt.NDArray[Any] = 1.0 - 2.0 * rest
+    return signs
 
 
 def spread(values: Sequence[float], scale: float) -> float | None:
@@ -104,25 +143,26 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return corrected
 
 
-def seeds_to_settle(paired: PairedDifference, tolerance: float, *, num_tests: int = 1) -> int | None:
+def seeds_to_settle(paired: PairedDifference, margin: float, *, num_tests: int = 1) -> int | None:
     """About how many seeds in total would decide a comparison, if its mean m and standard deviation s stay the same.
 
-    The smallest n above the present one at which the interval excludes zero, t s / sqrt(n) < |m|, or lies within
-    `tolerance` of it, |m| + t s / sqrt(n) <= tolerance. The first t is taken at the level 0.05 / `num_tests`, which is
-    what the smallest of so many p-values must pass. It is only an estimate, like mean and standard
-    deviation: with this many seeds an interval is on the right side about half of the time.
+    The smallest n above the present one at which the interval at the level 0.05 / `num_tests` excludes zero,
+    t s / sqrt(n) < |m|, or lies within `margin` of it, |m| + t s / sqrt(n) <= margin. It is only an estimate, like mean
+    and standard deviation: with this many seeds an interval is on the right side about half of the time.
 
     Returns:
-        None if unknown: for one seed, for differences that do not vary, or beyond a million.
+        None if unknown: for one seed, or beyond a million.
     """
-    deviation = paired.deviation
-    if not deviation:
+    deviation, level = paired.deviation, LEVEL / num_tests
+    if deviation is None:
         return None
     size = abs(paired.difference)
 
     def settles(n: int) -> bool:
-        excludes_zero = _half_width(deviation, n, LEVEL / num_tests) < size
-        return excludes_zero or size + _half_width(deviation, n, LEVEL) <= tolerance
+        if not deviation:
+            return 2.0 ** (1 - n) < level  # of the sign-flip test
+        half = _half_width(deviation, n, level)
+        return half < size or size + half <= margin
 
     candidates = range(paired.n + 1, _MOST_SEEDS + 1)
     place = bisect_left(candidates, True, key=settles)

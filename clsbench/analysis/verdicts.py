@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 
 from clsbench.analysis.classes import classes_of, is_skewed
+from clsbench.analysis.failures import failed_seeds, more_failures
+from clsbench.analysis.pairs import MOST_PAIRS, Pair, families, judged_pairs, num_pairs
 from clsbench.analysis.statistics import LEVEL, PairedDifference, holm, paired_difference, seeds_to_settle
-from clsbench.config.verdicts import BETTER, NO_DIFFERENCE, TOO_FEW_SEEDS, WORSE
-from clsbench.metrics.measures import direction, judged
-from clsbench.results import ArmSummary, Compared, Judged, Pairs, Verdict
-
-Pair = tuple[str, str]
-
-MOST_PAIRS = 500  # up to so many pairs of a run, all are judged
+from clsbench.metrics.measures import direction, judged, margin_of
+from clsbench.results import ArmSummary, Compared, Judged, Pairs, Rules, Verdict
+from clsbench.results.verdicts import BETTER, EQUIVALENT, FAILURES, UNDECIDED, WORSE
 
 _ROUNDING = 1e-12  # 0.91 - 0.9 is within 0.01
 
 
-def verdicts(summary: Compared, asked: Collection[Pair] = (), metrics: Collection[str] = ()) -> list[Verdict]:
-    """The `verdicts` of a summary: the pairs of `judged_pairs`, by every metric of `judged`.
+def verdicts(
+    summary: Compared, rules: Rules, asked: Collection[Pair] = (), metrics: Collection[str] = ()
+) -> list[Verdict]:
+    """The `verdicts` of a summary: the pairs of `judged_pairs`, by every metric of `judged`, and by failed seeds.
 
     A metric for skewed classes judges only where they are, or where it is among the `metrics` that are asked for.
 
-    A row is `{a, b, metric, difference, low, high, n, p, p_holm, verdict}`, a before b as in the summary's `arms`;
-    `difference` is the mean of a - b over the seeds at which both have a number, and the word says what a is. A metric
-    that one of them never has, because its loss gives none or all its seeds diverged, gives no row.
+    A row's `difference` is the mean of a - b over the seeds at which both have a number, a before b as in the summary's
+    `arms`, and the word says what a is. A metric that one of them never has, because its loss gives none or all its
+    seeds diverged, gives no row; where either arm failed at a seed, a row `failures` compares their shares of them.
 
-    Holm's correction is over all rows: a whole run shows a difference by chance in at most one run of twenty.
+    Holm's correction is over the rows of one family: its verdicts show a difference by chance in at most one of twenty.
+    The intervals of a family cover all their differences in nineteen of twenty (Bonferroni's correction).
 
     Args:
         summary: its `arms`, `pairing` and `data`, as `summary.json` has them.
+        rules: the margins, the family of a correction, and the baseline.
         asked: pairs to judge in any case.
         metrics: metrics to judge by in any case.
     """
@@ -41,86 +43,47 @@ def verdicts(summary: Compared, asked: Collection[Pair] = (), metrics: Collectio
         skewed = is_skewed(classes_of(summary, arms[arm].get("dataset", "")))
         return [name for name, each in judged().items() if skewed or not each.skewed or name in metrics]
 
-    pairs = judged_pairs(summary, asked)
-    found = [row for a, b in pairs for row in _differences(arms[a], arms[b], metrics_for(a))]
-    corrected = holm([paired.p for *_, paired in found])
-    return [
-        {
-            "a": a,
-            "b": b,
-            "metric": metric,
-            "difference": paired.difference,
-            "low": paired.low,
-            "high": paired.high,
-            "n": paired.n,
-            "p": paired.p,
-            "p_holm": p_holm,
-            "verdict": verdict(paired, p_holm, metric),
-        }
-        for (a, b, metric, paired), p_holm in zip(found, corrected, strict=True)
+    failed = {name: failed_seeds(arm, summary.get("data")) for name, arm in arms.items()}
+    found = [
+        difference
+        for a, b in judged_pairs(summary, asked, rules["baseline"])
+        for difference in _differences(arms[a], arms[b], metrics_for(a), failed)
     ]
+    return list(_rows(found, families(summary, [(each.a, each.metric) for each in found], rules), rules))
 
 
-def judged_pairs(summary: Compared, asked: Collection[Pair] = ()) -> list[Pair]:
-    """The pairs of arms of one comparison that are judged: all of them, where a run has at most `MOST_PAIRS`.
-
-    Beyond that, each arm is judged against the first of its comparison (chosen by the order of the config, not by
-    results), and the pairs that are asked for are judged too.
-
-    Returns:
-        Each pair once, a before b as in the summary's `arms`, comparison by comparison.
-    """
-    place = {arm["name"]: number for number, arm in enumerate(summary["arms"])}
-    compared = [sorted(entry["arms"], key=place.__getitem__) for entry in summary["pairing"]]
-    if num_pairs(summary) <= MOST_PAIRS:
-        return [pair for names in compared for pair in itertools.combinations(names, 2)]
-    comparison_of = {name: number for number, names in enumerate(compared) for name in names}
-    found: list[dict[Pair, None]] = [dict.fromkeys((names[0], other) for other in names[1:]) for names in compared]
-    for a, b in asked:
-        if comparison_of[a] == comparison_of[b]:
-            found[comparison_of[a]][(a, b) if place[a] < place[b] else (b, a)] = None
-    return [pair for pairs in found for pair in sorted(pairs, key=lambda pair: (place[pair[0]], place[pair[1]]))]
+def judgement(compared: Compared, rules: Rules, asked: Collection[Pair] = (), metrics: Collection[str] = ()) -> Judged:
+    """The same with `verdicts`, their `rules`, and `pairs`: so many pairs were `judged`, of so many in `all`."""
+    pairs: Pairs = {
+        "judged": len(judged_pairs(compared, asked, rules["baseline"])),
+        "all": num_pairs(compared),
+    }
+    return {**compared, "rules": rules, "pairs": pairs, "verdicts": verdicts(compared, rules, asked, metrics)}
 
 
-def judgement(compared: Compared, asked: Collection[Pair] = (), metrics: Collection[str] = ()) -> Judged:
-    """The same with `verdicts` and `pairs`: so many pairs were `judged`, of so many in `all`."""
-    pairs: Pairs = {"judged": len(judged_pairs(compared, asked)), "all": num_pairs(compared)}
-    return {**compared, "pairs": pairs, "verdicts": verdicts(compared, asked, metrics)}
-
-
-def are_judged(summary: Judged, asked: Collection[Pair], metrics: Collection[str]) -> bool:
-    """Whether the pairs and metrics that are asked for need no further verdicts."""
+def are_judged(summary: Judged, rules: Rules, asked: Collection[Pair], metrics: Collection[str]) -> bool:
+    """Whether these rules, pairs and metrics need no further verdicts."""
     known = {frozenset((row["a"], row["b"])) for row in summary["verdicts"]}
-    has_pairs = num_pairs(summary) <= MOST_PAIRS or all(frozenset(pair) in known for pair in asked)
-    return has_pairs and {row["metric"] for row in summary["verdicts"]} >= set(metrics)
+    has_pairs = (rules["baseline"] is None and num_pairs(summary) <= MOST_PAIRS) or all(
+        frozenset(pair) in known for pair in asked
+    )
+    has_metrics = {row["metric"] for row in summary["verdicts"]} >= set(metrics)
+    return summary["rules"] == rules and has_pairs and has_metrics
 
 
-def num_pairs(summary: Compared) -> int:
-    """How many pairs of arms a run's comparisons have."""
-    return sum(math.comb(len(entry["arms"]), 2) for entry in summary["pairing"])
+def verdict(paired: PairedDifference, p_holm: float | None, metric: str, margin: float, level: float = LEVEL) -> str:
+    """The verdict on a difference a - b: a difference that chance explains badly, one within the margin, or neither.
 
-
-def verdict(paired: PairedDifference, p_holm: float | None, metric: str) -> str:
-    """The verdict on a difference a - b.
-
-    A constant difference has no p, so it is never `better` or `worse`, however large: it shows that the test set is
-    coarse or that the seeds change nothing, not that a further seed would agree. Within the tolerance it is
-    `no difference`.
+    Args:
+        paired: the difference over seeds.
+        p_holm: its p-value, corrected.
+        metric: the field of a record; it knows which direction is better.
+        margin: the largest negligible difference, in the metric's units.
+        level: the chance that its interval misses the true difference.
     """
     if p_holm is not None and p_holm < LEVEL:
-        return BETTER if (paired.difference > 0) == (direction(metric) == "higher") else WORSE
-    if paired.low is None or paired.high is None:
-        return TOO_FEW_SEEDS
-    farthest = max(-paired.low, paired.high)
-    return NO_DIFFERENCE if farthest <= tolerance_of(metric) + _ROUNDING else TOO_FEW_SEEDS
-
-
-def seeds_needed(row: Verdict, rows: Sequence[Verdict]) -> int | None:
-    """About how many seeds in all would settle a row of `rows` that has too few; None for others, or if unknown."""
-    if row["verdict"] != TOO_FEW_SEEDS:
-        return None
-    num_tests = sum(other["p"] is not None for other in rows)
-    return seeds_to_settle(_paired(row), tolerance_of(row["metric"]), num_tests=num_tests)
+        return BETTER if (paired.difference > 0) == (_direction(metric) == "higher") else WORSE
+    return EQUIVALENT if _is_within(paired, margin, level) else UNDECIDED
 
 
 def seen_from(row: Verdict, arm: str) -> Verdict:
@@ -139,27 +102,86 @@ def seen_from(row: Verdict, arm: str) -> Verdict:
     }
 
 
-def tolerance_of(metric: str) -> float:
-    """The negligible difference in the metric's units; 0 for a metric that is not registered here."""
-    known = judged().get(metric)
-    return 0.0 if known is None or known.tolerance is None else known.tolerance
+@dataclass(frozen=True)
+class _Difference:
+    """A pair of arms by one metric; `lossy` is the one of them that has no number at more seeds than the other."""
+
+    a: str
+    b: str
+    metric: str
+    paired: PairedDifference
+    lossy: str | None = None
 
 
 def _differences(
-    a: ArmSummary, b: ArmSummary, metrics: Iterable[str]
-) -> Iterator[tuple[str, str, str, PairedDifference]]:
+    a: ArmSummary, b: ArmSummary, metrics: Iterable[str], failed: dict[str, dict[int, float]]
+) -> Iterator[_Difference]:
     for metric in metrics:
-        ours, theirs = _by_seed(a, metric), _by_seed(b, metric)
-        paired = paired_difference(list(ours.values()), [theirs.get(seed) for seed in ours])
+        ours, other = _by_seed(a, metric), _by_seed(b, metric)
+        theirs = {seed: other.get(seed) for seed in ours}
+        paired = paired_difference(list(ours.values()), list(theirs.values()))
         if paired is not None:
-            yield a["name"], b["name"], metric, paired
+            lost = [sum(value is None for value in values.values()) for values in (ours, theirs)]
+            lossy = None if lost[0] == lost[1] else a["name"] if lost[0] > lost[1] else b["name"]
+            yield _Difference(a["name"], b["name"], metric, paired, lossy)
+    paired = more_failures(failed[a["name"]], failed[b["name"]])
+    if paired is not None:
+        yield _Difference(a["name"], b["name"], FAILURES, paired)
+
+
+def _rows(found: list[_Difference], family: list[tuple[object, ...]], rules: Rules) -> Iterator[Verdict]:
+    """The rows of a summary: the differences with the correction of their families."""
+    corrected: list[float | None] = [None] * len(found)
+    for one in dict.fromkeys(family):
+        places = [place for place, of in enumerate(family) if of == one]
+        for place, p in zip(places, holm([found[place].paired.p for place in places]), strict=True):
+            corrected[place] = p
+    tests = Counter(of for of, each in zip(family, found, strict=True) if each.paired.p is not None)
+    for each, p_holm, of in zip(found, corrected, family, strict=True):
+        yield _row(each, p_holm, max(1, tests[of]), _margin(each.metric, rules))
+
+
+def _row(each: _Difference, p_holm: float | None, num_tests: int, margin: float) -> Verdict:
+    level = LEVEL / num_tests
+    low, high = each.paired.interval(level) or (None, None)
+    if each.metric == FAILURES and low is not None and high is not None:
+        low, high = max(low, -1.0), min(high, 1.0)  # a difference of shares
+    word = verdict(each.paired, p_holm, each.metric, margin, level)
+    if each.lossy is not None and word != (WORSE if each.lossy == each.a else BETTER):
+        word = UNDECIDED  # the seeds that are left speak for the arm that lost more
+    needed = seeds_to_settle(each.paired, margin, num_tests=num_tests) if each.lossy is None else None
+    return {
+        "a": each.a,
+        "b": each.b,
+        "metric": each.metric,
+        "difference": each.paired.difference,
+        "low": low,
+        "high": high,
+        "n": each.paired.n,
+        "p": each.paired.p,
+        "p_holm": p_holm,
+        "p_flip": each.paired.p_flip,
+        "verdict": word,
+        "negligible": word in (BETTER, WORSE) and _is_within(each.paired, margin, level),
+        "seeds_needed": needed if word == UNDECIDED else None,
+    }
+
+
+def _is_within(paired: PairedDifference, margin: float, level: float) -> bool:
+    interval = paired.interval(level)
+    return interval is not None and max(-interval[0], interval[1]) <= margin + _ROUNDING
+
+
+def _margin(metric: str, rules: Rules) -> float:
+    """The negligible difference in the metric's units: that of the rules, else the metric's own; 0 for failures."""
+    return rules["margin"].get(metric.removeprefix("test_"), margin_of(metric))
+
+
+def _direction(metric: str) -> str | None:
+    return "lower" if metric == FAILURES else direction(metric)
 
 
 def _by_seed(arm: ArmSummary, metric: str) -> dict[int, float | None]:
     statistic = arm["metrics"].get(metric)
     values: list[float | None] = [None] * len(arm["seeds"]) if statistic is None else statistic["values"]
     return dict(zip(arm["seeds"], values, strict=True))
-
-
-def _paired(row: Verdict) -> PairedDifference:
-    return PairedDifference(row["difference"], row["low"], row["high"], row["n"], row["p"])

@@ -7,7 +7,7 @@ An expectation is `SIDE OP SIDE`, OP one of `< <= > >= == !=`, a SIDE one of
     ARM.METRIC@EPOCH                at that epoch; epoch 0 is before training
     ARM.METRIC@best                 at the epoch whose mean over seeds is best, the metric's direction considered
     verdict(ARM, ARM, METRIC)       the verdict on the first arm; compared by == or != with
-    better, worse, 'no difference', 'too few seeds'
+    better, worse, equivalent, undecided
     warnings                        the number of warnings
 
 A name is split at its last dot. Quotes, single or double, keep blanks and signs in a name, as in a shell, and a
@@ -25,11 +25,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from clsbench.config.plan import Plan
-from clsbench.config.verdicts import VERDICTS
 from clsbench.config.wording import Mistake
 from clsbench.config.yaml_text import Path, shown
 from clsbench.metrics.measures import by_class, field_of, judged, measured, parts_of
 from clsbench.registry import Better, suggestion
+from clsbench.results.verdicts import FAILURES, OLD_WORDS, VERDICTS
 
 DIVERGED = "diverged"
 WARNINGS = "warnings"
@@ -179,6 +179,14 @@ def name_mistakes(found: Mapping[Path, Expectation], plan: Plan) -> Iterator[Mis
             yield path, mistake
 
 
+def baseline_mistakes(plan: Plan) -> Iterator[Mistake]:
+    """The baseline of verdicts that is neither an arm nor a loss of the plan."""
+    baseline = plan.experiment.verdict.baseline
+    known = list(dict.fromkeys(name for arm in plan.arms for name in (arm.name, arm.loss.title)))
+    if baseline is not None:
+        yield from ((("verdict", "baseline"), text) for text in _unknown("arm or loss", baseline, known))
+
+
 def unknown_classes(plan: Plan) -> Iterator[str]:
     """The classes in the expectations of a plan that its data, which are open, do not have."""
     problems = {trial.arm.name: plan.posed[trial.dataset.key].problem for trial in plan.trials}
@@ -196,7 +204,7 @@ def unknown_classes(plan: Plan) -> Iterator[str]:
 
 _WANTED = "a number, ARM.METRIC, a verdict or warnings"
 _VERDICT = "verdict(ARM, ARM, METRIC)"
-_WORDS = "better, worse, 'no difference' or 'too few seeds'"
+_WORDS = "better, worse, equivalent or undecided"
 _QUOTED = r"""'(?:[^'\\]|\\['"\\])*'|"(?:[^"\\]|\\['"\\])*\""""
 _CLASS = rf"\[(?:{_QUOTED}|(?:\[[^\[\]'\"]{{0,99}}\]|[^\[\]'\"]){{1,200}})\]"
 _TOKEN = re.compile(
@@ -251,8 +259,8 @@ def _side(tokens: deque[_Token]) -> Side:
         if not math.isfinite(number := float(token.text)):
             raise token.mistake(f"{shown(token.text)} is too large for a number", "write one below 1e308")
         return number
-    if token.name in VERDICTS:
-        return token.name
+    if (word := OLD_WORDS.get(token.name, token.name)) in VERDICTS:
+        return word
     if token.text == WARNINGS:
         return WarningCount()
     if found := _BY_CLASS.fullmatch(token.text):
@@ -322,7 +330,7 @@ def _verdict_mistakes(side: VerdictOn, comparisons: Sequence[Collection[str]]) -
     arms = [arm for names in comparisons for arm in names]
     yield from _unknown("arm", side.a, arms)
     yield from _unknown("arm", side.b, arms)
-    yield from _unknown("metric of a verdict", side.metric, judged())
+    yield from _unknown("metric of a verdict", side.metric, [*judged(), FAILURES])
     if side.a == side.b:
         yield f"a verdict needs two arms, got {side.a!r} twice; name another"
     elif {side.a, side.b} <= set(arms) and not any({side.a, side.b} <= set(names) for names in comparisons):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 import clsbench.config.registration  # noqa: F401 - checks what is registered
 from clsbench.config.dump import length_mistake
-from clsbench.config.expectations import name_mistakes, read_expectations
+from clsbench.config.expectations import baseline_mistakes, name_mistakes, read_expectations
 from clsbench.config.keys import ENTRIES, hint_at_unknown
 from clsbench.config.optimizer import conflict_mistakes, read_optimizer
 from clsbench.config.overrides import apply, settle
@@ -135,8 +135,9 @@ def _build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | N
         mistakes += warm_start_mistakes(experiment.dataset, found["loss"])
     if not mistakes and (reason := plan_mistake(experiment)) is not None:
         mistakes.append(((), reason))
-    if not mistakes and expected:
-        mistakes += name_mistakes(expected, make_plan(experiment))
+    if not mistakes and (expected or experiment.verdict.baseline is not None):
+        plan = make_plan(experiment)
+        mistakes += [*name_mistakes(expected, plan), *baseline_mistakes(plan)]
     mistakes += unread
     if not mistakes and (reason := length_mistake(experiment)) is not None:
         mistakes.append(((), reason))

@@ -36,6 +36,7 @@ from clsbench.config.values import (
     ClassWeight,
     Count,
     Device,
+    Margin,
     NonNegative,
     Positive,
     PositiveOrMatch,
@@ -53,10 +54,10 @@ from clsbench.config.values import (
     without_nul,
 )
 from clsbench.config.yaml_text import is_text, shown
-from clsbench.metrics.measures import by_class, headline, on_split
+from clsbench.metrics.measures import by_class, headline, judged, margins, on_split
 from clsbench.problems import NoiseKind, Posed, SingleLabel, posed_by
 from clsbench.registry import Spec, suggestion
-from clsbench.results import WARNINGS
+from clsbench.results import WARNINGS, Rules
 
 FIRST_TUNING_SEED = 10_000
 SCHEDULE_KEYS = ("warmup", "step", "gamma")
@@ -318,6 +319,34 @@ class TuneConfig(Frozen):
         return range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.seeds)
 
 
+def _of_judged(margin: Mapping[str, float]) -> Mapping[str, float]:
+    known = [name.removeprefix("test_") for name in judged()]
+    for name in margin:
+        if name not in known:
+            raise mistake(f"there are no verdicts by {shown(name)}; {suggestion(name, known)}")
+    return margin
+
+
+class VerdictConfig(Frozen):
+    """When a difference between two arms counts, and which verdicts are corrected together."""
+
+    margin: Annotated[Margin, AfterValidator(_of_judged)] = Field(
+        default_factory=margins, description="the largest negligible difference, by metric; others keep their own"
+    )
+    family: Literal["comparison", "metric", "run"] = Field(
+        "comparison",
+        description="the verdicts of which at most one in twenty may be wrong by chance: all of a comparison, those by "
+        "one metric in it, or all of the run",
+    )
+    baseline: str | None = Field(
+        None, description="an arm, or the label of a loss: the others are compared with it alone; null compares all"
+    )
+
+    @property
+    def rules(self) -> Rules:
+        return {"margin": dict(self.margin), "family": self.family, "baseline": self.baseline}
+
+
 class ReportConfig(Frozen):
     """What a run writes to be looked at, beside its records; `off` writes nothing of it."""
 
@@ -360,6 +389,9 @@ class Experiment(Frozen):
     train: TrainConfig = Field(TrainConfig(), description="how long, on which seeds and where every trial trains")
     tune: SerializeAsAny[TuneConfig] | None = Field(
         None, description="settings that every arm tries on validation data"
+    )
+    verdict: VerdictConfig = Field(
+        default_factory=VerdictConfig, description="when a difference between two arms counts"
     )
     report: ReportConfig = Field(
         ReportConfig(), description="what is written to be looked at; off: neither figures nor report.html"

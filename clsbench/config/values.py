@@ -96,6 +96,13 @@ def _class_weight(value: Any) -> Any:
     return {str(name): weigh(weight) for name, weight in value.items()}
 
 
+def _margin(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise mistake(f"must be numbers by the names of metrics, got {shown(value)}")
+    smallest = number(least=0)
+    return {str(name): smallest(size) for name, size in value.items()}
+
+
 def _device(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(DEVICES, value):
         return value
@@ -151,6 +158,10 @@ ClassWeight = Annotated[
             },
         )
     ),
+]
+Margin = Annotated[
+    Mapping[str, int | float],
+    PlainValidator(_described(_margin, {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}})),
 ]
 Count = Annotated[int, Interval(ge=1, le=MAX_COUNT)]
 Device = Annotated[str, PlainValidator(_described(_device, {"type": "string", "pattern": f"^({DEVICES})$"}))]

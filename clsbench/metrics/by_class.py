@@ -18,7 +18,9 @@ def _counts(class_counts: Tensor) -> Tensor:
     return class_counts
 
 
-@metric("balanced_accuracy", better="higher", splits=HELD_OUT, tolerance=0.01, bounds=(0, 1), stacked=True, skewed=True)
+@metric(
+    "balanced_accuracy", better="higher", splits=HELD_OUT, tolerance=0.005, bounds=(0, 1), stacked=True, skewed=True
+)
 class BalancedAccuracy:
     """Mean recall of the classes that the split has: accuracy, if each of them were equally frequent."""
 

@@ -89,6 +89,21 @@ def judged() -> dict[str, Measured]:
     return {name: each for name, each in measured().items() if each.tolerance is not None}
 
 
+def margin_of(field: str) -> float:
+    """The negligible difference of a field, in its own units; 0 if verdicts do not use it."""
+    known = _known(field)
+    return 0.0 if known is None or known.tolerance is None else known.tolerance
+
+
+def margins() -> dict[str, float]:
+    """The negligible difference of every metric that verdicts use everywhere, by its name without the split."""
+    return {
+        each.metric.name: each.tolerance
+        for each in judged().values()
+        if each.metric is not None and each.tolerance is not None and not each.skewed
+    }
+
+
 def direction(field: str) -> Better | None:
     """Which direction of a field is better; None if neither is, or if it is not registered here."""
     known = _known(field)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HELD_OUT: tuple[Split, ...] = ("val", "test")
 
 
-@metric("accuracy", unit=SHARE, better="higher", splits=SPLITS, tolerance=0.01, bounds=(0, 1), stacked=True)
+@metric("accuracy", unit=SHARE, better="higher", splits=SPLITS, tolerance=0.005, bounds=(0, 1), stacked=True)
 def accuracy(predictions: Tensor, targets: Tensor) -> Tensor:
     """Share of samples whose predicted class is the target."""
     return predictions == targets

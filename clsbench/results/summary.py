@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from clsbench.results.consistency import require_consistent
 from clsbench.results.reading import ADDED, STRICT, Bounds, Count, Seconds, Seed, parsed, validated
 from clsbench.results.record import Origin
+from clsbench.results.verdicts import OLD_WORDS
 from clsbench.results.warnings import RunWarning
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -99,7 +100,11 @@ class ArmCross(TypedDict):
 
 @with_config(STRICT)
 class Verdict(TypedDict):
-    """The comparison of two arms: `difference` is the mean over seeds of a - b."""
+    """The comparison of two arms: `difference` is the mean over seeds of a - b.
+
+    `p` is of the paired t-test, `p_flip` of the sign-flip test. `negligible` says of a better or worse arm that the
+    whole interval lies within the margin, `seeds_needed` of an undecided pair about how many would settle it.
+    """
 
     a: str
     b: str
@@ -110,7 +115,19 @@ class Verdict(TypedDict):
     n: Annotated[int, Field(ge=1)]
     p: Probability | None
     p_holm: Probability | None
+    p_flip: Annotated[Probability | None, ADDED]
     verdict: str
+    negligible: Annotated[bool | None, ADDED]
+    seeds_needed: Annotated[Count | None, ADDED]
+
+
+@with_config(STRICT)
+class Rules(TypedDict):
+    """How verdicts are reached: the negligible difference by metric, the family of a correction, the baseline."""
+
+    margin: dict[str, Annotated[float, Field(ge=0)]]
+    family: Literal["comparison", "metric", "run"]
+    baseline: str | None
 
 
 @with_config(STRICT)
@@ -274,6 +291,7 @@ class Summary(TypedDict):
     warnings: Annotated[list[RunWarning] | None, ADDED]
     warm_start: Annotated[WarmStart | None, ADDED]
     arms: Annotated[list[ArmSummary], Field(min_length=1)]
+    rules: Annotated[Rules | None, ADDED]
     pairs: Annotated[Pairs | None, ADDED]
     verdicts: list[Verdict]
     expectations: list[ExpectationResult]
@@ -295,8 +313,9 @@ class Compared(TypedDict):
 
 
 class Judged(Compared):
-    """The same, with the verdicts on the arms."""
+    """The same, with the verdicts on the arms, and the rules by which they were reached."""
 
+    rules: Rules | None
     pairs: Pairs | None
     verdicts: list[Verdict]
 
@@ -328,6 +347,8 @@ def read_summary(path: str, text: str, metrics: Mapping[str, Bounds]) -> Summary
         for name, value in cross_metrics(arm["cross"]).items() if arm["cross"] else ():
             validated(path, _statistic(), value, f"arms[{place}].cross.{name}")
     require_consistent(path, summary, metrics)
+    for row in summary["verdicts"]:
+        row["verdict"] = OLD_WORDS.get(row["verdict"], row["verdict"])
     return summary
 
 

@@ -9,7 +9,8 @@ from clsbench.config.schema import Experiment
 from clsbench.errors import RunError
 
 # Keys that change no trial's numbers, or that are checked separately: the kind of device, the threads.
-FREE = {"name", "expect", "silence", "train.device", "train.threads", "train.stack", "report"}
+FREE = {"name", "expect", "silence", "train.device", "train.threads", "train.stack"}
+FREE_SECTIONS = ("report.", "verdict.")
 
 EXACT = {"torch", "clsbench"}  # any other version is another program; of the rest, a patch changes last bits at most
 NAMES = {"torch": "PyTorch", "python": "Python", "numpy": "NumPy"}
@@ -36,7 +37,7 @@ def comparable(experiment: Experiment) -> dict[str, Any]:
     """The settings that decide the trials, by dotted key."""
     leaves = dict(_leaves("", experiment.to_dict()))
     leaves["train.seeds"] = list(experiment.train.seed_list)
-    return {key: value for key, value in leaves.items() if key not in FREE and not key.startswith("report.")}
+    return {key: value for key, value in leaves.items() if key not in FREE and not key.startswith(FREE_SECTIONS)}
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:

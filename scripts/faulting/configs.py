@@ -34,10 +34,10 @@ from clsbench.config.schema import (
     entry_type,
 )
 from clsbench.config.tuning import tune_type
-from clsbench.config.verdicts import VERDICTS
 from clsbench.metrics.measures import judged, measured, on_split
 from clsbench.registry import KINDS, Spec, catalogue
 from clsbench.results import WARNINGS
+from clsbench.results.verdicts import VERDICTS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 

@@ -1,5 +1,6 @@
 """Paired differences, Holm's correction, seeds still needed, and times that were not reached."""
 
+import itertools
 import math
 from typing import Any
 
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from clsbench.analysis.statistics import (
+    DRAWN_SIGNS,
     PairedDifference,
     TimeToTarget,
     holm,
     paired_difference,
     seeds_to_settle,
+    sign_flip,
     spread,
     time_to_target,
 )
@@ -49,7 +52,7 @@ def test_paired_t_test_agrees_with_scipy(n: Any) -> None:
     paired = paired_difference(a.tolist(), b.tolist())
     assert n == paired.n
     expected = ((a - b).mean(), interval.low, interval.high, reference.pvalue, (a - b).std(ddof=1))
-    actual = (paired.difference, paired.low, paired.high, paired.p, paired.deviation)
+    actual = (paired.difference, *paired.interval(), paired.p, paired.deviation)
     assert expected == pytest.approx(actual, rel=1e-9)
 
 
@@ -58,22 +61,42 @@ def test_two_seeds_by_hand() -> None:
     paired = paired_difference([1.0, 3.0], [0.0, 0.0])
     assert 2 == paired.difference
     assert 1 - 2 / math.pi * math.atan(2) == pytest.approx(paired.p, rel=1e-12)
-    assert 2 + math.tan(0.475 * math.pi) == pytest.approx(paired.high, rel=1e-9)
+    assert 2 + math.tan(0.475 * math.pi) == pytest.approx(paired.interval()[1], rel=1e-9)
 
 
 def test_one_seed_has_neither_interval_nor_p() -> None:
     """One seed shows a difference and nothing of its certainty."""
-    assert PairedDifference(0.5, None, None, 1, None) == paired_difference([1.0], [0.5])
-    assert paired_difference([1.0], [0.5]).deviation is None
+    assert PairedDifference(0.5, None, 1, None, None) == paired_difference([1.0], [0.5])
+    assert paired_difference([1.0], [0.5]).interval() is None
 
 
-def test_constant_difference_has_no_p() -> None:
-    """Differences that vary by rounding alone do not vary: the interval is the point, p is None."""
+def test_constant_difference_has_the_p_of_the_sign_flip_test() -> None:
+    """Differences that vary by rounding alone do not vary: the interval is the point, and all signs agree."""
     a, b = [0.91, 0.12, 0.02], [0.90, 0.11, 0.01]
     assert 3 == len({x - y for x, y in zip(a, b, strict=True)})
     paired = paired_difference(a, b)
-    assert (0.01, 0.01, 0.01) == pytest.approx((paired.difference, paired.low, paired.high))
-    assert (3, None, 0) == (paired.n, paired.p, paired.deviation)
+    assert (0.01, 0.01, 0.01) == pytest.approx((paired.difference, *paired.interval(0.001)))
+    assert (3, 0.25, 0.25, 0) == (paired.n, paired.p, paired.p_flip, paired.deviation)
+    assert 1 == paired_difference(a, a).p
+
+
+@pytest.mark.parametrize("n", [2, 5, 9, 12])
+def test_exact_sign_flip_test_agrees_with_scipy(n: Any) -> None:
+    """Up to twelve pairs all signs are tried, as scipy's permutation test of paired samples does."""
+    a, b = np.random.default_rng(n).normal([[0.9], [0.88]], 0.02, (2, n))
+    reference = stats.permutation_test(
+        (a, b), lambda x, y, axis: np.mean(x - y, axis=axis), permutation_type="samples", n_resamples=np.inf
+    )
+    assert reference.pvalue == pytest.approx(sign_flip((a - b).tolist()), rel=1e-12)
+
+
+def test_drawn_signs_agree_with_the_exact_p() -> None:
+    """Beyond twelve pairs 9,999 patterns are drawn: the p of all 2^13 is within three deviations, and never 0."""
+    differences = np.random.default_rng(0).normal(0.5, 1.0, 13)
+    signs = np.array(list(itertools.product([-1, 1], repeat=13)))
+    exact = np.mean(np.abs(signs @ differences) >= abs(differences.sum()) - 1e-12)
+    assert abs(exact - sign_flip(differences.tolist())) < 3 * math.sqrt(exact * (1 - exact) / DRAWN_SIGNS) + 1e-4
+    assert 1 / (1 + DRAWN_SIGNS) == sign_flip([1.0] * 40)
 
 
 def test_least_difference_that_accuracy_can_show_is_no_rounding() -> None:
@@ -102,9 +125,11 @@ def test_swapping_the_arms_negates_the_difference(pairs: Any) -> None:
     a, b = zip(*pairs, strict=True)
     there, back = paired_difference(a, b), paired_difference(b, a)
     assert (there.difference, there.n, there.p) == (-back.difference, back.n, back.p)
-    if there.low is not None:
-        assert (there.low, there.high) == (-back.high, -back.low)
-        assert there.low <= there.difference <= there.high
+    assert there.p_flip == back.p_flip
+    if there.interval() is not None:
+        low, high = there.interval()
+        assert (-high, -low) == back.interval()
+        assert low <= there.difference <= high
 
 
 @given(PAIRS.flatmap(lambda pairs: st.tuples(st.just(pairs), st.permutations(pairs))))
@@ -172,8 +197,8 @@ def test_seeds_to_settle_are_the_fewest_that_do(n: Any, mean: Any, deviation: An
         return paired_difference(differences, [0.0] * seeds)
 
     def decides(paired: Any) -> Any:
-        within = -tolerance <= paired.low and paired.high <= tolerance
-        return within or paired.low > 0 or paired.high < 0
+        low, high = paired.interval()
+        return (-tolerance <= low and high <= tolerance) or low > 0 or high < 0
 
     needed = seeds_to_settle(interval(n), tolerance)
     assert needed > n
@@ -188,18 +213,20 @@ def test_seeds_to_settle_tend_to_the_normal_formula() -> None:
 
 
 def test_many_tests_need_more_seeds() -> None:
-    """A comparison among many must pass a stricter level; lying within the tolerance is no harder."""
-    open_one = paired_difference(sample(5, 0.05, 0.1).tolist(), [0.0] * 5)
-    assert seeds_to_settle(open_one, 0.01, num_tests=1) < seeds_to_settle(open_one, 0.01, num_tests=30)
-    near_zero = paired_difference(sample(5, 0.0, 0.1).tolist(), [0.0] * 5)
-    assert seeds_to_settle(near_zero, 0.01, num_tests=1) == seeds_to_settle(near_zero, 0.01, num_tests=30)
+    """A comparison among many must pass a stricter level, to be decided and to lie within the margin."""
+    for mean in (0.05, 0.0):
+        paired = paired_difference(sample(5, mean, 0.1).tolist(), [0.0] * 5)
+        assert seeds_to_settle(paired, 0.01, num_tests=1) < seeds_to_settle(paired, 0.01, num_tests=30)
 
 
-@pytest.mark.parametrize(
-    ("a", "tolerance"), [([0.5], 0.01), ([0.5, 0.5], 0.01), ([-1.0, 1.0], 0.0), ([-1e6, 1e6], 0.01)]
-)
+def test_a_constant_difference_is_settled_by_signs_alone() -> None:
+    """Two seeds that agree have p 1/2; six have 1/32, which is the first under 5%."""
+    assert 6 == seeds_to_settle(paired_difference([0.5, 0.5], [0.0, 0.0]), 0.01)
+
+
+@pytest.mark.parametrize(("a", "tolerance"), [([0.5], 0.01), ([-1.0, 1.0], 0.0), ([-1e6, 1e6], 0.01)])
 def test_seeds_to_settle_may_be_unknown(a: Any, tolerance: Any) -> None:
-    """One seed, no deviation, nothing to find, or more seeds than anybody has: None."""
+    """One seed, nothing to find, or more seeds than anybody has: None."""
     assert seeds_to_settle(paired_difference(a, [0.0] * len(a)), tolerance) is None
 
 

@@ -7,13 +7,31 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from clsbench.analysis.statistics import PairedDifference, holm, paired_difference
-from clsbench.analysis.verdicts import MOST_PAIRS, direction, judged_pairs, judgement, seeds_needed, verdict, verdicts
-from clsbench.config.verdicts import VERDICTS
-from clsbench.metrics.measures import judged
+from clsbench.analysis.pairs import MOST_PAIRS, judged_pairs
+from clsbench.analysis.statistics import holm, paired_difference
+from clsbench.analysis.verdicts import judgement, verdicts
+from clsbench.config.schema import VerdictConfig
+from clsbench.metrics.measures import direction, judged
+from clsbench.results.verdicts import VERDICTS
 
-KEYS = ["a", "b", "metric", "difference", "low", "high", "n", "p", "p_holm", "verdict"]
+KEYS = [
+    "a",
+    "b",
+    "metric",
+    "difference",
+    "low",
+    "high",
+    "n",
+    "p",
+    "p_holm",
+    "p_flip",
+    "verdict",
+    "negligible",
+    "seeds_needed",
+]
+RULES = VerdictConfig().rules
 JUDGED = tuple(judged())
 SCORES = st.floats(0, 1) | st.none()
 
@@ -40,33 +58,33 @@ def pair(rng: Any, num_seeds: Any, shift: Any = 0.0, metrics: Any = JUDGED) -> A
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "p_holm", "metric", "word"),
+    ("differences", "metric", "margin", "word", "negligible"),
     [
-        (0.01, 0.05, 0.049, "test_accuracy", "better"),
-        (-0.05, -0.01, 0.049, "test_accuracy", "worse"),
-        (0.01, 0.05, 0.049, "test_nll", "worse"),
-        (-0.05, -0.01, 0.049, "test_brier", "better"),
-        (0.001, 0.003, 0.001, "test_accuracy", "better"),
-        (0.01, 0.05, 0.05, "test_accuracy", "too few seeds"),
-        (-0.01, 0.01, 0.9, "test_accuracy", "no difference"),
-        (-0.011, 0.01, 0.9, "test_brier", "too few seeds"),
-        (-0.02, 0.015, 0.9, "test_nll", "no difference"),
-        (-0.01, 0.021, 0.9, "test_nll", "too few seeds"),
-        (0.004, 0.006, None, "test_accuracy", "no difference"),
-        (0.91 - 0.9, 0.91 - 0.9, None, "test_accuracy", "no difference"),
-        (0.02, 0.02, None, "test_accuracy", "too few seeds"),
-        (None, None, None, "test_accuracy", "too few seeds"),
+        ([0.03, 0.032, 0.031], "test_accuracy", 0.005, "better", False),
+        ([-0.03, -0.032, -0.031], "test_accuracy", 0.005, "worse", False),
+        ([0.03, 0.032, 0.031], "test_nll", 0.02, "worse", False),
+        ([0.002, 0.0021, 0.0019], "test_accuracy", 0.005, "better", True),
+        ([0.01, 0.09, 0.03], "test_accuracy", 0.005, "undecided", False),
+        ([0.001, -0.001, 0.0], "test_accuracy", 0.005, "equivalent", False),
+        ([0.001, -0.001, 0.0], "test_accuracy", 0.001, "undecided", False),
+        ([0.0, 0.0], "test_accuracy", 0.0, "equivalent", False),
+        ([0.9 - 0.895] * 3, "test_accuracy", 0.005, "equivalent", False),
+        ([0.02] * 5, "test_accuracy", 0.005, "undecided", False),
+        ([0.02] * 6, "test_accuracy", 0.005, "better", False),
+        ([0.02], "test_accuracy", 0.05, "undecided", False),
     ],
 )
-def test_words(low: Any, high: Any, p_holm: Any, metric: Any, word: Any) -> None:
-    """Better or worse under p 0.05, by the metric's direction; else by the interval; without one, too few seeds."""
-    middle = 0.0 if low is None else (low + high) / 2
-    assert word == verdict(PairedDifference(middle, low, high, 3, p_holm), p_holm, metric)
+def test_words(differences: Any, metric: Any, margin: Any, word: Any, negligible: Any) -> None:
+    """Better or worse by a corrected p under 0.05; else equivalent where the interval is within the margin."""
+    zeros = [0.0] * len(differences)
+    rules = {**RULES, "margin": {metric.removeprefix("test_"): margin}}
+    (row,) = verdicts(summary(arm("a", **{metric: differences}), arm("b", **{metric: zeros})), rules)
+    assert (word, negligible) == (row["verdict"], row["negligible"])
 
 
 def test_a_row_has_the_keys_of_the_contract() -> None:
     """The rows are those of the design, in strict JSON."""
-    rows = verdicts(summary(*pair(np.random.default_rng(0), 5)))
+    rows = verdicts(summary(*pair(np.random.default_rng(0), 5)), RULES)
     assert [KEYS] * 3 == [list(row) for row in rows]
     assert [name for name, each in judged().items() if not each.skewed] == [row["metric"] for row in rows]
     json.dumps(rows, allow_nan=False)
@@ -85,57 +103,104 @@ def test_skewed_classes_are_judged_by_balanced_accuracy_too(
 ) -> None:
     """Balanced accuracy judges where one class has twice the training samples of another, or where it is asked for."""
     rng = np.random.default_rng(0)
-    data = {"d": {"classes": [{"name": str(n), "train": count} for n, count in enumerate(samples)]}}
+    data = {"d": {"majority": None, "classes": [{"name": str(n), "train": count} for n, count in enumerate(samples)]}}
     arms = [{**each, "dataset": "d"} for each in pair(rng, 5, metrics=("test_accuracy", "test_balanced_accuracy"))]
-    rows = verdicts({**summary(*arms), "data": data}, metrics=metrics)
+    rows = verdicts({**summary(*arms), "data": data}, RULES, metrics=metrics)
     assert judged_by == [row["metric"] for row in rows]
 
 
 def test_a_row_is_the_paired_difference_over_seeds() -> None:
     """The numbers are the statistics' of a - b; lower NLL is better."""
     a, b = [0.30, 0.41, 0.52, 0.33], [0.60, 0.70, 0.83, 0.62]
-    (row,) = verdicts(summary(arm("a", test_nll=a), arm("b", test_nll=b)))
-    expected = {"a": "a", "b": "b", "metric": "test_nll", **vars(paired_difference(a, b))}
-    assert expected | {"p_holm": row["p"], "verdict": "better"} == row
+    (row,) = verdicts(summary(arm("a", test_nll=a), arm("b", test_nll=b)), RULES)
+    paired = paired_difference(a, b)
+    low, high = paired.interval()
+    expected = {"a": "a", "b": "b", "metric": "test_nll", "difference": paired.difference, "low": low, "high": high}
+    expected |= {"n": 4, "p": paired.p, "p_holm": paired.p, "p_flip": 0.125, "verdict": "better"}
+    assert expected | {"negligible": False, "seeds_needed": None} == row
 
 
 def test_arms_are_paired_by_seed() -> None:
     """Values belong to the seeds beside them, whatever their order."""
     a, b = arm("a", seeds=[1, 0], test_nll=[1.0, 2.0]), arm("b", seeds=[0, 1], test_nll=[1.5, 0.5])
-    (row,) = verdicts(summary(a, b))
+    (row,) = verdicts(summary(a, b), RULES)
     assert (0.5, 0.5, 0.5) == (row["difference"], row["low"], row["high"])
 
 
 def test_pairs_stay_inside_a_comparison_in_the_order_of_arms() -> None:
     """Every pair of arms of one comparison once, the earlier arm as a; never across comparisons."""
     arms = [arm(name, test_brier=[0.1, 0.2]) for name in "abcde"]
-    rows = verdicts(summary(*arms, pairing=[{"arms": ["c", "a", "b"]}, {"arms": ["d", "e"]}]))
+    rows = verdicts(summary(*arms, pairing=[{"arms": ["c", "a", "b"]}, {"arms": ["d", "e"]}]), RULES)
     assert ["ab", "ac", "bc", "de"] == [row["a"] + row["b"] for row in rows]
-    assert [] == verdicts(summary(arms[0]))
+    assert [] == verdicts(summary(arms[0]), RULES)
 
 
-def test_correction_is_over_the_whole_run() -> None:
-    """Holm's correction takes the rows of all comparisons and metrics together."""
+@pytest.mark.parametrize(
+    ("family", "size"),
+    [("run", 6), ("comparison", 3), ("metric", 1)],
+)
+def test_correction_is_over_the_family(family: Any, size: Any) -> None:
+    """Holm's correction takes the rows of a family together, and the intervals are Bonferroni's for as many."""
     rng = np.random.default_rng(1)
     arms = [{**member, "name": f"{member['name']}{number}"} for number in (0, 1) for member in pair(rng, 6)]
-    rows = verdicts(summary(*arms, pairing=[{"arms": ["a0", "b0"]}, {"arms": ["a1", "b1"]}]))
+    of_two = summary(*arms, pairing=[{"arms": ["a0", "b0"]}, {"arms": ["a1", "b1"]}])
+    rows = verdicts(of_two, {**RULES, "family": family})
     assert 6 == len(rows)
-    assert holm([row["p"] for row in rows]) == [row["p_holm"] for row in rows]
+    for start in range(0, 6, size):
+        part = rows[start : start + size]
+        assert holm([row["p"] for row in part]) == [row["p_holm"] for row in part]
+    by_seed = [arms[0]["metrics"]["test_nll"]["values"], arms[1]["metrics"]["test_nll"]["values"]]
+    assert paired_difference(*by_seed).interval(0.05 / size) == (rows[1]["low"], rows[1]["high"])
+
+
+def test_a_baseline_is_what_the_others_are_compared_with() -> None:
+    """A baseline is an arm, or a loss by its label; comparisons without it judge all pairs."""
+    arms = [{**arm(name, test_brier=[0.1, 0.2]), "label": name[0]} for name in ("a", "b", "c", "b2", "d", "e")]
+    of_two = summary(*arms, pairing=[{"arms": ["a", "b", "c"]}, {"arms": ["b2", "d", "e"]}])
+    for baseline, pairs in {"b": "ab bc b2d b2e", "c": "ac bc b2d b2e de"}.items():
+        rows = verdicts(of_two, {**RULES, "baseline": baseline})
+        assert pairs.split() == [row["a"] + row["b"] for row in rows]
 
 
 def test_metric_that_a_loss_cannot_have_gives_no_row() -> None:
     """Without probabilities there is no NLL to compare, and no test is counted for it."""
     with_p = arm("a", test_accuracy=[0.9, 0.8, 0.85], test_nll=[0.1, 0.2, 0.3])
-    (row,) = verdicts(summary(with_p, arm("b", test_accuracy=[0.5, 0.6, 0.5])))
+    (row,) = verdicts(summary(with_p, arm("b", test_accuracy=[0.5, 0.6, 0.5])), RULES)
     assert ("test_accuracy", row["p"]) == (row["metric"], row["p_holm"])
 
 
 def test_diverged_seeds_are_left_out_and_seen_in_n() -> None:
-    """A seed counts where both arms finished; an arm that never did has no row."""
+    """A seed counts where both arms finished; an arm that never did has no row but that of failures."""
     a, b = arm("a", test_nll=[0.1, None, 0.3, 0.2]), arm("b", test_nll=[0.2, 0.2, None, 0.5])
-    (row,) = verdicts(summary(a, b))
-    assert 2 == row["n"]
-    assert [] == verdicts(summary(a, arm("b", test_nll=[None] * 4)))
+    row, failed = verdicts(summary(a, b), RULES)
+    assert (2, "test_nll") == (row["n"], row["metric"])
+    assert (4, "failures", 0.0, 1.0) == (failed["n"], failed["metric"], failed["difference"], failed["p"])
+    assert ["failures"] == [row["metric"] for row in verdicts(summary(a, arm("b", test_nll=[None] * 4)), RULES)]
+
+
+def test_survivors_do_not_win_for_an_arm_that_lost_more_seeds() -> None:
+    """With more seeds lost an arm is not better or equivalent on the rest; the other may be better."""
+    lossy = arm("a", test_accuracy=[None, None, 0.95, 0.96, 0.95, 0.97, 0.96])
+    for others, word in ((0.8, "undecided"), (0.958, "undecided"), (0.99, "worse")):
+        row, _ = verdicts(summary(lossy, arm("b", test_accuracy=[others] * 7)), RULES)
+        assert (word, 5) == (row["verdict"], row["n"])
+        assert row["seeds_needed"] is None
+    even = arm("b", test_accuracy=[0.8] * 5 + [None] * 2)
+    assert "better" == verdicts(summary(lossy, even), RULES)[0]["verdict"]
+
+
+def test_failures_are_judged_by_mcnemars_exact_test() -> None:
+    """A seed failed that has no metric or ends below the majority; p is of the seeds where just one arm failed."""
+    data = {"d": {"problem": "single_label", "majority": 0.6, "classes": None}}
+    a = arm("a", test_accuracy=[0.9] * 4 + [0.5] * 5 + [None] * 3)
+    b = arm("b", test_accuracy=[0.1] + [0.9] * 8 + [None] + [0.6] * 2)
+    of_two = {**summary(*({**each, "dataset": "d"} for each in (a, b))), "data": data}
+    *_, row = verdicts(of_two, RULES)
+    assert ("failures", 12, 6 / 12) == (row["metric"], row["n"], row["difference"])
+    assert stats.binomtest(1, 8).pvalue == pytest.approx(row["p"])
+    assert "undecided" == row["verdict"]
+    (*_, alone) = verdicts(summary(arm("a", test_nll=[None] * 9), arm("b", test_nll=[0.1] * 9)), RULES)
+    assert ("worse", 2 / 2**9) == (alone["verdict"], alone["p"])
 
 
 @given(st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=8))
@@ -143,9 +208,9 @@ def test_swapping_the_arms_flips_the_verdict(pairs: Any) -> None:
     """The verdict on b and a is that on a and b turned round; the difference changes its sign."""
     a, b = (arm(name, test_accuracy=values) for name, values in zip("ab", zip(*pairs, strict=True), strict=True))
     flipped = {"better": "worse", "worse": "better"}
-    for there, back in zip(verdicts(summary(a, b)), verdicts(summary(b, a)), strict=True):
+    for there, back in zip(verdicts(summary(a, b), RULES), verdicts(summary(b, a), RULES), strict=True):
         assert there["difference"] == -back["difference"]
-        assert there["p_holm"] == back["p_holm"]
+        assert (there["p_holm"], there["p_flip"]) == (back["p_holm"], back["p_flip"])
         assert flipped.get(there["verdict"], there["verdict"]) == back["verdict"]
         assert there["verdict"] in VERDICTS
 
@@ -153,7 +218,7 @@ def test_swapping_the_arms_flips_the_verdict(pairs: Any) -> None:
 def test_chance_alone_is_seldom_called_a_difference() -> None:
     """Of 2,000 null experiments with ten seeds at most 6.2% of rows have p < 0.05, and 6.2% any verdict after Holm."""
     rng = np.random.default_rng(0)
-    experiments = [verdicts(summary(*pair(rng, 10))) for _ in range(2000)]
+    experiments = [verdicts(summary(*pair(rng, 10)), RULES) for _ in range(2000)]
     rows = [row for experiment in experiments for row in experiment]
     assert 0.038 <= np.mean([row["p"] < 0.05 for row in rows]) <= 0.062
     assert np.mean([any(row["verdict"] in ("better", "worse") for row in rows) for rows in experiments]) <= 0.062
@@ -162,25 +227,19 @@ def test_chance_alone_is_seldom_called_a_difference() -> None:
 def test_true_difference_is_found() -> None:
     """One standard deviation of the paired difference, at 20 seeds, is found in at least 95% of experiments."""
     rng = np.random.default_rng(0)
-    found = [verdicts(summary(*pair(rng, 20, shift=1.0, metrics=("test_accuracy",)))) for _ in range(1000)]
+    found = [verdicts(summary(*pair(rng, 20, shift=1.0, metrics=("test_accuracy",))), RULES) for _ in range(1000)]
     assert np.mean([row["verdict"] == "better" for (row,) in found]) >= 0.95
 
 
 def test_seeds_are_advised_where_they_would_settle_it() -> None:
     """An open row says how many seeds it needs, more among many tests; a settled one needs none."""
     a, b = arm("a", test_accuracy=[0.95, 0.91, 0.93, 0.96]), arm("b", test_accuracy=[0.9] * 2 + [0.94] * 2)
-    (row,) = verdicts(summary(a, b))
-    assert "too few seeds" == row["verdict"]
-    assert row["n"] < seeds_needed(row, [row]) < seeds_needed(row, [row] * 9)
-    assert seeds_needed({**row, "verdict": "better"}, [row]) is None
-
-
-def test_no_number_of_seeds_is_promised_for_a_constant_difference() -> None:
-    """Two points at every seed: no p, no winner by chance's rules, and no advice."""
-    a, b = arm("a", test_accuracy=[0.9, 0.8, 0.7]), arm("b", test_accuracy=[0.88, 0.78, 0.68])
-    (row,) = verdicts(summary(a, b))
-    assert ("too few seeds", None, None) == (row["verdict"], row["p"], row["p_holm"])
-    assert seeds_needed(row, [row]) is None
+    (row,) = verdicts(summary(a, b), RULES)
+    (among_many, *_) = verdicts(summary(a, b, arm("c", test_accuracy=[0.1, 0.9, 0.2, 0.8])), RULES)
+    assert "undecided" == row["verdict"] == among_many["verdict"]
+    assert row["n"] < row["seeds_needed"] < among_many["seeds_needed"]
+    (settled,) = verdicts(summary(arm("a", test_accuracy=[0.5] * 9), arm("b", test_accuracy=[0.4] * 9)), RULES)
+    assert ("better", None) == (settled["verdict"], settled["seeds_needed"])
 
 
 @pytest.mark.parametrize(
@@ -209,7 +268,7 @@ def many(number: Any, rng: Any = None) -> Any:
 @pytest.mark.parametrize(("arms", "judged"), [(2, 1), (32, 496), (33, 32), (300, 299)])
 def test_all_pairs_are_judged_up_to_a_limit_and_beyond_it_each_against_the_first(arms: Any, judged: Any) -> None:
     """496 of 496 pairs, but 32 of 528; what was judged of how many is said."""
-    found = judgement(many(arms))
+    found = judgement(many(arms), RULES)
     assert {"judged": judged, "all": arms * (arms - 1) // 2} == found["pairs"]
     pairs = list(dict.fromkeys((row["a"], row["b"]) for row in found["verdicts"]))
     assert judged == len(pairs)
@@ -229,9 +288,12 @@ def test_no_result_chooses_the_reference() -> None:
 def test_pairs_that_are_asked_for_are_judged_too_and_count_in_the_family() -> None:
     """Each once, in the summary's order, however it is asked for; Holm's correction is over what is judged."""
     arms = many(40, np.random.default_rng(0))
-    usual, asked = judgement(arms), judgement(arms, {("l7", "l3"), ("l3", "l7"), ("l0", "l1"), ("l39", "l38")})
+    usual, asked = (
+        judgement(arms, RULES),
+        judgement(arms, RULES, {("l7", "l3"), ("l3", "l7"), ("l0", "l1"), ("l39", "l38")}),
+    )
     assert 2 == asked["pairs"]["judged"] - usual["pairs"]["judged"]
     rows = asked["verdicts"]
     assert {("l3", "l7"), ("l38", "l39")} == {(row["a"], row["b"]) for row in rows if row["a"] != "l0"}
     assert holm([row["p"] for row in rows]) == [row["p_holm"] for row in rows]
-    assert verdicts(many(5)) == verdicts(many(5), {("l3", "l1")})
+    assert verdicts(many(5), RULES) == verdicts(many(5), RULES, {("l3", "l1")})

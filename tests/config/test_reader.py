@@ -78,6 +78,11 @@ DEFAULTS = {
         "warm_start": None,
     },
     "tune": None,
+    "verdict": {
+        "margin": {"accuracy": 0.005, "nll": 0.02, "brier": 0.01},
+        "family": "comparison",
+        "baseline": None,
+    },
     "report": {"figures": True, "html": True},
     "expect": [],
     "silence": [],
@@ -150,6 +155,16 @@ def test_expectations_survive_the_round_trip() -> None:
     experiment = read_mapping({"loss": losses, "expect": texts})
     assert texts == experiment.to_dict()["expect"]
     assert experiment == read(as_yaml(experiment.to_dict()))
+
+
+def test_the_baseline_is_an_arm_or_a_loss() -> None:
+    """A name that no arm and no loss has is refused at its place; margins are of metrics that verdicts have."""
+    config = "loss: [bce, {name: hinge, label: h}]\noptimizer: {lr: [1, 2]}\nverdict: {baseline: %s}"
+    for name in ("bce", "h", "bce lr=1.0"):
+        assert name == read(config % name).verdict.baseline
+    assert ["f:3:11: verdict.baseline: unknown arm or loss 'bec'; did you mean 'bce'?"] == mistakes(config % "bec")
+    (said,) = mistakes("verdict: {margin: {acuracy: 0.1}}")
+    assert "verdict.margin: there are no verdicts by 'acuracy'; did you mean 'accuracy'?" in said
 
 
 @pytest.mark.parametrize("value", ["-1", "4294967296", "1.0", "per_sed", "true"])

@@ -12,6 +12,7 @@ from clsbench.analysis.curves import Comparison, comparisons
 from clsbench.analysis.summary import over_seeds
 from clsbench.analysis.tuning import at_edge, choose
 from clsbench.analysis.verdicts import judgement
+from clsbench.config.schema import VerdictConfig
 from clsbench.report.compose import run_document
 from clsbench.report.document import ArmRef, Block, Document, Mark, Section, Text
 from clsbench.report.renderers.terminal import show
@@ -110,7 +111,7 @@ def summary_of(arms: Sequence[dict[str, Any]], pairing: Sequence[Sequence[str]],
         "wall_seconds": 12.0,
         "clock": None,
     }
-    return {**summary, **judgement(summary), **facts}
+    return {**summary, **judgement(summary, VerdictConfig().rules), **facts}
 
 
 def tried(settings: dict[str, Any], mean: float | None, diverged: int = 0) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def test_equal_arms_are_told_as_such() -> None:
     """Without a difference no arm is called better, nor best in the table: it has the highest mean."""
     lines = screen(apart(0.8, 0.8))
     told = in_one_line(lines)
-    assert "No difference in test accuracy: A a 84.5% and B b 84.5%." in told
+    assert "Equivalent in test accuracy: A a 84.5% and B b 84.5%." in told
     assert "No sample is stuck" not in told  # 6% are
     assert "better than" not in told
     (row,) = (line for line in lines if line.startswith("A  a"))

@@ -89,7 +89,7 @@ def test_metrics_that_disagree_are_told_apart() -> None:
     ones = {"test_nll": around(0.5), "test_brier": around(0.3)}
     twos = {"test_nll": around(0.3, SPREAD[::-1]), "test_brier": around(0.3, SPREAD[::-1])}
     summary = run_with({"one": around(0.9), "two": around(0.8, SPREAD[::-1])}, {"one": ones, "two": twos})
-    expected = "better than [two] in test accuracy; worse than [two] in test NLL; no different from [two] in test Brier"
+    expected = "better than [two] in test accuracy; worse than [two] in test NLL; equivalent to [two] in test Brier"
     assert [f"For this split, one is {expected}."] == sentences(summary)
 
 
@@ -101,26 +101,23 @@ def test_an_open_pair_says_how_many_seeds_would_settle_it() -> None:
         "For this split, there are too few seeds to separate one from [two] in test accuracy (about "
     )
     assert 3 == len(re.findall(r"from \[two\] in test \w+ \(about [\d,]+ seeds would settle it\)", said))
-    assert ("too few seeds",) == table_of(summary).rows[0][-1]
+    assert ("undecided",) == table_of(summary).rows[0][-1]
 
 
 def test_one_seed_gets_no_p_value_and_says_so() -> None:
     """A single seed has its difference, without interval and p, and the sentence says what to do."""
     summary = run_with({"one": [0.9], "two": [0.8]})
     *_, difference, p, word = table_of(summary).rows[0]
-    assert (Difference(pytest.approx(0.1), None, None), None, ("too few seeds",)) == (difference, p, word)
+    assert (Difference(pytest.approx(0.1), None, None), None, ("undecided",)) == (difference, p, word)
     advice = "one seed gives no interval and no p-value: train more (train.seeds) for a verdict."
     assert [f"For this split, {advice}"] == sentences(summary)
 
 
-def test_a_difference_without_variance_says_so() -> None:
-    """The same difference at every seed has no p, and is taken neither for decided nor for open."""
-    summary = run_with({"one": [0.9] * 3, "two": [0.8] * 3})
-    assert (None, ("too few seeds",)) == table_of(summary).rows[0][-2:]
-    others = "[two] in test accuracy, [two] in test NLL and [two] in test Brier"
-    assert [f"For this split, the difference from {others} is the same at every seed, so it has no p-value."] == (
-        sentences(summary)
-    )
+def test_a_negligible_difference_says_so() -> None:
+    """An arm can be better beyond chance by less than anybody cares for."""
+    summary = run_with({"one": [0.902, 0.9021, 0.9019, 0.902], "two": [0.9] * 4})
+    assert "[one] better, negligibly" == _plain(table_of(summary).rows[0][-1])
+    assert sentences(summary)[0].startswith("For this split, one is negligibly better than [two] in test accuracy")
 
 
 def test_further_sentences_begin_with_a_capital() -> None:

@@ -42,9 +42,15 @@ def test_older_run_is_loaded(path: Path, arms: list[str]) -> None:
     unknown = dict.fromkeys(measured().keys() - json.loads(lines[0]).keys())
     assert unknown.keys() > {"test_recall", "test_auroc"}
     assert [json.loads(line) | unknown for line in lines] == result.records
-    lacking = {"format_version": None, "pairs": None, "data": None, "warnings": None}
+    lacking = {"format_version": None, "rules": None, "pairs": None, "data": None, "warnings": None}
     kept = json.loads((path / "summary.json").read_text())
     kept["arms"] = [{**arm, "confusion": None} for arm in kept["arms"]]
+    words = {"no difference": "equivalent", "too few seeds": "undecided"}
+    kept["verdicts"] = [
+        {**row, "verdict": words.get(row["verdict"], row["verdict"])}
+        | {"p_flip": None, "negligible": None, "seeds_needed": None}
+        for row in kept["verdicts"]
+    ]
     assert {**lacking, **kept} == {**result.summary, "tuning": tuning(path)}
     assert (result.summary["tuning"] is None) == (path == PLAIN)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clsbench.analysis.curves import Comparison, final_mean, ranked
-from clsbench.analysis.verdicts import seeds_needed, seen_from
-from clsbench.config.verdicts import BETTER, NO_DIFFERENCE, TOO_FEW_SEEDS, WORSE
+from clsbench.analysis.verdicts import seen_from
 from clsbench.metrics.measures import is_share, label_of
 from clsbench.report.document import Mark, Text, listed
 from clsbench.report.sections.arms import Refs
 from clsbench.report.sections.outcome import lead, outcome, shown
 from clsbench.report.text import first_few, number
 from clsbench.results import Summary, Verdict
+from clsbench.results.verdicts import BETTER, EQUIVALENT, UNDECIDED, WORSE
 
 
 def answer(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[Text]:
@@ -23,7 +23,7 @@ def answer(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[Tex
     if best is None or not rows:
         yield from (told, *caveat)
         return
-    yield from _verdict(comparison, refs, best, rows, summary, told)
+    yield from _verdict(comparison, refs, best, rows, told)
     yield from caveat
     yield from _other_metrics(comparison, refs, best, summary)
 
@@ -37,19 +37,17 @@ def verdicts_on(best: str, comparison: Comparison, summary: Summary, metric: str
     return [rows[name] for name in order if name in rows]
 
 
-def _verdict(
-    comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdict], summary: Summary, told: Text
-) -> Iterator[Text]:
+def _verdict(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdict], told: Text) -> Iterator[Text]:
     better = [row for row in rows if row["verdict"] == BETTER]
     if better:
         yield _better(comparison, refs, best, rows)
     elif all(row["low"] is None for row in rows):
         yield told
         yield ("One seed gives no verdict: train more (train.seeds).",)
-    elif all(row["verdict"] == NO_DIFFERENCE for row in rows):
-        yield (f"No difference in {label_of(comparison.headline)}: ", *_values(comparison, refs, best, rows), ".")
+    elif all(row["verdict"] == EQUIVALENT for row in rows):
+        yield (f"Equivalent in {label_of(comparison.headline)}: ", *_values(comparison, refs, best, rows), ".")
     else:
-        yield _open(comparison, refs, best, rows, summary)
+        yield _open(comparison, refs, best, rows)
 
 
 def _better(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdict]) -> Text:
@@ -59,11 +57,12 @@ def _better(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdic
         (row,) = rows
         other = shown(comparison.headline, _mean(comparison, row["b"]))
         found = f": {label} {top} against {other}, {_difference(row)}."
-        return (refs[best], " is better than ", refs[row["b"]], found)
+        relation = " is better, but negligibly, than " if row["negligible"] else " is better than "
+        return (refs[best], relation, refs[row["b"]], found)
     relations = {
         BETTER: "better than",
-        NO_DIFFERENCE: "no different from",
-        TOO_FEW_SEEDS: "not separated by the seeds from",
+        EQUIVALENT: "equivalent to",
+        UNDECIDED: "not separated by the seeds from",
     }
     parts: list[Text] = []
     for word, relation in relations.items():
@@ -73,18 +72,14 @@ def _better(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdic
     return (refs[best], f" has the best {label}, {top}: ", *_joined(parts), ".")
 
 
-def _open(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdict], summary: Summary) -> Text:
-    needed = [seeds_needed(row, summary["verdicts"]) for row in rows]
+def _open(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdict]) -> Text:
+    needed = [row["seeds_needed"] for row in rows if row["verdict"] == UNDECIDED]
     known = [each for each in needed if each is not None]
     settle = f"; about {max(known):,} seeds would settle it" if known and None not in needed else ""
-    same = [row for row in rows if row["low"] is not None and row["low"] == row["high"]]
-    why = " (a difference that is the same at every seed has no p-value)" if same else ""
-    label = label_of(comparison.headline)
-    return (
-        f"No verdict on {label}: too few seeds to separate ",
-        *_values(comparison, refs, best, rows),
-        f"{settle}{why}.",
-    )
+    lost = any(row["n"] < comparison.num_seeds for row in rows)
+    why = "; the seeds that are left after a divergence do not speak for an arm" if lost and not settle else ""
+    values = _values(comparison, refs, best, rows)
+    return (f"Undecided in {label_of(comparison.headline)}: ", *values, f"{settle}{why}.")
 
 
 def _values(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdict]) -> Text:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from clsbench.analysis.curves import Comparison, final_mean, ranked
 from clsbench.analysis.targets import NEAR_BEST
 from clsbench.analysis.verdicts import seen_from
-from clsbench.config.verdicts import WORSE
 from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import direction, label_of
 from clsbench.report.document import Cell, Column, Table
@@ -17,6 +16,7 @@ from clsbench.report.sections.convergence import epochs_to_target, lost
 from clsbench.report.text import number
 from clsbench.report.values import mean_std
 from clsbench.results import ArmSummary, Summary
+from clsbench.results.verdicts import WORSE
 
 Cells = tuple[Column, Sequence[Cell]]
 

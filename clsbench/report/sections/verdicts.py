@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clsbench.analysis.curves import Comparison, ranked
-from clsbench.analysis.verdicts import seeds_needed, seen_from
-from clsbench.config.verdicts import BETTER, NO_DIFFERENCE, TOO_FEW_SEEDS, WORSE
+from clsbench.analysis.verdicts import seen_from
 from clsbench.metrics.measures import label_of
 from clsbench.report.document import Block, Cell, Column, Mark, Paragraph, Section, Table, Text, joined, listed
 from clsbench.report.sections.arms import Refs
 from clsbench.report.text import PROTOCOLS
 from clsbench.report.values import Difference, Proportion, PValue
 from clsbench.results import Summary, Verdict
+from clsbench.results.verdicts import BETTER, EQUIVALENT, UNDECIDED, WORSE
 
 MOST_ARMS = 6  # the pairs of more would fill screens
-RELATIONS = {BETTER: "better than", NO_DIFFERENCE: "no different from", WORSE: "worse than"}
+RELATIONS = {BETTER: "better than", EQUIVALENT: "equivalent to", WORSE: "worse than"}
 
 
 def verdicts(comparison: Comparison, refs: Refs, summary: Summary) -> Section | None:
@@ -29,7 +29,10 @@ def verdicts(comparison: Comparison, refs: Refs, summary: Summary) -> Section | 
         blocks.append(
             Paragraph((f"Only pairs with the best arm are shown; summary.json holds all {in_all} verdicts.",))
         )
+    rules = summary["rules"]
     title = "Verdicts: differences paired by seed, mean [95% confidence interval]"
+    if rules is not None:
+        title = f"Verdicts: mean difference over seeds [95% interval], family: {rules['family']}"
     return Section("verdicts", (title,), (*blocks, *unjudged))
 
 
@@ -43,22 +46,16 @@ def conclusions(comparison: Comparison, refs: Refs, summary: Summary) -> Iterato
     if all(row["low"] is None for row in rows):
         yield (f"{ground}, one seed gives no interval and no p-value: train more (train.seeds) for a verdict.",)
         return
-    for number, sentence in enumerate(_found(refs, best, rows, summary)):
+    for number, sentence in enumerate(_found(refs, best, rows)):
         yield (*_capitalised(sentence), ".") if number else (f"{ground}, ", *sentence, ".")
 
 
-def _found(refs: Refs, best: str, rows: Sequence[Verdict], summary: Summary) -> Iterator[Text]:
-    """What is decided, what is open, and which differences have no p-value."""
-    constant = [row for row in rows if _is_constant(row)]
-    varying = [row for row in rows if not _is_constant(row)]
-    if decided := _decided(refs, varying):
+def _found(refs: Refs, best: str, rows: Sequence[Verdict]) -> Iterator[Text]:
+    """What is decided, and what is open."""
+    if decided := _decided(refs, rows):
         yield (refs[best], " is ", *decided)
-    if still_open := [row for row in varying if row["verdict"] == TOO_FEW_SEEDS]:
-        others = listed(_open(refs, still_open, summary))
-        yield ("there are too few seeds to separate ", refs[best], " ", *others)
-    if constant:
-        others = listed((Mark(refs[row["b"]]), f" in {label_of(row['metric'])}") for row in constant)
-        yield ("the difference from ", *others, " is the same at every seed, so it has no p-value")
+    if still_open := [row for row in rows if row["verdict"] == UNDECIDED]:
+        yield ("there are too few seeds to separate ", refs[best], " ", *listed(_open(refs, still_open)))
 
 
 def _is_bounded(summary: Summary) -> bool:
@@ -114,11 +111,8 @@ def _table(comparison: Comparison, refs: Refs, rows: Sequence[Verdict]) -> Table
 
 def _word(refs: Refs, row: Verdict) -> Text:
     word = row["verdict"]
-    return (Mark(refs[row["a"]]), f" {word}") if word in (BETTER, WORSE) else (word,)
-
-
-def _is_constant(row: Verdict) -> bool:
-    return row["low"] is not None and row["low"] == row["high"]
+    slight = ", negligibly" if row["negligible"] else ""
+    return (Mark(refs[row["a"]]), f" {word}{slight}") if word in (BETTER, WORSE) else (word,)
 
 
 def _ground(comparison: Comparison, summary: Summary) -> str:
@@ -130,27 +124,36 @@ def _ground(comparison: Comparison, summary: Summary) -> str:
 
 
 def _decided(refs: Refs, rows: Sequence[Verdict]) -> Text:
-    """`better than A and C in test accuracy and test NLL; no different from A in test Brier`."""
+    """`better than A and C in test accuracy and test NLL; equivalent to A in test Brier`."""
     metrics: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for metric in dict.fromkeys(row["metric"] for row in rows):
-        for word in RELATIONS:
-            others = tuple(row["b"] for row in rows if row["metric"] == metric and row["verdict"] == word)
-            if others:
-                metrics.setdefault((word, others), []).append(label_of(metric))
+        of_metric = [row for row in rows if row["metric"] == metric]
+        for relation in dict.fromkeys(_relation(row) for row in sorted(of_metric, key=_place)):
+            others = tuple(row["b"] for row in of_metric if relation and _relation(row) == relation)
+            if others and relation:
+                metrics.setdefault((relation, others), []).append(label_of(metric))
     found: list[Text] = [
-        (f"{RELATIONS[word]} ", *listed(Mark(refs[name]) for name in others), " in ", *listed(names))
-        for (word, others), names in metrics.items()
+        (f"{relation} ", *listed(Mark(refs[name]) for name in others), " in ", *listed(names))
+        for (relation, others), names in metrics.items()
     ]
     return joined(found, "; ")
 
 
-def _open(refs: Refs, rows: Sequence[Verdict], summary: Summary) -> Iterator[Text]:
+def _relation(row: Verdict) -> str | None:
+    """What the first arm of a row is to the other; None while that is undecided."""
+    relation = RELATIONS.get(row["verdict"])
+    return f"negligibly {relation}" if relation and row["negligible"] else relation
+
+
+def _place(row: Verdict) -> int:
+    return [*RELATIONS, UNDECIDED].index(row["verdict"])
+
+
+def _open(refs: Refs, rows: Sequence[Verdict]) -> Iterator[Text]:
     """By metric: `from A and C in test accuracy (about 34 and 12 seeds would settle it)`."""
     for metric in dict.fromkeys(row["metric"] for row in rows):
         found = [row for row in rows if row["metric"] == metric]
-        if not found:
-            continue
-        needed = [seeds_needed(row, summary["verdicts"]) for row in found]
+        needed = [row["seeds_needed"] for row in found]
         numbers = "".join(map(str, listed("?" if number is None else f"{number:,}" for number in needed)))
         settled = f" (about {numbers} seeds would settle it)" if any(needed) else ""
         yield ("from ", *listed(Mark(refs[row["b"]]) for row in found), f" in {label_of(metric)}{settled}")

@@ -1,0 +1,50 @@
+"""The seeds at which an arm failed: it diverged, raised, or ended below the majority class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import comb
+
+from clsbench.analysis.statistics import PairedDifference, paired_difference
+from clsbench.metrics.measures import headline
+from clsbench.problems import kind_of
+from clsbench.results import ArmSummary, DataSummary
+
+
+def failed_seeds(arm: ArmSummary, data: Mapping[str, DataSummary] | None) -> dict[int, float]:
+    """1 for each seed at which the arm failed, 0 for the others.
+
+    A seed has failed that ended with no metric at all, or whose headline metric is below always answering the most
+    frequent class, where that is known.
+    """
+    known = (data or {}).get(arm.get("dataset", ""))
+    values = [statistic["values"] for statistic in arm["metrics"].values()]
+    ended = [any(column[place] is not None for column in values) for place in range(len(arm["seeds"]))]
+    below = [False] * len(ended)
+    if known is not None and known["majority"] is not None:
+        statistic = arm["metrics"].get(headline(kind_of({"problem": known["problem"]}), "test"))
+        if statistic is not None:
+            below = [value is not None and value < known["majority"] for value in statistic["values"]]
+    failed = (float(not done or low) for done, low in zip(ended, below, strict=True))
+    return dict(zip(arm["seeds"], failed, strict=True))
+
+
+def more_failures(ours: Mapping[int, float], theirs: Mapping[int, float]) -> PairedDifference | None:
+    """The difference of two arms' shares of failed seeds, with the p of McNemar's exact test.
+
+    None where they failed at the same seeds, or at none.
+
+    Of the seeds at which just one arm failed, each is as likely either's if the arms are alike.
+
+    Source: McNemar 1947, Note on the Sampling Error of the Difference Between Correlated Proportions.
+    """
+    if ours == theirs:
+        return None
+    seeds = [seed for seed in ours if seed in theirs]
+    paired = paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds])
+    if paired is None or paired.p is None:
+        return paired
+    alone = [sum(one[seed] > other[seed] for seed in seeds) for one, other in ((ours, theirs), (theirs, ours))]
+    n = sum(alone)
+    p = min(1.0, 2 * sum(comb(n, k) for k in range(min(alone) + 1)) / 2**n)
+    return PairedDifference(paired.difference, paired.deviation, paired.n, p, p)
