@@ -160,9 +160,9 @@ def test_expectations_survive_the_round_trip() -> None:
 def test_the_baseline_is_an_arm_or_a_loss() -> None:
     """A name that no arm and no loss has is refused at its place; margins are of metrics that verdicts have."""
     config = "loss: [bce, {name: hinge, label: h}]\noptimizer: {lr: [1, 2]}\nverdict: {baseline: %s}"
-    for name in ("bce", "h", "bce lr=1.0"):
+    for name in ("bce", "h", "bce lr=1"):
         assert name == read(config % name).verdict.baseline
-    assert ["f:3:11: verdict.baseline: unknown arm or loss 'bec'; did you mean 'bce'?"] == mistakes(config % "bec")
+    assert ["f:3:21: verdict.baseline: unknown arm or loss 'bec'; did you mean 'bce'?"] == mistakes(config % "bec")
     (said,) = mistakes("verdict: {margin: {acuracy: 0.1}}")
     assert "verdict.margin: there are no verdicts by 'acuracy'; did you mean 'accuracy'?" in said
 
@@ -243,10 +243,10 @@ train: {epochs: true, seeds: [0, -1], batch_size: [1, 0]}
          "f:1:31: dataset.label: '\\ud800' contains an unpaired surrogate, which no file can hold"),
         ('"a\\nb": 1',
          "f:1:1: 'a\\nb': unknown key; one of name, dataset, model, loss, optimizer, train, tune, "
-         "report, expect, silence"),
+         "verdict, report, expect, silence"),
         ('"\\e[31m": 1',
          "f:1:1: '\\x1b[31m': unknown key; one of name, dataset, model, loss, optimizer, train, tune, "
-         "report, expect, silence"),
+         "verdict, report, expect, silence"),
         ("a: 1\n---\nb: 2", "f:2:1: a second document; one file is one experiment"),
     ],
 )  # fmt: skip

@@ -61,7 +61,8 @@ def _at_step(low: float, high: float, spacing: float) -> tuple[float, tuple[floa
     """The least step of 1, 2 or 5 times a power of ten from `spacing` on, and its multiples between the limits."""
     power = 10.0 ** math.floor(math.log10(spacing))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= spacing * (1 - 1e-9))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    rounding = 1e-9 * min(1.0, (high - low) / step)
+    first, last = math.ceil(low / step - rounding), math.floor(high / step + rounding)
     return step, tuple(index * step for index in range(first, last + 1))
 
 
