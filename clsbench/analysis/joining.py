@@ -122,7 +122,8 @@ def _summary(
         ],
     }
     compared["arms"] = with_times_to_target(compared, records)
-    found, warm = judgement(compared), summaries[0]["warm_start"]
+    rules = parts[0].plan.experiment.verdict.rules
+    found, warm = judgement(compared, rules), summaries[0]["warm_start"]
     seconds = [each["seconds"] for each in summaries if each["seconds"] is not None]
     wall_seconds = [each["wall_seconds"] for each in summaries if each["wall_seconds"] is not None]
     return {
