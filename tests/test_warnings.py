@@ -35,7 +35,7 @@ def test_run_and_report_say_what_was_read(config: Path, invoke: Callable[..., An
     ran = invoke("run", str(config), "-q")
     assert 0 == ran.exit_code
     first, whole = ran.stdout, invoke("report", "--details").stdout
-    assert "Data mine: 60 training, 20 validation, 20 test samples of 2 numbers, 2 classes" in first
+    assert "Data mine: 60 train, 20 val, 20 test samples of 2 numbers, 2 classes" in first
     assert "Data mine: 60 training, 20 validation and 20 test samples of 2 numbers" in whole
     assert "a 30/10/10, b 30/10/10; always answering 'a'" in whole
     assert (2, 2) == (first.count("[repeated-samples]"), whole.count("[repeated-samples]"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from clsbench.analysis.curves import STUCK_FROM, Comparison, comparisons
 from clsbench.metrics.diagnostics import STUCK_SHARE
@@ -52,10 +53,11 @@ def run_document(records: Iterable[Record], summary: Summary, files: Sequence[st
 def answer_document(records: Iterable[Record], summary: Summary, files: Sequence[str] | None = ()) -> Document:
     """The answer first: a screen for each comparison, expectations, and where the rest is; None as above."""
     compared = comparisons(records, summary)
-    screens = [_answer(each, summary, place, len(compared)) for place, each in enumerate(compared, start=1)]
+    *screens, last = [_answer(each, summary, place, len(compared)) for place, each in enumerate(compared, start=1)]
+    last = replace(last, blocks=(*last.blocks, *run.brief_expectations(summary)))
     read = filter(None, [brief_data(summary["data"], summary["warnings"]), run.joined(summary)])
-    of_run = filter(None, (run.brief_expectations(summary), _end(run.brief_kept, summary, files)))
-    return Document(summary["name"], (*read, *screens, *of_run))
+    of_run = filter(None, [_end(run.brief_kept, summary, files)])
+    return Document(summary["name"], (*read, *screens, last, *of_run))
 
 
 def end_document(summary: Summary, files: Sequence[str], *, brief: bool) -> Document:
@@ -73,7 +75,7 @@ def _answer(comparison: Comparison, summary: Summary, place: int, in_all: int) -
     """Verdict, curves of the headline metric, a row for each arm, why."""
     refs = short_references(comparison, MAX_ON_SCREEN)
     title = f"{_title(summary, place, in_all)}: {_ground(comparison)}"
-    found, reason = by_epoch(comparison, refs, comparison.headline), why(comparison, refs)
+    found, reason = by_epoch(comparison, refs, comparison.headline), why(comparison, refs, speeds=False)
     level = "" if found.level is None else f" (dashed: {found.level.label})"
     blocks: list[Block] = [
         Paragraph((", ".join(conditions(comparison, summary)),), "note"),
@@ -100,7 +102,6 @@ def conditions(comparison: Comparison, summary: Summary) -> Iterator[str]:
         yield PROTOCOLS[summary["tuning"]["protocol"]]
     if summary["warm_start"]:
         yield f"from {warm_start_of(summary['warm_start'])}"
-    yield f"on {summary['device']}"
 
 
 def _title(summary: Summary, place: int, in_all: int) -> str:

@@ -34,6 +34,7 @@ SECONDS_BETWEEN_FRAMES = 0.1
 SECONDS_BEFORE_CURVES = 3.0  # a shorter run has its answer soon
 SECONDS_BETWEEN_CURVES = 0.5
 PLOT_HEIGHT, WIDEST_PLOT = 8, 100
+LAST_HEIGHT = 5  # of the plot that stays: the answer comes below it
 LEAST_HEIGHT = PLOT_HEIGHT + 5  # of a terminal with curves: the bar, a title, the axis and the cursor
 
 
@@ -71,7 +72,7 @@ class Progress:
         if self._bar is not None:
             if self._growing is not None and (found := self._growing.curves()) is not None:  # the last state stays
                 self._live.transient = False
-                self._live.update(_drawn(found, self._look))
+                self._live.update(_drawn(found, self._look, LAST_HEIGHT))
             self._live.stop()
 
     def advance(self, trial_epochs: int, text: str) -> None:
@@ -97,7 +98,7 @@ class Progress:
         is_due = now - self._started >= SECONDS_BEFORE_CURVES and now - self._grown >= SECONDS_BETWEEN_CURVES
         if self._bar is not None and has_room and is_due and (found := growing.curves()) is not None:
             self._growing, self._grown = growing, now
-            self._live.update(Group(self._bar, _drawn(found, self._look)))
+            self._live.update(Group(self._bar, _drawn(found, self._look, PLOT_HEIGHT)))
 
     @property
     def _look(self) -> Look:
@@ -147,12 +148,12 @@ def _bar(console: Console) -> rich.progress.Progress:
     )
 
 
-def _drawn(curves: Curves, look: Look) -> RenderableType:
+def _drawn(curves: Curves, look: Look, height: int) -> RenderableType:
     """A title with the name of each line, and the plot."""
     title = Text(f"{curves.title}:", no_wrap=True, overflow="crop")
     for line in curves.series:
         title.append(f"  {letter_of(line.arm)} {look.words(line.arm.name)}", style_of(line.arm))
-    return Group(title, *draw_curves(curves, look, width=min(look.width, WIDEST_PLOT), height=PLOT_HEIGHT))
+    return Group(title, *draw_curves(curves, look, width=min(look.width, WIDEST_PLOT), height=height))
 
 
 def watcher(progress: Shows) -> Callable[[Plan, Event], None]:

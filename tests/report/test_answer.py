@@ -7,6 +7,9 @@ import pytest
 from clsbench.report.compose import answer_document
 from tests.report.runs import Records, Summary, on_screen, run_of, usual
 
+CLASSES = [{"name": name, "train": 300, "val": 100, "test": 100} for name in ("upper moon", "lower moon")]
+COUNTS = {"train": 600, "val": 200, "test": 200, "shape": [2], "classes": CLASSES, "columns": None}
+DATA = {"problem": "single_label", **COUNTS, "majority": 0.5, "source": "moons", "sha256": ""}
 FILES = ["runs/moons/1/summary.json", "runs/moons/1/curves.png"]
 
 
@@ -30,6 +33,24 @@ def test_a_comparison_fills_one_screen(num_arms: int, width: int, encoding: str)
     assert len(lines) <= 24
     assert max(map(len, lines)) <= width
     assert not any("\x1b" in line for line in lines)
+
+
+@pytest.mark.parametrize("met", [[True] * 12, [True] * 5 + [False] * 7])
+def test_expectations_share_the_screen(met: list[bool]) -> None:
+    """Met ones are counted; of those in vain the first few are told, each by its own sides, and 24 lines hold all."""
+    records, summary = run_of(["a", "b"])
+    sides = {"left": 0.7, "right": 0.8, "slack": None}
+    rows = [{"text": f"a.test_accuracy >= 0.{n}", "met": each, **sides} for n, each in enumerate(met, start=1)]
+    data = {"moons": DATA}
+    lines = screen((records, {**summary, "data": data, "expectations": rows}))
+    assert len(lines) < 24
+    assert lines[0] == "Data moons: 600 train, 200 val, 200 test samples of 2 numbers, 2 classes"
+    told = in_one_line(lines)
+    if all(met):
+        assert "12 expectations met." in told
+    else:
+        assert "Expected a.test_accuracy >= 0.6: not met, 0.7 against 0.8" in told
+        assert "5 of 12 expectations met." in told
 
 
 def test_the_verdict_comes_before_curves_and_tables() -> None:

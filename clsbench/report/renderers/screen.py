@@ -13,18 +13,22 @@ from clsbench.report.renderers.look import Look
 from clsbench.report.renderers.plots import draw_curves
 from clsbench.report.renderers.tables import tables
 
-LINES = 19  # with the lines of the run below it and the prompt: 24
+LINES = 23  # of a terminal, without the prompt
 SHORTEST_PLOT, TALLEST_PLOT = 4, 9
 FOOT = 2  # the lines under a plot
 WIDEST = 100
 
 
-def screen(section: Section, look: Look, console: Console) -> Iterator[RenderableType]:
-    """The title in a rule, then the blocks; a plot is as high as the others let it."""
+class Heading(Text):
+    """A rule with a title in it, which needs no empty line before it."""
+
+
+def screen(section: Section, look: Look, console: Console, beside: int) -> Iterator[RenderableType]:
+    """The title in a rule, then the blocks; a plot is as high as they and `beside` lines of other sections let it."""
     heading = _heading(look.line(section.title), look)
     others = [part for block in section.blocks if not isinstance(block, Curves) for part in _block(block, look)]
     used = sum(len(console.render_lines(part, pad=False)) for part in [heading, *others])
-    height = min(max(LINES - used - FOOT, SHORTEST_PLOT), TALLEST_PLOT)
+    height = min(max(LINES - beside - used - FOOT, SHORTEST_PLOT), TALLEST_PLOT)
     yield heading
     for block in section.blocks:
         if isinstance(block, Curves):
@@ -33,11 +37,11 @@ def screen(section: Section, look: Look, console: Console) -> Iterator[Renderabl
             yield from _block(block, look)
 
 
-def _heading(title: str, look: Look) -> Text:
+def _heading(title: str, look: Look) -> Heading:
     """`-- title ------`, over the width of the plot."""
     rule = "-" if look.ascii_only else "━"
     rest = min(look.width, WIDEST) - cell_len(title) - 4
-    return Text(f"{rule * 2} {title} {rule * rest}".rstrip(), "bold", overflow="fold")
+    return Heading(f"{rule * 2} {title} {rule * rest}".rstrip(), "bold", overflow="fold")
 
 
 def _block(block: Block, look: Look) -> Iterator[RenderableType]:

@@ -15,19 +15,30 @@ from rich.text import Text
 from clsbench.report.document import ArmList, Block, Curves, Document, Files, Paragraph, Reliability, Section, Table
 from clsbench.report.renderers.look import Look
 from clsbench.report.renderers.plots import draw_curves
-from clsbench.report.renderers.screen import screen
+from clsbench.report.renderers.screen import Heading, screen
 from clsbench.report.renderers.tables import arm_list, tables
 
 PLOT_HEIGHT, SMALL_PLOT_HEIGHT = 12, 9
+END = 3  # lines: an empty one, what the run took, its files
 WIDEST_PLOT = 100
 
 
 def show(document: Document, console: Console) -> None:
     """Print a document."""
     look = Look(console.width, console.encoding)
-    for part in _separated(_sections(document.sections, look, console, level=0)):
+    beside = _lines_beside(document.sections, look, console)
+    for part in _separated(_sections(document.sections, look, console, level=0, beside=beside)):
         # A path that is broken over lines cannot be copied; a terminal wraps it by itself.
         console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, _Path))
+
+
+def _lines_beside(sections: tuple[Section, ...], look: Look, console: Console) -> int:
+    """How many lines the answer shares its screen with, those of the end among them, which may be printed later."""
+    others = tuple(section for section in sections if section.name not in ("answer", "kept"))
+    if len(others) == len(sections):
+        return 0
+    parts = _separated(_sections(others, look, console, level=0, beside=0))
+    return sum(len(console.render_lines(part, pad=False)) for part in parts) + END
 
 
 class _Path(Text):
@@ -47,18 +58,21 @@ def _separated(parts: Iterator[_Printed]) -> Iterator[RenderableType]:
         if isinstance(part, _Break):
             broken = True
         else:
-            if broken and not is_first:
+            if broken and not is_first and not isinstance(part, Heading):
                 yield Text()
             yield part
             is_first = broken = False
 
 
-def _sections(blocks: tuple[Block, ...], look: Look, console: Console, level: int) -> Iterator[_Printed]:
-    """The blocks of a section; `level` is how deep the sections among them are nested."""
+def _sections(blocks: tuple[Block, ...], look: Look, console: Console, level: int, beside: int) -> Iterator[_Printed]:
+    """The blocks of a section; `level` is how deep the sections among them are nested.
+
+    An answer shares its screen with `beside` lines.
+    """
     is_after_text = False
     for block in blocks:
         if isinstance(block, Section) and block.name == "answer" and not look.narrow:
-            yield from (_Break(), *screen(block, look, console), _Break())
+            yield from (*screen(block, look, console, beside), _Break())
         elif not isinstance(block, Section):
             yield from _block(block, look, level)
             is_after_text = True
@@ -66,7 +80,7 @@ def _sections(blocks: tuple[Block, ...], look: Look, console: Console, level: in
             if is_after_text:
                 yield _Break()
             yield from _title(block, look, level)
-            yield from _sections(block.blocks, look, console, level + 1)
+            yield from _sections(block.blocks, look, console, level + 1, beside)
             yield _Break()
             is_after_text = False
 

@@ -39,9 +39,9 @@ def brief_data(datasets: Mapping[str, DataSummary] | None, warnings: Sequence[Ru
 
 
 def _line(label: str, dataset: DataSummary) -> str:
-    splits = f"{dataset['train']} training, {dataset['val']} validation, {dataset['test']} test samples"
+    splits = ", ".join(f"{dataset[split]} {split}" for split in ("train", "val", "test"))
     classes = f", {count(len(dataset['classes']), 'class', 'classes')}" if dataset["classes"] else ""
-    return f"Data {label}: {splits} of {_shape(dataset)}{classes}"
+    return f"Data {label}: {splits} samples of {_shape(dataset).removeprefix('shape ')}{classes}"
 
 
 def _warning(each: RunWarning) -> Paragraph:

@@ -15,12 +15,15 @@ from clsbench.report.text import count, first_few, number
 from clsbench.results import ArmSummary
 
 
-def why(comparison: Comparison, refs: Refs) -> Text | None:
-    """The first reason that applies: a plateau, divergence, speed, or that nothing is stuck; None without any."""
-    return next(_reasons(comparison, refs), None)
+def why(comparison: Comparison, refs: Refs, *, speeds: bool = True) -> Text | None:
+    """The first reason that applies: a plateau, divergence, speed, or that nothing is stuck; None without any.
+
+    Without `speeds` it leaves out how soon each arm came near the best one, where a table beside it has that.
+    """
+    return next(_reasons(comparison, refs, speeds), None)
 
 
-def _reasons(comparison: Comparison, refs: Refs) -> Iterator[Text]:
+def _reasons(comparison: Comparison, refs: Refs, speeds: bool) -> Iterator[Text]:
     shares = {arm["name"]: share for arm in comparison.arms if (share := final_mean(arm, STUCK_SHARE)) is not None}
     stuck = sorted((name for name, share in shares.items() if share > STUCK_FROM), key=lambda name: -shares[name])
     if len(stuck) == 1:
@@ -31,7 +34,11 @@ def _reasons(comparison: Comparison, refs: Refs) -> Iterator[Text]:
         yield ("Plateaus, where the loss is large but the gradient almost zero: samples wrong and stuck ", *arms, ".")
     yield from diverged_at_once(comparison, refs)
     yield from _diverged(comparison, refs)
-    yield from _slower(comparison, refs, nothing_stuck=bool(shares) and not any(shares.values()))
+    told = "No sample is stuck: what is wrong keeps its gradient." if shares and not any(shares.values()) else ""
+    if speeds:
+        yield from _slower(comparison, refs, told)
+    if told:
+        yield (told,)
 
 
 def _plateau(comparison: Comparison, refs: Refs, name: str, share: float) -> Text:
@@ -50,18 +57,15 @@ def _diverged(comparison: Comparison, refs: Refs) -> Iterator[Text]:
         yield ("Diverged: ", *joined(first_few(named, "more arms")), ". A lower lr may help.")
 
 
-def _slower(comparison: Comparison, refs: Refs, *, nothing_stuck: bool) -> Iterator[Text]:
-    """How soon the arms came near the best one, where that differs, and that no plateau was in the way."""
+def _slower(comparison: Comparison, refs: Refs, told: str) -> Iterator[Text]:
+    """How soon the arms came near the best one, where that differs, after what is `told`."""
     reached = times_to_target(comparison)
     medians = {name: each.times.median for name, each in reached.items()}
-    told = "No sample is stuck: what is wrong keeps its gradient. " if nothing_stuck else ""
     order: list[ArmSummary] = ranked(comparison)
     if len(order) > 1 and len(set(medians.values())) > 1:
         within = f"{NEAR_BEST:.0%} of the best {label_of(comparison.headline)}"
         named: list[Text] = [(refs[arm["name"]], f" {_epochs(medians.get(arm['name']))}") for arm in order]
-        yield (f"{told}Epochs to {within}: ", *joined(first_few(named, "more arms")), ".")
-    elif told:
-        yield (told.strip(),)
+        yield (f"{told} Epochs to {within}: ".lstrip(), *joined(first_few(named, "more arms")), ".")
 
 
 def _epochs(median: float | None) -> str:
