@@ -79,8 +79,7 @@ def read_together(runs: Sequence[Path]) -> Runs:
 
 def _part(result: Result) -> Part:
     directory = RunDirectory(result.directory)
-    manifest = directory.manifest.read()
-    if manifest is None:
+    if directory.manifest.read() is None:
         raise RunError(
             f"{directory.path} was made by an earlier version of clsbench, which kept no hashes of its data to compare "
             "it by; show it by itself"
@@ -97,7 +96,7 @@ def _part(result: Result) -> Part:
         records=result.records,
         summary=result.summary,
         plan=plan,
-        data=manifest.fingerprint.data,
+        data=directory.hashes(),
         evidence=evidence,
         settings=comparable(experiment),
     )
