@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Exported(nn.Module):
-    """Raw samples `[N, *shape]` to the probabilities of the classes `[N, C]`; to logits `[N, K]` if there are none.
+    """Raw samples `[N, *shape]` to the probabilities of classes or labels, `[N, C]`, to values, or to logits `[N, K]`.
 
     A category is its number in the dataset's order; a missing value is NaN.
     """
@@ -58,8 +58,7 @@ class Exported(nn.Module):
             x = x[:, self.columns]
             x = torch.where(self.is_category, (x == self.category).double(), x)
         logits = self.module(((x - self.shift) / self.scale).float())
-        logs = self.loss.log_probabilities(logits)
-        return logits if logs is None else logs.exp()
+        return self.loss.problem.exported(self.loss.link, logits)
 
 
 def exported(predictor: Predictor, samples: Tensor) -> bytes:
@@ -85,12 +84,10 @@ def exported(predictor: Predictor, samples: Tensor) -> bytes:
         raise RunError(f"the network cannot be exported: {str(error).partition(chr(10))[0]}") from error
     with torch.no_grad():
         found = again(samples)
-    classes, probabilities = predictor.of_read(samples.numpy())
-    if probabilities is None:
-        numbers = predictor.loss.predictions(found).tolist()
-        same = classes == [predictor.class_names[number] for number in numbers]
-    else:
-        same = bool(torch.allclose(found.double(), torch.from_numpy(probabilities), rtol=1e-4, atol=1e-6))
+    wanted = predictor.outputs(samples.numpy())
+    same = bool(
+        torch.allclose(found.double(), wanted.double(), rtol=1e-4, atol=1e-6 * max(1.0, float(wanted.abs().max())))
+    )
     if not same:
         raise RunError("the exported network gives other predictions than the run's; nothing was written")
     return content.getvalue()

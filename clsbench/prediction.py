@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from clsbench.config.plan import Trial, make_plan
 from clsbench.errors import DataError, RunError
 from clsbench.metrics.measures import direction, headline
-from clsbench.problems import kind_of, problem_from
+from clsbench.problems import Answer, kind_of, problem_from
 from clsbench.registry import catalogue
 from clsbench.results import damaged, origins, value_of
 from clsbench.runs.code import hash_of_code
@@ -31,9 +31,12 @@ AT_ONCE = 1000  # samples that go through the network together
 
 
 class Predicted(NamedTuple):
-    """`classes` has a name for each sample; `probabilities` is `[N, C]`, None for a loss that gives none."""
+    """`classes` has an answer for each sample: its class, its labels or its values.
 
-    classes: list[str]
+    `probabilities` is `[N, C]`, None for a loss that gives none.
+    """
+
+    classes: list[Answer]
     probabilities: Floats | None
 
 
@@ -54,10 +57,10 @@ class Predictor:
     @property
     def gives(self) -> str:
         """What an exported network returns, in words."""
-        return "logits" if self.loss.link == "identity" else f"probabilities of {', '.join(self.class_names)}"
+        return self.loss.problem.gives(self.loss.link)
 
     def __call__(self, samples: Any) -> Predicted:
-        """The class of each sample, and the probability of every class.
+        """The answer for each sample, and the probability of every class or label.
 
         Args:
             samples: `[N, ...]` as the dataset has them, neither normalised nor encoded: an array, a tensor or nested
@@ -75,21 +78,30 @@ class Predictor:
 
     def of_read(self, raw: npt.NDArray[Any]) -> Predicted:
         """As a call, for samples as the dataset's reader gives them: categories are numbers."""
+        import torch
+
+        answers: list[Answer] = []
+        probabilities: list[Tensor] = []
+        for logits in self._logits(raw):
+            answers += self.loss.problem.answers(self.loss.predictions(logits))
+            if (logs := self.loss.log_probabilities(logits)) is not None:
+                probabilities.append(logs.double().exp())
+        return Predicted(answers, torch.cat(probabilities).numpy() if probabilities else None)
+
+    def outputs(self, raw: npt.NDArray[Any]) -> Tensor:
+        """What an exported network gives for the same samples."""
+        import torch
+
+        return torch.cat([self.loss.problem.exported(self.loss.link, logits) for logits in self._logits(raw)])
+
+    def _logits(self, raw: npt.NDArray[Any]) -> Iterator[Tensor]:
         import numpy as np
         import torch
 
-        numbers: list[Tensor] = []
-        probabilities: list[Tensor] = []
         for start in range(0, len(raw), AT_ONCE):
             rows = np.arange(start, min(start + AT_ONCE, len(raw)))
             with torch.no_grad():
-                logits = self.module(torch.from_numpy(self.required_preparation()(raw, rows)))
-            numbers.append(self.loss.predictions(logits))
-            if (logs := self.loss.log_probabilities(logits)) is not None:
-                probabilities.append(logs.double().exp())
-        names = self.class_names
-        classes = [names[number] for number in torch.cat(numbers).tolist()] if numbers else []
-        return Predicted(classes, torch.cat(probabilities).numpy() if probabilities else None)
+                yield self.module(torch.from_numpy(self.required_preparation()(raw, rows)))
 
     def required_preparation(self) -> Preparation:
         """What is done to raw samples first.
@@ -124,10 +136,11 @@ def predictors(directory: RunDirectory, numbers: Sequence[int]) -> Iterator[tupl
         if facts is None:
             raise damaged(str(path), f"datasets.{arm.dataset.title} is missing")
         try:
-            loss = build_loss(arm.loss.name, problem_from(facts), arm.loss.options)
+            state, preparation = kept(number)
+            learned = {} if preparation is None else preparation.learned  # from this trial's split
+            loss = build_loss(arm.loss.name, problem_from({**facts, **learned}), arm.loss.options)
         except (ValueError, TypeError) as error:
             raise damaged(str(path), f"datasets.{arm.dataset.title}: {error}") from error
-        state, preparation = kept(number)
         module = trained_model(trial, tuple(facts["shape"]), loss.num_outputs, state).eval()
         yield trial, Predictor(module, loss, preparation, directory.path)
 
@@ -146,21 +159,23 @@ def test_predictions(directory: RunDirectory) -> Iterator[dict[str, Any]]:
         DataError: the data are missing, or are not those of the run.
         RunError: the weights of a trial are damaged.
     """
+    import torch
+
     opened: dict[str, Part] = {}
     for trial, predictor in predictors(directory, sorted(directory.checkpoints(METRICS).ended())):
         if trial.dataset.key not in opened:
             opened[trial.dataset.key] = samples_tested(directory, trial, predictor)
         part = opened[trial.dataset.key]
-        classes, probabilities = predictor.of_read(part.features[part.rows])
-        names = predictor.class_names
-        for place, (row, label, answer) in enumerate(zip(part.rows, part.labels, classes, strict=True)):
+        answers, probabilities = predictor.of_read(part.features[part.rows])
+        targets = predictor.loss.problem.answers(torch.from_numpy(part.labels))
+        for place, (row, target, answer) in enumerate(zip(part.rows, targets, answers, strict=True)):
             yield {
                 "trial": trial.number,
                 "arm": trial.arm.name,
                 "seed": trial.seed,
                 "row": int(row),
-                "target": names[label],
-                "prediction": answer,
+                **_columns(predictor, "target", target),
+                **_columns(predictor, "prediction", answer),
                 **_by_name(predictor, probabilities, place),
             }
 
@@ -199,12 +214,24 @@ def predict_input(run: str | Path, trial: int, source: str) -> tuple[list[dict[s
     ((asked, predictor),) = predictors(RunDirectory(Path(run)), [trial])
     options = asked.dataset.options if asked.dataset.name == "csv" else {}
     names, samples, warnings = read_samples(source, predictor.required_preparation(), options)
-    classes, probabilities = predictor.of_read(samples)
+    answers, probabilities = predictor.of_read(samples)
     origin = {"trial": trial, "arm": asked.arm.name, "seed": asked.seed}
     return [
-        {**origin, "sample": name, "prediction": answer, **_by_name(predictor, probabilities, place)}
-        for place, (name, answer) in enumerate(zip(names, classes, strict=True))
+        {
+            **origin,
+            "sample": name,
+            **_columns(predictor, "prediction", answer),
+            **_by_name(predictor, probabilities, place),
+        }
+        for place, (name, answer) in enumerate(zip(names, answers, strict=True))
     ], warnings
+
+
+def _columns(predictor: Predictor, what: str, answer: Answer) -> dict[str, Any]:
+    """An answer in one column, or several values in one each."""
+    if not isinstance(answer, tuple):
+        return {what: answer}
+    return {f"{what}[{name}]": value for name, value in zip(predictor.class_names, answer, strict=True)}
 
 
 def _by_name(predictor: Predictor, probabilities: Floats | None, place: int) -> dict[str, float]:
@@ -227,7 +254,8 @@ def samples_tested(directory: RunDirectory, trial: Trial, predictor: Predictor) 
 
     part = test_samples(trial.dataset)
     prepared = predictor.required_preparation()(part.features, part.rows)
-    found = hash_of(Tensors(torch.from_numpy(prepared), torch.from_numpy(part.labels)))
+    targets = predictor.loss.problem.encoded(part.labels)
+    found = hash_of(Tensors(torch.from_numpy(prepared), torch.from_numpy(targets)))
     known = directory.hashes().get(trial.dataset.title, {})
     if known.get(str(trial.dataset.split_seed), {}).get("test") != found:
         raise DataError(f"dataset {trial.dataset.title}: its test samples have changed since the run")

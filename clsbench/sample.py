@@ -40,6 +40,8 @@ def sample_seen(run: Path, number: int) -> SampleSeen:
     same = [trial.number for trial in first.values() if trial.dataset.key == lead.dataset.key]
     part, seen = None, []
     for trial, predictor in predictors(directory, same):
+        if not predictor.loss.problem.exclusive:
+            raise ConfigError("--sample: the run's samples are not of one class each, which this table is about")
         part = part or samples_tested(directory, trial, predictor)
         if not 0 <= number < len(part):
             raise ConfigError(f"--sample: must be from 0 to {len(part) - 1}, the test samples of the run, got {number}")

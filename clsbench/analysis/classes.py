@@ -1,19 +1,28 @@
-"""How frequent the classes of a dataset are, from the `data` of a summary. Pure functions."""
+"""What problem a dataset poses, and how frequent its classes are, from the `data` of a summary. Pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
 
+from clsbench.problems import Problem, kind_of
 from clsbench.results import ClassCounts, Compared
 
 SKEWED_FROM = 2.0  # the training samples of the most frequent class over those of the least frequent
 
 
 def classes_of(summary: Compared, dataset: str) -> tuple[ClassCounts, ...]:
-    """Each class of a dataset, by its label, with its samples by split; empty where they are not known."""
+    """Each class of a dataset, by its label, with its samples by split.
+
+    It is empty where they are not known, and where a sample may have several or none.
+    """
     found = (summary.get("data") or {}).get(dataset)
-    return tuple(found["classes"] or ()) if found else ()
+    return tuple(found["classes"] or ()) if found and found["majority"] is not None else ()
+
+
+def problem_of(summary: Compared, dataset: str) -> type[Problem]:
+    """The kind of problem that a dataset poses, by its label; a run that does not say it is of single labels."""
+    return kind_of((summary.get("data") or {}).get(dataset, {}))
 
 
 def is_skewed(classes: Sequence[ClassCounts]) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from clsbench.analysis.summary import over_seeds
 from clsbench.config.plan import Arm, Plan
-from clsbench.metrics.measures import at_the_end
+from clsbench.metrics.measures import taken_at_the_end
 from clsbench.metrics.reliability import COLUMNS
 from clsbench.results import ArmCross, Confusion, Cross, Reliability, Statistic
 
@@ -38,7 +38,7 @@ def cross_summary(arm: Arm, plan: Plan, trials: Sequence[CrossEvaluation | None]
 
     measures: list[Mapping[str, float | None]] = [trial.measures if trial else {} for trial in trials]
     losses: list[Mapping[str, float | None]] = [trial.losses if trial else {} for trial in trials]
-    taken = [spec.name for spec in at_the_end()]
+    taken = dict.fromkeys(spec.name for spec in taken_at_the_end(plan.problems.get(arm.name)))
     metrics = {name: over_seeds([measured.get(name) for measured in measures]) for name in taken}
     labels = [entry.title for entry in judging(plan, arm)]
     by_label: dict[str, Statistic] = {label: over_seeds([by_loss.get(label) for by_loss in losses]) for label in labels}

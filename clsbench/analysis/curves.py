@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 
-from clsbench.analysis.classes import classes_of
+from clsbench.analysis.classes import classes_of, problem_of
 from clsbench.metrics.measures import direction, headline
-from clsbench.problems import Problem, SingleLabel, kind_of
+from clsbench.problems import Problem, SingleLabel
 from clsbench.results import ArmSummary, ClassCounts, Compared, Record, value_of
 
 STUCK_FROM = 0.1  # a share of stuck samples that is reported
@@ -85,7 +85,7 @@ def comparisons(records: Iterable[Record], summary: Compared) -> list[Comparison
         Comparison(
             tuple(arms[name] for name in names),
             {name: rows[name] for name in names},
-            kind_of((summary.get("data") or {}).get(arms[names[0]]["dataset"], {})),
+            problem_of(summary, arms[names[0]].get("dataset", "")),
             classes_of(summary, arms[names[0]].get("dataset", "")),
         )
         for names in (entry["arms"] for entry in summary["pairing"])

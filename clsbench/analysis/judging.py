@@ -80,6 +80,13 @@ def _arms(
         reasons.setdefault(plan.trials[number].arm.name, {})[plan.trials[number].seed] = reason
     seeds, last, crosses = plan.experiment.train.seed_list, last_records(records), cross_summaries(plan, crossed)
     return [
-        arm_summary(arm, seeds, last.get(arm.name, {}), reasons.get(arm.name, {}), crosses[arm.name])
+        arm_summary(
+            arm,
+            seeds,
+            last.get(arm.name, {}),
+            reasons.get(arm.name, {}),
+            crosses[arm.name],
+            plan.problems.get(arm.name),
+        )
         for arm in plan.arms
     ]

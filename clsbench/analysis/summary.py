@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from clsbench.config.plan import Arm
 from clsbench.metrics.measures import field_of, measured
+from clsbench.problems import Problem
 from clsbench.results import ArmCross, ArmSummary, Record, Statistic, classes_in, value_of
 
 
@@ -19,11 +20,16 @@ def last_records(records: Iterable[Record]) -> dict[str, dict[int, Record]]:
 
 
 def arm_summary(
-    arm: Arm, seeds: Sequence[int], last: Mapping[int, Record], failures: Mapping[int, str], crossed: ArmCross
+    arm: Arm,
+    seeds: Sequence[int],
+    last: Mapping[int, Record],
+    failures: Mapping[int, str],
+    crossed: ArmCross,
+    problem: Problem | None = None,
 ) -> ArmSummary:
     """One arm of `summary.json`, from the last record of each of its trials, by seed; without its time to target.
 
-    `failures` holds, by seed, the reason of a failure; a failed trial has no metrics.
+    `failures` holds, by seed, the reason of a failure; a failed trial has no metrics. They are those of the `problem`.
     """
     rows = [last[seed] for seed in seeds if seed in last]
     finished = [None if seed in failures else last.get(seed) for seed in seeds]
@@ -42,7 +48,7 @@ def arm_summary(
         "diverged": sum(row["status"] == "diverged" for row in rows),
         "metrics": {
             name: over_seeds([None if row is None else value_of(row, name) for row in finished])
-            for name in fields_of(row for row in finished if row is not None)
+            for name in fields_of((row for row in finished if row is not None), problem)
         },
         "seconds": round(statistics.fmean(last[seed]["seconds"] if seed in last else 0.0 for seed in seeds), 6),
         "cross": crossed["cross"],
@@ -52,10 +58,10 @@ def arm_summary(
     }
 
 
-def fields_of(records: Iterable[Record]) -> list[str]:
-    """The fields of records that hold a number, those by class once for each class that a record has."""
+def fields_of(records: Iterable[Record], problem: Problem | None) -> list[str]:
+    """The fields of records of a problem that hold a number, those by class once for each class that a record has."""
     rows, found = list(records), list[str]()
-    for name, each in measured().items():
+    for name, each in measured(problem).items():
         if each.by_class:
             found += dict.fromkeys(field_of(name, of_class) for row in rows for of_class in classes_in(row, name))
         else:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from clsbench.analysis.classes import classes_of, is_skewed
+from clsbench.analysis.classes import classes_of, is_skewed, problem_of
 from clsbench.analysis.failures import failed_seeds, more_failures
 from clsbench.analysis.pairs import MOST_PAIRS, Pair, families, judged_pairs, num_pairs
 from clsbench.analysis.statistics import LEVEL, PairedDifference, holm, paired_difference, seeds_to_settle
@@ -40,8 +40,9 @@ def verdicts(
     arms = {arm["name"]: arm for arm in summary["arms"]}
 
     def metrics_for(arm: str) -> list[str]:
-        skewed = is_skewed(classes_of(summary, arms[arm].get("dataset", "")))
-        return [name for name, each in judged().items() if skewed or not each.skewed or name in metrics]
+        dataset = arms[arm].get("dataset", "")
+        skewed, of_problem = is_skewed(classes_of(summary, dataset)), judged(problem_of(summary, dataset))
+        return [name for name, each in of_problem.items() if skewed or not each.skewed or name in metrics]
 
     failed = {name: failed_seeds(arm, summary.get("data")) for name, arm in arms.items()}
     found = [

@@ -28,6 +28,7 @@ from clsbench.config.plan import Plan
 from clsbench.config.wording import Mistake
 from clsbench.config.yaml_text import Path, shown
 from clsbench.metrics.measures import by_class, field_of, judged, measured, parts_of
+from clsbench.problems import Problem
 from clsbench.registry import Better, suggestion
 from clsbench.results.verdicts import FAILURES, OLD_WORDS, VERDICTS
 
@@ -148,7 +149,7 @@ def check_names(
         if isinstance(side, Measure):
             found += _measure_mistakes(side, comparisons, metrics, epochs)
         elif isinstance(side, VerdictOn):
-            found += _verdict_mistakes(side, comparisons)
+            found += _verdict_mistakes(side, comparisons, [name for name in judged() if name in metrics])
     return list(dict.fromkeys(found))
 
 
@@ -173,7 +174,8 @@ def read_expectations(value: Any, mistakes: list[Mistake]) -> dict[Path, Expecta
 def name_mistakes(found: Mapping[Path, Expectation], plan: Plan) -> Iterator[Mistake]:
     """The names in the expectations that the run of `plan` will not have."""
     comparisons = [[arm.name for arm in arms] for arms in plan.comparisons]
-    metrics = {**{name: each.better for name, each in measured().items()}, "seconds": None}
+    fields = {name: each for kind in _kinds(plan) for name, each in measured(kind).items()}
+    metrics = {**{name: each.better for name, each in fields.items()}, "seconds": None}
     for path, expectation in found.items():
         for mistake in check_names(expectation, comparisons, metrics, plan.experiment.train.epochs):
             yield path, mistake
@@ -185,6 +187,12 @@ def baseline_mistakes(plan: Plan) -> Iterator[Mistake]:
     known = list(dict.fromkeys(name for arm in plan.arms for name in (arm.name, arm.loss.title)))
     if baseline is not None:
         yield from ((("verdict", "baseline"), text) for text in _unknown("arm or loss", baseline, known))
+
+
+def _kinds(plan: Plan) -> list[type[Problem] | None]:
+    """The kinds of problems that the data of a plan pose; of any kind where one is not known before it is opened."""
+    kinds = dict.fromkeys(arm.dataset.posed.kind for arm in plan.arms)
+    return [None] if None in kinds else list(kinds)
 
 
 def unknown_classes(plan: Plan) -> Iterator[str]:
@@ -326,11 +334,13 @@ def _measure_mistakes(
         yield f"there is no epoch {side.epoch}; the last is {epochs}"
 
 
-def _verdict_mistakes(side: VerdictOn, comparisons: Sequence[Collection[str]]) -> Iterator[str]:
+def _verdict_mistakes(
+    side: VerdictOn, comparisons: Sequence[Collection[str]], metrics: Collection[str]
+) -> Iterator[str]:
     arms = [arm for names in comparisons for arm in names]
     yield from _unknown("arm", side.a, arms)
     yield from _unknown("arm", side.b, arms)
-    yield from _unknown("metric of a verdict", side.metric, [*judged(), FAILURES])
+    yield from _unknown("metric of a verdict", side.metric, [*metrics, FAILURES])
     if side.a == side.b:
         yield f"a verdict needs two arms, got {side.a!r} twice; name another"
     elif {side.a, side.b} <= set(arms) and not any({side.a, side.b} <= set(names) for names in comparisons):

@@ -8,12 +8,13 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from clsbench.config.memory import size_of, state_bytes, trial_bytes, trials_that_fit
 from clsbench.config.schema import DatasetEntry, Experiment, LossEntry, ModelEntry, OptimizerConfig
 from clsbench.errors import ConfigError
-from clsbench.problems import Posed
+from clsbench.problems import Posed, Problem
 from clsbench.registry import catalogue
 from clsbench.slices import even_parts, spaced
 
@@ -90,6 +91,12 @@ class Plan:
     def comparisons(self) -> list[list[Arm]]:
         """The arms, grouped by dataset, model and batch size."""
         return [list(group) for _, group in itertools.groupby(self.arms, key=lambda arm: arm.comparison)]
+
+    @cached_property
+    def problems(self) -> dict[str, Problem]:
+        """The problem that the data of each arm pose, by the arm's name, of those whose data are opened."""
+        opened = ((trial.arm.name, self.posed.get(trial.dataset.key)) for trial in self.trials)
+        return {name: known.problem for name, known in opened if known is not None and known.problem is not None}
 
     def stacks(self) -> list[list[Trial]]:
         """The trials that can be one tensor program, in stacks of at most `train.stack`, or of what fits into memory.

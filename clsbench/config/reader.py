@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -26,12 +26,12 @@ from clsbench.config.schema import (
     entry_type,
 )
 from clsbench.config.shipped import nearest_shipped
-from clsbench.config.tuning import match_mistakes, read_tune, seed_mistake, tune_mistakes
+from clsbench.config.tuning import match_mistakes, read_tune, seed_mistake, tune_mistakes, with_headline
 from clsbench.config.warm_start import warm_start_mistakes
 from clsbench.config.wording import UNKNOWN_KEY, Mistake, dotted, mistakes_of
 from clsbench.config.yaml_text import MAX_CHARACTERS, Document, Path, Position, parse, shown
 from clsbench.errors import ConfigError
-from clsbench.problems import Posed
+from clsbench.problems import Posed, Problem
 from clsbench.registry import DatasetSpec, Kind, UnknownName, catalogue, nearest
 from clsbench.sources import read_bounded
 
@@ -111,12 +111,12 @@ def _build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | N
     found: dict[Kind, dict[Path, Entry]] = {}
     for kind in ENTRIES:
         found[kind] = _entries(kind, tree.get(kind, DEFAULT_ENTRIES[kind]), folder_of, mistakes)
-    datasets = [entry for entry in found["dataset"].values() if isinstance(entry, DatasetEntry)]
+    datasets = {path: entry for path, entry in found["dataset"].items() if isinstance(entry, DatasetEntry)}
     mistakes += _misfits(datasets, found["model"] | found["loss"])
     parts: dict[str, Any] = {kind: tuple(entries.values()) for kind, entries in found.items()}
     mistakes += match_mistakes(found["loss"])
     chosen, optimizer = read_optimizer(tree.get("optimizer", {}), mistakes)
-    tune = read_tune(tree.get("tune"), chosen, mistakes)
+    tune = read_tune(with_headline(tree.get("tune"), found["dataset"].values()), chosen, mistakes)
     parts |= {"optimizer": optimizer, "tune": tune}
     mistakes += conflict_mistakes(optimizer, tune)
     if tune is not None:
@@ -217,10 +217,11 @@ def _with_fractions(entry: DatasetEntry, known: Posed, path: Path, mistakes: lis
     return entry
 
 
-def _misfits(datasets: Iterable[DatasetEntry], served: Mapping[Path, Entry]) -> Iterable[Mistake]:
-    """Models and losses that do not fit a dataset, as far as is known before the data are opened."""
-    for dataset in datasets:
+def _misfits(datasets: Mapping[Path, DatasetEntry], served: Mapping[Path, Entry]) -> Iterable[Mistake]:
+    """Models, losses and keys of a dataset that do not fit it, as far as is known before the data are opened."""
+    for at, dataset in datasets.items():
         known = dataset.posed
+        yield from (((*at, key), reason) for key, reason in foreign_keys(dataset, known.kind))
         for path, entry in served.items():
             reasons = (misfit(dataset.name, known, point) for _, point in entry.points())
             if (reason := next(filter(None, reasons), None)) is not None:
@@ -233,15 +234,35 @@ def misfit(dataset: str, known: Posed, entry: Entry) -> str | None:
         dimensions = catalogue.get("model", entry.name).dimensions
         if dimensions not in (None, len(known.shape)):
             return f"{entry.name} takes images, and {dataset} has samples of shape {list(known.shape)}; use mlp"
+    if isinstance(entry, LossEntry) and known.possible:
+        reasons = [_loss_misfit(problem, entry) for problem in known.possible]
+        if None not in reasons:
+            return f"{entry.name} does not fit {dataset}: {reasons[0]}"
     if isinstance(entry, LossEntry) and known.problem is not None:
-        try:
-            known.problem.num_outputs(catalogue.get("loss", entry.name), entry.options)
-        except ValueError as error:
-            return f"{entry.name} does not fit {dataset}: {error}"
         for name in entry.class_weight if isinstance(entry.class_weight, dict) else ():
             if (reason := known.problem.unknown(name)) is not None:
                 return f"class_weight of {entry.name}: {reason}"
     return None
+
+
+def _loss_misfit(problem: Problem, entry: LossEntry) -> str | None:
+    try:
+        problem.num_outputs(catalogue.get("loss", entry.name), entry.options)
+    except ValueError as error:
+        return str(error)
+    if entry.class_weight is not None and not problem.exclusive:
+        return f"class_weight is for samples of one class each, and this is {problem.kind}; leave it out"
+    return None
+
+
+def foreign_keys(dataset: DatasetEntry, kind: type[Problem] | None) -> Iterator[tuple[str, str]]:
+    """The keys of a dataset that mean nothing for a kind of problem, each with the reason; none if it is not known."""
+    if kind is None:
+        return
+    if dataset.label_noise and not kind.labelled:
+        yield "label_noise", f"label noise is for labels, and this is {kind.kind}; leave it out"
+    if dataset.imbalance is not None and not kind.exclusive:
+        yield "imbalance", f"it is for samples of one class each, and this is {kind.kind}; leave it out"
 
 
 def _text_of(path: FilePath) -> str:

@@ -56,7 +56,7 @@ from clsbench.config.values import (
 from clsbench.config.yaml_text import is_text, shown
 from clsbench.metrics.measures import by_class, headline, judged, margins, on_split
 from clsbench.problems import NoiseKind, Posed, SingleLabel, posed_by
-from clsbench.registry import Spec, suggestion
+from clsbench.registry import ProblemName, Spec, suggestion
 from clsbench.results import WARNINGS, Rules
 
 FIRST_TUNING_SEED = 10_000
@@ -148,6 +148,14 @@ class DatasetEntry(Entry):
         description="thins the training split out to a long tail: how many times as many samples the first class has "
         "as the last, exponentially fewer from class to class; validation and test data stay as they are",
     )
+    problem: Literal["auto", ProblemName] = Field(
+        "auto", description="what the targets are taken for; auto: what they look like, which is said"
+    )
+
+    @property
+    def asked_problem(self) -> ProblemName | None:
+        """The kind of problem that is asked for; None for the data's own."""
+        return None if self.problem == "auto" else self.problem
 
     @property
     def posed(self) -> Posed:
@@ -157,13 +165,13 @@ class DatasetEntry(Entry):
             ValueError: its options are impossible; the message gives the reason.
         """
         known = posed_by(self.name, self.options)
-        if self.only_classes is None:
-            return known
-        try:
-            whole = known.problem or SingleLabel(len(self.only_classes))
-            return replace(known, problem=whole.only(self.only_classes))
-        except ValueError as error:
-            raise ValueError(f"only_classes: {error}") from error
+        if self.only_classes is not None:
+            try:
+                whole = known.problem or SingleLabel(len(self.only_classes))
+                known = replace(known, problem=whole.only(self.only_classes))
+            except ValueError as error:
+                raise ValueError(f"only_classes: {error}") from error
+        return known if self.asked_problem is None else known.taken_for(self.asked_problem)
 
 
 class Init(Frozen):

@@ -26,7 +26,7 @@ from clsbench.config.schema import (
 from clsbench.config.values import Trials, mistake
 from clsbench.config.wording import Mistake, mistakes_of
 from clsbench.config.yaml_text import Path
-from clsbench.metrics.measures import on_split
+from clsbench.metrics.measures import Measured, Posing, headline, on_split
 from clsbench.problems import Problem
 from clsbench.registry import Kind, Spec, catalogue
 
@@ -67,6 +67,20 @@ def read_tune(value: Any, spec: Spec | None, mistakes: list[Mistake]) -> TuneCon
         return None
 
 
+def with_headline(value: Any, datasets: Iterable[Entry]) -> Any:
+    """The section `tune` as it is given, with the headline metric if it names none and the problem is known."""
+    kind = _kind_of(datasets)
+    if kind is None or not isinstance(value, Mapping) or "metric" in value:
+        return value
+    return {**value, "metric": headline(kind, "val")}
+
+
+def _kind_of(datasets: Iterable[Entry]) -> type[Problem] | None:
+    """The kind of problem that all datasets pose; None if there are several, or if one is not known."""
+    kinds = {each.posed.kind for each in datasets if isinstance(each, DatasetEntry)}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
 def tune_mistakes(
     tune: TuneConfig, optimizer: OptimizerConfig, found: Mapping[Kind, Mapping[Path, Entry]]
 ) -> Iterable[Mistake]:
@@ -81,16 +95,30 @@ def tune_mistakes(
             continue
         if not entry.val_fraction:
             yield (*path, "val_fraction"), "tuning chooses on validation data; give a fraction above 0"
-        if reason := unranked(tune.metric, entry.posed.problem):
+        if reason := foreign(tune.metric, entry.posed.kind) or unranked(tune.metric, entry.posed.problem):
             yield ("tune", "metric"), reason
-    known = {name: each for name, each in on_split("val").items() if not each.by_class}
+    metrics = chosen_by(_kind_of(found["dataset"].values()))
     for path, entry in found["loss"].items():
         if isinstance(entry, LossEntry) and entry.lr is not None and "lr" in tune.grid.axes:
             yield (*path, "lr"), "lr is tuned, so a loss cannot bring its own; drop one of the two"
-        if known[tune.metric].needs_probabilities and catalogue.get("loss", entry.name).link == "identity":
-            others = [name for name, each in known.items() if not (each.needs_probabilities or each.ranks)]
+        if tune.metric not in metrics:
+            continue
+        if metrics[tune.metric].needs_probabilities and catalogue.get("loss", entry.name).link == "identity":
+            others = [name for name, each in metrics.items() if not (each.needs_probabilities or each.ranks)]
             what = f"{entry.name} gives no probabilities, so no {tune.metric}; use {' or '.join(others)}"
             yield ("tune", "metric"), what
+
+
+def chosen_by(problem: Posing | None) -> dict[str, Measured]:
+    """The validation metrics of a problem that tuning can choose by."""
+    return {name: each for name, each in on_split("val", problem).items() if not each.by_class}
+
+
+def foreign(metric: str, problem: Posing | None) -> str | None:
+    """Why tuning cannot choose by a metric that a problem does not have; None if it can, or if it is not known."""
+    if problem is None or metric in chosen_by(problem):
+        return None
+    return f"{metric} is not a metric of {problem.kind}; one of {', '.join(chosen_by(problem))}"
 
 
 def unranked(metric: str, problem: Problem | None) -> str | None:

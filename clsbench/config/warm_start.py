@@ -12,16 +12,21 @@ from clsbench.registry import catalogue
 
 
 def warm_start_mistakes(datasets: Iterable[DatasetEntry], losses: Mapping[Path, Entry]) -> Iterable[Mistake]:
-    """Losses whose number of outputs differs from that of cross-entropy, which trains the warm start.
+    """Problems without a warm start, and losses whose outputs are not those of the loss that trains it.
 
     Their networks could not start from the same hidden layers as the other arms.
     """
-    posed = [entry.posed.problem for entry in datasets]
-    examples = [example for kind in KINDS.values() for example in kind.examples()]
-    problems = [known for problem in posed for known in ([problem] if problem is not None else examples)]
+    posed = [entry.posed for entry in datasets]
+    if unlabelled := [known.kind.kind for known in posed if known.kind is not None and not known.kind.labelled]:
+        yield ("train", "warm_start"), f"it starts from wrong labels, and {unlabelled[0]} has none; leave it out"
+    examples = tuple(example for kind in KINDS.values() if kind.labelled for example in kind.examples())
+    problems = [problem for known in posed for problem in known.possible or examples]
     for path, entry in losses.items():
         needed = [
-            (_outputs(entry.name, point.options, p), _outputs("cross_entropy", {}, p))
+            (
+                _outputs(entry.name, point.options, p),
+                _outputs(p.warm_loss, catalogue.get("loss", p.warm_loss).defaults, p),
+            )
             for _, point in entry.points()
             for p in problems
         ]

@@ -30,6 +30,21 @@ def table(name: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], tu
     return cells[:, :-1], cells[:, -1].astype(np.int64), tuple(names)
 
 
+def diabetes_table() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Ten measurements of 442 patients in their own units, `[N, 10]`, and the progression of the disease, `[N]`.
+
+    Raises:
+        DataError: a file is missing.
+    """
+    import numpy as np
+
+    with (
+        gzip.open(_file("diabetes_data_raw.csv.gz"), "rt", encoding="utf-8") as lines,
+        gzip.open(_file("diabetes_target.csv.gz"), "rt", encoding="utf-8") as targets,
+    ):
+        return np.loadtxt(lines), np.loadtxt(targets)
+
+
 def digit_images() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """1,797 images `[N, 1, 8, 8]` with brightness 0 to 16, and the digits `[N]`.
 

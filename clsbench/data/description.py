@@ -10,7 +10,8 @@ import numpy as np
 from clsbench.data.dividing import Part, Parts, digests
 from clsbench.data.preparation import Ints, Preparation
 from clsbench.data.raw import RawData
-from clsbench.results import DataSummary
+from clsbench.problems import Problem
+from clsbench.results import DataSummary, TargetSummary
 from clsbench.text import listed
 
 if TYPE_CHECKING:
@@ -20,27 +21,54 @@ MAX_NAMED = 3
 WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
-def described(raw: RawData, parts: Parts, name: str, sha256: str) -> DataSummary:
+def described(raw: RawData, problem: Problem, parts: Parts, name: str, sha256: str) -> DataSummary:
     """The entry of `summary.data` of a dataset; `name` stands for its source if it names none."""
-    names = raw.problem.names
-    by_split = {split: np.bincount(part.labels, minlength=len(names)) for split, part in _by_name(parts)}
-    most = int(by_split["train"].argmax())
     kinds = [column.kind for column in raw.table]
+    counts = _class_counts(problem, parts)
     return {
-        "problem": raw.problem.kind,
+        "problem": problem.kind,
         "train": len(parts.train),
         "val": len(parts.val),
         "test": len(parts.test),
         "shape": list(raw.features.shape[1:]),
-        "classes": [
-            {"name": each, **{split: int(counts[number]) for split, counts in by_split.items()}}  # type: ignore[typeddict-item]
-            for number, each in enumerate(names)
+        "classes": None
+        if counts is None
+        else [
+            {"name": each, **{split: int(of[number]) for split, of in counts.items()}}  # type: ignore[typeddict-item]
+            for number, each in enumerate(problem.names)
         ],
-        "majority": float(by_split["test"][most] / len(parts.test)),
+        "majority": None
+        if counts is None or not problem.exclusive
+        else float(counts["test"][counts["train"].argmax()] / len(parts.test)),
         "columns": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)} if kinds else None,
+        "targets": None if counts is not None else _values(problem, parts.train),
         "source": raw.source or name,
         "sha256": sha256,
     }
+
+
+def _class_counts(problem: Problem, parts: Parts) -> dict[str, Ints] | None:
+    """By split, the samples of each class or label; None where targets are values."""
+    if not problem.labelled:
+        return None
+    counts = {split: problem.class_counts(part.labels) for split, part in _by_name(parts)}
+    return {split: of for split, of in counts.items() if of is not None}
+
+
+def _values(problem: Problem, train: Part) -> list[TargetSummary]:
+    """The training values of each target, and what training standardises them by."""
+    values, learned = train.labels, problem.learned
+    return [
+        {
+            "name": name,
+            "min": float(values[:, place].min()),
+            "max": float(values[:, place].max()),
+            "mean": float(values[:, place].mean()),
+            "std": float(values[:, place].std()),
+            "standardised": bool(learned),
+        }
+        for place, name in enumerate(problem.names)
+    ]
 
 
 def findings(raw: RawData, parts: Parts, preparation: Preparation) -> Iterator[tuple[str, str]]:
@@ -67,10 +95,11 @@ def _by_name(parts: Parts) -> tuple[tuple[str, Part], ...]:
 
 def _missing_classes(raw: RawData, parts: Parts) -> Iterator[tuple[str, str]]:
     names = raw.problem.names
+    counts = _class_counts(raw.problem, parts)
     for split, part in _by_name(parts):
-        if not len(part):
+        if counts is None or not len(part):
             continue
-        absent = np.flatnonzero(np.bincount(part.labels, minlength=len(names)) == 0)
+        absent = np.flatnonzero(counts[split] == 0)
         if len(absent):
             yield (
                 "missing-class",
@@ -103,12 +132,13 @@ def _constant_images(parts: Parts) -> Iterator[tuple[str, str]]:
 
 def _suspicious_columns(raw: RawData) -> Iterator[tuple[str, str]]:
     x, labels = raw.features, raw.labels
-    separating = _separating(x, labels)
+    exclusive = raw.problem.exclusive
+    separating = _separating(x, labels) if exclusive else [False] * x.shape[1]
     for place, column in enumerate(raw.table):
         if column.kind != "boolean" and (how := _identifies(x[:, place], category=column.kind == "category")):
             code, what = how
             yield code, f"column {column.name!r} {what}; leave it out if it only identifies the samples"
-        elif column.kind == "category":
+        elif column.kind == "category" and exclusive:
             pairs = np.unique(np.stack([x[:, place], labels]), axis=1).shape[1]
             if pairs == len(np.unique(x[:, place])):
                 yield "separating-column", _separates(column.name)

@@ -7,7 +7,7 @@ set as it is.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from clsbench.data.preparation import Ints
 from clsbench.data.raw import RawData
 from clsbench.errors import DataError
+from clsbench.problems import Problem
 
 if TYPE_CHECKING:
     from clsbench.data.raw import Array
@@ -29,16 +30,17 @@ class Part:
     """Samples of a split: rows of raw features and of the labels beside them."""
 
     features: Array
-    all_labels: Ints
+    all_labels: Array
     rows: Ints
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @property
-    def labels(self) -> Ints:
-        """`[len(self)]`, a copy."""
-        return self.all_labels[self.rows]
+    def labels(self) -> Array:
+        """`[len(self)]`, or `[len(self), D]`, a copy."""
+        found: Array = self.all_labels[self.rows]
+        return found
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,10 @@ def _without(raw: RawData, tested: Collection[bytes]) -> RawData:
     if not held_out.any():
         return raw
     kept = ~held_out
-    gone = (np.bincount(raw.labels) > 0) & (np.bincount(raw.labels[kept], minlength=raw.labels.max() + 1) == 0)
+    strata = raw.problem.strata(raw.labels)
+    gone = (np.bincount(strata) > 0) & (np.bincount(strata[kept], minlength=strata.max() + 1) == 0)
     if gone.any():
-        raise DataError(f"no sample of class {raw.class_names[int(gone.argmax())]!r} is left")
+        raise DataError(f"no sample{_of_stratum(raw.problem, int(gone.argmax()))} is left")
     groups = None if raw.groups is None else raw.groups[kept]
     rest = replace(raw, features=raw.features[kept], labels=raw.labels[kept], groups=groups)
     if raw.test_labels is not None:
@@ -165,9 +168,9 @@ def _stratified(
 ) -> tuple[Ints, Ints, Ints]:
     """Rows for training, validation and test, each in order, the strata in proportion, one of each at least."""
     parts = 1 + sum(size > 0 for size in sizes.values())
-    names = raw.problem.names
-    counts = np.bincount(strata[chosen], minlength=len(names))
-    _check_members(names, np.bincount(strata, minlength=len(names)) > 0, counts, parts)
+    present = np.bincount(strata) > 0
+    counts = np.bincount(strata[chosen], minlength=len(present))
+    _check_members(raw.problem, present, counts, parts)
 
     # One of each stratum stays in the training split, and one, if there are three, is left for validation.
     num_strata = int((counts > 0).sum())
@@ -206,14 +209,20 @@ def _grouped(groups: Ints, strata: Ints, chosen: Ints, sizes: Mapping[str, int],
     return train, val, test
 
 
-def _check_members(names: Sequence[str], present: npt.NDArray[np.bool_], counts: Ints, parts: int) -> None:
+def _check_members(problem: Problem, present: npt.NDArray[np.bool_], counts: Ints, parts: int) -> None:
     few = present & (counts < parts)
+    if few.any() and not problem.exclusive:
+        raise DataError(f"{counts.sum()} samples are too few for {parts} splits; give {parts} or more")
     if few.any():
-        name, have = names[int(few.argmax())], int(counts[few.argmax()])
+        name, have = problem.names[int(few.argmax())], int(counts[few.argmax()])
         raise DataError(
             f"class {name!r} has {have} of the {counts.sum()} samples, too few for {parts} splits; "
             f"every class needs {parts} or more"
         )
+
+
+def _of_stratum(problem: Problem, number: int) -> str:
+    return f" of class {problem.names[number]!r}" if problem.exclusive else ""
 
 
 def _allot(size: int, counts: Ints, most: Ints) -> Ints:

@@ -6,9 +6,10 @@ All of it is fitted on the training split, and kept with the weights that were t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -40,6 +41,7 @@ class _Kept(BaseModel):
     scale: Any
     full_scale: float | None = None
     marks: tuple[str, str] | None = None
+    learned: dict[str, list[float]] = {}
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Preparation:
         shift, scale: an encoded sample x becomes (x - shift) / scale; broadcast over it.
         full_scale: the largest value of a raw pixel; None if the samples are not images.
         marks: the delimiter and the decimal mark of the table; None if it was none of text, or by an earlier version.
+        learned: the facts of the problem that were learned from the training targets.
     """
 
     shape: tuple[int, ...]
@@ -64,6 +67,7 @@ class Preparation:
     scale: Floats
     full_scale: float | None = None
     marks: Marks | None = None
+    learned: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -138,6 +142,7 @@ class Preparation:
                 "scale": self.scale.tolist(),
                 "full_scale": self.full_scale,
                 "marks": self.marks,
+                **({"learned": dict(self.learned)} if self.learned else {}),
             }
         )
 
@@ -162,10 +167,13 @@ class Preparation:
             scale=np.array(kept.scale, np.float64),
             full_scale=kept.full_scale,
             marks=kept.marks,
+            learned=kept.learned,
         )
 
 
-def fitted(raw: RawData, train: Ints, normalize: Normalize) -> Preparation:
+def fitted(
+    raw: RawData, train: Ints, normalize: Normalize, learned: Mapping[str, Any] = MappingProxyType({})
+) -> Preparation:
     """The preparation of a dataset, from the rows of its training split.
 
     `normalize`: `standard` subtracts the mean and divides by the standard deviation; `unit` divides pixels by their
@@ -183,7 +191,15 @@ def fitted(raw: RawData, train: Ints, normalize: Normalize) -> Preparation:
     }
     fill = None if raw.fill is None else _fill(raw, train)
     plain = Preparation(
-        tuple(raw.features.shape[1:]), raw.table, known, fill, np.zeros(1), np.ones(1), raw.full_scale, raw.marks
+        tuple(raw.features.shape[1:]),
+        raw.table,
+        known,
+        fill,
+        np.zeros(1),
+        np.ones(1),
+        raw.full_scale,
+        raw.marks,
+        learned,
     )
     if normalize == "none":
         return plain

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from clsbench.data.targets import checked, looks_like, taken_for
 from clsbench.errors import DataError
-from clsbench.problems import Problem, SingleLabel
+from clsbench.problems import KINDS, Problem
+from clsbench.registry import ProblemName
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,9 +38,10 @@ class RawData:
 
     Attributes:
         features: [N, ...]; images are [N, C, H, W].
-        labels: [N], numbered from 0.
-        num_classes: how many classes there may be; a class without samples is allowed.
-        class_names: one for each class; if empty, the numbers are the names.
+        labels: [N] classes, numbered from 0; [N, D] in the other kinds of problems.
+        num_classes: how many classes there may be, a class without samples is allowed; D in the other kinds.
+        class_names: one for each class, label or value; if empty, the numbers are the names.
+        kind: the kind of problem that the labels pose.
         full_scale: the largest value a pixel can have (255 for 8 bits), None if the features are not pixels.
         test_features, test_labels: the dataset's own test set, if it has one.
         columns: a table's features, or their names if all are numbers; if empty, their numbers are the names.
@@ -53,21 +56,22 @@ class RawData:
     """
 
     features: Array
-    labels: Labels
+    labels: Array
     num_classes: int
     class_names: tuple[str, ...] = ()
     full_scale: float | None = None
     test_features: Array | None = None
-    test_labels: Labels | None = None
+    test_labels: Array | None = None
     columns: tuple[Column | str, ...] = ()
     val_features: Array | None = None
-    val_labels: Labels | None = None
+    val_labels: Array | None = None
     fill: Fill | None = None
     groups: Labels | None = None
     source: str | None = None
     warnings: tuple[tuple[str, str], ...] = ()
     posterior: Callable[[Array], Array] | None = None
     marks: Marks | None = None
+    kind: ProblemName = "single_label"
 
     @property
     def table(self) -> tuple[Column, ...]:
@@ -81,7 +85,8 @@ class RawData:
     @property
     def problem(self) -> Problem:
         """The problem that these data pose."""
-        return SingleLabel(self.num_classes, self.class_names)
+        names = self.class_names or tuple(map(str, range(self.num_classes)))
+        return KINDS[self.kind].of(names, self.labels)
 
 
 def name_of(columns: Sequence[Column], place: Sequence[int]) -> str:
@@ -94,7 +99,8 @@ def name_of(columns: Sequence[Column], place: Sequence[int]) -> str:
 def as_raw(result: Any) -> RawData:
     """Check what a dataset function returned: a RawData, or a pair `(features, labels)`.
 
-    Arrays may be lists, numpy arrays or torch tensors. For a pair, the classes are 0 to the largest label.
+    Arrays may be lists, numpy arrays or torch tensors. Of a pair, whole numbers `[N]` are classes, 0 to the largest
+    one, and other labels what they look like; see `looks_like`.
 
     Raises:
         DataError: the arrays are unusable; the message names the row, column or class.
@@ -102,19 +108,18 @@ def as_raw(result: Any) -> RawData:
     if isinstance(result, RawData):
         raw = result
     elif isinstance(result, tuple | list) and len(result) == 2:
-        labels = _labels(result[1], "labels")
-        raw = RawData(result[0], labels, num_classes=_num_classes(labels))
+        raw = _of_pair(*result)
     else:
         raise DataError(f"a dataset returned a {type(result).__name__}; return (features, labels) or a RawData")
 
     names = tuple(str(name) for name in raw.class_names) or tuple(map(str, range(raw.num_classes)))
     if len(names) != raw.num_classes:
         raise DataError(f"{len(names)} class names for {raw.num_classes} classes; name every class")
+    raw = replace(raw, class_names=names)
     features, labels = _checked(raw, raw.features, raw.labels, "")
-    _check_two_classes(labels, names)
     if raw.columns and len(raw.columns) != features.shape[1]:
         raise DataError(f"{len(raw.columns)} columns are named, and there are {features.shape[1]}; name every column")
-    raw = replace(raw, features=features, labels=labels, class_names=names, groups=_groups(raw))
+    raw = replace(raw, features=features, labels=labels, groups=_groups(raw))
     own: dict[str, Any] = {}
     for which, x, y in (
         ("test", raw.test_features, raw.test_labels),
@@ -122,7 +127,45 @@ def as_raw(result: Any) -> RawData:
     ):
         if x is not None or y is not None:
             own[f"{which}_features"], own[f"{which}_labels"] = _own_split(raw, x, y, which)
-    return replace(raw, **own)
+    raw = replace(raw, **own)
+    _check_two_classes(raw)
+    return raw
+
+
+def as_kind(raw: RawData, kind: ProblemName) -> RawData:
+    """Checked data as a problem of another kind; the labels of all splits are converted together.
+
+    Raises:
+        DataError: their labels cannot be taken for it.
+    """
+    if kind == raw.kind:
+        return raw
+    import numpy as np
+
+    splits = {name: getattr(raw, name) for name in ("labels", "val_labels", "test_labels")}
+    given = {name: each for name, each in splits.items() if each is not None}
+    labels, names = taken_for(kind, raw.problem, np.concatenate(list(given.values())))
+    if not KINDS[kind].exclusive:
+        labels = checked(kind, labels, names, "")
+    parts = np.split(labels, np.cumsum([len(each) for each in given.values()])[:-1])
+    converted: dict[str, Any] = dict(zip(given, parts, strict=True))
+    found = replace(raw, num_classes=len(names), class_names=names, kind=kind, posterior=None, **converted)
+    _check_two_classes(found)
+    return found
+
+
+def _of_pair(features: Any, labels: Any) -> RawData:
+    import numpy as np
+
+    targets = _array(labels, "labels")
+    is_numeric = targets.dtype.kind in "buif" and targets.ndim in (1, 2) and targets.size > 0
+    whole = targets.ndim == 1 and (targets.dtype.kind != "f" or bool((targets == np.floor(targets)).all()))
+    kind = "single_label" if whole or not is_numeric else looks_like(targets)
+    if kind == "single_label":
+        numbers = _labels(targets[:, 0] if is_numeric and targets.ndim == 2 else targets, "labels")
+        return RawData(features, numbers, num_classes=_num_classes(numbers))
+    targets = targets.reshape(len(targets), -1)
+    return RawData(features, targets, num_classes=targets.shape[1], kind=kind)
 
 
 def _own_split(raw: RawData, features: Any, labels: Any, which: str) -> tuple[Array, Labels]:
@@ -144,13 +187,14 @@ def _groups(raw: RawData) -> Labels | None:
 
 def _checked(raw: RawData, features: Any, labels: Any, which: str) -> tuple[Array, Labels]:
     x = _features(features, f"{which}features", may_lack=raw.fill is not None)
-    y, num_classes = _labels(labels, f"{which}labels"), raw.num_classes
+    exclusive, num_classes = KINDS[raw.kind].exclusive, raw.num_classes
+    y = _labels(labels, f"{which}labels") if exclusive else checked(raw.kind, labels, raw.class_names, which)
     if len(x) != len(y):
         raise DataError(f"{len(x)} rows of {which}features but {len(y)} {which}labels; every sample needs one label")
     if len(y) == 0:
         raise DataError(f"no {which}samples; a dataset needs at least one")
     outside = (y < 0) | (y >= num_classes)
-    if outside.any():
+    if exclusive and outside.any():
         row = int(outside.argmax())
         allowed = f"labels of {num_classes} classes are 0 to {num_classes - 1}"
         raise DataError(f"label {int(y[row])} in row {row} of the {which}labels is out of range; {allowed}")
@@ -168,9 +212,10 @@ def _num_classes(labels: Labels) -> int:
     return largest + 1
 
 
-def _check_two_classes(labels: Labels, names: tuple[str, ...]) -> None:
-    if (labels == labels[0]).all():
-        raise DataError(f"every sample is of class {names[labels[0]]!r}; classification needs two or more classes")
+def _check_two_classes(raw: RawData) -> None:
+    if KINDS[raw.kind].exclusive and (raw.labels == raw.labels[0]).all():
+        name = raw.class_names[raw.labels[0]]
+        raise DataError(f"every sample is of class {name!r}; classification needs two or more classes")
 
 
 def _features(values: Any, what: str, *, may_lack: bool) -> Array:

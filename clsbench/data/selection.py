@@ -12,6 +12,7 @@ from clsbench.data.dividing import Part
 from clsbench.data.preparation import Floats, Ints
 from clsbench.data.raw import RawData
 from clsbench.errors import DataError
+from clsbench.problems import Problem
 
 
 def only(raw: RawData, classes: Sequence[str]) -> RawData:
@@ -57,7 +58,7 @@ def only(raw: RawData, classes: Sequence[str]) -> RawData:
     )
 
 
-def long_tailed(part: Part, ratio: float, names: Sequence[str], rng: np.random.Generator) -> Part:
+def long_tailed(part: Part, ratio: float, problem: Problem, rng: np.random.Generator) -> Part:
     """Some samples of a split, so that the first of C classes has `ratio` times as many as the last.
 
     Class c keeps n ratio^(-c / (C - 1)) random samples, n being the largest number that every class can serve: in
@@ -66,9 +67,11 @@ def long_tailed(part: Part, ratio: float, names: Sequence[str], rng: np.random.G
     Imbalanced Datasets with Label-Distribution-Aware Margin Loss.
 
     Raises:
-        DataError: a class would keep no sample.
+        DataError: a class would keep no sample, or samples are not of one class each.
     """
-    labels = part.labels
+    if not problem.exclusive:
+        raise DataError(f"imbalance is for samples of one class each, and this is {problem.kind}; leave it out")
+    labels, names = part.labels, problem.names
     counts = np.bincount(labels, minlength=len(names))
     shares = float(ratio) ** (-np.arange(len(names)) / (len(names) - 1))
     keep = np.rint((counts / shares).min() * shares).astype(np.int64)

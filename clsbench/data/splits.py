@@ -16,13 +16,14 @@ from clsbench.data.dividing import NOISE, TAIL, Part, divided, rng_for
 from clsbench.data.preparation import Ints, Normalize, Preparation, fitted
 from clsbench.data.raw import RawData
 from clsbench.data.selection import long_tailed
+from clsbench.errors import DataError
 from clsbench.problems import NoiseKind, Problem
 from clsbench.results import DatasetFacts, DataSummary
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """Samples and their classes: `x` [N, *shape], `y` [N], numbered from 0."""
+    """Samples and their targets: `x` [N, *shape], `y` [N] classes, numbered from 0, or [N, D]."""
 
     x: torch.Tensor
     y: torch.Tensor
@@ -66,11 +67,11 @@ class Splits:
         return hashlib.sha256(repr(self.hashes).encode()).hexdigest()
 
     @cached_property
-    def train_counts(self) -> torch.Tensor:
-        """`[C]`: the training samples of each class."""
+    def train_counts(self) -> torch.Tensor | None:
+        """`[C]`: the training samples of each class; None without classes."""
         # PyTorch's own count may use threads, after which this process could not be forked.
-        counts = np.bincount(self.train.y.cpu().numpy(), minlength=len(self.problem.names))
-        return torch.from_numpy(counts).to(self.train.y.device)
+        counts = self.problem.class_counts(self.train.y.cpu().numpy())
+        return None if counts is None else torch.from_numpy(counts).to(self.train.y.device)
 
     @property
     def facts(self) -> DatasetFacts:
@@ -127,24 +128,27 @@ def split(
     parts, held_out = divided(raw, val_fraction, test_fraction, split_seed, limit, tested)
     if imbalance is not None:
         rng = rng_for(split_seed, TAIL)
-        parts = replace(parts, train=long_tailed(parts.train, imbalance, raw.problem.names, rng))
-    preparation = fitted(raw, parts.train.rows, normalize)
+        parts = replace(parts, train=long_tailed(parts.train, imbalance, raw.problem, rng))
+    problem = raw.problem.fitted(parts.train.labels)
+    preparation = fitted(raw, parts.train.rows, normalize, problem.learned)
 
     def tensors(part: Part, labels: Ints) -> Tensors:
         x = preparation(part.features, part.rows, np.float64 if dtype == torch.float64 else np.float32)
-        return Tensors(torch.from_numpy(x).to(device, dtype), torch.from_numpy(labels).to(device))
+        return Tensors(torch.from_numpy(x).to(device, dtype), torch.from_numpy(problem.encoded(labels)).to(device))
 
     # A stream of its own: changing the label noise leaves the split as it is.
-    noisy = raw.problem.corrupted(parts.train.labels, label_noise, label_noise_kind, rng_for(split_seed, NOISE))
+    if label_noise and not problem.labelled:
+        raise DataError(f"label noise is for labels, and this is {problem.kind}; leave it out")
+    noisy = problem.corrupted(parts.train.labels, label_noise, label_noise_kind, rng_for(split_seed, NOISE))
     splits = Splits(
         train=tensors(parts.train, noisy),
         val=tensors(parts.val, parts.val.labels) if parts.val else None,
         test=tensors(parts.test, parts.test.labels),
         preparation=preparation,
-        problem=raw.problem,
+        problem=problem,
         held_out=held_out,
     )
     if described_as is None:
         return splits
-    summary = described(raw, parts, described_as, splits.hash)
+    summary = described(raw, problem, parts, described_as, splits.hash)
     return replace(splits, summary=summary, findings=tuple(findings(raw, parts, preparation)))

@@ -89,8 +89,9 @@ def _measured(
     stack.train(False)
     losses = {e.title: bound_loss(e, splits) if e.name in usable else None for e in judging(plan, work.arm)}
     test = splits.test
-    few = [CONFUSION] if len(splits.problem.names) <= MOST_CLASSES else []
-    taken = [*final_metrics(splits.problem), RELIABILITY, *few, *_judged(own, losses)]
+    problem = splits.problem
+    of_classes = [RELIABILITY, *([CONFUSION] if len(problem.names) <= MOST_CLASSES else [])]
+    taken = [*final_metrics(problem), *(of_classes if problem.exclusive else []), *_judged(own, losses)]
     measured = evaluate(stack, Ruler(own, work.device), test.x, test.y, taken)
     values = {name: tensor.tolist() for name, tensor in measured.items()}
     found = {}
@@ -130,7 +131,7 @@ def _judge(label: str, loss: Loss) -> Callable[[Quantities], Tensor | None]:
     def sums(known: Quantities) -> Tensor | None:
         nonlocal raised
         try:
-            return None if raised else loss.of_samples(known.logits, known.targets).double().sum(-1)
+            return None if raised else loss.of_samples(known.logits, known.encoded_targets).double().sum(-1)
         except (Exception, SystemExit) as error:
             log.warning("cross-evaluation goes on without loss %r: %s", label, described(error))
             raised = True

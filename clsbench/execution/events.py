@@ -12,14 +12,15 @@ from clsbench.results import Record
 if TYPE_CHECKING:
     from clsbench.config.plan import Trial
     from clsbench.data.scene import Frame
+    from clsbench.problems import Problem
     from clsbench.training.snapshot import Snapshot
 
 IDENTITY = ("trial", "arm", "loss", "dataset", "model", "lr", "seed", "epoch", "step")
 
 
-def fields() -> tuple[str, ...]:
-    """The fields of a record, in order: its trial, its measures, its time and status."""
-    return (*IDENTITY, *measured(), "seconds", "status")
+def fields(problem: Problem) -> tuple[str, ...]:
+    """The fields of a record, in order: its trial, the measures of its problem, its time and status."""
+    return (*IDENTITY, *measured(problem), "seconds", "status")
 
 
 def identity_of(trial: Trial) -> Mapping[str, float | int | str]:

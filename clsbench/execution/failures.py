@@ -14,6 +14,7 @@ import torch
 
 from clsbench.config.plan import Trial
 from clsbench.execution.events import Checkpoint, fields, identity_of
+from clsbench.problems import Problem
 from clsbench.registry import KINDS, catalogue
 from clsbench.results import Record
 from clsbench.signatures import described, file_of, is_own, shown_file
@@ -33,7 +34,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return tripped and error.__context__ is not None and is_out_of_memory(error.__context__)
 
 
-def failed_record(trial: Trial, last: Record | None, since: Checkpoint | None) -> Record:
+def failed_record(trial: Trial, problem: Problem, last: Record | None, since: Checkpoint | None) -> Record:
     """The last record of a failed trial: the epoch that it failed in, its time until then, no measures."""
     came_to: dict[str, float] = {"epoch": 0, "step": 0, "seconds": 0.0}
     if last is not None:
@@ -42,7 +43,7 @@ def failed_record(trial: Trial, last: Record | None, since: Checkpoint | None) -
         step = int(since.snapshot.tensors["taken"].sum())
         came_to = {"epoch": since.snapshot.epoch + 1, "step": step, "seconds": round(since.seconds, 6)}
     known = {**identity_of(trial), **came_to, "status": "failed"}
-    return cast(Record, {field: known.get(field) for field in fields()})
+    return cast(Record, {field: known.get(field) for field in fields(problem)})
 
 
 def reason_of(error: BaseException) -> str:

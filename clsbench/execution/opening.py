@@ -13,10 +13,10 @@ from clsbench.config.expectations import unknown_classes
 from clsbench.config.plan import Plan, Trial
 from clsbench.config.reader import misfit
 from clsbench.config.schema import DatasetEntry
-from clsbench.config.tuning import unranked
+from clsbench.config.tuning import foreign, unranked
 from clsbench.containment import contained
 from clsbench.data.dividing import Part, divided, tested_samples
-from clsbench.data.raw import RawData, as_raw
+from clsbench.data.raw import RawData, as_kind, as_raw
 from clsbench.data.selection import only
 from clsbench.data.splits import Splits, split
 from clsbench.errors import ClsbenchError, ConfigError, DataError
@@ -85,7 +85,8 @@ def require_known(plan: Plan) -> None:
         ConfigError: with all of them.
     """
     tune = plan.experiment.tune
-    found = [] if tune is None else [unranked(tune.metric, known.problem) for known in plan.posed.values()]
+    problems = [known.problem for known in plan.posed.values()]
+    found = [] if tune is None else [foreign(tune.metric, each) or unranked(tune.metric, each) for each in problems]
     mistakes = [*unknown_classes(plan), *(f"tune.metric: {reason}" for reason in found if reason)]
     if mistakes:
         raise ConfigError(*dict.fromkeys(mistakes))
@@ -145,17 +146,20 @@ def _tested(entry: DatasetEntry, seeds: Iterable[int]) -> set[bytes]:
 
 
 def _opened(entry: DatasetEntry) -> RawData:
-    factory = catalogue.get("dataset", entry.name).factory
+    spec = catalogue.get("dataset", entry.name)
+    factory, asked = spec.factory, entry.asked_problem
     try:
         with contained():
-            raw = as_raw(factory(entry.split_seed, **entry.options))
+            given = (entry.split_seed, asked) if spec.takes_problem else (entry.split_seed,)
+            raw = as_raw(factory(*given, **entry.options))
     except ClsbenchError:
         raise
     except (Exception, SystemExit) as error:
         if is_own(factory) or is_out_of_memory(error):
             raise
         raise DataError(f"{described(error)} ({place_of(factory, error)}); correct the function") from error
-    return raw if entry.only_classes is None else only(raw, entry.only_classes)
+    kept = raw if entry.only_classes is None else only(raw, entry.only_classes)
+    return kept if asked is None else as_kind(kept, asked)
 
 
 def _drawing(entry: DatasetEntry, raw: RawData) -> dict[str, Any]:

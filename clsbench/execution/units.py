@@ -30,6 +30,7 @@ from clsbench.execution.process import settled, thawed
 from clsbench.execution.scheduling import WorkUnit
 from clsbench.execution.warm_start import warm_start
 from clsbench.execution.work import StackWork, Work
+from clsbench.problems import Problem
 from clsbench.results import Record
 from clsbench.training.loop import EpochResult, train
 from clsbench.training.snapshot import SnapshotMismatch
@@ -67,7 +68,9 @@ def train_unit(unit: WorkUnit, work: Work) -> Iterator[Event]:
             yield from train_unit(half, work)
         return
     (trial,) = trials
-    yield TrialFailed(trial.number, failed_record(trial, last.get(trial.number), unit.since), *failure)
+    yield TrialFailed(
+        trial.number, failed_record(trial, work.problem_of(trial), last.get(trial.number), unit.since), *failure
+    )
 
 
 def _train(unit: WorkUnit, trials: Sequence[Trial], work: StackWork) -> Iterator[Event]:
@@ -120,7 +123,7 @@ def _events(
         # The other units of the stack train at the same time: this one counts its share.
         seconds += result.seconds / unit.units_at_once
         compile_seconds += result.compile_seconds / unit.units_at_once
-        records = _records(trials, result, before + seconds / len(numbers))
+        records = _records(trials, work.splits.problem, result, before + seconds / len(numbers))
         taken = checkpoint(result, finished=False) if time.monotonic() >= due else None
         sent = time.monotonic()
         frames = _frames(numbers, result, work)
@@ -143,9 +146,9 @@ def _frames(numbers: Sequence[int], result: EpochResult, work: StackWork) -> dic
     return {n: result.frame(place) for place, n in enumerate(numbers) if n in work.framed and alive[place]}
 
 
-def _records(trials: Sequence[Trial], result: EpochResult, seconds: float) -> tuple[Record, ...]:
+def _records(trials: Sequence[Trial], problem: Problem, result: EpochResult, seconds: float) -> tuple[Record, ...]:
     records: list[Record] = []
-    empty = dict.fromkeys(fields())
+    empty = dict.fromkeys(fields(problem))
     for trial, row in zip(trials, result.rows, strict=False):
         if row is not None:
             known = {**identity_of(trial), "epoch": result.epoch, **row, "seconds": round(seconds, 6)}

@@ -1,4 +1,4 @@
-"""`train.warm_start`: pre-training of trials by cross-entropy, on rotated labels or on the right ones."""
+"""`train.warm_start`: pre-training of trials by (binary) cross-entropy, on rotated labels or on the right ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from clsbench.config.plan import Trial
 from clsbench.execution.modes import compiles
 from clsbench.execution.work import StackWork
 from clsbench.losses.contract import build_loss
+from clsbench.registry import catalogue
 from clsbench.training.loop import train
 from clsbench.training.rng import seed_for
 from clsbench.training.settings import StackData, StackSettings, TrialSettings
@@ -29,11 +30,12 @@ def warm_start(stack: Stack, trials: Sequence[Trial], work: StackWork) -> None:
     if warm is None:
         return
     x, y = splits.train.x, splits.train.y
+    warming = catalogue.get("loss", splits.problem.warm_loss)
     compiled = compiles(asked.compile, stacked=work.stacked, num_steps=-(-len(y) // batch_size) * warm.epochs)
     results = train(
         stack,
         [TrialSettings(seed=_own_seed(trial.seed), lr=float(warm.lr)) for trial in trials],
-        build_loss("cross_entropy", splits.problem, {}),
+        build_loss(warming.name, splits.problem, warming.defaults),
         StackData((x, y if warm.labels is True else splits.problem.rotated(y))),
         StackSettings(batch_size, warm.epochs, compiled=compiled, precision=asked.precision),
     )

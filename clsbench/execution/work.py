@@ -21,6 +21,7 @@ from clsbench.execution.modes import compiles, threads_for, worth_compiling
 from clsbench.execution.opening import load_data, posed_of
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
+from clsbench.problems import Problem
 from clsbench.registry import Kind, catalogue, load_installed_plugins, load_plugin
 from clsbench.training.frames import frame_epochs
 from clsbench.training.optimizers import rate_factor
@@ -188,6 +189,10 @@ class Work:
         )
         _require_same_steps(work, self.compiled)
         return work
+
+    def problem_of(self, trial: Trial) -> Problem:
+        """The problem that an opened dataset poses to a trial."""
+        return self.data[trial.dataset.key].problem
 
     @cached_property
     def framed(self) -> frozenset[int]:

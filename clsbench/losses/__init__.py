@@ -4,5 +4,6 @@
 from clsbench.losses import softmax  # isort: skip
 from clsbench.losses import sigmoid  # isort: skip
 from clsbench.losses import identity  # isort: skip
+from clsbench.losses import values  # isort: skip
 
-__all__ = ["identity", "sigmoid", "softmax"]
+__all__ = ["identity", "sigmoid", "softmax", "values"]

@@ -46,17 +46,17 @@ class Loss:
     class_weight: Tensor | None = None
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """`[..., B, K], [..., B] -> [..., B]`: the loss of every sample."""
+        """`[..., B, K], [..., B, ...] -> [..., B]`: the loss of every sample."""
         if not self.stacked and logits.dim() > 2:
             return torch.stack([self(*trial) for trial in zip(logits, targets, strict=True)])
-        value = self._value(logits, targets)
-        if value.shape == targets.shape:
+        value, samples = self._value(logits, targets), logits.shape[:-1]
+        if value.shape == samples:
             return value if self.class_weight is None else value * self._weights(self.class_weight, targets)
         if value.dim() > 0:
-            raise ValueError(f"loss {self.name!r} returned shape {tuple(value.shape)}, not {tuple(targets.shape)}")
+            raise ValueError(f"loss {self.name!r} returned shape {tuple(value.shape)}, not {tuple(samples)}")
         if self.class_weight is not None:
             raise ValueError(f"loss {self.name!r} returned one number for a batch, which class_weight cannot weigh")
-        return value.expand(targets.shape)
+        return value.expand(samples)
 
     @staticmethod
     def _weights(by_class: Tensor, targets: Tensor) -> Tensor:
@@ -74,22 +74,23 @@ class Loss:
     def of_samples(self, logits: Tensor, targets: Tensor) -> Tensor:
         """As a call, but for each sample separately: the same, unless the function returns one number for a batch.
 
-        The targets may be `[B]`, for all leading axes.
+        The targets may be `[B, ...]`, for all leading axes.
         """
-        targets = targets.expand(logits.shape[:-1])
+        samples, shape = logits.shape[:-1], self.problem.target_shape
+        targets = targets.expand(*samples, *shape)
         if self.stacked:
             return self(logits, targets)
         randomness = "different" if self.draws else "error"
         alone = torch.func.vmap(lambda z, t: self(z.unsqueeze(0), t.unsqueeze(0)).squeeze(0), randomness=randomness)
         if not self.draws:
-            return alone(logits.flatten(0, -2), targets.flatten()).view(targets.shape)
-        trials = zip(logits.reshape(-1, *logits.shape[-2:]), targets.reshape(-1, targets.shape[-1]), strict=True)
+            return alone(logits.flatten(0, -2), targets.reshape(-1, *shape)).view(samples)
+        trials = zip(logits.reshape(-1, *logits.shape[-2:]), targets.reshape(-1, samples[-1], *shape), strict=True)
         measured = []
         with torch.random.fork_rng(devices=[logits.device] if logits.is_cuda else []):
             for trial in trials:  # each gets the noise that it would get alone
                 torch.manual_seed(0)
                 measured.append(alone(*trial))
-        return torch.stack(measured).view(targets.shape)
+        return torch.stack(measured).view(samples)
 
     def predictions(self, logits: Tensor) -> Tensor:
         return self.problem.predictions(self.link, logits)
@@ -165,7 +166,7 @@ def _seen_drawing(loss: Loss) -> bool:
         logits, before = torch.randn(3, loss.num_outputs, requires_grad=True), torch.get_rng_state()
         given = [each.cpu() for each in loss.given]
         try:
-            loss.function(logits, torch.arange(3) % 2, *given, **loss.options)
+            loss.function(logits, loss.problem.example_targets(3), *given, **loss.options)
         except (Exception, SystemExit):
             return False
         return not torch.equal(before, torch.get_rng_state())

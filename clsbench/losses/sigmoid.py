@@ -1,4 +1,4 @@
-"""Losses on sigmoids: each output is a binary classification; the one-hot label holds its targets.
+"""Losses on sigmoids: each output is a binary classification; the one-hot, multi-hot or soft label holds its targets.
 
 With two classes, `outputs: 1` has a single output for class 1; a sigmoid of z1 - z0 equals a softmax of (z0, z1).
 """
@@ -11,7 +11,7 @@ from annotated_types import Gt
 
 from clsbench.losses.reduction import Reduction, over_outputs
 from clsbench.losses.smoothing import Smoothing, smoothed
-from clsbench.problems.encoding import one_hot
+from clsbench.problems.encoding import is_encoded, one_hot
 from clsbench.registry import loss
 
 if TYPE_CHECKING:
@@ -24,7 +24,14 @@ def _num_outputs(num_classes: int, *, outputs: int | None, **_: object) -> int:
     return outputs or num_classes
 
 
-@loss("bce", link="sigmoid", outputs=_num_outputs, stacked=True, aliases=("BCEWithLogitsLoss", "binary_crossentropy"))
+@loss(
+    "bce",
+    link="sigmoid",
+    outputs=_num_outputs,
+    stacked=True,
+    problems=("single_label", "multi_label", "probability"),
+    aliases=("BCEWithLogitsLoss", "binary_crossentropy"),
+)
 def bce(
     logits: Tensor,
     targets: Tensor,
@@ -38,20 +45,27 @@ def bce(
 
     The gradient on a logit is s - y where w is 1, as by default. `outputs`: one per class, or 1 for two classes.
     `reduction`: sum over the outputs, their mean, or half the sum. `pos_weight`: w, the weight of the positive term of
-    every output. With label smoothing e, y is (1 - e) y + e / C instead of 0 or 1.
+    every output. With label smoothing e, y is (1 - e) y + e / C instead of 0 or 1; of multi-hot and soft labels, whose
+    outputs are two-class problems of their own, (1 - e) y + e / 2.
     """
     from torch.nn.functional import logsigmoid
 
     y = _answers(targets, logits)
-    if pos_weight is None and label_smoothing == 0:
+    if pos_weight is None and label_smoothing == 0 and not is_encoded(targets):
         # log s where y = 1 and log(1 - s) = log sigma(-z) where y = 0: exact in both tails.
         return over_outputs(-logsigmoid((2 * y - 1) * logits), reduction)
-    y = smoothed(y, label_smoothing, max(logits.shape[-1], 2))
+    y = smoothed(y, label_smoothing, 2 if is_encoded(targets) else max(logits.shape[-1], 2))
     terms = -(pos_weight or 1) * y * logsigmoid(logits) - (1 - y) * logsigmoid(-logits)
     return over_outputs(terms, reduction)
 
 
-@loss("mse_sigmoid", link="sigmoid", outputs=_num_outputs, stacked=True)
+@loss(
+    "mse_sigmoid",
+    link="sigmoid",
+    outputs=_num_outputs,
+    stacked=True,
+    problems=("single_label", "multi_label", "probability"),
+)
 def mse_sigmoid(
     logits: Tensor, targets: Tensor, *, outputs: Literal[1] | None = None, reduction: Reduction = "sum"
 ) -> Tensor:
@@ -76,6 +90,6 @@ def sigmoid(logits: Tensor) -> Tensor:
 
 
 def _answers(targets: Tensor, logits: Tensor) -> Tensor:
-    if logits.shape[-1] == 1:
+    if logits.shape[-1] == 1 and not is_encoded(targets):
         return targets.unsqueeze(-1).to(logits.dtype)
     return one_hot(targets, logits)

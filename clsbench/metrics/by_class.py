@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clsbench.metrics.single_label import HELD_OUT
+from clsbench.problems.encoding import is_encoded
 from clsbench.registry import metric
 
 if TYPE_CHECKING:
@@ -73,8 +74,15 @@ class Precision:
 
 
 def class_counts(predictions: Tensor, targets: Tensor, num_classes: int) -> Tensor:
-    """`[..., B]` twice to `[..., 3, C]`: for each class the samples of it, those predicted as it, and those of both."""
+    """`[..., B]` twice to `[..., 3, C]`: for each class the samples of it, those predicted as it, and those of both.
+
+    Of multi-hot predictions and targets, `[..., B, C]`, a sample counts for each of its labels.
+    """
     import torch
+
+    if is_encoded(targets):
+        both = (targets.expand_as(predictions), predictions, targets * predictions)
+        return torch.stack([each.sum(-2, dtype=torch.float64) for each in both], -2)
 
     targets = targets.expand_as(predictions)
     right = targets.where(predictions == targets, num_classes)  # the last place counts mistakes

@@ -6,13 +6,15 @@ in summaries, tables and expectations.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clsbench.problems import Problem
+from clsbench.problems import KINDS, Problem
 from clsbench.registry import SHARE, SPLITS, Better, Bounds, MetricSpec, Split, catalogue
 
 SPLIT_LABELS = {"train": "train", "val": "validation", "test": "test"}
 OBJECTIVE = "train_loss"
+Posing = Problem | type[Problem]
 
 
 @dataclass(frozen=True)
@@ -60,18 +62,28 @@ class Measured:
         return self.metric.tolerance if self.metric is not None and self.split == "test" else None
 
 
-def measured() -> dict[str, Measured]:
-    """The measured fields of a record, in order."""
+def measured(problem: Posing | None = None) -> dict[str, Measured]:
+    """The measured fields of the records of a problem, in order; of all problems, one for each name."""
     found = [Measured(OBJECTIVE, "train loss", "train", "lower")]
     for split in SPLITS:
-        found += [_on(split, spec) for spec in catalogue.metrics() if split in spec.splits]
-    found += [Measured(spec.name, spec.label, None, spec.better, spec) for spec in diagnostics()]
-    return {each.name: each for each in found}
+        found += [_on(split, spec) for spec in _metrics(problem) if split in spec.splits]
+    found += [Measured(spec.name, spec.label, None, spec.better, spec) for spec in diagnostics(problem)]
+    return _first_of_each(found)
 
 
 def bounds() -> dict[str, Bounds]:
-    """The measured fields of a record, in order, with their smallest and largest possible values or None."""
-    return {name: (None, None) if each.metric is None else each.metric.bounds for name, each in measured().items()}
+    """The measured fields of all problems, in order, with their smallest and largest possible values or None."""
+    found: dict[str, Bounds] = {}
+    for kind in KINDS.values():
+        for name, each in measured(kind).items():
+            own: Bounds = (None, None) if each.metric is None else each.metric.bounds
+            found[name] = _wider(found[name], own) if name in found else own
+    return found
+
+
+def rulers() -> tuple[tuple[str, ...], ...]:
+    """The fields that the records of each kind of problem have, its headline on test data the first."""
+    return tuple((headline(kind, "test"), *measured(kind)) for kind in KINDS.values())
 
 
 def by_class() -> frozenset[str]:
@@ -79,14 +91,14 @@ def by_class() -> frozenset[str]:
     return frozenset(name for name, each in measured().items() if each.by_class)
 
 
-def on_split(split: Split) -> dict[str, Measured]:
+def on_split(split: Split, problem: Posing | None = None) -> dict[str, Measured]:
     """The fields of a record that are computed on a split, also those by class."""
-    return {name: each for name, each in measured().items() if each.split == split}
+    return {name: each for name, each in measured(problem).items() if each.split == split}
 
 
-def judged() -> dict[str, Measured]:
+def judged(problem: Posing | None = None) -> dict[str, Measured]:
     """The fields that verdicts compare: the metrics on test data that have a tolerance."""
-    return {name: each for name, each in measured().items() if each.tolerance is not None}
+    return {name: each for name, each in measured(problem).items() if each.tolerance is not None}
 
 
 def margin_of(field: str) -> float:
@@ -121,7 +133,7 @@ def parts_of(field: str) -> tuple[str, str | None]:
     return (name, rest[:-1]) if bracket and rest.endswith("]") else (field, None)
 
 
-def headline(problem: type[Problem], split: Split) -> str:
+def headline(problem: Posing, split: Split) -> str:
     """The field of a record that holds a problem's headline metric on a split."""
     return f"{split}_{problem.headline}"
 
@@ -141,28 +153,43 @@ def label_of(field: str) -> str:
 
 def metric_label(name: str) -> str:
     """The displayed label of a metric without its split; its name, if the metric is not registered here."""
-    labels = {spec.name: spec.label for spec in catalogue.metrics()}
+    labels = {spec.name: spec.label for spec in reversed(catalogue.metrics())}
     return labels.get(name, name.replace("_", " "))
 
 
-def taken_on(split: Split, problem: Problem) -> list[MetricSpec]:
+def taken_on(split: Split, problem: Posing) -> list[MetricSpec]:
     """The prediction metrics of a problem on a split, computed at every epoch."""
-    return [spec for spec in catalogue.metrics() if split in spec.splits and problem.kind in spec.problems]
+    return [spec for spec in _metrics(problem) if split in spec.splits]
 
 
-def taken_at_the_end(problem: Problem) -> list[MetricSpec]:
-    """The metrics of a problem on test data, for trained networks, without those by class."""
-    return [spec for spec in at_the_end() if problem.kind in spec.problems]
+def taken_at_the_end(problem: Posing | None) -> list[MetricSpec]:
+    """The metrics of a problem, or of all, on test data, for trained networks, without those by class."""
+    return [spec for spec in _metrics(problem) if (spec.final or "test" in spec.splits) and not spec.by_class]
 
 
-def at_the_end() -> list[MetricSpec]:
-    """The same of all problems."""
-    return [spec for spec in catalogue.metrics() if (spec.final or "test" in spec.splits) and not spec.by_class]
+def diagnostics(problem: Posing | None = None) -> list[MetricSpec]:
+    """The diagnostics of a problem, or of all, which are computed at every epoch and belong to no split."""
+    return [spec for spec in _metrics(problem) if not spec.splits and not spec.final]
 
 
-def diagnostics() -> list[MetricSpec]:
-    """The diagnostics, which are computed at every epoch and belong to no split."""
-    return [spec for spec in catalogue.metrics() if not spec.splits and not spec.final]
+def _metrics(problem: Posing | None) -> list[MetricSpec]:
+    """The metrics of a problem, or of all, in the order of registration."""
+    return [spec for spec in catalogue.metrics() if problem is None or problem.kind in spec.problems]
+
+
+def _first_of_each(found: Sequence[Measured]) -> dict[str, Measured]:
+    by_name: dict[str, Measured] = {}
+    for each in found:
+        by_name.setdefault(each.name, each)
+    return by_name
+
+
+def _wider(one: Bounds, other: Bounds) -> Bounds:
+    (low, high), (lower, higher) = one, other
+    return (
+        None if low is None or lower is None else min(low, lower),
+        None if high is None or higher is None else max(high, higher),
+    )
 
 
 def _known(field: str) -> Measured | None:

@@ -38,7 +38,7 @@ class Ranking:
 
         ordered, order = scores.sort(-1)
         known = ~ordered[..., -1:].isnan()  # these are sorted last
-        positive = targets.expand_as(order).gather(-1, order) * known
+        positive = targets.long().expand_as(order).gather(-1, order) * known
         place = torch.arange(order.shape[-1], device=order.device)
         rises = torch.nn.functional.pad(ordered[..., 1:] != ordered[..., :-1], (1, 0))
         lower = (place * rises).cummax(-1).values

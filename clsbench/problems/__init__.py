@@ -1,30 +1,26 @@
 """Kinds of problems: their targets, and the meaning of a network's outputs. One file per kind; imports no torch."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from clsbench.problems.base import NoiseKind, Problem
+from clsbench.problems.base import Answer, NoiseKind, Problem
+from clsbench.problems.kinds import KINDS, kind_of, names_as, problem_from
+from clsbench.problems.multi_label import MultiLabel
 from clsbench.problems.posed import Posed, posed_by
+from clsbench.problems.probability import Probability, are_shares
+from clsbench.problems.regression import Regression
 from clsbench.problems.single_label import SingleLabel
 
-KINDS: dict[str, type[Problem]] = {kind.kind: kind for kind in (SingleLabel,)}
-
-
-def problem_from(facts: Mapping[str, Any]) -> Problem:
-    """The problem whose `facts` a run has kept; older runs, which name no kind, are single-label.
-
-    Raises:
-        ValueError: this version knows no such problem.
-    """
-    return kind_of(facts).from_facts(dict(facts))
-
-
-def kind_of(facts: Mapping[str, Any]) -> type[Problem]:
-    """The class of the problem whose `facts` a run has kept, with the same errors."""
-    kind = facts.get("problem", SingleLabel.kind)
-    if kind not in KINDS:
-        raise ValueError(f"unknown problem {kind!r}; one of {', '.join(KINDS)}")
-    return KINDS[kind]
-
-
-__all__ = ["KINDS", "NoiseKind", "Posed", "Problem", "SingleLabel", "kind_of", "posed_by", "problem_from"]
+__all__ = [
+    "KINDS",
+    "Answer",
+    "MultiLabel",
+    "NoiseKind",
+    "Posed",
+    "Probability",
+    "Problem",
+    "Regression",
+    "SingleLabel",
+    "are_shares",
+    "kind_of",
+    "names_as",
+    "posed_by",
+    "problem_from",
+]

@@ -6,29 +6,40 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from clsbench.registry import LinkName, LossSpec
+from clsbench.registry import LinkName, LossSpec, ProblemName, catalogue
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from torch import Tensor
 
+    Array = npt.NDArray[Any]
+
+# The class of a sample or its labels by name, a value, or several.
+Answer = str | float | tuple[float, ...]
+
 
 NoiseKind = Literal["symmetric", "pairwise"]
 
 
 class Problem(ABC):
-    """The task that a dataset poses. N samples, B of them in a batch, K outputs; targets are `[N]` or `[N, ...]`.
+    """The task that a dataset poses. N samples, B of them in a batch, K outputs; targets are `[N]` or `[N, D]`.
 
     Attributes:
         kind: its name in configs and summaries.
         headline: the registered name of the metric that is reported first.
         second: the metric that decides between settings that are equal in the headline.
+        exclusive: whether each sample is of exactly one class.
+        labelled: whether targets are labels, which can be wrong: without, there is no label noise and no warm start.
+        warm_loss: the loss that trains `train.warm_start`.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[ProblemName]
     headline: ClassVar[str]
     second: ClassVar[str]
+    exclusive: ClassVar[bool] = False
+    labelled: ClassVar[bool] = False
+    warm_loss: ClassVar[str] = "cross_entropy"
 
     @property
     @abstractmethod
@@ -44,15 +55,29 @@ class Problem(ABC):
             ValueError: they do not describe such a problem.
         """
 
+    @classmethod
+    @abstractmethod
+    def of(cls, names: tuple[str, ...], targets: Array | None = None) -> Problem:
+        """The problem with these names of classes, labels or values, and these targets where they are open."""
+
     @property
     @abstractmethod
     def names(self) -> tuple[str, ...]:
-        """The names of its outputs: the classes."""
+        """The names of its classes, labels or values."""
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """That of one target: `()` for a class number, else `(D,)`."""
+        return (len(self.names),)
+
+    def samples_of(self, targets: Tensor) -> tuple[int, ...]:
+        """The leading axes of targets `[..., B, *target_shape]`: those of the samples."""
+        return tuple(targets.shape[: targets.dim() - len(self.target_shape)])
 
     @property
     @abstractmethod
     def ranks(self) -> bool:
-        """Whether it has two classes, so that samples can be ranked from one to the other."""
+        """Whether samples can be ranked by `scores`."""
 
     @abstractmethod
     def unknown(self, name: str) -> str | None:
@@ -71,44 +96,94 @@ class Problem(ABC):
     def examples(cls) -> tuple[Problem, ...]:
         """Small problems of this kind, on which a loss is tested if the data are not open yet."""
 
-    @abstractmethod
     def num_outputs(self, loss: LossSpec, options: Mapping[str, Any]) -> int:
         """K, the number of outputs that a network needs for a loss with these options.
 
         Raises:
-            ValueError: the loss does not fit the problem; the message gives the reason.
+            ValueError: the loss does not fit the problem; the message gives the reason, and the losses that fit.
         """
+        if self.kind not in loss.problems:
+            fitting = ", ".join(spec.name for spec in catalogue.losses() if self.kind in spec.problems)
+            raise ValueError(f"it is for {' and '.join(loss.problems)}, and this is {self.kind}; use one of {fitting}")
+        number: int = loss.outputs(len(self.names), **options)
+        return number
 
     @abstractmethod
     def predictions(self, link: LinkName, logits: Tensor) -> Tensor:
-        """`[..., B, K]` to targets `[..., B]`: the prediction for each sample."""
+        """`[..., B, K]` to `[..., B, *target_shape]`: the prediction for each sample, as the data have targets."""
+
+    @abstractmethod
+    def answers(self, predictions: Tensor) -> list[Answer]:
+        """`[B, *target_shape]` as people read them: names of classes or labels, or values."""
+
+    def gives(self, link: LinkName) -> str:
+        """What an exported network returns under a link, in words."""
+        return "logits" if link == "identity" else f"probabilities of {', '.join(self.names)}"
+
+    def exported(self, link: LinkName, logits: Tensor) -> Tensor:
+        """`[B, K]` to what an exported network returns: probabilities; without them, logits."""
+        log_p = self.log_probabilities(link, logits)
+        return logits if log_p is None else log_p.exp()
 
     @abstractmethod
     def log_probabilities(self, link: LinkName, logits: Tensor) -> Tensor | None:
-        """`[..., B, K]` to the log-probability of each target; None if the link gives no probabilities."""
+        """`[..., B, K]` to the log-probability of each class or label; None if the link gives no probabilities."""
 
     @abstractmethod
+    def log_likelihoods(self, link: LinkName, logits: Tensor, targets: Tensor) -> Tensor | None:
+        """`[..., B, K]` and targets to `[..., B]`: the log-likelihood of each target; None without probabilities."""
+
+    def wrong(self, predictions: Tensor, targets: Tensor) -> Tensor | None:
+        """`[..., B]`: whether each prediction is wrong; None if predictions are neither right nor wrong."""
+        return None
+
     def scores(self, link: LinkName, logits: Tensor) -> Tensor | None:
-        """`[..., B, K]` to `[..., B]`: scores that rank samples from class 0 to class 1; None unless it `ranks`."""
+        """Scores in the shape of targets, which rise with the probability of 1; None unless the problem `ranks`."""
+        return None
 
-    @abstractmethod
     def margins(self, link: LinkName, logits: Tensor, targets: Tensor) -> Tensor | None:
         """`[..., B, K]`, `[..., B]` to `[..., B]`: each margin, positive if the sample is right; None if unknown."""
+        return None
+
+    def distinct_targets(self, device: Any) -> Tensor | None:
+        """`[M]`: every possible target, so that a target is an index into them; None if they cannot be listed."""
+        return None
 
     @abstractmethod
-    def distinct_targets(self, device: Any) -> Tensor:
-        """`[M]`: every possible target; a sample's target is an index into them."""
+    def example_targets(self, number: int) -> Tensor:
+        """`[number, *target_shape]`: possible targets, to try a loss on."""
 
-    @abstractmethod
     def rotated(self, targets: Tensor) -> Tensor:
-        """Targets that are all wrong: each is replaced by the next."""
+        """Targets that are all wrong: each is replaced by the next. Only of a `labelled` problem."""
+        raise NotImplementedError
 
-    @abstractmethod
-    def strata(self, targets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    def fitted(self, targets: Array) -> Problem:
+        """The problem with what it learns of the training targets."""
+        return self
+
+    @property
+    def learned(self) -> dict[str, Any]:
+        """The facts that `fitted` learned, which differ between splits."""
+        return {}
+
+    def encoded(self, targets: Array) -> Array:
+        """`[N, *target_shape]`: the data's targets as training sees them."""
+        return targets
+
+    def decoded(self, targets: Tensor) -> Tensor:
+        """The targets that training sees as the data have them."""
+        return targets
+
+    def class_counts(self, targets: Array) -> Array | None:
+        """`[C]`: the samples of each class or label; None without classes."""
+        return None
+
+    def strata(self, targets: Array) -> npt.NDArray[np.int64]:
         """`[N]`: the group of each sample; a split has every group in proportion."""
+        import numpy as np
 
-    @abstractmethod
-    def corrupted(
-        self, targets: npt.NDArray[Any], share: float, kind: NoiseKind, rng: np.random.Generator
-    ) -> npt.NDArray[Any]:
-        """A copy of the targets of which a random share is wrong."""
+        return np.zeros(len(targets), np.int64)
+
+    def corrupted(self, targets: Array, share: float, kind: NoiseKind, rng: np.random.Generator) -> Array:
+        """A copy of the targets of which a random share is wrong; only 0 unless the problem is `labelled`."""
+        return targets.copy()

@@ -1,4 +1,7 @@
-"""Softmax and the encoding of class numbers, over a last axis of classes."""
+"""Softmax, and targets over a last axis of classes: class numbers encoded, multi-hot and soft ones as they are.
+
+Class numbers are integers, `[..., B]`; multi-hot and soft targets are floating-point, `[..., B, K]`.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,12 @@ def softmax(logits: Tensor) -> Tensor:
 
 
 def one_hot(targets: Tensor, like: Tensor) -> Tensor:
-    """`[..., B] -> [..., B, K]`, with the classes and the dtype of `like [..., B, K]`: 1 at the target, 0 elsewhere."""
+    """`[..., B] -> [..., B, K]`, with the classes and the dtype of `like [..., B, K]`: 1 at the target, 0 elsewhere.
+
+    Multi-hot and soft targets are encoded already.
+    """
+    if is_encoded(targets):
+        return targets.to(like.dtype)
     if _compares(like):
         return _is_target(targets, like).to(like.dtype)
     num_classes = like.shape[-1]
@@ -39,11 +47,21 @@ def one_hot(targets: Tensor, like: Tensor) -> Tensor:
 
 
 def at_target(values: Tensor, targets: Tensor) -> Tensor:
-    """`[..., B, K]` and `[..., B]`, or `[B]` for all, `-> [..., B]`: each sample's value at its target."""
+    """`[..., B, K]` and `[..., B]`, or `[B]` for all, `-> [..., B]`: each sample's value at its target.
+
+    Of multi-hot and soft targets it is the sum of the values, weighted by the target.
+    """
+    if is_encoded(targets):
+        return (values * targets.to(values.dtype)).sum(-1)
     if _compares(values):
         return values.where(_is_target(targets, values), 0.0).sum(-1)
     places = targets.expand(values.shape[:-1])
     return values.mT.gather(-2, places.unsqueeze(-2)).squeeze(-2)
+
+
+def is_encoded(targets: Tensor) -> bool:
+    """Whether targets are multi-hot or soft, not class numbers."""
+    return targets.is_floating_point()
 
 
 def _compares(values: Tensor) -> bool:

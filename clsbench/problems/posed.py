@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from clsbench.problems.base import Problem
+from clsbench.problems.kinds import KINDS, taken_as
 from clsbench.registry import catalogue
 
 
@@ -15,12 +16,30 @@ class Posed:
     """What is known about a dataset; None for what is unknown until it is opened.
 
     `shape` is that of one sample: `(features,)`, or `(channels, height, width)` for images.
-    `own_test` says that the dataset has its own test set.
+    `own_test` says that the dataset has its own test set. `kind` is known wherever the problem is, and where it
+    is `asked` for.
     """
 
     shape: tuple[int, ...] | None = None
     problem: Problem | None = None
     own_test: bool | None = False
+    asked: type[Problem] | None = None
+
+    @property
+    def kind(self) -> type[Problem] | None:
+        return self.asked if self.problem is None else type(self.problem)
+
+    def taken_for(self, kind: str) -> Posed:
+        """The same data taken for another kind of problem."""
+        asked = KINDS[kind]
+        return replace(self, asked=asked, problem=None if self.problem is None else taken_as(self.problem, asked))
+
+    @property
+    def possible(self) -> tuple[Problem, ...]:
+        """The problem, or small ones that it may be like."""
+        if self.problem is not None:
+            return (self.problem,)
+        return () if self.asked is None else self.asked.examples()
 
 
 def posed_by(dataset: str, options: Mapping[str, Any]) -> Posed:

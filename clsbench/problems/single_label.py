@@ -6,20 +6,19 @@ has none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clsbench.problems.base import NoiseKind, Problem
+from clsbench.problems.base import Answer, NoiseKind, Problem
 from clsbench.problems.encoding import MANY_CLASSES, at_target, log_softmax, one_hot
-from clsbench.registry import LinkName, LossSpec, catalogue, suggestion
+from clsbench.problems.labels import unknown_name
+from clsbench.registry import LinkName, LossSpec, catalogue
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from torch import Tensor
-
-MOST_LISTED = 10  # names of classes in a message
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,8 @@ class SingleLabel(Problem):
     kind = "single_label"
     headline = "accuracy"
     second = "nll"
+    exclusive = True
+    labelled = True
 
     num_classes: int
     class_names: tuple[str, ...] = ()
@@ -44,6 +45,10 @@ class SingleLabel(Problem):
             raise ValueError("a single-label problem needs a number of classes, and a name for each")
         return cls(num_classes, tuple(map(str, names)))
 
+    @classmethod
+    def of(cls, names: tuple[str, ...], targets: npt.NDArray[Any] | None = None) -> SingleLabel:
+        return cls(len(names), names)
+
     @property
     def names(self) -> tuple[str, ...]:
         return self.class_names or tuple(map(str, range(self.num_classes)))
@@ -53,10 +58,7 @@ class SingleLabel(Problem):
         return self.num_classes == 2
 
     def unknown(self, name: str) -> str | None:
-        if not self.class_names or name in self.class_names:
-            return None
-        listed = self.class_names if len(self.class_names) <= MOST_LISTED else (*self.class_names[:MOST_LISTED], "...")
-        return f"no class is called {name!r}; {suggestion(name, self.class_names, listed)}"
+        return unknown_name("class", name, self.class_names)
 
     def only(self, names: Sequence[str]) -> SingleLabel:
         if reason := next(filter(None, map(self.unknown, names)), None):
@@ -69,16 +71,16 @@ class SingleLabel(Problem):
     def examples(cls) -> tuple[SingleLabel, ...]:
         return cls(2), cls(3)
 
-    def num_outputs(self, loss: LossSpec, options: Mapping[str, Any]) -> int:
-        number: int = loss.outputs(self.num_classes, **options)
-        return number
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        return ()
 
     def losses_by_class(self) -> list[LossSpec]:
         """The registered losses that have one output for each class, with default options."""
         return [
             spec
-            for spec in catalogue.all("loss")
-            if isinstance(spec, LossSpec)
+            for spec in catalogue.losses()
+            if self.kind in spec.problems
             and not any(option.required for option in spec.options.values())
             and self.num_outputs(spec, spec.defaults) == self.num_classes
         ]
@@ -96,6 +98,11 @@ class SingleLabel(Problem):
             return (output > 0).long()
         return output.nan_to_num().round().clamp(0, self.num_classes - 1).long()
 
+    def answers(self, predictions: Tensor) -> list[Answer]:
+        """The names of the classes."""
+        names = self.names
+        return [names[number] for number in predictions.tolist()]
+
     def log_probabilities(self, link: LinkName, logits: Tensor) -> Tensor | None:
         """`[..., B, K]` to log-probabilities of the classes, `[..., B, C]`."""
         import torch
@@ -108,6 +115,13 @@ class SingleLabel(Problem):
                 return torch.cat([logsigmoid(-logits), logsigmoid(logits)], dim=-1)
             return log_softmax(logsigmoid(logits))
         return None
+
+    def log_likelihoods(self, link: LinkName, logits: Tensor, targets: Tensor) -> Tensor | None:
+        log_p = self.log_probabilities(link, logits)
+        return None if log_p is None else at_target(log_p, targets)
+
+    def wrong(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        return predictions != targets
 
     def scores(self, link: LinkName, logits: Tensor) -> Tensor | None:
         """The logit of class 1 minus that of class 0; under a sigmoid, of their logarithms of s; or the only output."""
@@ -139,9 +153,19 @@ class SingleLabel(Problem):
 
         return torch.arange(self.num_classes, device=device)
 
+    def example_targets(self, number: int) -> Tensor:
+        import torch
+
+        return torch.arange(number) % self.num_classes
+
     def rotated(self, targets: Tensor) -> Tensor:
         """Each class becomes the next, and the last one the first."""
         return (targets + 1) % self.num_classes
+
+    def class_counts(self, targets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        import numpy as np
+
+        return np.bincount(targets, minlength=self.num_classes)
 
     def strata(self, targets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """The classes."""

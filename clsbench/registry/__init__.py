@@ -16,6 +16,7 @@ from clsbench.registry.names import nearest, nearest_key, suggestion
 from clsbench.registry.plugins import load_installed_plugins, load_plugin
 from clsbench.registry.specs import (
     KINDS,
+    PROBLEMS,
     QUANTITIES,
     SHARE,
     SPLITS,
@@ -33,6 +34,7 @@ from clsbench.registry.specs import (
     OptimizerSpec,
     Option,
     PathOption,
+    ProblemName,
     Size,
     Spec,
     Split,
@@ -42,6 +44,7 @@ from clsbench.registry.specs import (
 
 __all__ = [
     "KINDS",
+    "PROBLEMS",
     "QUANTITIES",
     "SHARE",
     "SPLITS",
@@ -59,6 +62,7 @@ __all__ = [
     "OptimizerSpec",
     "Option",
     "PathOption",
+    "ProblemName",
     "Registry",
     "Size",
     "Spec",

@@ -47,9 +47,12 @@ class Registry:
 
     def add(self, spec: Spec) -> None:
         known, own = self._canonical[spec.kind], self._specs[spec.kind]
-        for name in (spec.name, *spec.aliases):
-            if name in known and not (known[name] == spec.name and written_again(own[spec.name].factory, spec.factory)):
+        for name in (spec.key, *spec.aliases):
+            if name in known and not (known[name] == spec.key and written_again(own[spec.key].factory, spec.factory)):
                 raise RegistrationError(f"{spec.kind} {name!r} is registered twice; choose another name")
+        if isinstance(spec, MetricSpec):
+            for other in self.metrics():
+                _require_another_ruler(spec, other)
         self.replace(spec)
 
     def replace(self, spec: Spec) -> None:
@@ -57,11 +60,11 @@ class Registry:
         known = self._canonical[spec.kind]
         for check in self._checks:
             check(spec)
-        for alias in [alias for alias, name in known.items() if name == spec.name]:
+        for alias in [alias for alias, name in known.items() if name == spec.key]:
             del known[alias]
-        for name in (spec.name, *spec.aliases):
-            known[name] = spec.name
-        self._specs[spec.kind][spec.name] = spec
+        for name in (spec.key, *spec.aliases):
+            known[name] = spec.key
+        self._specs[spec.kind][spec.key] = spec
 
     def require(self, check: Callable[[Spec], None]) -> None:
         """Add a check that refuses specs by RegistrationError; it also checks those already registered."""
@@ -98,9 +101,25 @@ class Registry:
         """Every spec of a kind, in the order of registration."""
         return tuple(self._specs[kind].values())
 
+    def losses(self) -> tuple[LossSpec, ...]:
+        """Every loss, in the order of registration."""
+        return tuple(spec for spec in self.all("loss") if isinstance(spec, LossSpec))
+
     def metrics(self) -> tuple[MetricSpec, ...]:
         """Every metric, in the order of registration."""
         return tuple(spec for spec in self.all("metric") if isinstance(spec, MetricSpec))
+
+
+def _require_another_ruler(spec: MetricSpec, other: MetricSpec) -> None:
+    """Refuse a metric of a name that another has, unless it means the same of other problems."""
+    if other.name != spec.name or other.key == spec.key:
+        return
+    if shared := set(spec.problems) & set(other.problems):
+        raise RegistrationError(f"metric {spec.name!r} is registered twice for {min(shared)}; choose another name")
+    if (spec.better, spec.unit, spec.by_class) != (other.better, other.unit, other.by_class):
+        raise RegistrationError(
+            f"metric {spec.name!r} has another direction or unit for {other.problems[0]}; rename it"
+        )
 
 
 catalogue = Registry()

@@ -17,6 +17,7 @@ from clsbench.registry.specs import (
     MetricSpec,
     ModelSpec,
     OptimizerSpec,
+    ProblemName,
     Size,
     Spec,
     Split,
@@ -33,6 +34,7 @@ def dataset(
     """Register a dataset: a function `(seed, *, options) -> (features, labels)` or a `RawData`.
 
     `poses(**options)` gives the `problems.Posed` that is known without opening the data, where something is.
+    A second parameter, `problem=None`, gets the kind of problem that `dataset.problem` asks for.
     """
     return _registers("dataset", name, aliases, lambda factory: DatasetSpec(name, factory, aliases, poses))
 
@@ -65,19 +67,22 @@ def loss(
     link: LinkName = "softmax",
     outputs: Callable[..., int] = one_for_each_class,
     stacked: bool = False,
+    problems: tuple[ProblemName, ...] = ("single_label",),
     aliases: tuple[str, ...] = (),
 ) -> Callable[[Factory], Factory]:
     """Register a loss: a function `(logits, targets, *, options)`.
 
-    It takes `[B, K]` and `[B]` and returns the loss per sample, `[B]`, or one number for the batch. The loss of a
-    sample must not depend on the samples beside it; one number for the batch may, and is evaluated for each sample
-    alone where diagnostics need it.
-    `outputs(num_classes, **options)` is K, by default the number of classes; it raises ValueError with
-    the reason where the loss does not fit the problem. `stacked` says that the function takes any
-    leading axes too, `[..., B, K], [..., B] -> [..., B]`, and so serves many trials in one call.
+    It takes `[B, K]` and class numbers `[B]`, or targets `[B, D]` of the other kinds of problems, and returns the loss
+    per sample, `[B]`, or one number for the batch. The loss of a sample must not depend on the samples beside it; one
+    number for the batch may, and is evaluated for each sample alone where diagnostics need it.
+    `outputs(num_targets, **options)` is K, by default the number of classes, labels or values; it raises ValueError
+    with the reason where the loss does not fit. `problems` are the kinds of problems whose targets it takes. `stacked`
+    says that the function takes any leading axes too, and so serves many trials in one call.
     A third parameter, `class_shares=None`, gets the share of each class in the training split, `[C]`.
     """
-    return _registers("loss", name, aliases, lambda factory: LossSpec(name, factory, aliases, link, outputs, stacked))
+    return _registers(
+        "loss", name, aliases, lambda factory: LossSpec(name, factory, aliases, link, outputs, stacked, problems)
+    )
 
 
 def optimizer(
@@ -115,7 +120,7 @@ def metric(
     bounds: Bounds = (None, None),
     by_class: bool = False,
     skewed: bool = False,
-    problems: tuple[str, ...] = ("single_label",),
+    problems: tuple[ProblemName, ...] = ("single_label",),
     stacked: bool = False,
 ) -> Callable[[Factory], Factory]:
     """Register a metric; a record calls it `SPLIT_NAME`, and NAME where it belongs to no split.

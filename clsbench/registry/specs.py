@@ -16,6 +16,8 @@ from clsbench.signatures import evaluated
 Kind = Literal["dataset", "model", "loss", "optimizer", "metric"]
 KINDS: tuple[Kind, ...] = ("dataset", "model", "loss", "optimizer", "metric")
 LinkName = Literal["softmax", "sigmoid", "identity"]
+ProblemName = Literal["single_label", "multi_label", "regression", "probability"]
+PROBLEMS: tuple[ProblemName, ProblemName, ProblemName, ProblemName] = get_args(ProblemName)
 Better = Literal["higher", "lower"]
 Bounds = tuple[float | None, float | None]  # least and greatest; None where there is none
 Split = Literal["train", "val", "test"]
@@ -24,7 +26,8 @@ SHARE = "share of samples"  # a unit: a whole number of samples over all
 # What a metric can be made of, for B samples: see `training.evaluation.Quantities` for shapes and meaning.
 QUANTITIES = (
     *("logits", "targets", "predictions", "probabilities", "log_probabilities", "margins", "losses"),
-    *("gradients", "gradient_norms", "zero_gradient_norms", "class_counts", "ranking"),
+    *("gradients", "gradient_norms", "zero_gradient_norms", "class_counts", "ranking", "wrong", "log_likelihoods"),
+    "encoded_targets",
 )
 RANKING = "ranking"  # of all samples of a split: a metric that is made of it stands at the end, not in sums
 
@@ -89,6 +92,11 @@ class Spec:
     factory: Callable[..., Any]
     aliases: tuple[str, ...] = ()
     kind: ClassVar[Kind]
+
+    @property
+    def key(self) -> str:
+        """What the catalogue knows it by."""
+        return self.name
 
     @property
     def described(self) -> str:
@@ -156,6 +164,11 @@ class DatasetSpec(Spec):
     poses: Callable[..., Any] | None = None
     kind: ClassVar[Kind] = "dataset"
 
+    @property
+    def takes_problem(self) -> bool:
+        """Whether it takes the kind of problem that is asked for, None for its own."""
+        return _takes(self.factory, "problem")
+
 
 @dataclass(frozen=True, eq=False)
 class ModelSpec(Spec):
@@ -169,18 +182,27 @@ class ModelSpec(Spec):
 
 @dataclass(frozen=True, eq=False)
 class LossSpec(Spec):
-    """What `loss` registers. `outputs(num_classes, **options)` is K; ValueError where the loss does not fit."""
+    """What `loss` registers. `outputs(num_targets, **options)` is K; ValueError where the loss does not fit.
+
+    `problems` are the kinds whose targets it takes.
+    """
 
     link: LinkName = "softmax"
     outputs: Callable[..., int] = one_for_each_class
     stacked: bool = False
+    problems: tuple[ProblemName, ...] = ("single_label",)
     kind: ClassVar[Kind] = "loss"
 
     @property
     def takes_shares(self) -> bool:
         """Whether it takes the share of each class in the training split."""
-        found = inspect.signature(self.factory).parameters.get("class_shares")
-        return found is not None and found.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        return _takes(self.factory, "class_shares")
+
+
+def _takes(factory: Callable[..., Any], name: str) -> bool:
+    """Whether a function takes this by position, beside what every one of its kind is given."""
+    found = inspect.signature(factory).parameters.get(name)
+    return found is not None and found.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 # Keys of an experiment, which an optimizer's option must not have as its name.
@@ -236,7 +258,7 @@ class MetricSpec(Spec):
     bounds: Bounds = (None, None)
     by_class: bool = False
     skewed: bool = False
-    problems: tuple[str, ...] = ("single_label",)
+    problems: tuple[ProblemName, ...] = ("single_label",)
     stacked: bool = False
     kind: ClassVar[Kind] = "metric"
 
@@ -252,6 +274,11 @@ class MetricSpec(Spec):
             raise RegistrationError(
                 f"metric {self.name!r}: the ranking is of the whole split; write a function of it alone"
             )
+
+    @property
+    def key(self) -> str:
+        """Its name; of one that single-label problems lack, with the first kind that it is for: `regression.rmse`."""
+        return self.name if "single_label" in self.problems else f"{self.problems[0]}.{self.name}"
 
     @property
     def needs(self) -> tuple[str, ...]:

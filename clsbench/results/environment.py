@@ -52,6 +52,10 @@ class DatasetFacts(TypedDict):
     problem: NotRequired[str]
     num_classes: NotRequired[Annotated[int, Field(ge=1, le=MOST_CLASSES)]]
     class_names: NotRequired[list[str]]
+    names: NotRequired[list[str]]
+    shift: NotRequired[list[float]]
+    scale: NotRequired[list[float]]
+    shares: NotRequired[bool]
     train: Count
     val: Count
     test: Count

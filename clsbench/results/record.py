@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+from functools import cache, cached_property
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError, with_config
 from pydantic_core import from_json
@@ -65,33 +65,61 @@ def classes_in(record: Record, metric: str) -> list[str]:
 
 @dataclass(frozen=True)
 class RecordReader:
-    """Reads lines of records with the metrics that `adapter` knows."""
+    """Reads lines of records with the metrics that `adapter` knows, in the order of `fields`.
+
+    `rulers` are the metrics that belong together, those of each kind of problem; the first of each tells the kind.
+    """
 
     adapter: TypeAdapter[Any]
-    num_fields: int
+    fields: tuple[str, ...]
+    rulers: tuple[tuple[str, ...], ...]
 
     def read(self, name: str, line: str) -> Record:
-        """The record of a line; a metric that it lacks is None.
+        """The record of a line; a metric of its kind of problem that it lacks is None.
 
         Raises:
             RunError: the line is not a record; `name` is the file and line.
         """
         try:
             record: Record = self.adapter.validate_json(line)
-            if len(record) > self.num_fields:
+            if not self._known.issuperset(record):
                 from_json(line, allow_inf_nan=False)  # keys of a newer version must be strict JSON too
         except ValidationError as error:
             raise damaged(name, first_mistake(error)) from error
         except ValueError as error:
             raise damaged(name, str(error)) from error
-        return record
+        return self._completed(record)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.fields)
+
+    @cached_property
+    def _kinds(self) -> tuple[frozenset[str], ...]:
+        return tuple(map(frozenset, self.rulers))
+
+    def _completed(self, record: Record) -> Record:
+        """The record with every metric of its kind; one that has no kind's first metric is of the first kind."""
+        of_kind = next(
+            (kind for (first, *_), kind in zip(self.rulers, self._kinds, strict=True) if first in record), None
+        )
+        missing = (self._kinds[0] if of_kind is None else of_kind) - record.keys()
+        if not missing:
+            return record
+        found: Any = {name: record.get(name) for name in self.fields if name in record or name in missing}
+        completed: Record = found | record
+        return completed
 
 
 @cache
-def reader_of(metrics: tuple[tuple[str, Bounds], ...], by_class: frozenset[str] = frozenset()) -> RecordReader:
+def reader_of(
+    metrics: tuple[tuple[str, Bounds], ...],
+    by_class: frozenset[str] = frozenset(),
+    rulers: tuple[tuple[str, ...], ...] | None = None,
+) -> RecordReader:
     """The reader of records with these metrics, in their order, each with its bounds; built once.
 
-    Those `by_class` have a number for each class by its name.
+    Those `by_class` have a number for each class by its name. `rulers`: see `RecordReader`; by default one of all.
     """
     *before, seconds, status = get_type_hints(Record, include_extras=True).items()
     fields = (
@@ -101,14 +129,15 @@ def reader_of(metrics: tuple[tuple[str, Bounds], ...], by_class: frozenset[str] 
     )
     # Written out, so that one pass of compiled code reads a line: there may be millions.
     line = TypedDict("line", fields)  # type: ignore[misc]
-    return RecordReader(TypeAdapter(with_config(STRICT)(line)), len(fields))
+    own = (tuple(name for name, _ in metrics),) if rulers is None else rulers
+    return RecordReader(TypeAdapter(with_config(STRICT)(line)), tuple(fields), own)
 
 
 def _value(bounds: Bounds, *, by_class: bool) -> Any:
     low, high = (None if end is None else end + sign * ROUNDING for end, sign in zip(bounds, (-1, 1), strict=True))
     if by_class:
-        return Annotated[dict[str, Annotated[float | None, Field(ge=low, le=high)]] | None, Field(default=None)]
-    return Annotated[float | None, Field(ge=low, le=high, default=None)]
+        return NotRequired[dict[str, Annotated[float | None, Field(ge=low, le=high)]] | None]
+    return NotRequired[Annotated[float | None, Field(ge=low, le=high)]]
 
 
 def require_sequence(

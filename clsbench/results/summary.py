@@ -215,11 +215,28 @@ class ClassCounts(TypedDict):
 
 
 @with_config(STRICT)
+class TargetSummary(TypedDict):
+    """A value to predict by name: its range, mean and deviation (with n) over the training split, in its own units.
+
+    `standardised` says that it is trained shifted by that mean and divided by that deviation.
+    """
+
+    name: str
+    min: float
+    max: float
+    mean: float
+    std: Annotated[float, Field(ge=0)]
+    standardised: bool
+
+
+@with_config(STRICT)
 class DataSummary(TypedDict):
     """What was read of a dataset: samples by split, the shape of one, classes, columns by kind, where it is from.
 
-    With `per_seed` splits it describes the first seed's. `majority` is the test accuracy of always answering the most
-    frequent class of the training split; `columns` is None if they have no names; `sha256` covers every split.
+    With `per_seed` splits it describes the first seed's. `classes` counts the samples of classes or labels, `targets`
+    describes values and probabilities; the other one is None. `majority` is the test accuracy of always answering the
+    most frequent class of the training split, None unless each sample is of one class; `columns` is None if they have
+    no names; `sha256` covers every split.
     """
 
     problem: str
@@ -230,6 +247,7 @@ class DataSummary(TypedDict):
     classes: list[ClassCounts] | None
     majority: Probability | None
     columns: dict[str, Count] | None
+    targets: Annotated[list[TargetSummary] | None, ADDED]
     source: str
     sha256: str
 

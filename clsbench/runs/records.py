@@ -12,7 +12,7 @@ from pathlib import Path
 from clsbench import system
 from clsbench.config.plan import Plan
 from clsbench.errors import RunError
-from clsbench.metrics.measures import bounds, by_class
+from clsbench.metrics.measures import bounds, by_class, rulers
 from clsbench.results import Origin, Record, reader_of, require_sequence
 from clsbench.runs.files import as_json_line, opened, unwritable
 from clsbench.runs.manifest import ManifestFile, changed, content_of
@@ -37,7 +37,7 @@ class RecordFile:
         self.path = path
         self.exact = exact
         self.plan = plan
-        self._reader = reader_of(tuple(bounds().items()), by_class())
+        self._reader = reader_of(tuple(bounds().items()), by_class(), rulers())
         self._rows: list[Record] = []  # the file's, as far as they were read or written here
         self._known: dict[tuple[int, int], Record] = {}  # what may be trained again
         self._newest: dict[int, Record] = {}  # of each trial, whatever came again since

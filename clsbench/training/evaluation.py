@@ -26,6 +26,11 @@ CHUNK = 1000  # the most samples measured at once
 LOGITS = 5000  # the most logits of a trial measured at once, if that is at least half a chunk of samples
 FORWARD = 250  # about as many samples go through the network at once
 GROUP = 64  # trials measured together on a CPU: the activations of more do not fit into its caches
+SHARED = (
+    "targets",
+    "encoded_targets",
+    "zero_gradient_norms",
+)  # quantities without an axis of trials, if these share the targets
 Measures = dict[str, Tensor]
 
 
@@ -36,10 +41,18 @@ class Ruler:
         self.loss, self._device = loss, device
 
     @cached_property
-    def zero_gradient_norms(self) -> Tensor:
-        """`[M]`: for each target, the norm of the loss's gradient at zero logits."""
+    def _of_distinct(self) -> Tensor | None:
+        """`[M]`: for each target, if they can be listed, the norm of the loss's gradient at zero logits."""
         targets = self.loss.problem.distinct_targets(self._device)
-        zeros = torch.zeros(len(targets), self.loss.num_outputs, device=self._device)
+        return None if targets is None else self._at_zero(targets)
+
+    def zero_gradient_norms(self, targets: Tensor) -> Tensor:
+        """The norm of the loss's gradient at zero logits, for each target."""
+        known = self._of_distinct
+        return self._at_zero(targets) if known is None else known[targets]
+
+    def _at_zero(self, targets: Tensor) -> Tensor:
+        zeros = torch.zeros(*self.loss.problem.samples_of(targets), self.loss.num_outputs, device=self._device)
         return _norms(_logit_gradients(self.loss, zeros, targets))
 
 
@@ -52,12 +65,31 @@ class Quantities:
     def __init__(self, ruler: Ruler, logits: Tensor, targets: Tensor) -> None:
         self._ruler, self.loss = ruler, ruler.loss
         self.logits = logits  # [T, n, K]
-        self.targets = targets  # [T, n], or [n] that the trials share
+        self.encoded_targets = targets  # as training sees them: [T, n, ...], or [n, ...] that the trials share
+
+    @property
+    def are_targets_shared(self) -> bool:
+        return len(self.loss.problem.samples_of(self.encoded_targets)) == 1
+
+    @cached_property
+    def targets(self) -> Tensor:
+        """`[T, n, ...]`, or `[n, ...]` that the trials share: the targets as the data have them."""
+        return self.loss.problem.decoded(self.encoded_targets)
 
     @cached_property
     def predictions(self) -> Tensor:
-        """`[T, n]`: the predictions."""
+        """`[T, n, ...]`: the predictions, as targets are."""
         return self.loss.predictions(self.logits)
+
+    @cached_property
+    def wrong(self) -> Tensor | None:
+        """`[T, n]`: whether each prediction is wrong, or None if predictions are neither right nor wrong."""
+        return self.loss.problem.wrong(self.predictions, self.targets)
+
+    @cached_property
+    def log_likelihoods(self) -> Tensor | None:
+        """`[T, n]`: the log-likelihood of each target, or None if the loss's link has none."""
+        return self.loss.problem.log_likelihoods(self.loss.link, self.logits, self.encoded_targets)
 
     @cached_property
     def log_probabilities(self) -> Tensor | None:
@@ -72,7 +104,7 @@ class Quantities:
     @cached_property
     def margins(self) -> Tensor | None:
         """`[T, n]`, or None if the problem defines none for the loss's outputs."""
-        return self.loss.margins(self.logits, self.targets)
+        return self.loss.margins(self.logits, self.encoded_targets)
 
     @cached_property
     def class_counts(self) -> Tensor:
@@ -87,12 +119,12 @@ class Quantities:
     @cached_property
     def losses(self) -> Tensor:
         """`[T, n]`: each sample's loss, unweighted."""
-        return self.loss.of_samples(self.logits, self.targets)
+        return self.loss.of_samples(self.logits, self.encoded_targets)
 
     @cached_property
     def gradients(self) -> Tensor:
         """`[T, n, K]`: the gradient of each sample's unweighted loss on its logits."""
-        return _logit_gradients(self.loss, self.logits, self.targets)
+        return _logit_gradients(self.loss, self.logits, self.encoded_targets)
 
     @cached_property
     def gradient_norms(self) -> Tensor:
@@ -101,8 +133,8 @@ class Quantities:
 
     @property
     def zero_gradient_norms(self) -> Tensor:
-        """The norm at zero logits, in the targets' shape."""
-        return self._ruler.zero_gradient_norms[self.targets]
+        """`[T, n]`, or `[n]` that the trials share: the norm at zero logits."""
+        return self._ruler.zero_gradient_norms(self.encoded_targets)
 
 
 @dataclass(frozen=True)
@@ -134,9 +166,9 @@ def final_metrics(problem: Problem) -> list[Measure]:
     return [_measure(spec.name, spec) for spec in taken_at_the_end(problem)]
 
 
-def gradient_diagnostics() -> list[Measure]:
+def gradient_diagnostics(problem: Problem) -> list[Measure]:
     """The diagnostics of a loss's gradients on the logits."""
-    return [_measure(spec.name, spec) for spec in diagnostics()]
+    return [_measure(spec.name, spec) for spec in diagnostics(problem)]
 
 
 def _measure(name: str, spec: MetricSpec) -> Measure:
@@ -159,7 +191,14 @@ def _metric_sums(spec: MetricSpec, known: Quantities) -> Tensor | None:
     if spec.stacked:
         return _summed(spec, needed)
     trials, samples = known.logits.shape[:2]
-    by_trial = zip(*(each if each.dim() > 1 else each.expand(trials, -1) for each in needed), strict=True)
+    one_for_all = SHARED if known.are_targets_shared else ()
+    by_trial = zip(
+        *(
+            each.expand(trials, *each.shape) if need in one_for_all else each
+            for need, each in zip(spec.needs, needed, strict=True)
+        ),
+        strict=True,
+    )
     return torch.stack([_checked(spec, trial, samples) for trial in by_trial])
 
 
@@ -208,21 +247,22 @@ class Totals:
     def __init__(self, ruler: Ruler, measures: Sequence[Measure]) -> None:
         self._ruler, self._measures = ruler, measures
         self._totals: Measures = {}
+        self._axis = -1 - len(ruler.loss.problem.target_shape)  # of the samples, in targets
         self._waiting: list[tuple[Tensor, Tensor]] = []
         self._num_waiting = 0
         self._ranked = {measure.name: measure.ranked for measure in measures if measure.ranked is not None}
         self._scored: list[tuple[Tensor, Tensor]] = []  # the scores of all samples so far, and their targets
 
     def add(self, logits: Tensor, targets: Tensor) -> None:
-        """Add `logits [T, n, K]` and `targets [T, n]` or `[n]`."""
+        """Add `logits [T, n, K]` and `targets [T, n, ...]` or `[n, ...]`."""
         chunk = min(CHUNK, max(CHUNK // 2, LOGITS // logits.shape[-1]))
-        while (room := chunk - self._num_waiting) <= targets.shape[-1]:
-            self._waiting.append((logits[:, :room], targets[..., :room]))
+        while (room := chunk - self._num_waiting) <= (number := logits.shape[1]):
+            self._waiting.append((logits[:, :room], targets.narrow(self._axis, 0, room)))
             self._settle()
-            logits, targets = logits[:, room:], targets[..., room:]
-        if targets.shape[-1]:
+            logits, targets = logits[:, room:], targets.narrow(self._axis, room, number - room)
+        if number:
             self._waiting.append((logits, targets))
-            self._num_waiting += targets.shape[-1]
+            self._num_waiting += number
 
     def values(self, num_samples: int) -> Measures:
         """Every measure over all samples added."""
@@ -237,15 +277,21 @@ class Totals:
             if (value := values[name]) is not None:
                 found[name] = value(total, num_samples)
         if self._scored:
-            ranking = Ranking.of(*(_joined(list(parts), -1) for parts in zip(*self._scored, strict=True)))
+            ranking = Ranking.of(*self._all_scored())
             found |= {name: value(ranking) for name, value in self._ranked.items()}
         return found
+
+    def _all_scored(self) -> tuple[Tensor, Tensor]:
+        """The scores of all samples, with their targets, samples on the last axis."""
+        scores, targets = zip(*self._scored, strict=True)
+        axis = self._axis
+        return _joined(list(scores), axis).movedim(axis, -1), _joined(list(targets), axis).movedim(axis, -1)
 
     def _settle(self) -> None:
         """Measure the waiting samples."""
         # Samples last in memory: that is the layers' layout, and it is faster for few classes.
         logits = _joined([logits.mT for logits, _ in self._waiting], -1).mT
-        targets = _joined([targets for _, targets in self._waiting], -1)
+        targets = _joined([targets for _, targets in self._waiting], self._axis)
         self._waiting, self._num_waiting = [], 0
         known = Quantities(self._ruler, logits, targets)
         if self._ranked and known.scores is not None:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from clsbench.data.scene import SIDE, Array, Frame, places, window
-from clsbench.problems import SingleLabel
 from clsbench.problems.encoding import at_target, one_hot
 from clsbench.training.evaluation import Quantities, Ruler
 from clsbench.training.settings import Pair
@@ -57,10 +56,10 @@ class Camera:
             grid = None if self._grid is None else Quantities(self._ruler, predict(self._grid), y)
         found: dict[str, Tensor] = {"losses": known.losses[0], "gradients": known.gradient_norms[0]}
         problem = self._ruler.loss.problem
-        if isinstance(problem, SingleLabel):
+        if problem.exclusive:
             found |= _of_classes(known)
             if grid is not None:
-                found["surface"] = shaded(grid, problem.num_classes)
+                found["surface"] = shaded(grid, len(problem.names))
         arrays: dict[str, Array] = {name: _small(tensor) for name, tensor in found.items()}
         weights = self._stack.weights[trial].detach().double().square().sum().sqrt()
         return Frame(epoch, {**arrays, "weights": np.array(weights.item())})

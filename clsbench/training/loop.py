@@ -131,7 +131,7 @@ class _BetweenEpochs:
         self.ruler = Ruler(steps.loss, data.train[0].device)
         problem = steps.loss.problem
         self._on_train, self._on_val, self._on_test = (prediction_metrics(problem, split) for split in SPLITS)
-        self._diagnosed = gradient_diagnostics()
+        self._diagnosed = gradient_diagnostics(problem)
 
     def before_training(self) -> Measures:
         """Every measure of the initial weights, `[T]` each."""
@@ -166,7 +166,7 @@ class _Ledger:
         self._steps = steps
         self._running = [True] * steps.stack.num_trials
         self._epochs = settings.epochs
-        self._names = tuple(measured())
+        self._names = tuple(measured(steps.loss.problem))
         self._classes = steps.loss.problem.names
 
     def go_on(self) -> None:

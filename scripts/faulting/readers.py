@@ -19,6 +19,7 @@ from clsbench.data.tables import csv
 from clsbench.errors import ClsbenchError, ConfigError, DataError, RunError
 from clsbench.execution.events import fields
 from clsbench.metrics.measures import by_class
+from clsbench.problems import SingleLabel
 from clsbench.results import Origin
 from clsbench.runs.directory import METRICS, RunDirectory
 from clsbench.runs.names import MANIFEST
@@ -108,7 +109,7 @@ def _json_reader(read: Callable[[bytes], object], *lines: object) -> Reader:
 _NAMES = {"arm": "bce", "loss": "bce", "dataset": "moons", "model": "mlp"}
 _NUMBERS = {"trial": 0, "lr": 0.1, "seed": 0, "epoch": 0, "step": 0}
 _BY_CLASS = {name: {"upper moon": 0.5, "lower moon": None} for name in by_class()}
-_RECORD = dict.fromkeys(fields(), 0.5) | _BY_CLASS | _NAMES | _NUMBERS | {"status": "running"}
+_RECORD = dict.fromkeys(fields(SingleLabel(2)), 0.5) | _BY_CLASS | _NAMES | _NUMBERS | {"status": "running"}
 _FILE = {"file": f"{METRICS}-00000-epoch-00001-0123abcd.pt", "sha256": "0" * 64}
 _ENTRY = {**_FILE, "phase": METRICS, "trials": [0, 1], "finished": False}
 _STATISTIC = {"mean": 0.5, "std": None, "n": 1, "values": [0.5]}

@@ -100,7 +100,7 @@ def test_labels_may_be_shared(link: LinkName, name: str, options: Any, num_outpu
     of_trials = torch.stack([logits, -logits, 3 * logits])
     ruler = Ruler(loss, CPU)
     taken = [each for each in prediction_metrics(loss.problem, "val") if each.ranked is None]
-    for measure in (*taken, OBJECTIVE, *gradient_diagnostics()):
+    for measure in (*taken, OBJECTIVE, *gradient_diagnostics(loss.problem)):
         own = measure.sums(Quantities(ruler, of_trials, targets.expand(3, -1)))
         shared = measure.sums(Quantities(ruler, of_trials, targets))
         assert own is not None
@@ -190,7 +190,7 @@ def test_log_probabilities_are_probabilities(logits: list[float]) -> None:
 def diagnosed(name: str, logits: list[list[float]], targets: list[int]) -> tuple[float, float]:
     loss = bound(name, len(logits[0]))
     stack, x, y = echo(loss.num_outputs), torch.tensor(logits), torch.tensor(targets)
-    found = evaluate(stack, Ruler(loss, CPU), x, y, gradient_diagnostics())
+    found = evaluate(stack, Ruler(loss, CPU), x, y, gradient_diagnostics(loss.problem))
     return found["logit_grad_norm"].item(), found["stuck_share"].item()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from clsbench.errors import RunError
 from clsbench.execution.events import fields
+from clsbench.problems import SingleLabel
 from clsbench.runs.directory import RunDirectory
 from clsbench.runs.files import as_json_line
 from clsbench.runs.records import RecordFile
@@ -31,7 +32,7 @@ def record(trial: int, epoch: int, **values: Any) -> dict[str, Any]:
         "lr": 0.1,
         "seed": trial,
     }
-    return {field: {**filled, **values}.get(field) for field in fields()}
+    return {field: {**filled, **values}.get(field) for field in fields(SingleLabel(2))}
 
 
 @pytest.fixture

@@ -141,7 +141,8 @@ def _after_death(worker: _Worker, waiting: deque[WorkUnit], tried: set[int], wor
     waiting.extend(again)
     if not again:
         (number,) = unit.trials
-        record = failed_record(work.plan.trials[number], None, unit.since)
+        trial = work.plan.trials[number]
+        record = failed_record(trial, work.problem_of(trial), None, unit.since)
         yield TrialFailed(number, record, reason, "")
 
 

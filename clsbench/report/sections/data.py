@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from clsbench.problems import SingleLabel
 from clsbench.report.document import Paragraph, Section
-from clsbench.report.text import count
+from clsbench.report.text import count, number
 from clsbench.results import ClassCounts, DataSummary, RunWarning
 
 MAX_CLASSES = 6
@@ -40,8 +41,16 @@ def brief_data(datasets: Mapping[str, DataSummary] | None, warnings: Sequence[Ru
 
 def _line(label: str, dataset: DataSummary) -> str:
     splits = ", ".join(f"{dataset[split]} {split}" for split in ("train", "val", "test"))
-    classes = f", {count(len(dataset['classes']), 'class', 'classes')}" if dataset["classes"] else ""
-    return f"Data {label}: {splits} samples of {_shape(dataset).removeprefix('shape ')}{classes}"
+    posed = f", {_posed(dataset)}" if dataset["classes"] or dataset["targets"] else ""
+    return f"Data {label}: {splits} samples of {_shape(dataset).removeprefix('shape ')}{posed}"
+
+
+def _posed(dataset: DataSummary) -> str:
+    """`3 classes`, `3 labels (multi_label)`, `1 value (regression)`: how many targets, and of which kind."""
+    amount = len(dataset["classes"] or dataset["targets"] or ())
+    if dataset["problem"] == SingleLabel.kind:
+        return count(amount, "class", "classes")
+    return f"{count(amount, 'label' if dataset['classes'] else 'value')} ({dataset['problem']})"
 
 
 def _warning(each: RunWarning) -> Paragraph:
@@ -60,7 +69,14 @@ def _lines(label: str, dataset: DataSummary) -> Iterator[str]:
             if dataset["majority"] is not None
             else ""
         )
-        yield f"{count(len(classes), 'class', 'classes')} (train/val/test): {_counts(classes)}{always}"
+        yield f"{_posed(dataset)} (train/val/test): {_counts(classes)}{always}"
+    for place, target in enumerate((dataset["targets"] or ())[:MAX_CLASSES]):
+        start = f"{_posed(dataset)}: " if not place else ""
+        how = f"; trained as (y - {number(target['mean'])}) / {number(target['std'])}, measured as y"
+        yield (
+            f"{start}{target['name']} from {number(target['min'])} to {number(target['max'])} in the training split"
+            f"{how if target['standardised'] else ''}"
+        )
 
 
 def _shape(dataset: DataSummary) -> str:

@@ -15,7 +15,7 @@ from clsbench.report.values import mean_std
 def test(comparison: Comparison, refs: Refs) -> Section:
     """Every test metric; also those of a plugin that is not loaded now."""
     kept = (key for arm in comparison.arms for key in arm["metrics"] if key.startswith("test_"))
-    fields = list(dict.fromkeys([*on_split("test"), *kept]))
+    fields = list(dict.fromkeys([*on_split("test", comparison.problem), *kept]))
     return _measured("test", comparison, refs, fields, "Test, last epoch")
 
 
@@ -23,18 +23,22 @@ def validation(comparison: Comparison, refs: Refs) -> Section | None:
     """The validation metrics; None where nothing was set apart for them."""
     if not has_validation(comparison):
         return None
-    return _measured("validation", comparison, refs, list(on_split("val")), "Validation, last epoch")
+    return _measured(
+        "validation", comparison, refs, list(on_split("val", comparison.problem)), "Validation, last epoch"
+    )
 
 
 def training(comparison: Comparison, refs: Refs) -> Section:
     """The loss and the metrics of training."""
-    return _measured("training", comparison, refs, list(on_split("train")), "Training, over the last epoch")
+    return _measured(
+        "training", comparison, refs, list(on_split("train", comparison.problem)), "Training, over the last epoch"
+    )
 
 
 def gradients(comparison: Comparison, refs: Refs) -> Section:
     """The norm of the gradient that remains on the logits, and the share of samples that are stuck."""
     where = "validation" if has_validation(comparison) else "training"
-    fields = [spec.name for spec in diagnostics()]
+    fields = [spec.name for spec in diagnostics(comparison.problem)]
     return _measured("gradients", comparison, refs, fields, f"Logit gradients ({where}, last epoch)")
 
 
@@ -60,7 +64,8 @@ def arm_table(
 
 def is_shown(comparison: Comparison, metric: str) -> bool:
     """Whether tables have a metric or field: not by class, those for skewed classes only where they are."""
-    known = measured().get(metric) or measured().get(f"test_{metric}")
+    fields = measured(comparison.problem)
+    known = fields.get(metric) or fields.get(f"test_{metric}")
     if parts_of(metric)[1] is not None or (known is not None and known.by_class):
         return False
     return known is None or not known.skewed or is_skewed(comparison.classes)
@@ -73,15 +78,15 @@ def _measured(name: str, comparison: Comparison, refs: Refs, metrics: Sequence[s
         for metric in metrics
         if is_shown(comparison, metric)
     }
-    shown = [metric for metric, column in cells.items() if any(column) or not _may_lack(metric)]
+    shown = [metric for metric, column in cells.items() if any(column) or not _may_lack(comparison, metric)]
     columns = [(Column((label_of(metric).replace("validation", "val"),)), cells[metric]) for metric in shown]
     table = arm_table(comparison, refs, columns, list(_majority(comparison, shown)))
     return Section(name, (f"{title}: mean ± standard deviation over seeds",), (table,))
 
 
-def _may_lack(metric: str) -> bool:
+def _may_lack(comparison: Comparison, metric: str) -> bool:
     """Whether a metric is for two classes, so that a column without a number says nothing."""
-    known = measured().get(metric)
+    known = measured(comparison.problem).get(metric)
     return known is not None and known.ranks
 
 
