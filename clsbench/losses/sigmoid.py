@@ -69,7 +69,7 @@ def bce(
 def mse_sigmoid(
     logits: Tensor, targets: Tensor, *, outputs: Literal[1] | None = None, reduction: Reduction = "sum"
 ) -> Tensor:
-    """Squared error of sigmoids against the one-hot label: sum_i (s_i - y_i)^2.
+    """Squared error of sigmoids against the one-hot, multi-hot or soft label: sum_i (s_i - y_i)^2.
 
     The gradient on a logit is 2 (s - y) s (1 - s): a saturated neuron does not learn. `outputs`: one per
     class, or 1 for two classes. `reduction`: sum over the outputs, their mean, or half the sum.

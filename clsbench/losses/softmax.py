@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@loss("cross_entropy", link="softmax", stacked=True, aliases=("CrossEntropyLoss", "categorical_crossentropy"))
+@loss(
+    "cross_entropy",
+    link="softmax",
+    stacked=True,
+    problems=("single_label", "probability"),
+    aliases=("CrossEntropyLoss", "categorical_crossentropy"),
+)
 def cross_entropy(
     logits: Tensor,
     targets: Tensor,
@@ -29,7 +35,7 @@ def cross_entropy(
     temperature: Annotated[float, Gt(0)] = 1.0,
     logit_adjustment: Annotated[float, Gt(0)] | None = None,
 ) -> Tensor:
-    """Cross-entropy of softmax: -log p_t.
+    """Cross-entropy of softmax: -log p_t; of a soft target, -sum_i y_i log p_i.
 
     With label smoothing e, the target is (1 - e) y + e / C instead of the one-hot y. The gradient on the
     logits is p - y: it vanishes only where the prediction is right, however confident a wrong one is.
@@ -52,9 +58,9 @@ def cross_entropy(
     return (1 - label_smoothing) * hard - label_smoothing * log_p.mean(-1)
 
 
-@loss("mse_softmax", link="softmax", stacked=True)
+@loss("mse_softmax", link="softmax", stacked=True, problems=("single_label", "probability"))
 def mse_softmax(logits: Tensor, targets: Tensor, *, reduction: Reduction = "sum") -> Tensor:
-    """Squared error of softmax against the one-hot label: sum_i (p_i - y_i)^2.
+    """Squared error of softmax against the one-hot or soft label: sum_i (p_i - y_i)^2.
 
     Its gradient on the logits carries the Jacobian of softmax, p_i (delta_ij - p_j), which vanishes on every
     confident prediction, right or wrong: hence the plateaus where the loss is large and the slope is not.

@@ -17,7 +17,7 @@ from torch.testing import assert_close
 
 import clsbench.losses  # noqa: F401 - registers them
 from clsbench.losses.contract import Loss, build_loss
-from clsbench.problems import SingleLabel
+from clsbench.problems import KINDS, Problem, SingleLabel
 from clsbench.registry import LossSpec, Registry, catalogue
 
 VARIANTS: list[tuple[str, int, dict[str, Any]]] = [
@@ -48,7 +48,13 @@ reductions = pytest.mark.parametrize("reduction", REDUCTIONS)
 def bound(name: str, num_classes: int = 3, **options: Any) -> Loss:
     """The loss with its defaults, as a config that names it alone has them."""
     defaults = {option.name: option.default for option in catalogue.get("loss", name).options.values()}
-    return build_loss(name, SingleLabel(num_classes), defaults | options)
+    return build_loss(name, problem_for(name, num_classes), defaults | options)
+
+
+def problem_for(name: str, num_targets: int) -> Problem:
+    """Of a loss that takes no classes, one of the first kind that it takes."""
+    kind, *_ = catalogue.get("loss", name).problems
+    return KINDS[kind].of(tuple(map(str, range(num_targets))))
 
 
 def samples(
@@ -56,7 +62,9 @@ def samples(
 ) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(*leading, loss.num_outputs, generator=generator, dtype=dtype) * scale
-    return logits, torch.randint(len(loss.problem.names), leading, generator=generator)
+    if loss.problem.exclusive:
+        return logits, torch.randint(len(loss.problem.names), leading, generator=generator)
+    return logits, torch.randn(*leading, *loss.problem.target_shape, generator=generator, dtype=dtype)
 
 
 def gradient(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
