@@ -299,11 +299,11 @@ class Grid(Frozen):
 
 
 def _validated(metric: str) -> str:
-    known = [name for name, each in on_split("val").items() if not each.by_class]
+    usual = [name for name, each in on_split("val", SingleLabel).items() if not each.by_class]
     if metric in by_class():
         raise mistake(f"{metric} has a number for each class; use val_balanced_accuracy, their mean recall")
-    if metric not in known:
-        raise mistake(f"unknown validation metric {shown(metric)}; {suggestion(metric, known)}")
+    if metric not in on_split("val"):
+        raise mistake(f"unknown validation metric {shown(metric)}; {suggestion(metric, usual)}")
     return metric
 
 

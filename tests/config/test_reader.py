@@ -32,6 +32,7 @@ DEFAULTS = {
         "limit": None,
         "only_classes": None,
         "imbalance": None,
+        "problem": "auto",
         "samples": 1000,
         "noise": 0.2,
     },

@@ -15,6 +15,7 @@ from clsbench.config.reader import read_mapping, read_text
 from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError
 from clsbench.metrics.measures import on_split
+from clsbench.problems import SingleLabel
 
 
 def read(text: str) -> Experiment:
@@ -78,7 +79,7 @@ def test_grid_takes_every_sweepable_number_in_one_order() -> None:
 
 def test_metrics_to_tune_by_are_recorded_and_have_a_direction() -> None:
     """What `tune.metric` may name is a validation metric of a record, of which more or less is better."""
-    for name, known in on_split("val").items():
+    for name, known in on_split("val", SingleLabel).items():
         if known.by_class:
             assert [
                 f"f:1:16: tune.metric: {name} has a number for each class; use val_balanced_accuracy, their mean recall"
