@@ -17,7 +17,7 @@ def classes_of(summary: Compared, dataset: str) -> tuple[ClassCounts, ...]:
     It is empty where they are not known, and where a sample may have several or none.
     """
     found = (summary.get("data") or {}).get(dataset)
-    return tuple(found["classes"] or ()) if found and found["majority"] is not None else ()
+    return tuple(found["classes"] or ()) if found and kind_of(found).exclusive else ()
 
 
 def problem_of(summary: Compared, dataset: str) -> type[Problem]:

@@ -108,10 +108,10 @@ def margin_of(field: str) -> float:
 
 
 def margins() -> dict[str, float]:
-    """The negligible difference of every metric that verdicts use everywhere, by its name without the split."""
+    """The negligible difference of every metric of classes that verdicts use everywhere, by its name without the split."""
     return {
         each.metric.name: each.tolerance
-        for each in judged().values()
+        for each in judged(KINDS["single_label"]).values()
         if each.metric is not None and each.tolerance is not None and not each.skewed
     }
 

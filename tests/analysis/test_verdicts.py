@@ -14,6 +14,7 @@ from clsbench.analysis.statistics import holm, paired_difference
 from clsbench.analysis.verdicts import judgement, verdicts
 from clsbench.config.schema import VerdictConfig
 from clsbench.metrics.measures import direction, judged
+from clsbench.problems import SingleLabel
 from clsbench.results.verdicts import VERDICTS
 
 KEYS = [
@@ -32,14 +33,14 @@ KEYS = [
     "seeds_needed",
 ]
 RULES = VerdictConfig().rules
-JUDGED = tuple(judged())
+JUDGED = tuple(judged(SingleLabel))
 SCORES = st.floats(0, 1) | st.none()
 
 
 def arm(name: Any, seeds: Any = None, **values: Any) -> Any:
     """An arm of a summary; metrics without values are those that its loss cannot have."""
     seeds = seeds or range(len(next(iter(values.values()))))
-    metrics = {metric: {"values": list(values.get(metric, [None] * len(seeds)))} for metric in judged()}
+    metrics = {metric: {"values": list(values.get(metric, [None] * len(seeds)))} for metric in judged(SingleLabel)}
     return {"name": name, "seeds": list(seeds), "metrics": metrics}
 
 
@@ -86,7 +87,7 @@ def test_a_row_has_the_keys_of_the_contract() -> None:
     """The rows are those of the design, in strict JSON."""
     rows = verdicts(summary(*pair(np.random.default_rng(0), 5)), RULES)
     assert [KEYS] * 3 == [list(row) for row in rows]
-    assert [name for name, each in judged().items() if not each.skewed] == [row["metric"] for row in rows]
+    assert [name for name, each in judged(SingleLabel).items() if not each.skewed] == [row["metric"] for row in rows]
     json.dumps(rows, allow_nan=False)
 
 

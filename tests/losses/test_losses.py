@@ -284,8 +284,8 @@ def test_extreme_logits_stay_finite(name: str, num_classes: int, options: dict[s
         -1, min(loss.num_outputs, 3)
     )
     corners = F.pad(corners, (0, loss.num_outputs - corners.shape[1]))
-    for target in range(num_classes):
-        targets = torch.full((len(corners),), target)
+    classes = [torch.full((len(corners),), target) for target in range(num_classes)]
+    for targets in classes if loss.problem.exclusive else [loss.problem.example_targets(len(corners))]:
         assert loss(corners, targets).isfinite().all()
         assert gradient(loss, corners, targets).isfinite().all()
 
@@ -315,12 +315,15 @@ def test_samples_do_not_see_one_another(name: str, num_classes: int, options: di
 
 @every_loss
 def test_a_loss_can_be_learned_from(name: str, num_classes: int, options: dict[str, Any]) -> None:
-    """Gradient steps on the logits themselves end in right predictions."""
+    """Gradient steps on the logits themselves end in right predictions, of values within the length of a step."""
     loss = bound(name, num_classes, **options)
     logits, targets = samples(loss, 30, scale=0.1)
     for _ in range(100):
         logits = logits - 0.2 * gradient(loss, logits, targets)
-    assert torch.equal(targets, loss.predictions(logits))
+    if loss.problem.exclusive:
+        assert torch.equal(targets, loss.predictions(logits))
+    else:
+        assert (logits - targets).abs().max() <= 0.2
 
 
 # Binding and registering.

@@ -54,7 +54,7 @@ def test_classes_without_samples_or_names_weigh_one() -> None:
     assert [0.5, 1.0, 3.0] == class_weights(WEIGHTS, ["0", "1", "2"], [1, 1, 1])
 
 
-@pytest.mark.parametrize("name", [spec.name for spec in catalogue.all("loss")])
+@pytest.mark.parametrize("name", [spec.name for spec in catalogue.losses() if "single_label" in spec.problems])
 def test_every_loss_is_weighted_by_the_class_of_its_sample(name: str) -> None:
     """In training, for several trials, and sample by sample, the loss is multiplied by the weight of its class."""
     plain, weighted = bound(name), bound(name, class_weight=WEIGHTS)

@@ -118,9 +118,9 @@ def test_one_seed_has_no_deviation() -> None:
 def test_further_test_metrics_are_columns_too() -> None:
     """What another kind of problem records about test data follows."""
     records, summary = run_of(["a"])
-    summary["arms"][0]["metrics"]["test_hamming"] = summary["arms"][0]["metrics"]["test_accuracy"]
+    summary["arms"][0]["metrics"]["test_of_another_plugin"] = summary["arms"][0]["metrics"]["test_accuracy"]
     (table,) = blocks(metrics.test(*compared(records, summary)), Table)
-    assert ("test hamming",) == table.columns[-1].header
+    assert ("test of another plugin",) == table.columns[-1].header
 
 
 def test_without_validation_data_training_logits_are_measured() -> None:

@@ -14,6 +14,7 @@ import torch
 import clsbench
 from clsbench.errors import RunError
 from clsbench.metrics.measures import measured
+from clsbench.problems import SingleLabel
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PLAIN, TUNED = FIXTURES / "run_of_format_1_plain", FIXTURES / "run_of_format_1_tuned"
@@ -39,7 +40,7 @@ def test_older_run_is_loaded(path: Path, arms: list[str]) -> None:
     result = clsbench.load(path)
     assert arms == list(result.arms)
     lines = (path / "metrics.jsonl").read_text().splitlines()
-    unknown = dict.fromkeys(measured().keys() - json.loads(lines[0]).keys())
+    unknown = dict.fromkeys(measured(SingleLabel).keys() - json.loads(lines[0]).keys())
     assert unknown.keys() > {"test_recall", "test_auroc"}
     assert [json.loads(line) | unknown for line in lines] == result.records
     lacking = {"format_version": None, "rules": None, "pairs": None, "data": None, "warnings": None}
