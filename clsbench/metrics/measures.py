@@ -108,7 +108,7 @@ def margin_of(field: str) -> float:
 
 
 def margins() -> dict[str, float]:
-    """The negligible difference of every metric of classes that verdicts use everywhere, by its name without the split."""
+    """The negligible difference of every metric of classes that verdicts always use, by its name without the split."""
     return {
         each.metric.name: each.tolerance
         for each in judged(KINDS["single_label"]).values()
