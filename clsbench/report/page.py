@@ -12,6 +12,7 @@ from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import OBJECTIVE, is_share, label_of, on_split
 from clsbench.report.compose import conditions
 from clsbench.report.document import Section, Text
+from clsbench.report.intervals import intervals
 from clsbench.report.sections import metrics, run, verdicts
 from clsbench.report.sections.answer import answer
 from clsbench.report.sections.arms import Refs, arms, short_references
@@ -150,6 +151,7 @@ def _charts(comparison: Comparison, refs: Refs, summary: Summary) -> dict[str, A
         "stuck": STUCK_SHARE,
         "arms": [_arm(comparison, arm, refs, (*fields, OBJECTIVE, STUCK_SHARE)) for arm in shown],
         "tuning": _tuning(comparison, refs, summary["tuning"]),
+        "verdicts": list(intervals(comparison, refs, summary)),
     }
 
 

@@ -174,6 +174,46 @@ def test_slider_moves_marbles_rule_and_surface(tab: Tab) -> None:
     assert "epoch 1 of 4" in tab.evaluate(seen)
 
 
+def test_verdicts_are_drawn_with_their_intervals(tab: Tab, plane: clsbench.Result) -> None:
+    """Each metric that is judged has a row for each arm beside the best, at the summary's numbers, with its word."""
+    place, drawn = tab.evaluate("PAGE.first"), tab.evaluate("PAGE.comparisons[PAGE.first].verdicts")
+    arms = set(plane.summary["pairing"][place]["arms"])
+    rows = [row for row in plane.summary["verdicts"] if row["a"] in arms and row["low"] is not None]
+    known = {frozenset(map(abs, (row["low"], row["high"]))) for row in rows}
+    assert {frozenset(map(abs, (row["low"], row["high"]))) for chart in drawn for row in chart["rows"]} <= known
+    assert len({row["metric"] for row in rows}) == len(drawn) > 2
+    told = tab.evaluate(
+        "[...document.querySelectorAll('.chart svg')].filter(e => e.checkVisibility() && e.querySelector('.zero'))"
+        ".map(e => [e.querySelectorAll('.dot').length, e.getAttribute('aria-label')])"
+    )
+    assert [len(chart["rows"]) for chart in drawn] == [dots for dots, _ in told]
+    for chart, (_, label) in zip(drawn, told, strict=True):
+        assert all(f"{row['name']}: " in label and row["verdict"] in label for row in chart["rows"])
+
+
+def test_terrain_turns_in_three_dimensions(tab: Tab) -> None:
+    """By the arrow keys and by the mouse, and both pictures together."""
+    pictures = (
+        "[...document.querySelectorAll('.relief canvas')].filter(e => e.checkVisibility()).map(e => e.toDataURL())"
+    )
+    first = tab.evaluate(pictures)
+    assert 2 == len(set(first))
+    focus(tab, ".relief canvas")
+    tab.press("ArrowRight")
+    turned = tab.evaluate(pictures)
+    assert all(a != b for a, b in zip(first, turned, strict=True))
+    tab.press("ArrowLeft")
+    assert first == tab.evaluate(pictures)
+    x, y = tab.evaluate(
+        "(() => { const e = [...document.querySelectorAll('.relief canvas')].find(e => e.checkVisibility());"
+        "e.scrollIntoView(); const b = e.getBoundingClientRect(); return [b.x + 80, b.y + 80]; })()"
+    )
+    tab.mouse("mousePressed", x, y)
+    tab.mouse("mouseMoved", x + 60, y + 10)
+    tab.mouse("mouseReleased", x + 60, y + 10)
+    assert all(a != b for a, b in zip(first, tab.evaluate(pictures), strict=True))
+
+
 def test_play_runs_to_the_last_epoch(tab: Tab) -> None:
     """The button starts from the first epoch and stops at the last."""
     click(tab, ".play")

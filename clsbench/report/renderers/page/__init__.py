@@ -15,7 +15,7 @@ from clsbench.report.page import Page, PageComparison
 from clsbench.report.renderers.markup import safe
 from clsbench.report.renderers.page.blocks import block, text
 
-SCRIPTS = ("base.js", "chart.js", "terrain.js", "own.js", "seen.js", "page.js")
+SCRIPTS = ("base.js", "chart.js", "forest.js", "terrain.js", "relief.js", "own.js", "seen.js", "page.js")
 STYLE = "page.css"
 MOST_CONFIG = 50_000  # characters of the config
 

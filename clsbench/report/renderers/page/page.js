@@ -1,7 +1,7 @@
 // One stage for each comparison: terrains on a slider, then charts. It is built when it is first shown.
 class Stage {
   constructor(host, charts) {
-    Object.assign(this, { host, charts, hidden: new Set(), axis: "epoch", drawn: [], terrains: [], later: [] });
+    Object.assign(this, { host, charts, hidden: new Set(), axis: "epoch", drawn: [], terrains: [], reliefs: [], forests: [], later: [], view: { around: 0.45, down: 0.5 } });
     this.epochs = this.allEpochs();
     this.epoch = this.epochs[this.epochs.length - 1];
     this.watched = Object.keys(charts.seen || {}).filter((name) => charts.seen[name].marbles);
@@ -14,7 +14,9 @@ class Stage {
     if (this.watched.some((name) => charts.seen[name].terrain)) this.own = new OwnMarble(controls, this);
     this.curves();
     this.tuning();
+    this.verdicts();
     this.why();
+    this.relief();
     this.replay();
     this.classes();
     this.choose();
@@ -186,6 +188,21 @@ class Stage {
     }
   }
 
+  verdicts() {
+    if (!this.charts.verdicts.length) return;
+    const grid = this.section("Verdicts", "Differences paired by seed, with intervals that carry the correction; the shaded strip is negligible.");
+    for (const spec of this.charts.verdicts) this.forests.push(new Forest(grid, spec));
+  }
+
+  // Of those losses whose height is a function of the margin.
+  relief() {
+    if (!this.watched.some((name) => this.charts.seen[name].terrain)) return;
+    const grid = this.section("The terrain in three dimensions", "Over the logit of the true class and that of one other. Drag to turn, or use the arrow keys; the marbles are those above.");
+    grid.className = "pair";
+    for (const terrain of this.terrains) this.reliefs.push(new Relief(grid, this, terrain));
+    this.later.push(() => this.reliefs.forEach((relief) => relief.draw()));
+  }
+
   why() {
     const { metrics, headline, stuck } = this.charts, seed = this.charts.seed;
     const panels = [
@@ -287,7 +304,7 @@ function showComparison(place) {
 
 function redraw() {
   for (const stage of stages.values()) {
-    for (const part of [...stage.drawn, ...stage.terrains]) part.draw();
+    for (const part of [...stage.drawn, ...stage.forests, ...stage.terrains]) part.draw();
     stage.later.forEach((draw) => draw());
   }
 }

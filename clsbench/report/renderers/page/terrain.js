@@ -42,6 +42,7 @@ class Terrain {
     this.marbles = { values, size, samples: shape[2], top };
     this.heights();
     this.draw();
+    this.stage.reliefs.forEach((relief) => relief.draw());
   }
 
   heights() {
