@@ -113,11 +113,9 @@ def _repeated(parts: Parts) -> Iterator[tuple[str, str]]:
     for split, part in _by_name(parts)[1:]:
         count = sum(digest in train for digest in digests(part.features, part.rows))
         if count:
-            yield (
-                "repeated-samples",
-                f"{count} of the {len(part)} {WORDS[split]} samples are identical to training samples, so the "
-                f"{WORDS[split]} metrics flatter; remove the copies, or keep them in one split",
-            )
+            found = f"{count} of the {len(part)} {WORDS[split]} samples {'is' if count == 1 else 'are'} identical"
+            hint = f"so the {WORDS[split]} metrics flatter; remove the copies, or keep them in one split"
+            yield "repeated-samples", f"{found} to training samples, {hint}"
 
 
 def _constant_images(parts: Parts) -> Iterator[tuple[str, str]]:

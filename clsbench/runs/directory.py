@@ -122,7 +122,8 @@ class RunDirectory:
 
     def write_summary(self, summary: Summary) -> None:
         """Replace `summary.json`; RunError where it cannot be written."""
-        self.manifest.replace("summary.json", as_json(summary))
+        # By two, a third of the summary of hundreds of arms would be blanks.
+        self.manifest.replace("summary.json", as_json(summary, indent=1))
 
     def write_page(self, content: bytes) -> None:
         """Replace `report.html`, also of a run of an earlier version, which lists no sums; the same error."""

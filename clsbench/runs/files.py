@@ -191,9 +191,9 @@ def is_no_place(error: OSError) -> bool:
     return isinstance(error, kinds) or error.errno == errno.ENAMETOOLONG
 
 
-def as_json(value: Any) -> bytes:
+def as_json(value: Any, indent: int = 2) -> bytes:
     """Strict JSON for people, indented: NaN and infinities raise."""
-    return _json(value, 2)
+    return _json(value, indent)
 
 
 def as_json_line(value: Any) -> bytes:
