@@ -154,7 +154,7 @@ def test_a_metric_that_gives_one_number_for_all_fails_its_trials(tmp_path: Path,
 def test_a_metric_may_have_no_value(tmp_path: Path, plugin: Path) -> None:
     """A metric that is not a number is null in records, and does not make its trial diverge."""
     clsbench.metric("nothing", splits=("val", "test"))(lambda predictions: predictions / 0 * 0)
-    config = {**CONFIG, "train": {**CONFIG["train"], "seeds": 1}, "tune": None, "expect": []}
+    config = {**CONFIG, "train": {**CONFIG["train"], "seeds": 1}, "tune": None, "expect": [], "report": "off"}
     result = clsbench.run(config, output=tmp_path)
     assert {"running", "finished"} == {record["status"] for record in result.records}
     assert {None} == {record["val_nothing"] for record in result.records}

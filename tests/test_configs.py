@@ -16,13 +16,13 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 def finals(tmp_path: Path, config: str, metric: str, *overrides: str) -> dict[str, Any]:
     """The mean over seeds of a metric at the last epoch, by arm."""
-    result = clsbench.run(CONFIGS / config, ["train.device=cpu", *overrides], output=tmp_path)
+    result = clsbench.run(CONFIGS / config, ["train.device=cpu", "report=off", *overrides], output=tmp_path)
     return {name: arm["metrics"][metric]["mean"] for name, arm in result.arms.items()}
 
 
 def test_a_confident_start_stops_squared_error_alone(tmp_path: Path) -> None:
     """From a gentle start both losses end within a point over 0.95; from a confident one MSE ends 20 points behind."""
-    result = clsbench.run(CONFIGS / "quickstart.yaml", ["train.device=cpu"], output=tmp_path)
+    result = clsbench.run(CONFIGS / "quickstart.yaml", ["train.device=cpu", "report=off"], output=tmp_path)
     ends = {name: arm["metrics"]["test_accuracy"]["mean"] for name, arm in result.arms.items()}
     stuck = {name: arm["metrics"]["stuck_share"]["mean"] for name, arm in result.arms.items()}
     gentle = [ends["mse_softmax model=gentle"], ends["cross_entropy model=gentle"]]
@@ -35,7 +35,7 @@ def test_a_confident_start_stops_squared_error_alone(tmp_path: Path) -> None:
 
 def test_no_rate_of_five_decades_saves_squared_error_from_a_confident_start(tmp_path: Path) -> None:
     """Each loss tuned over 0.1 to 10,000: 20 points apart, and so the verdict; from the gentle start within a point."""
-    overrides = ["train.device=cpu", 'tune={grid: {lr: "log(0.1, 10000, 6)"}}']
+    overrides = ["train.device=cpu", "report=off", 'tune={grid: {lr: "log(0.1, 10000, 6)"}}']
     result = clsbench.run(CONFIGS / "quickstart.yaml", overrides, output=tmp_path)
     ends = {name: arm["metrics"]["test_accuracy"]["mean"] for name, arm in result.arms.items()}
     assert ends["cross_entropy model=confident"] - ends["mse_softmax model=confident"] >= 0.2

@@ -114,6 +114,7 @@ def test_loss_that_kills_its_process_fails_its_trials_alone(tmp_path: Path, monk
         "model": "linear",
         "loss": ["cross_entropy", "killer"],
         "train": {"epochs": 1, "seeds": 1, "device": "cpu"},
+        "report": "off",
     }
     with pytest.raises(TrialError) as failed:
         clsbench.run(config, output=tmp_path, jobs=2)

@@ -43,7 +43,7 @@ def a_trip(seed: int) -> RawData:
 @pytest.fixture(scope="module")
 def result(trips: None, tmp_path_factory: pytest.TempPathFactory) -> clsbench.Result:
     """Two losses on it, one of which gives no probabilities."""
-    config = {"dataset": "trips", "model": "linear", "loss": ["cross_entropy", "hinge"]}
+    config = {"dataset": "trips", "model": "linear", "loss": ["cross_entropy", "hinge"], "report": "off"}
     return clsbench.run({**config, "train": {"epochs": 3, "seeds": 1}}, output=tmp_path_factory.mktemp("runs"))
 
 
@@ -171,7 +171,7 @@ def tested(tmp_path_factory: pytest.TempPathFactory) -> clsbench.Result:
     (folder / "train.csv").write_text(flowers(0, 120))
     (folder / "test.csv").write_text(flowers(500, 541))
     dataset = {"name": "csv", "path": str(folder / "train.csv"), "test_path": str(folder / "test.csv")}
-    config = {"dataset": dataset, "model": "mlp", "loss": ["cross_entropy", "hinge"]}
+    config = {"dataset": dataset, "model": "mlp", "loss": ["cross_entropy", "hinge"], "report": "off"}
     return clsbench.run({**config, "train": {"epochs": 4, "seeds": 2}}, output=folder)
 
 
@@ -250,8 +250,8 @@ def test_predict_on_images(invoke: Callable[..., Any], tmp_path: Path) -> None:
             for number in range(12):
                 Image.new("L", (9, 7), level + number).save(folder / f"{number}.png")
     dataset = {"name": "image_folder", "path": str(tmp_path / "images"), "image_size": 4}
-    config = {"dataset": dataset, "model": "linear", "loss": "cross_entropy", "silence": ["constant-images"]}
-    result = clsbench.run({**config, "train": {"epochs": 20, "seeds": 1}}, output=tmp_path)
+    config = {"dataset": dataset, "model": "linear", "silence": ["constant-images"], "report": "off"}
+    result = clsbench.run({**config, "loss": "cross_entropy", "train": {"epochs": 20, "seeds": 1}}, output=tmp_path)
     done = invoke("predict", result.directory, 0, tmp_path / "images" / "test", "--json")
     rows = json.loads(done.stdout)
     right = [row["prediction"] == Path(row["sample"]).parent.name for row in rows]

@@ -35,6 +35,7 @@ MOONS = {"name": "moons", "samples": 90}
 MLP = {"name": "mlp", "hidden": [8], "batch_norm": True, "dropout": 0.2}
 TRAIN = {"epochs": 4, "seeds": 2, "device": "cpu", "threads": 1}
 TINY: Config = {"name": "tiny", "dataset": MOONS, "model": MLP, "loss": ["mse_softmax", "bce"], "train": TRAIN}
+TINY["report"] = {"figures": False}
 
 
 @pytest.fixture

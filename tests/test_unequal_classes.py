@@ -39,6 +39,7 @@ def config(table: Path, **changes: Any) -> dict[str, Any]:
         "model": {"name": "mlp", "hidden": [8]},
         "loss": ["cross_entropy", WEIGHTED],
         "train": {"epochs": 5, "seeds": 3, "device": "cpu", "compile": "off"},
+        "report": "off",
         **changes,
     }
 

@@ -16,6 +16,7 @@ model: linear
 loss: cross_entropy
 train: {epochs: 1, seeds: 1}
 silence: [majority]
+report: off
 """
 
 
@@ -85,7 +86,7 @@ def test_arm_that_learned_nothing_is_said(tmp_path: Path, invoke: Callable[..., 
     config = tmp_path / "rare.yaml"
     config.write_text(
         "name: rare\ndataset: {name: csv, path: rare.csv}\nmodel: linear\nloss: cross_entropy\n"
-        "train: {epochs: 20, seeds: 2}\nsilence: [repeated-samples]\n"
+        "train: {epochs: 20, seeds: 2}\nsilence: [repeated-samples]\nreport: off\n"
     )
     done = invoke("run", str(config), "-q", "--json", "--output", str(tmp_path))
     warnings = json.loads(done.stdout)["warnings"]
@@ -111,7 +112,7 @@ def test_order_of_text_classes_is_asked_for(
     config = tmp_path / "grades.yaml"
     config.write_text(
         f"name: grades\ndataset: {{name: csv, path: grades.csv{order}}}\nmodel: linear\nloss: mse_class_index\n"
-        "train: {epochs: 1, seeds: 1}\nsilence: [majority, one-class, separating-column]\n"
+        "train: {epochs: 1, seeds: 1}\nsilence: [majority, one-class, separating-column]\nreport: off\n"
     )
     done = invoke("run", str(config), "-q", "--json", "--output", str(tmp_path))
     assert expected == [each["code"] for each in json.loads(done.stdout)["warnings"]]

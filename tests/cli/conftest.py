@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-# As little as a run can be: 36 samples to train on, one epoch of one seed.
-TINY = "{dataset: {name: moons, samples: 60}, model: linear, train: {epochs: 1, seeds: 1, device: cpu}}\n"
+# As little as a run can be: 36 samples to train on, one epoch of one seed, and nothing drawn.
+TINY = "{dataset: {name: moons, samples: 60}, model: linear, train: {epochs: 1, seeds: 1, device: cpu}, report: off}\n"
 
 
 @pytest.fixture

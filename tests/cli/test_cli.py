@@ -46,7 +46,8 @@ def my_model(shape, num_outputs, *, bias: bool = True):
 
 @pytest.fixture(scope="module")
 def two_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    tree = {"dataset": {"name": "moons", "samples": 60}, "model": "linear", "train": {"epochs": 1, "seeds": 1}}
+    data, train = {"name": "moons", "samples": 60}, {"epochs": 1, "seeds": 1}
+    tree = {"dataset": data, "model": "linear", "train": train, "report": "off"}
     output = tmp_path_factory.mktemp("two") / "runs"
     return [clsbench.run(tree, output=output).directory for _ in range(2)]
 

@@ -25,6 +25,7 @@ CONFIG = {
     "loss": ["bce", "hinge"],
     "train": {"epochs": 3, "seeds": 1, "device": "cpu", "threads": 1},
     "tune": {"grid": {"lr": [0.1, 1.0]}, "seeds": 1},
+    "report": "off",
 }
 
 

@@ -26,7 +26,7 @@ def test_a_failed_drawing_costs_no_answer(
     """The answer is printed and the run complete, 1 tells of the bug; resuming draws, once."""
     with monkeypatch.context() as patch:
         patch.setattr(f"clsbench.shown.{what}", lambda *_: 1 / 0)
-        answer = invoke("run", "tiny.yaml")
+        answer = invoke("run", "tiny.yaml", "report={figures: true}")
     (run,) = (here / "runs" / "moons").iterdir()
     assert (1, True) == (answer.exit_code, "test accuracy" in answer.stdout)
     assert "ZeroDivisionError" in answer.stderr

@@ -147,24 +147,6 @@ def test_png_draws_over_figures_alone(folder: str, here: Path, fails: Fails, a_r
     assert before == contents(here)
 
 
-def test_figures_of_runs_with_one_name(
-    here: Path, invoke: Invoke, a_run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Runs that share name and second are drawn into folders of their own, `.` by the name of its folder."""
-    other = here / "other" / a_run.parent.name / a_run.name
-    other.parent.mkdir(parents=True)
-    (here / a_run).rename(other)
-    subprocess.run(["cp", "-r", other, here / a_run], check=True)
-    monkeypatch.chdir(other)
-    done = invoke("report", here / a_run, ".", "--png", here / "figures")
-    assert 0 == done.exit_code, done.output
-    names = [f"moons/{a_run.name}{end}" for end in ("", "-2")]
-    assert names == sorted(
-        str(path.parent.relative_to(here / "figures")) for path in here.rglob("figures/*/*/curves.png")
-    )
-    assert all(str(here / "figures" / name / "curves.png") in done.stderr for name in names)
-
-
 def test_text_in_a_table_is_no_formula() -> None:
     """A cell that a spreadsheet would compute begins with an apostrophe; a number stays a number."""
     row = {"arm": "=1+1", "loss": "@SUM(A1)", "dataset": "-x", "model": "\tx", "lr": -0.5, "label": "a=b", "none": None}

@@ -43,7 +43,9 @@ def says(logits, targets):
     said = True
     return F.cross_entropy(logits, targets)
 """
-CONFIG = "{dataset: mine, model: [net, linear], loss: [says, bce], train: {epochs: 1, seeds: 2, device: cpu}}"
+CONFIG = (
+    "{dataset: mine, model: [net, linear], loss: [says, bce], train: {epochs: 1, seeds: 2, device: cpu}, report: off}"
+)
 
 
 @pytest.mark.parametrize("more", [(), ("--jobs", "2")])

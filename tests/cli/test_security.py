@@ -119,7 +119,7 @@ def test_secret_of_the_environment_is_nowhere(
         monkeypatch.setenv(name, SECRET)
     if fails:
         monkeypatch.setattr("clsbench.shown.figures", lambda *_: 1 / 0)
-    answer = invoke("run", "tiny.yaml", "--junit", "junit.xml")
+    answer = invoke("run", "tiny.yaml", "report={figures: true}", "--junit", "junit.xml")
     assert (1 if fails else 0) == answer.exit_code
     written = [path for path in here.rglob("*") if path.is_file()]
     assert {"run.log", "metrics.jsonl", "environment.json"} <= {path.name for path in written}

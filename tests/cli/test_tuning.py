@@ -27,7 +27,7 @@ def test_check_says_how_many_trials_tuning_will_take(here: Path, invoke: Invoke)
 
 def test_tuned_run_shows_and_keeps_what_tuning_found(here: Path, invoke: Invoke) -> None:
     """The page has the sensitivities, the directory their records and figure, and `report --png` draws them again."""
-    answer = invoke("run", "tiny.yaml", TUNE, "--details")
+    answer = invoke("run", "tiny.yaml", TUNE, "report={figures: true}", "--details")
     assert 0 == answer.exit_code, answer.output
     assert "Tuned by validation accuracy" in answer.stdout
     (directory,) = (here / "runs" / "moons").iterdir()

@@ -82,7 +82,8 @@ def test_mistaken_sweep_is_told(text: str, mistake: str) -> None:
 
 def test_swept_losses_train_as_entries_of_their_own(tmp_path: Path) -> None:
     """A sweep has the records of as many entries, and every network is measured under each setting."""
-    common = {"dataset": {"name": "moons", "samples": 60}, "model": "linear", "train": {"epochs": 1, "seeds": 1}}
+    data, train = {"name": "moons", "samples": 60}, {"epochs": 1, "seeds": 1}
+    common = {"dataset": data, "model": "linear", "train": train, "report": "off"}
     swept = clsbench.run({**common, "loss": {"name": "focal", "gamma": [0.5, 2.0]}}, output=tmp_path)
     single = clsbench.run(
         {**common, "loss": [{"name": "focal", "label": f"focal gamma={g}", "gamma": g} for g in (0.5, 2.0)]},

@@ -86,6 +86,7 @@ def test_compiled_stacks_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "dataset": {"name": "moons", "samples": 60},
         "loss": ["mse_softmax", "cross_entropy", "bce"],
         "train": {"epochs": 2, "seeds": 2, "compile": "on"},
+        "report": "off",
     }
     clsbench.run(config, output=tmp_path)
     assert most <= 2
@@ -93,7 +94,8 @@ def test_compiled_stacks_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_run_leaves_nothing_out_of_collection(tmp_path: Path) -> None:
     """A whole run leaves no object out of garbage collection."""
-    config = {"name": "tiny", "dataset": {"name": "moons", "samples": 60}, "train": {"epochs": 2, "seeds": 1}}
+    data, train = {"name": "moons", "samples": 60}, {"epochs": 2, "seeds": 1}
+    config = {"name": "tiny", "dataset": data, "train": train, "report": "off"}
     clsbench.run(config, output=tmp_path)
     assert 0 == gc.get_freeze_count()
 

@@ -126,6 +126,7 @@ def test_convolutions_are_started_too(run: Run, tmp_path: Path) -> None:
         "model": {"name": "cnn", "channels": [4], "hidden": 8},
         "loss": ["mse_softmax", "cross_entropy"],
         "train": {"epochs": 1, "seeds": 2, "device": "cpu", "threads": 1, "warm_start": {"epochs": 10, "lr": 0.3}},
+        "report": "off",
     }
     first, second, *others = starts(clsbench.run(config, output=tmp_path))
     assert [first["train_nll"], second["train_nll"]] == [record["train_nll"] for record in others]
@@ -160,6 +161,7 @@ def test_tuning_starts_from_the_same_kind_of_weights(tmp_path: Path) -> None:
         "loss": "cross_entropy",
         "train": {"epochs": 1, "seeds": 1, "device": "cpu", "warm_start": ROTATED},
         "tune": {"grid": {"lr": [0.1, 1.0]}, "seeds": 1},
+        "report": "off",
     }
     result = clsbench.run(config, output=tmp_path)
     tried = [json.loads(line) for line in (result.directory / "tuning.jsonl").read_text().splitlines()]

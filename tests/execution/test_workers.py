@@ -37,6 +37,7 @@ CONFIG: dict[str, Any] = {
     "loss": ["mse_softmax", "cross_entropy"],
     "train": {"epochs": 3, "seeds": 3, "device": "cpu", "threads": 1},
     "tune": {"grid": {"lr": [0.1, 1.0]}, "seeds": 2},
+    "report": "off",
 }
 
 

@@ -52,6 +52,7 @@ CONFIG: dict[str, Any] = {
     "loss": "cross_entropy",
     "optimizer": {"name": "lion", "soft": True, "blend": [0.5, 0.9], "clip_norm": 1.0},
     "train": TRAIN,
+    "report": "off",
 }
 
 

@@ -52,7 +52,7 @@ def plugin(tmp_path: Path) -> None:
 
 def config(**parts: Any) -> dict[str, Any]:
     train = {"epochs": 2, "seeds": 2, "device": "cpu", "batch_size": 16}
-    return {"dataset": {"name": "moons", "samples": 100}, "train": train, **parts}
+    return {"dataset": {"name": "moons", "samples": 100}, "train": train, "report": "off", **parts}
 
 
 @pytest.mark.usefixtures("plugin")
