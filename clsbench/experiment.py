@@ -15,6 +15,7 @@ import clsbench.losses
 import clsbench.metrics
 import clsbench.models
 import clsbench.training  # noqa: F401 - the rooms register what they offer
+from clsbench.analysis.across import across
 from clsbench.analysis.judging import judged, judged_again
 from clsbench.analysis.pairing import pairing
 from clsbench.analysis.tuning import tuning_summary
@@ -363,6 +364,7 @@ class _Prepared:
             "rules": found["rules"],
             "pairs": found["pairs"],
             "verdicts": found["verdicts"],
+            "across": across(plan, found["arms"], data, plan.experiment.verdict.rules),
             "expectations": expectations,
             "pairing": found["pairing"],
             "tuning": tuned,

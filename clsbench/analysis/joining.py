@@ -133,6 +133,7 @@ def _summary(
         "device": " and ".join(dict.fromkeys(each["device"] for each in summaries)),
         "engine": None,
         **found,
+        "across": None,
         "warm_start": warm if all(each["warm_start"] == warm for each in summaries) else None,
         "expectations": [],
         "tuning": _tuning(summaries, members),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from clsbench.analysis.across import across
 from clsbench.analysis.cross import cross_summaries
 from clsbench.analysis.expectations import evaluate
 from clsbench.analysis.pairing import pairing
@@ -13,7 +14,7 @@ from clsbench.analysis.targets import with_times_to_target
 from clsbench.analysis.verdicts import are_judged, judgement
 from clsbench.analysis.warnings import of_arms, unsilenced
 from clsbench.config.expectations import metrics_of, pairs_of, parse
-from clsbench.config.plan import Plan
+from clsbench.config.plan import Plan, make_plan
 from clsbench.config.schema import Experiment
 from clsbench.results import ArmSummary, Compared, DataSummary, ExpectationResult, Judged, Record, RunWarning, Summary
 from clsbench.runs.evidence import Evidence
@@ -68,6 +69,7 @@ def judged_again(summary: Summary, records: Sequence[Record], asked: Experiment)
         "rules": found["rules"],
         "pairs": found["pairs"],
         "verdicts": found["verdicts"],
+        "across": across(make_plan(asked), summary["arms"], summary["data"], rules),
         "expectations": evaluate(expectations, records, found),
     }
 

@@ -28,7 +28,8 @@ class Arm:
     """The trials that differ by seed alone.
 
     `settings` holds one value for every number of the optimizer and its schedule; `comparison` counts the
-    comparisons from 0; `tuned` holds the settings that tuning chose, or says that it has yet to choose.
+    comparisons from 0; `tuned` holds the settings that tuning chose, or says that it has yet to choose; `alike` is the
+    name without the dataset, the model and the batch size, the same in every comparison.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Arm:
     loss: LossEntry
     settings: Mapping[str, Any]
     tuned: Mapping[str, Any] = field(default_factory=dict)
+    alike: str = ""
 
     @property
     def lr(self) -> float:
@@ -238,12 +240,13 @@ def _arms(experiment: Experiment) -> Iterator[Arm]:
         }
         for setting, loss in (point for entry in experiment.loss for point in entry.points()):
             values = _optimizer_values(experiment.optimizer, loss.lr)
-            chosen = ground | {f"loss.{key}": value for key, value in setting.items()}
+            own_setting = {f"loss.{key}": value for key, value in setting.items()}
             for combination in itertools.product(*values.values()):
                 settings = dict(zip(values, combination, strict=True))
                 swept = {f"optimizer.{key}": settings[key] for key in values if len(values[key]) > 1}
-                name = named_by(loss.title, chosen | swept)
-                yield Arm(name, comparison, dataset, model, float(scale), batch_size, loss, settings, tuned)
+                name = named_by(loss.title, ground | own_setting | swept)
+                alike = named_by(loss.title, own_setting | swept)
+                yield Arm(name, comparison, dataset, model, float(scale), batch_size, loss, settings, tuned, alike)
 
 
 def _optimizer_values(optimizer: OptimizerConfig, own_lr: float | None) -> dict[str, tuple[Any, ...]]:

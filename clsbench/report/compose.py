@@ -10,6 +10,7 @@ from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import label_of
 from clsbench.report.document import Block, Document, Mark, Paragraph, Section, Text, joined
 from clsbench.report.sections import metrics, run, verdicts
+from clsbench.report.sections.across import across, by_comparison, ranks
 from clsbench.report.sections.answer import answer
 from clsbench.report.sections.arms import (
     MAX_DRAWN,
@@ -36,6 +37,8 @@ from clsbench.report.text import PROTOCOLS, count, first_few, warm_start_of
 from clsbench.results import DataSummary, Record, RunWarning, Summary, Tuning
 
 MAX_COMPARISONS = 8  # of a figure
+MOST_SECTIONS = 20  # of comparisons: what is beyond has a row in a table
+FEWEST_BLOCKS = 5  # with fewer comparisons no test over them can tell two arms apart
 
 
 def run_document(records: Iterable[Record], summary: Summary, files: Sequence[str] | None = ()) -> Document:
@@ -44,8 +47,9 @@ def run_document(records: Iterable[Record], summary: Summary, files: Sequence[st
     While these are drawn, None leaves the last section out: `end_document` has it.
     """
     compared = comparisons(records, summary)
-    sections = [_comparison(each, summary, place, len(compared)) for place, each in enumerate(compared, start=1)]
-    read = filter(None, [data(summary["data"], summary["warnings"]), run.joined(summary)])
+    shown = compared[:MOST_SECTIONS]
+    sections = [_comparison(each, summary, place, len(compared)) for place, each in enumerate(shown, start=1)]
+    read = filter(None, [data(summary["data"], summary["warnings"]), run.joined(summary), *over_all(compared, summary)])
     of_run = filter(None, (run.expectations(summary), _end(run.kept, summary, files)))
     return Document(summary["name"], (*read, *sections, *of_run))
 
@@ -53,11 +57,24 @@ def run_document(records: Iterable[Record], summary: Summary, files: Sequence[st
 def answer_document(records: Iterable[Record], summary: Summary, files: Sequence[str] | None = ()) -> Document:
     """The answer first: a screen for each comparison, expectations, and where the rest is; None as above."""
     compared = comparisons(records, summary)
-    *screens, last = [_answer(each, summary, place, len(compared)) for place, each in enumerate(compared, start=1)]
+    whole = list(over_all(compared, summary))
+    shown = [] if whole else compared[:MOST_SECTIONS]
+    screens = [_answer(each, summary, place, len(compared)) for place, each in enumerate(shown, start=1)]
+    *before, last = [*whole, *screens]
     last = replace(last, blocks=(*last.blocks, *run.brief_expectations(summary)))
     read = filter(None, [brief_data(summary["data"], summary["warnings"]), run.joined(summary)])
     of_run = filter(None, [_end(run.brief_kept, summary, files)])
-    return Document(summary["name"], (*read, *screens, last, *of_run))
+    return Document(summary["name"], (*read, *before, last, *of_run))
+
+
+def over_all(compared: Sequence[Comparison], summary: Summary) -> Iterator[Section]:
+    """Of several comparisons, which arm is better over all of them, and a row for each."""
+    found = summary["across"]
+    if found is not None and len(found["blocks"]) >= FEWEST_BLOCKS:
+        yield across(found)
+        yield by_comparison(compared, summary, found["blocks"])
+    elif len(compared) > MOST_SECTIONS:
+        yield by_comparison(compared, summary, [_ground(each) for each in compared])
 
 
 def end_document(summary: Summary, files: Sequence[str], *, brief: bool) -> Document:
@@ -133,13 +150,15 @@ def _brief(comparison: Comparison, summary: Summary) -> Iterator[Section]:
 
 
 def figure_documents(records: Iterable[Record], summary: Summary) -> dict[str, Document]:
-    """What the figures of a run draw, by file name: its curves, and if it has them, tuning and reliability."""
+    """What the figures of a run draw, by file name: its curves; tuning, reliability and mean ranks if it has them."""
     compared = comparisons(records, summary)
     figures = {"curves": _curves_figure(compared, summary)}
     if summary["tuning"]:
         figures["tuning"] = _tuning_figure(compared, summary["name"], summary["tuning"])
     if any(arm["reliability"] for arm in summary["arms"]):
         figures["reliability"] = _reliability_figure(compared, summary)
+    if (found := summary["across"]) is not None and len(found["blocks"]) >= FEWEST_BLOCKS:
+        figures["ranks"] = Document(summary["name"], (ranks(found),))
     return figures
 
 

@@ -142,6 +142,23 @@ class Reliability:
 
 
 @dataclass(frozen=True)
+class Ranks:
+    """A critical-difference diagram: arms at their mean ranks, 1 being the best, on an axis from 1 to `worst`.
+
+    `groups` are sets of arms, next to each other by rank, that no test tells apart: a bar spans each.
+    """
+
+    entries: tuple[tuple[ArmRef, float], ...]
+    groups: tuple[tuple[ArmRef, ...], ...]
+    worst: int
+
+    def span(self, group: tuple[ArmRef, ...]) -> tuple[float, float]:
+        """The best and the worst mean rank of a group."""
+        ranks = [rank for arm, rank in self.entries if arm in group]
+        return min(ranks), max(ranks)
+
+
+@dataclass(frozen=True)
 class Files:
     """Files that a run wrote, by name, and the directory that holds them."""
 
@@ -158,7 +175,7 @@ class Section:
     blocks: tuple[Block, ...] = ()
 
 
-Block: TypeAlias = Paragraph | ArmList | Curves | Table | Reliability | Files | Section
+Block: TypeAlias = Paragraph | ArmList | Curves | Table | Reliability | Ranks | Files | Section
 
 
 @dataclass(frozen=True)

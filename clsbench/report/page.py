@@ -10,7 +10,7 @@ from clsbench.analysis.classes import majority, majority_accuracy
 from clsbench.analysis.curves import Comparison, comparisons, final_mean, spans_decades
 from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import OBJECTIVE, is_share, label_of, on_split
-from clsbench.report.compose import conditions
+from clsbench.report.compose import conditions, over_all
 from clsbench.report.document import Section, Text
 from clsbench.report.intervals import intervals
 from clsbench.report.sections import metrics, run, verdicts
@@ -53,6 +53,7 @@ class Page:
 
     title: str
     first: int
+    over_all: tuple[Section, ...]
     comparisons: tuple[PageComparison, ...]
     sections: tuple[Section, ...]
     config: Mapping[str, Any]
@@ -83,6 +84,7 @@ def page_of(
     return Page(
         title=summary["name"],
         first=max(range(len(shown)), key=lambda place: _spread(shown[place])),
+        over_all=tuple(over_all(compared, summary)),
         comparisons=parts,
         sections=tuple(sections),
         config=config,

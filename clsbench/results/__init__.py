@@ -8,6 +8,9 @@ from clsbench.results.environment import DatasetFacts, Environment, Platform, re
 from clsbench.results.reading import FORMAT_VERSION, damaged, require_known_format
 from clsbench.results.record import Origin, Record, classes_in, reader_of, require_sequence, value_of
 from clsbench.results.summary import (
+    Across,
+    AcrossArm,
+    AcrossPair,
     ArmCross,
     ArmSummary,
     ArmTuning,
@@ -42,6 +45,9 @@ from clsbench.results.warnings import WARNINGS, RunWarning
 __all__ = [
     "FORMAT_VERSION",
     "WARNINGS",
+    "Across",
+    "AcrossArm",
+    "AcrossPair",
     "ArmCross",
     "ArmSummary",
     "ArmTuning",

@@ -139,6 +139,48 @@ class Pairs(TypedDict):
 
 
 @with_config(STRICT)
+class AcrossArm(TypedDict):
+    """Arms that are alike in all comparisons: their `mean_rank`, 1 being the best, and the mean over comparisons.
+
+    `low` to `high` is the 95% interval of that mean over seeds. It is None where a comparison has no number.
+    """
+
+    name: str
+    mean_rank: Annotated[float, Field(ge=1)]
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+@with_config(STRICT)
+class AcrossPair(TypedDict):
+    """Two arms over all comparisons: in how many a wins, ties or loses by the margin; tests; Bayesian probabilities."""
+
+    a: str
+    b: str
+    win: Count
+    tie: Count
+    loss: Count
+    p: Probability
+    p_holm: Probability
+    p_better: Probability
+    p_equivalent: Probability
+    p_worse: Probability
+
+
+@with_config(STRICT)
+class Across(TypedDict):
+    """The arms over several comparisons, by the headline metric; `blocks` are the comparisons, by what they share."""
+
+    metric: str
+    margin: Annotated[float, Field(ge=0)]
+    blocks: Annotated[list[str], Field(min_length=1)]
+    arms: list[AcrossArm]
+    friedman_p: Probability | None
+    pairs: list[AcrossPair]
+
+
+@with_config(STRICT)
 class ExpectationResult(TypedDict):
     """An expectation and the values of its sides; `slack` is in standard deviations over seeds."""
 
@@ -312,6 +354,7 @@ class Summary(TypedDict):
     rules: Annotated[Rules | None, ADDED]
     pairs: Annotated[Pairs | None, ADDED]
     verdicts: list[Verdict]
+    across: Annotated[Across | None, ADDED]
     expectations: list[ExpectationResult]
     pairing: list[Pairing]
     tuning: Annotated[Tuning | None, ADDED]

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from clsbench.report.document import ArmList, ArmRef, Curves, Document, Paragraph, Reliability, Section, Text
+from clsbench.report.document import ArmList, ArmRef, Curves, Document, Paragraph, Ranks, Reliability, Section, Text
 from clsbench.report.renderers.panels import PANELS_IN_A_ROW, draw_curves, draw_reliability, line_look
+from clsbench.report.renderers.ranks import draw_rank_axes
 from clsbench.report.text import printable
 
 if TYPE_CHECKING:
@@ -118,13 +119,15 @@ def _size(needed: float) -> tuple[float, float]:
     return width, max(needed, width / SLIDE)
 
 
-def _panels(section: Section) -> list[Curves | Reliability]:
-    return [block for block in section.blocks if isinstance(block, Curves | Reliability)]
+def _panels(section: Section) -> list[Curves | Reliability | Ranks]:
+    return [block for block in section.blocks if isinstance(block, Curves | Reliability | Ranks)]
 
 
 def _height(section: Section) -> float:
     """In inches: the panels, the title, and what is said of the arms."""
     panels, legend = _panels(section), _legend(section)
+    if isinstance(panels[0], Ranks):
+        return LINE_INCHES * (5 + 1.5 * len(panels[0].entries))
     if isinstance(panels[0], Reliability):
         return LINE_INCHES * 2 + PANEL_INCHES * 1.2 * -(-len(panels) // PANELS_IN_A_ROW)
     lines = [_label(arm, setting).count("\n") + 1 for arm, setting in legend]
@@ -143,6 +146,8 @@ def _draw_section(row: SubFigure, section: Section) -> None:
     curves = [panel for panel in panels if isinstance(panel, Curves)]
     for axes, panel in zip(row.subplots(1, len(curves), squeeze=False)[0] if curves else (), curves, strict=True):
         draw_curves(axes, panel)
+    for ranks in (panel for panel in panels if isinstance(panel, Ranks)):
+        draw_rank_axes(row.subplots(1, 1), ranks)
     if diagrams := [panel for panel in panels if isinstance(panel, Reliability)]:
         draw_reliability(row, diagrams)
     row.suptitle(_title(section), x=0.01, ha="left", fontsize=9, weight="bold")

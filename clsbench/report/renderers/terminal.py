@@ -12,9 +12,21 @@ from typing import assert_never
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from clsbench.report.document import ArmList, Block, Curves, Document, Files, Paragraph, Reliability, Section, Table
+from clsbench.report.document import (
+    ArmList,
+    Block,
+    Curves,
+    Document,
+    Files,
+    Paragraph,
+    Ranks,
+    Reliability,
+    Section,
+    Table,
+)
 from clsbench.report.renderers.look import Look
 from clsbench.report.renderers.plots import draw_curves
+from clsbench.report.renderers.ranks import draw_ranks
 from clsbench.report.renderers.screen import Heading, screen
 from clsbench.report.renderers.tables import arm_list, tables
 
@@ -88,7 +100,7 @@ def _sections(blocks: tuple[Block, ...], look: Look, console: Console, level: in
 def _title(section: Section, look: Look, level: int) -> Iterator[Text]:
     if section.title:
         yield _paragraph(look.line(section.title), "bold" if level < 2 else "")
-    if level == 0 and section.name == "comparison":
+    if level == 0 and section.name in ("comparison", "across"):
         yield Text(("-" if look.ascii_only else "━") * min(look.width, WIDEST_PLOT), "dim")
 
 
@@ -106,6 +118,8 @@ def _block(block: Block, look: Look, level: int) -> Iterator[RenderableType]:
             yield from draw_curves(block, look, width=min(look.width, WIDEST_PLOT), height=height)
         case Table():
             yield from _table(block, look)
+        case Ranks():
+            yield from () if look.narrow else draw_ranks(block, look)
         case Files():
             folder, names = os.path.join(look.words(block.folder or "."), ""), ", ".join(map(look.words, block.names))
             if len(folder) + 2 + len(names) <= look.width:

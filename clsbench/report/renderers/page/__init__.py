@@ -50,6 +50,8 @@ def _body(page: Page) -> Iterator[str]:
         )
         yield f'<nav aria-label="comparisons">{choices}</nav>'
     yield '</header>\n<main id="main">\n'
+    for section in page.over_all:
+        yield from block(section, f"page-{section.name}")
     for place, comparison in enumerate(page.comparisons):
         yield from _comparison(comparison, place)
     for section in page.sections:

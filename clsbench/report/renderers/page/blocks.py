@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from clsbench.report.document import ArmList, ArmRef, Block, Cell, Paragraph, Part, Section, Table
+from clsbench.report.document import ArmList, ArmRef, Block, Cell, Paragraph, Part, Ranks, Section, Table
 from clsbench.report.renderers.markup import cell_of, safe, text_of
+from clsbench.report.renderers.ranks import as_svg
 
 
 def block(part: Block, name: str = "") -> Iterator[str]:
@@ -22,6 +23,8 @@ def block(part: Block, name: str = "") -> Iterator[str]:
             yield f"<dl>{rows}</dl>\n"
         case Table():
             yield _table(part, name)
+        case Ranks():
+            yield as_svg(part)
         case _:
             pass  # curves and reliability are drawn by the scripts, files lie beside the page
 

@@ -1,0 +1,149 @@
+"""Several comparisons on one page: which arm is better over all of them, and by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clsbench.analysis.across import groups
+from clsbench.analysis.curves import Comparison, ranked
+from clsbench.analysis.statistics import LEVEL
+from clsbench.metrics.measures import direction, label_of
+from clsbench.report.document import ArmRef, Cell, Column, Paragraph, Ranks, Section, Table, Text, listed
+from clsbench.report.sections.answer import verdicts_on
+from clsbench.report.sections.arms import MAX_DRAWN, MAX_ROWS
+from clsbench.report.text import count
+from clsbench.report.values import MeanRange, Proportion, PValue, mean_std
+from clsbench.results import Across, AcrossArm, AcrossPair, Summary
+from clsbench.results.verdicts import BETTER, EQUIVALENT
+
+
+def across(found: Across) -> Section:
+    """The sentence, the mean ranks as a diagram, and a row for each arm against the best one."""
+    order = sorted(found["arms"], key=lambda arm: arm["mean_rank"])
+    refs = _references(order)
+    blocks = (Paragraph(_answer(found, order, refs)), _diagram(found, refs), _table(found, order, refs), _note(found))
+    return Section("across", (f"Over {count(len(found['blocks']), 'comparison')}",), blocks)
+
+
+def ranks(found: Across) -> Section:
+    """The mean ranks alone, for a figure."""
+    refs = _references(sorted(found["arms"], key=lambda arm: arm["mean_rank"]))
+    title = f"{label_of(found['metric'])}, over {count(len(found['blocks']), 'comparison')}"
+    return Section("ranks", (title,), (_diagram(found, refs),))
+
+
+def by_comparison(compared: Sequence[Comparison], summary: Summary, names: Sequence[str]) -> Section:
+    """A row for each comparison: its best arm, and how many others are worse or equivalent by the headline metric."""
+    bests = [next((arm["name"] for arm in ranked(each)), None) for each in compared]
+    rows: list[tuple[Cell, ...]] = []
+    for name, best, comparison in zip(names, bests, compared, strict=True):
+        if best is None:
+            rows.append((name, "-", None, None, None))
+            continue
+        words = [row["verdict"] for row in verdicts_on(best, comparison, summary)]
+        value = next(mean_std(arm["metrics"][comparison.headline]) for arm in comparison.arms if arm["name"] == best)
+        alike = next(arm["label"] for arm in comparison.arms if arm["name"] == best)
+        others = len(comparison.arms) - 1
+        counts = (words.count(BETTER), words.count(EQUIVALENT))
+        rows.append((name, alike, value, *(Proportion(number, others) for number in counts)))
+    columns = (
+        Column(("comparison",), "left"),
+        Column(("best arm",), "left"),
+        Column((label_of(compared[0].headline),)),
+        Column(("better", "than")),
+        Column(("equivalent", "to")),
+    )
+    return Section("by_comparison", (), (Table(columns, tuple(rows[:MAX_ROWS]), omitted=max(0, len(rows) - MAX_ROWS)),))
+
+
+def _references(order: Sequence[AcrossArm]) -> dict[str, ArmRef]:
+    return {arm["name"]: ArmRef(arm["name"], place if place < MAX_DRAWN else None) for place, arm in enumerate(order)}
+
+
+def _diagram(found: Across, refs: dict[str, ArmRef]) -> Ranks:
+    """The drawn arms at their mean ranks, with the groups that no test tells apart."""
+    drawn = [(refs[arm["name"]], arm["mean_rank"]) for arm in found["arms"] if refs[arm["name"]].mark is not None]
+    drawn.sort(key=lambda entry: entry[0].mark or 0)
+    known = {arm for arm, _ in drawn}
+    spans = (tuple(refs[name] for name in group if refs[name] in known) for group in groups(found))
+    return Ranks(tuple(drawn), tuple(span for span in spans if len(span) > 1), len(found["arms"]))
+
+
+def _answer(found: Across, order: Sequence[AcrossArm], refs: dict[str, ArmRef]) -> Text:
+    """`B has the best mean rank ...: it is better than A (...); C is not told apart from it.`"""
+    best, *others = (arm["name"] for arm in order)
+    pairs = {other: _seen_from(found, best, other) for other in others}
+    told = [other for other in others if pairs[other]["p_holm"] < LEVEL]
+    start: Text = (refs[best], f" has the best mean rank in {label_of(found['metric'])}, {order[0]['mean_rank']:.2f}")
+    if not told:
+        return (*start, ", but no test tells it apart from the others.")
+    won: list[Text] = [(refs[other], f" ({_score(pairs[other])})") for other in told]
+    open_ones = [refs[other] for other in others if other not in told]
+    rest: Text = ("; not told apart from ", *listed(open_ones)) if open_ones else ()
+    return (*start, ", and beats ", *listed(won), *rest, ".")
+
+
+def _score(pair: AcrossPair) -> str:
+    p = "p < 0.001" if pair["p_holm"] < 0.001 else f"p = {pair['p_holm']:.3f}"
+    return f"{pair['win']} won, {pair['tie']} tied, {pair['loss']} lost; Holm's {p}"
+
+
+def _table(found: Across, order: Sequence[AcrossArm], refs: dict[str, ArmRef]) -> Table:
+    """Each arm; against the best one, in how many comparisons the best wins, the test, and what is probable."""
+    best, rows = order[0]["name"], order[:MAX_ROWS]
+    pairs = [None if arm["name"] == best else _seen_from(found, best, arm["name"]) for arm in rows]
+    means = [
+        None if arm["mean"] is None or arm["low"] is None or arm["high"] is None
+        else MeanRange(arm["mean"], arm["low"], arm["high"])
+        for arm in rows
+    ]  # fmt: skip
+    columns: list[tuple[Column, Sequence[Cell]]] = [
+        (Column(("mean", "rank")), [f"{arm['mean_rank']:.2f}" for arm in rows]),
+        (Column(("mean value", "[95% interval]")), means),
+        (Column(("best one: won,", "tied, lost")), [pair and _counts(pair) for pair in pairs]),
+        (Column(("Holm's", "p")), [pair and PValue(pair["p_holm"]) for pair in pairs]),
+        (Column(("better,", "equivalent")), [pair and _probabilities(pair) for pair in pairs]),
+    ]
+    cells = zip(*(cells for _, cells in columns), strict=True)
+    return Table(
+        columns=(Column(("arm",), "left"), *(column for column, _ in columns)),
+        rows=tuple((refs[arm["name"]], *row) for arm, row in zip(rows, cells, strict=True)),
+        omitted=len(order) - len(rows),
+    )
+
+
+def _counts(pair: AcrossPair) -> str:
+    return f"{pair['win']}, {pair['tie']}, {pair['loss']}"
+
+
+def _probabilities(pair: AcrossPair) -> str:
+    return f"{pair['p_better']:.0%}, {pair['p_equivalent']:.0%}"
+
+
+def _note(found: Across) -> Paragraph:
+    """What the tests are, and over what."""
+    p = found["friedman_p"]
+    friedman = "" if p is None else f"Friedman's test that all rank alike: p = {p:.3g}. "
+    better = "more" if direction(found["metric"]) == "higher" else "less"
+    said = (
+        f"{friedman}Wilcoxon's signed-rank test over comparisons; better, equivalent: Bayesian signed-rank "
+        f"probabilities that the best one has over {found['margin']:g} {better}, or is within that."
+    )
+    return Paragraph((said,), "note")
+
+
+def _seen_from(found: Across, best: str, other: str) -> AcrossPair:
+    for pair in found["pairs"]:
+        if (pair["a"], pair["b"]) == (best, other):
+            return pair
+        if (pair["a"], pair["b"]) == (other, best):
+            return {
+                **pair,
+                "a": best,
+                "b": other,
+                "win": pair["loss"],
+                "loss": pair["win"],
+                "p_better": pair["p_worse"],
+                "p_worse": pair["p_better"],
+            }
+    raise KeyError((best, other))

@@ -1,0 +1,75 @@
+"""Several comparisons on one page: what is said first, how ranks are drawn, and what is left to --details."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import clsbench
+from clsbench.report.compose import answer_document, figure_documents
+from clsbench.report.document import ArmRef, Ranks
+from clsbench.report.renderers.figures import draw, rendered
+from clsbench.report.renderers.ranks import as_svg
+from clsbench.result import Result
+from tests.report.runs import on_screen
+
+DATASETS = [{"name": "moons", "label": f"m{number}", "samples": 60, "split_seed": number} for number in range(6)]
+CONFIG: dict[str, Any] = {
+    "dataset": DATASETS,
+    "model": "linear",
+    "loss": ["cross_entropy", {"name": "cross_entropy", "label": "slow", "lr": 1e-9}],
+    "optimizer": {"lr": 0.5},
+    "train": {"epochs": 5, "seeds": 2, "device": "cpu", "threads": 1},
+    "report": "off",
+}
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return clsbench.run(CONFIG, output=tmp_path_factory.mktemp("runs"))
+
+
+def test_the_first_page_says_which_arm_is_better_over_all(result: Result) -> None:
+    """The sentence, the ranks, a row for each arm and each comparison; no comparison has a screen of its own."""
+    text = on_screen(result.records, result.summary, document=answer_document)
+    assert "Over 6 comparisons" in text
+    said = " ".join(text.split())
+    assert "A cross_entropy has the best mean rank in test accuracy, 1.00, and beats B slow (6 won, 0 tied, 0" in said
+    assert "Holm's p = 0.031" in said  # 2 / 2^6
+    assert text.index("rank  1") < text.index("m0") < text.index("m5")
+    assert "━━ moons (1 of 6)" not in text
+    assert len(text.splitlines()) < 40
+
+
+def test_every_comparison_is_in_the_details(result: Result) -> None:
+    """The page of all comes before those of each."""
+    text = on_screen(result.records, result.summary)
+    assert text.index("Over 6 comparisons") < text.index("moons (1 of 6)") < text.index("moons (6 of 6)")
+
+
+def test_few_comparisons_speak_for_themselves(result: Result, tmp_path: Path) -> None:
+    """With four comparisons no test can tell two arms apart: each has its screen, and there is no figure of ranks."""
+    few = {**result.summary, "across": {**(result.summary["across"] or {}), "blocks": ["m0", "m1", "m2", "m3"]}}
+    assert "Over 4" not in on_screen(result.records, few, document=answer_document)  # type: ignore[arg-type]
+    assert "ranks" not in figure_documents(result.records, few)  # type: ignore[arg-type]
+    assert {"curves", "ranks"} <= figure_documents(result.records, result.summary).keys()
+
+
+def test_the_figure_of_ranks_names_its_arms(result: Result) -> None:
+    """As SVG its text is text, and it is the same bytes twice."""
+    document = figure_documents(result.records, result.summary)["ranks"]
+    first, again = (rendered(draw(document), "svg") for _ in range(2))
+    assert first == again
+    assert b"cross_entropy 1.00" in first
+    assert b"slow 2.00" in first
+
+
+def test_a_name_stays_text_in_the_page() -> None:
+    """A label may be anything; groups have bars."""
+    arms = ArmRef("<script>alert(1)</script>", 0), ArmRef("b", 1)
+    svg = as_svg(Ranks(((arms[0], 1.2), (arms[1], 1.8)), (arms,), 2))
+    assert "&lt;script&gt;" in svg
+    assert "<script>" not in svg
+    assert 1 == svg.count('stroke-width="4"')
