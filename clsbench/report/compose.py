@@ -49,7 +49,8 @@ def run_document(records: Iterable[Record], summary: Summary, files: Sequence[st
     compared = comparisons(records, summary)
     shown = compared[:MOST_SECTIONS]
     sections = [_comparison(each, summary, place, len(compared)) for place, each in enumerate(shown, start=1)]
-    read = filter(None, [data(summary["data"], summary["warnings"]), run.joined(summary), *over_all(compared, summary)])
+    whole = over_all(compared, summary)
+    read = filter(None, [data(summary["data"], summary["warnings"]), run.joined(summary), *whole])
     of_run = filter(None, (run.expectations(summary), _end(run.kept, summary, files)))
     return Document(summary["name"], (*read, *sections, *of_run))
 
