@@ -51,7 +51,7 @@ class Result:
     def curves(self, metric: str) -> list[dict[str, Any]]:
         """A metric by arm and epoch: its `mean`, `low` and `high` over the `n` seeds that have it.
 
-        `metric` is a field of the records, such as `test_accuracy`, or `test_recall[NAME]`.
+        `metric` is a field of the records, such as `test_nll`, or `test_recall[NAME]`.
 
         Raises:
             ConfigError: the records have no such metric.

@@ -83,7 +83,8 @@ def _exit_code(verb: Callable[[], Any]) -> int:
     except Exception as error:
         if isinstance(error, UsageProblem):
             of_verb = f"{error.ctx.info_name} " if error.ctx is not None and error.ctx.parent is not None else ""
-            return _failed(2, _in_one_line(f"{error.format_message().rstrip('.')}; see clsbench {of_verb}--help"))
+            told = error.format_message().replace("Value error, ", "").rstrip(".")  # pydantic's, for a choice
+            return _failed(2, _in_one_line(f"{told}; see clsbench {of_verb}--help"))
         return _unforeseen(error)
 
 

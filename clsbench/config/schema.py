@@ -405,7 +405,7 @@ class Experiment(Frozen):
         ReportConfig(), description="what is written to be looked at; off: neither figures nor report.html"
     )
     expect: tuple[str, ...] = Field(
-        (), description="what must come out, such as cross_entropy.test_accuracy >= 0.9; else the exit code is 3"
+        (), description="what must come out, such as cross_entropy.test_nll <= 0.3; else the exit code is 3"
     )
     silence: WarningCodes = Field((), description="codes of warnings that are neither shown nor counted")
 

@@ -106,4 +106,5 @@ def test_every_scene_fits_the_screen(ascii_only: bool, accuracy: float | None) -
 def test_an_unknown_act_is_refused(fails: Fails) -> None:
     """The message lists the acts."""
     message = fails(2, "demo", "4")
+    assert "Value error" not in message
     assert "'1', '2', '3', 'softmax', 'one-hot', 'sigmoid', 'likelihood'" in message
