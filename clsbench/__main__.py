@@ -1,7 +1,8 @@
 """The command `clsbench`, and `python -m clsbench`, from its first line on."""
 
 import gc
-from typing import NoReturn
+import sys
+from typing import Literal, NoReturn
 
 from clsbench.clock import begin_command
 from clsbench.runs.signals import obey_signals
@@ -12,9 +13,23 @@ def main() -> NoReturn:
     begin_command()
     obey_signals()
     gc.disable()  # it makes the imports a quarter longer; training turns it on
+    if sys.argv[1:] in (["demo"], ["demo", "1"]):
+        _lecture(None if len(sys.argv) == 2 else "1")
     from clsbench.cli import main as command
 
     command()
+
+
+def _lecture(act: Literal["1"] | None) -> NoReturn:
+    """The lecture from act 1 on, as the verb gives it: it begins before the command line's parser could be imported."""
+    from clsbench.report.leaving import exit_code, obeyed
+    from clsbench.report.renderers.playing import play
+    from clsbench.report.streams import prepare_streams
+    from clsbench.report.surroundings import silence_libraries
+
+    prepare_streams()
+    silence_libraries()
+    sys.exit(exit_code(lambda: obeyed(lambda: play(act))))
 
 
 if __name__ == "__main__":

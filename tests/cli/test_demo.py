@@ -33,16 +33,25 @@ def test_an_act_off_a_terminal_is_its_last_frame(act: str, invoke: Invoke) -> No
         assert "squared error: home after about 60,600,000 steps (integrated)" in lines
 
 
-def test_the_first_act_needs_no_torch() -> None:
-    """It starts at once: neither PyTorch nor numpy is loaded."""
+@pytest.mark.parametrize(
+    ("start", "unneeded"),
+    [
+        ("from clsbench.cli import app as main", {"torch", "numpy", "scipy", "matplotlib"}),
+        ("from clsbench.__main__ import main", {"torch", "numpy", "scipy", "matplotlib", "typer", "pydantic"}),
+    ],
+)
+def test_the_first_act_starts_at_once(start: str, unneeded: set[str], invoke: Invoke) -> None:
+    """It loads neither PyTorch nor numpy, and as the command `clsbench demo 1` no parser; it is the same act."""
     code = (
-        "import sys\nfrom clsbench.cli import app\n"
-        "try: app(['demo', '1'])\n"
-        "finally: print(sorted({'torch', 'numpy', 'scipy', 'matplotlib'} & set(sys.modules)), file=sys.stderr)"
+        f"import sys\n{start}\nsys.argv[1:] = ['demo', '1']\n"
+        f"try: main()\nfinally: print(sorted({unneeded} & set(sys.modules)), file=sys.stderr)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, env=environment
+    )
     assert "[]\n" == done.stderr
+    assert invoke("demo", "1").stdout.splitlines()[-2:] == done.stdout.splitlines()[-2:]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
