@@ -27,7 +27,7 @@ from clsbench.config.values import Trials, mistake
 from clsbench.config.wording import Mistake, mistakes_of
 from clsbench.config.yaml_text import Path
 from clsbench.metrics.measures import Measured, Posing, headline, on_split
-from clsbench.problems import Problem
+from clsbench.problems import Posed, Problem
 from clsbench.registry import Kind, Spec, catalogue
 
 
@@ -95,7 +95,7 @@ def tune_mistakes(
             continue
         if not entry.val_fraction:
             yield (*path, "val_fraction"), "tuning chooses on validation data; give a fraction above 0"
-        if reason := foreign(tune.metric, entry.posed.kind) or unranked(tune.metric, entry.posed.problem):
+        if reason := foreign(tune.metric, entry.posed.kind) or lacking(tune.metric, entry.posed):
             yield ("tune", "metric"), reason
     metrics = chosen_by(_kind_of(found["dataset"].values()))
     for path, entry in found["loss"].items():
@@ -104,7 +104,7 @@ def tune_mistakes(
         if tune.metric not in metrics:
             continue
         if metrics[tune.metric].needs_probabilities and catalogue.get("loss", entry.name).link == "identity":
-            others = [name for name, each in metrics.items() if not (each.needs_probabilities or each.ranks)]
+            others = [name for name, each in metrics.items() if not (each.needs_probabilities or each.of_some_data)]
             what = f"{entry.name} gives no probabilities, so no {tune.metric}; use {' or '.join(others)}"
             yield ("tune", "metric"), what
 
@@ -121,11 +121,18 @@ def foreign(metric: str, problem: Posing | None) -> str | None:
     return f"{metric} is not a metric of {problem.kind}; one of {', '.join(chosen_by(problem))}"
 
 
-def unranked(metric: str, problem: Problem | None) -> str | None:
-    """Why tuning cannot choose by a metric that ranks two classes; None if it can, or if the problem is not known."""
-    if problem is None or problem.ranks or not on_split("val")[metric].ranks:
+def lacking(metric: str, known: Posed) -> str | None:
+    """Why tuning cannot choose by a metric of some data alone; None if it can, as far as is known."""
+    spec, problem = on_split("val")[metric].metric, known.problem
+    if spec is None or problem is None:
         return None
-    return f"{metric} is for two classes, and there are {len(problem.names)}; use val_balanced_accuracy"
+    if spec.ranks and not problem.ranks:
+        return f"{metric} is for two classes, and there are {len(problem.names)}; use val_balanced_accuracy"
+    if "class_distances" in spec.needs and not problem.ordered:
+        return f"{metric} is for classes that have an order; use val_accuracy"
+    if "posterior" in spec.needs and known.has_posterior is False:
+        return f"{metric} is for data whose true probabilities are known; use val_nll"
+    return None
 
 
 def seed_mistake(experiment: Experiment) -> Mistake | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clsbench.data.targets import checked, looks_like, taken_for
 from clsbench.errors import DataError
-from clsbench.problems import KINDS, Problem
+from clsbench.problems import KINDS, Problem, SingleLabel
 from clsbench.registry import ProblemName
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class RawData:
         labels: [N] classes, numbered from 0; [N, D] in the other kinds of problems.
         num_classes: how many classes there may be, a class without samples is allowed; D in the other kinds.
         class_names: one for each class, label or value; if empty, the numbers are the names.
+        ordered: whether each class is between the one before and the one after it.
         kind: the kind of problem that the labels pose.
         full_scale: the largest value a pixel can have (255 for 8 bits), None if the features are not pixels.
         test_features, test_labels: the dataset's own test set, if it has one.
@@ -72,6 +73,7 @@ class RawData:
     posterior: Callable[[Array], Array] | None = None
     marks: Marks | None = None
     kind: ProblemName = "single_label"
+    ordered: bool = False
 
     @property
     def table(self) -> tuple[Column, ...]:
@@ -82,11 +84,28 @@ class RawData:
         """The name of the column, or image channel, of the feature at `place`."""
         return name_of(self.table, place)
 
+    def posterior_of(self, features: Array) -> Array | None:
+        """`[N, C]`: the true probability of each class, where it is known.
+
+        Raises:
+            DataError: it is none of as many classes.
+        """
+        import numpy as np
+
+        if self.posterior is None:
+            return None
+        found = np.asarray(self.posterior(features), np.float64)
+        shape = (len(features), self.num_classes)
+        if found.shape != shape or not (found.min() >= 0 and np.allclose(found.sum(1), 1)):
+            raise DataError(f"the posterior is not {list(shape)} probabilities that sum to 1 for each sample")
+        return found
+
     @property
     def problem(self) -> Problem:
         """The problem that these data pose."""
         names = self.class_names or tuple(map(str, range(self.num_classes)))
-        return KINDS[self.kind].of(names, self.labels)
+        problem = KINDS[self.kind].of(names, self.labels)
+        return replace(problem, ordered=True) if self.ordered and isinstance(problem, SingleLabel) else problem
 
 
 def name_of(columns: Sequence[Column], place: Sequence[int]) -> str:

@@ -23,10 +23,14 @@ from clsbench.results import DatasetFacts, DataSummary
 
 @dataclass(frozen=True)
 class Tensors:
-    """Samples and their targets: `x` [N, *shape], `y` [N] classes, numbered from 0, or [N, D]."""
+    """Samples and their targets: `x` [N, *shape], `y` [N] classes, numbered from 0, or [N, D].
+
+    `posterior` [N, C] is the true probability of each class, where it is known.
+    """
 
     x: torch.Tensor
     y: torch.Tensor
+    posterior: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -134,7 +138,10 @@ def split(
 
     def tensors(part: Part, labels: Ints) -> Tensors:
         x = preparation(part.features, part.rows, np.float64 if dtype == torch.float64 else np.float32)
-        return Tensors(torch.from_numpy(x).to(device, dtype), torch.from_numpy(problem.encoded(labels)).to(device))
+        y = torch.from_numpy(problem.encoded(labels))
+        true = raw.posterior_of(part.features[part.rows])
+        posterior = None if true is None else torch.from_numpy(true).to(device)
+        return Tensors(torch.from_numpy(x).to(device, dtype), y.to(device), posterior)
 
     # A stream of its own: changing the label noise leaves the split as it is.
     if label_noise and not problem.labelled:

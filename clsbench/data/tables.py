@@ -112,6 +112,7 @@ def csv(
         groups=groups,
         source=path,
         warnings=tuple(warnings),
+        ordered=classes is not None,
         marks=None if text.is_parquet else (text.delimiter, text.decimal),
     )
 

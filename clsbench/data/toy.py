@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Interval
@@ -29,9 +30,9 @@ CIRCLES = ("outer circle", "inner circle")
 YEARS = tuple(f"year {n}" for n in range(1, 7))
 
 
-def in_the_plane(names: tuple[str, ...]) -> Posed:
+def in_the_plane(names: tuple[str, ...], *, ordered: bool = False) -> Posed:
     """Classes of these names, of points."""
-    return Posed((2,), SingleLabel(len(names), names))
+    return Posed((2,), SingleLabel(len(names), names, ordered))
 
 
 def of_classes(*, samples: int, classes: int, features: int, **_: Any) -> Posed:
@@ -45,8 +46,8 @@ def of_classes(*, samples: int, classes: int, features: int, **_: Any) -> Posed:
     return Posed((features,), numbered(classes))
 
 
-def numbered(classes: int) -> SingleLabel:
-    return SingleLabel(classes, tuple(map(str, range(classes))) if classes <= MOST_NAMED else ())
+def numbered(classes: int, *, ordered: bool = False) -> SingleLabel:
+    return SingleLabel(classes, tuple(map(str, range(classes))) if classes <= MOST_NAMED else (), ordered)
 
 
 @dataset("moons", poses=lambda **_: in_the_plane(MOONS))
@@ -110,7 +111,7 @@ def blobs(
     return RawData(points, labels, num_classes=classes)
 
 
-@dataset("grades", poses=lambda **_: in_the_plane(YEARS))
+@dataset("grades", poses=lambda **_: in_the_plane(YEARS, ordered=True))
 def grades(
     seed: int, *, samples: Annotated[int, Interval(ge=6, le=MAX_COUNT)] = 1200, noise: Annotated[float, Gt(0)] = 0.3
 ) -> RawData:
@@ -132,7 +133,7 @@ def grades(
     tall, stout = rng.standard_normal((2, samples))
     heavy = 0.7 * tall + math.sqrt(1 - 0.7**2) * stout
     pupils = np.stack([height[year] + noise * 5.6 * tall, weight[year] * (1 + noise * 0.15 * heavy)], axis=1)
-    return RawData(pupils, year, num_classes=6, class_names=YEARS)
+    return RawData(pupils, year, num_classes=6, class_names=YEARS, ordered=True)
 
 
 def _on_a_cube(*, classes: int, features: int, **others: Any) -> Posed:
@@ -172,7 +173,11 @@ def classification(
     return RawData(points, labels, num_classes=classes)
 
 
-@dataset("gaussian_quantiles", poses=of_classes)
+def _shells(*, classes: int, **others: Any) -> Posed:
+    return replace(of_classes(classes=classes, **others), problem=numbered(classes, ordered=True))
+
+
+@dataset("gaussian_quantiles", poses=_shells)
 def gaussian_quantiles(
     seed: int,
     *,
@@ -186,7 +191,7 @@ def gaussian_quantiles(
     points, labels = make_gaussian_quantiles(
         n_samples=samples, n_features=features, n_classes=classes, random_state=seed
     )
-    return RawData(points, labels, num_classes=classes)
+    return RawData(points, labels, num_classes=classes, ordered=True)
 
 
 @dataset("digits", poses=lambda **_: Posed((1, 8, 8), numbered(10)))

@@ -92,7 +92,7 @@ def _measured(
     problem = splits.problem
     of_classes = [RELIABILITY, *([CONFUSION] if len(problem.names) <= MOST_CLASSES else [])]
     taken = [*final_metrics(problem), *(of_classes if problem.exclusive else []), *_judged(own, losses)]
-    measured = evaluate(stack, Ruler(own, work.device), test.x, test.y, taken)
+    measured = evaluate(stack, Ruler(own, work.device), test.x, test.y, taken, test.posterior)
     values = {name: tensor.tolist() for name, tensor in measured.items()}
     found = {}
     for place, trial in enumerate(trials):

@@ -13,7 +13,7 @@ from clsbench.config.expectations import unknown_classes
 from clsbench.config.plan import Plan, Trial
 from clsbench.config.reader import misfit
 from clsbench.config.schema import DatasetEntry
-from clsbench.config.tuning import foreign, unranked
+from clsbench.config.tuning import foreign, lacking
 from clsbench.containment import contained
 from clsbench.data.dividing import Part, divided, tested_samples
 from clsbench.data.raw import RawData, as_kind, as_raw
@@ -85,8 +85,8 @@ def require_known(plan: Plan) -> None:
         ConfigError: with all of them.
     """
     tune = plan.experiment.tune
-    problems = [known.problem for known in plan.posed.values()]
-    found = [] if tune is None else [foreign(tune.metric, each) or unranked(tune.metric, each) for each in problems]
+    opened = plan.posed.values()
+    found = [] if tune is None else [foreign(tune.metric, each.kind) or lacking(tune.metric, each) for each in opened]
     mistakes = [*unknown_classes(plan), *(f"tune.metric: {reason}" for reason in found if reason)]
     if mistakes:
         raise ConfigError(*dict.fromkeys(mistakes))
@@ -105,7 +105,7 @@ def test_samples(entry: DatasetEntry) -> Part:
 
 def posed_of(splits: Splits) -> Posed:
     """What is known about an opened dataset."""
-    return Posed(splits.shape, splits.problem)
+    return Posed(splits.shape, splits.problem, has_posterior=splits.test.posterior is not None)
 
 
 def _load(

@@ -81,6 +81,8 @@ class StackWork:
             (train.x, train.y),
             val=None if val is None else (val.x, val.y),
             test=(test.x, test.y) if self.sees_test else None,
+            val_posterior=None if val is None else val.posterior,
+            test_posterior=test.posterior if self.sees_test else None,
         )
 
     @property

@@ -2,6 +2,8 @@
 
 # In the order of tables.
 from clsbench.metrics import single_label  # isort: skip
+from clsbench.metrics import calibration  # isort: skip
+from clsbench.metrics import truth  # isort: skip
 from clsbench.metrics import by_class  # isort: skip
 from clsbench.metrics import ranking  # isort: skip
 from clsbench.metrics import multi_label  # isort: skip
@@ -9,4 +11,14 @@ from clsbench.metrics import regression  # isort: skip
 from clsbench.metrics import probability  # isort: skip
 from clsbench.metrics import diagnostics  # isort: skip
 
-__all__ = ["by_class", "diagnostics", "multi_label", "probability", "ranking", "regression", "single_label"]
+__all__ = [
+    "by_class",
+    "calibration",
+    "diagnostics",
+    "multi_label",
+    "probability",
+    "ranking",
+    "regression",
+    "single_label",
+    "truth",
+]

@@ -39,12 +39,22 @@ class Measured:
     def needs_probabilities(self) -> bool:
         """Whether it is null for losses whose link gives no probabilities."""
         needs = () if self.metric is None else self.metric.needs
-        return "probabilities" in needs or "log_probabilities" in needs
+        return any(need.endswith("probabilities") for need in needs)
 
     @property
     def by_class(self) -> bool:
         """Whether it holds a number for each class."""
         return self.metric is not None and self.metric.by_class
+
+    @property
+    def at_last(self) -> bool:
+        """Whether only the record of the last epoch has it, so that it has no curve."""
+        return self.metric is not None and self.metric.at_last
+
+    @property
+    def of_some_data(self) -> bool:
+        """Whether it is null, whatever the loss, for data that do not know what it is made of."""
+        return self.metric is not None and self.metric.of_some_data
 
     @property
     def ranks(self) -> bool:
@@ -163,8 +173,9 @@ def taken_on(split: Split, problem: Posing) -> list[MetricSpec]:
 
 
 def taken_at_the_end(problem: Posing | None) -> list[MetricSpec]:
-    """The metrics of a problem, or of all, on test data, for trained networks, without those by class."""
-    return [spec for spec in _metrics(problem) if (spec.final or "test" in spec.splits) and not spec.by_class]
+    """The metrics of a problem, or of all, on test data, for trained networks, without those by class and at last."""
+    found = [spec for spec in _metrics(problem) if spec.final or "test" in spec.splits]
+    return [spec for spec in found if not (spec.by_class or spec.at_last)]
 
 
 def diagnostics(problem: Posing | None = None) -> list[MetricSpec]:

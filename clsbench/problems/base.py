@@ -30,6 +30,7 @@ class Problem(ABC):
         headline: the registered name of the metric that is reported first.
         second: the metric that decides between settings that are equal in the headline.
         exclusive: whether each sample is of exactly one class.
+        ordered: whether each class is between the one before and the one after it.
         labelled: whether targets are labels, which can be wrong: without, there is no label noise and no warm start.
         warm_loss: the loss that trains `train.warm_start`.
     """
@@ -38,6 +39,7 @@ class Problem(ABC):
     headline: ClassVar[str]
     second: ClassVar[str]
     exclusive: ClassVar[bool] = False
+    ordered: bool = False
     labelled: ClassVar[bool] = False
     warm_loss: ClassVar[str] = "cross_entropy"
 
@@ -135,6 +137,10 @@ class Problem(ABC):
 
     def wrong(self, predictions: Tensor, targets: Tensor) -> Tensor | None:
         """`[..., B]`: whether each prediction is wrong; None if predictions are neither right nor wrong."""
+        return None
+
+    def class_distances(self, predictions: Tensor, targets: Tensor) -> Tensor | None:
+        """`[..., B]`: how many classes each prediction is away from its target; None if classes have no order."""
         return None
 
     def scores(self, link: LinkName, logits: Tensor) -> Tensor | None:

@@ -16,13 +16,14 @@ class Posed:
     """What is known about a dataset; None for what is unknown until it is opened.
 
     `shape` is that of one sample: `(features,)`, or `(channels, height, width)` for images.
-    `own_test` says that the dataset has its own test set. `kind` is known wherever the problem is, and where it
-    is `asked` for.
+    `own_test` says that the dataset has its own test set, `has_posterior` that the true probabilities of its classes
+    are known. `kind` is known wherever the problem is, and where it is `asked` for.
     """
 
     shape: tuple[int, ...] | None = None
     problem: Problem | None = None
     own_test: bool | None = False
+    has_posterior: bool | None = None
     asked: type[Problem] | None = None
 
     @property

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SingleLabel(Problem):
-    """One of `num_classes` classes; `class_names` holds a name for each, by default its number."""
+    """One of `num_classes` classes; `class_names` holds a name for each, by default its number.
+
+    `ordered` says that each class is between the one before and the one after it, as school years are.
+    """
 
     kind = "single_label"
     headline = "accuracy"
@@ -33,17 +36,19 @@ class SingleLabel(Problem):
 
     num_classes: int
     class_names: tuple[str, ...] = ()
+    ordered: bool = False
 
     @property
     def facts(self) -> dict[str, Any]:
-        return {"problem": self.kind, "num_classes": self.num_classes, "class_names": list(self.names)}
+        known = {"problem": self.kind, "num_classes": self.num_classes, "class_names": list(self.names)}
+        return known | ({"ordered": True} if self.ordered else {})
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any]) -> SingleLabel:
         num_classes, names = facts.get("num_classes"), facts.get("class_names") or ()
         if not isinstance(num_classes, int) or num_classes < 1 or len(names) not in (0, num_classes):
             raise ValueError("a single-label problem needs a number of classes, and a name for each")
-        return cls(num_classes, tuple(map(str, names)))
+        return cls(num_classes, tuple(map(str, names)), facts.get("ordered") is True)
 
     @classmethod
     def of(cls, names: tuple[str, ...], targets: npt.NDArray[Any] | None = None) -> SingleLabel:
@@ -65,7 +70,7 @@ class SingleLabel(Problem):
             raise ValueError(reason)
         if len(names) > self.num_classes:
             raise ValueError(f"there are {self.num_classes} classes, and {len(names)} are named")
-        return SingleLabel(len(names), tuple(name for name in self.class_names if name in names))
+        return SingleLabel(len(names), tuple(name for name in self.class_names if name in names), self.ordered)
 
     @classmethod
     def examples(cls) -> tuple[SingleLabel, ...]:
@@ -122,6 +127,10 @@ class SingleLabel(Problem):
 
     def wrong(self, predictions: Tensor, targets: Tensor) -> Tensor:
         return predictions != targets
+
+    def class_distances(self, predictions: Tensor, targets: Tensor) -> Tensor | None:
+        # Of two classes it is the error rate.
+        return (predictions - targets).abs() if self.ordered and self.num_classes > 2 else None
 
     def scores(self, link: LinkName, logits: Tensor) -> Tensor | None:
         """The logit of class 1 minus that of class 0; under a sigmoid, of their logarithms of s; or the only output."""

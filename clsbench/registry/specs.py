@@ -27,8 +27,11 @@ SHARE = "share of samples"  # a unit: a whole number of samples over all
 QUANTITIES = (
     *("logits", "targets", "predictions", "probabilities", "log_probabilities", "margins", "losses"),
     *("gradients", "gradient_norms", "zero_gradient_norms", "class_counts", "ranking", "wrong", "log_likelihoods"),
-    "encoded_targets",
+    *("encoded_targets", "scaled_log_probabilities", "scaled_probabilities", "posterior", "class_distances"),
 )
+SCALED = ("scaled_log_probabilities", "scaled_probabilities")  # known after the last epoch alone
+# What some data, of problems that have the metric, do not know.
+OF_SOME_DATA = ("ranking", "posterior", "class_distances", *SCALED)
 RANKING = "ranking"  # of all samples of a split: a metric that is made of it stands at the end, not in sums
 
 
@@ -289,6 +292,16 @@ class MetricSpec(Spec):
     def ranks(self) -> bool:
         """Whether it is made of the ranking of all samples of a split."""
         return RANKING in self.needs
+
+    @property
+    def at_last(self) -> bool:
+        """Whether only the record of the last epoch has it."""
+        return any(need in SCALED for need in self.needs)
+
+    @property
+    def of_some_data(self) -> bool:
+        """Whether it is null, whatever the loss, for data that do not know what it is made of."""
+        return any(need in OF_SOME_DATA for need in self.needs)
 
     @property
     def sums(self) -> Callable[..., Any] | None:

@@ -186,7 +186,8 @@ def _tuning(comparison: Comparison, refs: Refs, tuned: Tuning | None) -> list[di
 
 def _fields(comparison: Comparison) -> list[str]:
     """The metrics on test data that have curves, the headline first: not by class, and only where there are numbers."""
-    ordered = dict.fromkeys([comparison.headline, *on_split("test", comparison.problem)])
+    curved = [field for field, each in on_split("test", comparison.problem).items() if not each.at_last]
+    ordered = dict.fromkeys([comparison.headline, *curved])
     known = [field for field in ordered if metrics.is_shown(comparison, field)]
     numbered = [f for f in known if any(comparison.curve(arm["name"], f).epochs for arm in comparison.arms)]
     return numbered[:MAX_METRICS]

@@ -52,6 +52,7 @@ class DatasetFacts(TypedDict):
     problem: NotRequired[str]
     num_classes: NotRequired[Annotated[int, Field(ge=1, le=MOST_CLASSES)]]
     class_names: NotRequired[list[str]]
+    ordered: NotRequired[bool]
     names: NotRequired[list[str]]
     shift: NotRequired[list[float]]
     scale: NotRequired[list[float]]

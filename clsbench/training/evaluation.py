@@ -6,7 +6,7 @@ trials, samples or threads share the work, and only one chunk of logits is held.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -15,6 +15,8 @@ from torch import Tensor
 
 from clsbench.losses.contract import Loss
 from clsbench.metrics.by_class import class_counts
+from clsbench.metrics.calibration import scaled
+from clsbench.metrics.calibration import temperatures as temperatures_of
 from clsbench.metrics.measures import diagnostics, taken_at_the_end, taken_on
 from clsbench.metrics.ranking import Ranking
 from clsbench.problems import Problem
@@ -26,11 +28,8 @@ CHUNK = 1000  # the most samples measured at once
 LOGITS = 5000  # the most logits of a trial measured at once, if that is at least half a chunk of samples
 FORWARD = 250  # about as many samples go through the network at once
 GROUP = 64  # trials measured together on a CPU: the activations of more do not fit into its caches
-SHARED = (
-    "targets",
-    "encoded_targets",
-    "zero_gradient_norms",
-)  # quantities without an axis of trials, if these share the targets
+# Quantities without an axis of trials, if these share the targets; `posterior` never has one.
+SHARED = ("targets", "encoded_targets", "zero_gradient_norms")
 Measures = dict[str, Tensor]
 
 
@@ -62,10 +61,19 @@ class Quantities:
     A metric names in its signature those that it needs; if one is None, the metric has no value.
     """
 
-    def __init__(self, ruler: Ruler, logits: Tensor, targets: Tensor) -> None:
+    def __init__(
+        self,
+        ruler: Ruler,
+        logits: Tensor,
+        targets: Tensor,
+        posterior: Tensor | None = None,
+        temperatures: Tensor | None = None,
+    ) -> None:
         self._ruler, self.loss = ruler, ruler.loss
         self.logits = logits  # [T, n, K]
         self.encoded_targets = targets  # as training sees them: [T, n, ...], or [n, ...] that the trials share
+        self.posterior = posterior  # [n, C]: the true probabilities, or None if they are not known
+        self._temperatures = temperatures  # [T], or None before the last epoch
 
     @property
     def are_targets_shared(self) -> bool:
@@ -100,6 +108,22 @@ class Quantities:
     def probabilities(self) -> Tensor | None:
         """`[T, n, C]`, or None if the loss's link has none."""
         return None if self.log_probabilities is None else self.log_probabilities.exp()
+
+    @cached_property
+    def scaled_log_probabilities(self) -> Tensor | None:
+        """`[T, n, C]` at the temperature of each trial, or None if there are no temperatures or probabilities."""
+        log_p = self.log_probabilities
+        return None if log_p is None or self._temperatures is None else scaled(log_p, self._temperatures)
+
+    @cached_property
+    def scaled_probabilities(self) -> Tensor | None:
+        """`[T, n, C]` at the temperature of each trial, or None as before."""
+        return None if self.scaled_log_probabilities is None else self.scaled_log_probabilities.exp()
+
+    @cached_property
+    def class_distances(self) -> Tensor | None:
+        """`[T, n]`: how many classes the prediction is away from the target, or None if classes have no order."""
+        return self.loss.problem.class_distances(self.predictions, self.targets)
 
     @cached_property
     def margins(self) -> Tensor | None:
@@ -191,7 +215,7 @@ def _metric_sums(spec: MetricSpec, known: Quantities) -> Tensor | None:
     if spec.stacked:
         return _summed(spec, needed)
     trials, samples = known.logits.shape[:2]
-    one_for_all = SHARED if known.are_targets_shared else ()
+    one_for_all = ("posterior", *(SHARED if known.are_targets_shared else ()))
     by_trial = zip(
         *(
             each.expand(trials, *each.shape) if need in one_for_all else each
@@ -228,40 +252,75 @@ def _summed(spec: MetricSpec, needed: Sequence[Tensor]) -> Tensor:
     return _sum(spec.factory(*needed))
 
 
-def evaluate(stack: Stack, ruler: Ruler, x: Tensor, y: Tensor, measures: Sequence[Measure]) -> Measures:
-    """The measures on a split `x [N, ...]`, `y [N]`, `[T]` each, or `[T, C]` by class."""
+def evaluate(
+    stack: Stack,
+    ruler: Ruler,
+    x: Tensor,
+    y: Tensor,
+    measures: Sequence[Measure],
+    posterior: Tensor | None = None,
+    temperatures: Tensor | None = None,
+) -> Measures:
+    """The measures on a split `x [N, ...]`, `y [N]`, `[T]` each, or `[T, C]` by class.
+
+    Args:
+        posterior: the true probabilities `[N, C]`, where they are known.
+        temperatures: those of the trials, `[T]`, from `fitted_temperatures`; None leaves scaled metrics out.
+    """
     groups: list[Measures] = []
     for trials in _groups(stack):
-        predict, totals = stack.predictor(trials), Totals(ruler, measures)
-        for rows in forward_slices(len(y)):
-            with torch.no_grad():
-                logits = predict(x[rows])
-            totals.add(logits, y[rows])
+        totals = Totals(ruler, measures, None if temperatures is None else temperatures[trials])
+        for rows, logits in _logits(stack, trials, x):
+            totals.add(logits, y[rows], None if posterior is None else posterior[rows])
         groups.append(totals.values(len(y)))
     return {name: _joined([group[name] for group in groups], 0) for name in groups[0]}
+
+
+def fitted_temperatures(stack: Stack, loss: Loss, x: Tensor, y: Tensor) -> Tensor | None:
+    """`[T]`: the temperature of each trial on a split; None if the loss's link gives no probabilities of classes."""
+    found: list[Tensor] = []
+    for trials in _groups(stack):
+        logits = _joined([each for _, each in _logits(stack, trials, x)], 1)
+        parts = [(loss.log_probabilities(logits[:, rows]), y[rows]) for rows in even_parts(len(y), -(-len(y) // CHUNK))]
+        known = [(log_p, targets) for log_p, targets in parts if log_p is not None]
+        if not known or not loss.problem.exclusive:
+            return None
+        found.append(temperatures_of(known))
+    return _joined(found, 0)
+
+
+def _logits(stack: Stack, trials: slice, x: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """The logits `[T, n, K]` of some trials for slices of the samples."""
+    predict = stack.predictor(trials)
+    for rows in forward_slices(len(x)):
+        with torch.no_grad():
+            logits = predict(x[rows])
+        yield rows, logits
 
 
 class Totals:
     """Accumulates measures over batches of logits of any size, which are measured in chunks of fixed size."""
 
-    def __init__(self, ruler: Ruler, measures: Sequence[Measure]) -> None:
-        self._ruler, self._measures = ruler, measures
+    def __init__(self, ruler: Ruler, measures: Sequence[Measure], temperatures: Tensor | None = None) -> None:
+        self._ruler, self._measures, self._temperatures = ruler, measures, temperatures
         self._totals: Measures = {}
         self._axis = -1 - len(ruler.loss.problem.target_shape)  # of the samples, in targets
-        self._waiting: list[tuple[Tensor, Tensor]] = []
+        self._waiting: list[tuple[Tensor, Tensor, Tensor | None]] = []
         self._num_waiting = 0
         self._ranked = {measure.name: measure.ranked for measure in measures if measure.ranked is not None}
         self._scored: list[tuple[Tensor, Tensor]] = []  # the scores of all samples so far, and their targets
 
-    def add(self, logits: Tensor, targets: Tensor) -> None:
-        """Add `logits [T, n, K]` and `targets [T, n, ...]` or `[n, ...]`."""
+    def add(self, logits: Tensor, targets: Tensor, posterior: Tensor | None = None) -> None:
+        """Add `logits [T, n, K]`, `targets [T, n, ...]` or `[n, ...]`, and where it is known `posterior [n, C]`."""
         chunk = min(CHUNK, max(CHUNK // 2, LOGITS // logits.shape[-1]))
         while (room := chunk - self._num_waiting) <= (number := logits.shape[1]):
-            self._waiting.append((logits[:, :room], targets.narrow(self._axis, 0, room)))
+            true = None if posterior is None else posterior[:room]
+            self._waiting.append((logits[:, :room], targets.narrow(self._axis, 0, room), true))
             self._settle()
             logits, targets = logits[:, room:], targets.narrow(self._axis, room, number - room)
+            posterior = None if posterior is None else posterior[room:]
         if number:
-            self._waiting.append((logits, targets))
+            self._waiting.append((logits, targets, posterior))
             self._num_waiting += number
 
     def values(self, num_samples: int) -> Measures:
@@ -290,10 +349,11 @@ class Totals:
     def _settle(self) -> None:
         """Measure the waiting samples."""
         # Samples last in memory: that is the layers' layout, and it is faster for few classes.
-        logits = _joined([logits.mT for logits, _ in self._waiting], -1).mT
-        targets = _joined([targets for _, targets in self._waiting], self._axis)
+        logits = _joined([logits.mT for logits, _, _ in self._waiting], -1).mT
+        targets = _joined([targets for _, targets, _ in self._waiting], self._axis)
+        true = [posterior for _, _, posterior in self._waiting if posterior is not None]
         self._waiting, self._num_waiting = [], 0
-        known = Quantities(self._ruler, logits, targets)
+        known = Quantities(self._ruler, logits, targets, _joined(true, 0) if true else None, self._temperatures)
         if self._ranked and known.scores is not None:
             self._scored.append((known.scores, targets))
         for measure in self._measures:

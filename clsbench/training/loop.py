@@ -23,6 +23,7 @@ from clsbench.training.evaluation import (
     Measures,
     Ruler,
     evaluate,
+    fitted_temperatures,
     gradient_diagnostics,
     prediction_metrics,
 )
@@ -100,7 +101,7 @@ def train(
             return
         plan = epochs.plan(epoch)
         result = epochs.run_steps(plan)
-        measures = between.after_epoch(result.measures)
+        measures = between.after_epoch(result.measures, is_last=epoch == settings.epochs)
         rows, snapshot = ledger.rows(epoch, measures), partial(Snapshot.of, steps, epoch)
         frame = partial(camera.take, epoch=epoch)
         yield EpochResult(epoch, rows, plan.hashes(), result.seconds, result.compile_seconds, snapshot, frame)
@@ -138,25 +139,36 @@ class _BetweenEpochs:
         self._steps.stack.train(False)
         return self._all(self._of(self._data.train, [*self._on_train, OBJECTIVE]))
 
-    def after_epoch(self, seen: Measures) -> Measures:
-        """Every measure, `[T]` each; `seen` holds those on the training data, with the unweighted loss."""
-        self._steps.stack.train(False)
-        return self._all(seen)
+    def after_epoch(self, seen: Measures, *, is_last: bool) -> Measures:
+        """Every measure, `[T]` each; `seen` holds those on the training data, with the unweighted loss.
 
-    def _all(self, seen: Measures) -> Measures:
+        After the last epoch also those at temperatures that are fitted on the validation data.
+        """
+        self._steps.stack.train(False)
+        if not is_last or self._data.val is None:
+            return self._all(seen)
+        return self._all(seen, fitted_temperatures(self._steps.stack, self._steps.loss, *self._data.val))
+
+    def _all(self, seen: Measures, temperatures: Tensor | None = None) -> Measures:
         data, weight = self._data, self._steps.loss_weight
         if data.val is None:
             found = seen | self._of(data.train, self._diagnosed)
         else:
-            found = seen | self._of(data.val, [*self._on_val, *self._diagnosed])
+            found = seen | self._of(data.val, [*self._on_val, *self._diagnosed], data.val_posterior, temperatures)
         if data.test is not None:
-            found |= self._of(data.test, self._on_test)
+            found |= self._of(data.test, self._on_test, data.test_posterior, temperatures)
         found |= {name: found[name] * weight for name in (OBJECTIVE.name, GRADIENT_NORM.name)}
         self._steps.alive.mul_(_measurable(found, self._steps.loss.problem))
         return found
 
-    def _of(self, data: Pair, measures: Sequence[Measure]) -> Measures:
-        return evaluate(self._steps.stack, self.ruler, *data, measures)
+    def _of(
+        self,
+        data: Pair,
+        measures: Sequence[Measure],
+        posterior: Tensor | None = None,
+        temperatures: Tensor | None = None,
+    ) -> Measures:
+        return evaluate(self._steps.stack, self.ruler, *data, measures, posterior, temperatures)
 
 
 class _Ledger:

@@ -20,11 +20,17 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class StackData:
-    """The data of a stack: pairs `x [N, ...]`, `y [N]` on the stack's device."""
+    """The data of a stack: pairs `x [N, ...]`, `y [N]` on the stack's device.
+
+    The posteriors `[N, C]` are the true probabilities of the classes, where they are known: metrics see them, and
+    neither training nor a network does.
+    """
 
     train: Pair
     val: Pair | None = None
     test: Pair | None = None
+    val_posterior: Tensor | None = None
+    test_posterior: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ def test_dataset_poses_what_it_gives(component: Any) -> None:
     raw = as_raw(component.factory(0))
     assert (raw.features.shape[1:], raw.num_classes) == (known.shape, known.problem.num_classes)
     assert known.problem.class_names in ((), raw.class_names)
+    assert raw.problem.ordered == known.problem.ordered
     assert not known.own_test
     assert raw.test_features is None
     assert set(range(raw.num_classes)) == set(raw.labels)

@@ -6,7 +6,7 @@ from clsbench.analysis.curves import Comparison
 from clsbench.metrics.measures import metric_label
 from clsbench.report.document import Column, Section
 from clsbench.report.sections.arms import Refs, tabled
-from clsbench.report.sections.metrics import arm_table, is_shown
+from clsbench.report.sections.metrics import arm_table, is_shown, may_stay
 from clsbench.results import cross_metrics
 
 TITLE = "Test metrics under every loss: last epoch, mean over seeds"
@@ -19,9 +19,8 @@ def cross(comparison: Comparison, refs: Refs) -> Section | None:
     if len(found) < len(arms):
         return None
     metrics = [cross_metrics(cross) for cross in found]
-    measures = [
-        (_head(name), [each[name]["mean"] for each in metrics]) for name in metrics[0] if is_shown(comparison, name)
-    ]
+    means = {name: [each[name]["mean"] for each in metrics] for name in metrics[0] if is_shown(comparison, name)}
+    measures = [(_head(name), of) for name, of in means.items() if may_stay(comparison, name, of)]
     # Beyond some number of losses, each measures only its own networks: those have no column.
     shared = [label for label in found[0]["losses"] if all(label in cross["losses"] for cross in found)]
     losses = [(Column(("loss", label)), [cross["losses"][label]["mean"] for cross in found]) for label in shared]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from clsbench.analysis.classes import is_skewed, majority_accuracy
 from clsbench.analysis.curves import Comparison, final_mean
-from clsbench.metrics.measures import diagnostics, headline, label_of, measured, on_split, parts_of
+from clsbench.metrics.measures import Measured, diagnostics, headline, label_of, measured, on_split, parts_of
 from clsbench.report.document import Cell, Column, Section, Table
 from clsbench.report.sections.arms import Refs, tabled
 from clsbench.report.values import mean_std
@@ -64,8 +64,7 @@ def arm_table(
 
 def is_shown(comparison: Comparison, metric: str) -> bool:
     """Whether tables have a metric or field: not by class, those for skewed classes only where they are."""
-    fields = measured(comparison.problem)
-    known = fields.get(metric) or fields.get(f"test_{metric}")
+    known = _known(comparison, metric)
     if parts_of(metric)[1] is not None or (known is not None and known.by_class):
         return False
     return known is None or not known.skewed or is_skewed(comparison.classes)
@@ -78,16 +77,21 @@ def _measured(name: str, comparison: Comparison, refs: Refs, metrics: Sequence[s
         for metric in metrics
         if is_shown(comparison, metric)
     }
-    shown = [metric for metric, column in cells.items() if any(column) or not _may_lack(comparison, metric)]
+    shown = [metric for metric, column in cells.items() if may_stay(comparison, metric, column)]
     columns = [(Column((label_of(metric).replace("validation", "val"),)), cells[metric]) for metric in shown]
     table = arm_table(comparison, refs, columns, list(_majority(comparison, shown)))
     return Section(name, (f"{title}: mean ± standard deviation over seeds",), (table,))
 
 
-def _may_lack(comparison: Comparison, metric: str) -> bool:
-    """Whether a metric is for two classes, so that a column without a number says nothing."""
-    known = measured(comparison.problem).get(metric)
-    return known is not None and known.ranks
+def may_stay(comparison: Comparison, metric: str, column: Sequence[Cell]) -> bool:
+    """Whether a column says something: one without a number does not, if the metric is of some data alone."""
+    known = _known(comparison, metric)
+    return known is None or not known.of_some_data or any(cell is not None for cell in column)
+
+
+def _known(comparison: Comparison, metric: str) -> Measured | None:
+    fields = measured(comparison.problem)
+    return fields.get(metric) or fields.get(f"test_{metric}")
 
 
 def _majority(comparison: Comparison, metrics: Sequence[str]) -> Iterator[tuple[Cell, ...]]:
