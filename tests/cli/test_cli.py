@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -181,6 +182,18 @@ def test_list_of_everything(invoke: Invoke) -> None:
     assert sum(len(catalogue.all(kind)) for kind in ("dataset", "model", "loss", "optimizer", "metric")) == len(
         json.loads(invoke("list", "--json").stdout)
     )
+
+
+def test_list_of_losses_pairs_problems_activations_and_losses(invoke: Invoke) -> None:
+    """As the lecture's closing table does: every loss under each problem that it serves, by its last activation."""
+    rows = re.sub(r",\s+", ",", invoke("list", "losses").stdout.partition("last activation")[2]).splitlines()
+    found = {tuple(row.split()[:2]): row.split()[2].split(",") for row in rows[1:-1]}
+    listed = json.loads(invoke("list", "losses", "--json").stdout)
+    words = {"softmax": "softmax", "sigmoid": "sigmoid", "identity": "none"}
+    paired = [((problem, words[each["link"]]), each["name"]) for each in listed for problem in each["problems"]]
+    assert sorted(paired) == sorted((pair, name) for pair, names in found.items() for name in names)
+    assert {"bce", "mse_sigmoid"} == set(found["multi_label", "sigmoid"])
+    assert "last activation sigmoid" in invoke("list", "bce").stdout
 
 
 def test_list_of_one_shows_its_options(invoke: Invoke, fails: Fails) -> None:

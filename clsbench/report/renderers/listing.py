@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clsbench.config.json_schema import Key, as_yaml, in_words
-from clsbench.registry import KINDS, Kind, Option, PathOption, Spec, catalogue
+from clsbench.registry import KINDS, PROBLEMS, Kind, LinkName, LossSpec, Option, PathOption, Spec, catalogue
 from clsbench.report.text import PROTOCOLS, count, in_bytes, printable, warm_start_of
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from clsbench.analysis.samples import SampleSeen
     from clsbench.config.plan import Plan
     from clsbench.results import WarmStart
+
+ACTIVATIONS: Mapping[LinkName, str] = {"softmax": "softmax", "sigmoid": "sigmoid", "identity": "none"}
 
 
 def show_kinds(console: Console, kinds: Sequence[Kind]) -> None:
@@ -30,7 +32,21 @@ def show_kinds(console: Console, kinds: Sequence[Kind]) -> None:
         for spec in catalogue.all(kind):
             table.add_row(f"  {spec.name}", Text(spec.summary))
         console.print(table)
+        if kind == "loss":
+            _show_pairs(console, catalogue.losses())
     _print(console, "`clsbench list NAME` shows one with its options")
+
+
+def _show_pairs(console: Console, losses: Sequence[LossSpec]) -> None:
+    """Which last activation and which losses serve each kind of problem: the lecture's closing table."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("  problem", "last activation", "losses"):
+        table.add_column(head, overflow="fold")
+    for problem in PROBLEMS:
+        for link in dict.fromkeys(spec.link for spec in losses if problem in spec.problems):
+            names = [spec.name for spec in losses if problem in spec.problems and spec.link == link]
+            table.add_row(f"  {problem}", ACTIVATIONS[link], Text(", ".join(names)))
+    console.print(table)
 
 
 def show_spec(console: Console, spec: Spec) -> None:
@@ -38,6 +54,8 @@ def show_spec(console: Console, spec: Spec) -> None:
     also = f" (also {', '.join(spec.aliases)})" if spec.aliases else ""
     _print(console, f"{spec.kind} {spec.name}{also}", bold=True)
     _print(console, spec.help)
+    if isinstance(spec, LossSpec):
+        _print(console, f"\nproblems {', '.join(spec.problems)}; last activation {ACTIVATIONS[spec.link]}")
     if not spec.options:
         return
     _print(console, "\noptions", bold=True)
@@ -92,6 +110,7 @@ def catalogue_data(specs: Sequence[Spec]) -> list[dict[str, Any]]:
                 for name, option in spec.options.items()
             },
         }
+        | ({"problems": list(spec.problems), "link": spec.link} if isinstance(spec, LossSpec) else {})
         for spec in specs
     ]
 
