@@ -110,6 +110,18 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def only_owner_writes(folder: Path) -> bool:
+    """Whether a folder is this user's, and nobody else may write there; Windows gives each user folders of their own.
+
+    Raises:
+        OSError: there is none.
+    """
+    if not hasattr(os, "geteuid"):
+        return True
+    found = folder.stat()
+    return found.st_uid == os.geteuid() and not found.st_mode & 0o022
+
+
 def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -27,7 +27,7 @@ from clsbench.experiment import Result, read
 from clsbench.registry import catalogue
 from clsbench.runs.evidence import Evidence
 from clsbench.training.evaluation import GROUP
-from clsbench.training.step import Steps, best_unrolling, trials_at_once
+from clsbench.training.step import Steps, best_unrolling
 
 Config = dict[str, Any]
 Run = Callable[..., Result]
@@ -503,7 +503,7 @@ def test_a_graph_trains_part_after_part(run: Run, monkeypatch: pytest.MonkeyPatc
     same |= {"compile": "on", "threads": 1, "batch_size": 67}
     at_once = run(seeds=4, **same)
     assert {"finished", "diverged"} == {record["status"] for record in at_once.records if record["status"] != "running"}
-    monkeypatch.setattr("clsbench.training.step.TRIALS_AT_ONCE", 2)
+    monkeypatch.setattr("clsbench.training.compiled.TRIALS_AT_ONCE", 2)
     parts: list[slice] = []
     of = Steps.of
     monkeypatch.setattr(Steps, "of", lambda steps, trials: parts.append(trials) or of(steps, trials))
@@ -511,20 +511,20 @@ def test_a_graph_trains_part_after_part(run: Run, monkeypatch: pytest.MonkeyPatc
     assert [slice(start, start + 2) for start in range(0, 12, 2)] == parts
 
 
+@pytest.mark.slow
 @pytest.mark.compiler
-def test_a_large_compiled_stack_changes_no_bit(run: Run) -> None:
-    """Of 260 trials some record what they record as two."""
-    same: Config = {"loss": "cross_entropy", "compile": "on", "batch_size": 67, "epochs": 1}
-    assert_part(run(seeds=[200, 7], **same), run(seeds=260, **same))
+def test_one_graph_is_for_any_number_of_seeds(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the first run compiles, whatever its number of seeds, and every number has the bits of the others."""
+    from torch._dynamo.utils import counters
 
-
-@pytest.mark.parametrize(
-    ("num_trials", "size"),
-    [(1, 1), (2, 2), (128, 128), (129, 129), (131, 131), (195, 65), (200, 100), (250, 125), (258, 86), (1000, 125)],
-)
-def test_the_parts_of_a_stack_have_one_size(num_trials: int, size: int) -> None:
-    """A small stack is one; a large one falls into equal parts of 64 to 128 trials, where there are such."""
-    assert size == trials_at_once(num_trials)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "graphs"))
+    same: Config = {"loss": "cross_entropy", "optimizer": {"momentum": 0.9}, "compile": "on", "batch_size": 67}
+    before = counters["inductor"]["fxgraph_cache_miss"]
+    parts = [run(seeds=number, epochs=1, **same) for number in (20, 1, 2, 3, 16, 17, 128)]
+    whole = run(seeds=130, epochs=1, **same)
+    assert 1 == counters["inductor"]["fxgraph_cache_miss"] - before
+    for part in parts:
+        assert_part(part, whole)
 
 
 @pytest.mark.compiler

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from clsbench.forks import can_fork
 from clsbench.system import cores
-from clsbench.training.step import has_compiler
+from clsbench.training.compiled import has_compiler
 
 # The number of steps of a trial from which compiling them pays.
 COMPILED_STEPS = 10_000

@@ -23,12 +23,12 @@ from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
 from clsbench.problems import Problem
 from clsbench.registry import Kind, catalogue, load_installed_plugins, load_plugin
+from clsbench.training.compiled import has_compiler
 from clsbench.training.frames import frame_epochs
 from clsbench.training.optimizers import rate_factor
 from clsbench.training.rng import generator_for
 from clsbench.training.settings import StackData, StackSettings, TrialSettings
 from clsbench.training.stack import Stack
-from clsbench.training.step import has_compiler
 
 
 @dataclass(frozen=True)

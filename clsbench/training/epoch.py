@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from clsbench.training.compiled import CompiledSteps
 from clsbench.training.evaluation import OBJECTIVE, Measures, Ruler, Totals, prediction_metrics
 from clsbench.training.rng import own_rng, seed_for
 from clsbench.training.settings import Pair, StackSettings, TrialSettings, column
 from clsbench.training.stack import sent
-from clsbench.training.step import CompiledSteps, Steps, best_unrolling, blocks
+from clsbench.training.step import Steps, best_unrolling, blocks
 
 
 @dataclass(frozen=True)

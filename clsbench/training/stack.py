@@ -132,6 +132,10 @@ class Stack:
         some._paddings = [padding[trials] for padding in self._paddings]
         return some
 
+    def tensors(self) -> list[Tensor]:
+        """All tensors of its state whose first axis is the trials."""
+        return [self.weights, *self.buffers.values(), *self._paddings]
+
     def train(self, mode: bool) -> None:
         """Whether batch statistics are used and updated, and dropout is applied."""
         for module in [self.template, *self._modules, *self._groups.values()]:

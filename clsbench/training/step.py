@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import shutil
-import sysconfig
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
-from types import FunctionType
 from typing import Any, ClassVar
 
 import torch
@@ -28,8 +22,6 @@ Masks = Mapping[str, Tensor]
 UNROLLED = range(1, 9)
 # The cost of a leftover step, which is taken eagerly, in calls of a graph.
 EAGER_STEP = 4
-# The most trials that a graph trains on a CPU at once: the data of more do not fit into the caches.
-TRIALS_AT_ONCE = 128
 
 
 @dataclass
@@ -80,6 +72,12 @@ class Steps:
             loss_sum=self.loss_sum[trials],
         )
 
+    def tensors(self) -> list[Any]:
+        """All tensors whose first axis is the trials, beside the batches, also as values of mappings."""
+        stack = self.stack
+        state = [self.state, self.options, self.clip_norm, self.loss_weight, self.alive, self.taken, self.loss_sum]
+        return [*stack.tensors(), *state]
+
     def _one(self, inputs: Tensor, targets: Tensor, masks: Masks, rate: Tensor) -> Tensor:
         """A trial whose loss or gradient is not finite is frozen before the step."""
         stack, before = self.stack, self.stack.kept_buffers()
@@ -129,64 +127,6 @@ class Steps:
         return torch.autocast(self.stack.weights.device.type, torch.bfloat16, cache_enabled=False)
 
 
-def has_compiler() -> bool:
-    """Whether this machine can compile steps: it needs a C++ compiler and Python's headers, which PyTorch includes.
-
-    PyTorch must be a version that traces gradients.
-    """
-    import torch._dynamo.config
-
-    traces = hasattr(torch._dynamo.config, "trace_autograd_ops")
-    headers = Path(sysconfig.get_path("include"), "Python.h").exists()
-    return traces and headers and any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl"))
-
-
-class CompiledSteps:
-    """Steps as one compiled graph, for batches of one shape. The first call compiles, which takes `seconds`.
-
-    It trains a large stack in groups of equal size, one after the other.
-    """
-
-    def __init__(self, steps: Steps) -> None:
-        import torch._inductor.config
-
-        # PyTorch warns there that it found no CUDA, which is not needed.
-        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-        # PyTorch keeps few compiled graphs for each code object: a copy of the code object has room for this one.
-        call = FunctionType(Steps.__call__.__code__.replace(), Steps.__call__.__globals__)
-        # It is always called with the same objects and shapes: checking that takes as long as a step.
-        options: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
-        self._graph: Callable[..., Tensor] = torch.compile(call, fullgraph=True, dynamic=False, options=options)
-        whole = steps.stack.num_trials
-        size = trials_at_once(whole) if steps.stack.weights.device.type == "cpu" else whole
-        self._parts = [(ALL, steps)]
-        if size < whole:
-            parts = [slice(start, start + size) for start in range(0, whole, size)]
-            self._parts = [(trials, steps.of(trials)) for trials in parts]
-        self.seconds = 0.0
-
-    def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
-        """As the steps' own call."""
-        logits = []
-        for trials, steps in self._parts:
-            own = [{name: rows(mask, trials) for name, mask in step.items()} for step in masks]
-            logits.append(self._take(steps, rows(inputs, trials), rows(targets, trials), own, rows(rate, trials)))
-        return logits[0] if len(logits) == 1 else torch.cat([each.movedim(-1, 1) for each in logits]).movedim(1, -1)
-
-    def _take(self, steps: Steps, *batches: Any) -> Tensor:
-        if self.seconds:
-            return self._graph(steps, *batches)
-        started = time.perf_counter()
-        # A fork of a process that compiled would wait for the compiling threads, which it lacks.
-        with (
-            torch._dynamo.config.patch(trace_autograd_ops=True),
-            torch._inductor.config.patch(compile_threads=1),
-        ):
-            logits = self._graph(steps, *batches)
-        self.seconds = time.perf_counter() - started
-        return logits
-
-
 def blocks(order: Tensor, batch_size: int, unrolled: int) -> Iterator[Tensor]:
     """`order [T, N]` as the batches of an epoch, `[T, S, B]` each: `unrolled` at a time, then one by one.
 
@@ -198,15 +138,6 @@ def blocks(order: Tensor, batch_size: int, unrolled: int) -> Iterator[Tensor]:
         yield order[:, start : start + size].view(-1, unrolled, batch_size)
     for start in range(whole, num_samples, batch_size):
         yield order[:, start : start + batch_size].unsqueeze(1)
-
-
-def trials_at_once(num_trials: int) -> int:
-    """The size of equal groups of a stack, from half of `TRIALS_AT_ONCE` to all of it.
-
-    It is the number of trials if no such size divides it.
-    """
-    numbers_of_parts = range(-(-num_trials // TRIALS_AT_ONCE), 2 * num_trials // TRIALS_AT_ONCE + 1)
-    return num_trials // next((number for number in numbers_of_parts if num_trials % number == 0), 1)
 
 
 def best_unrolling(num_samples: int, batch_size: int) -> int:

@@ -1,0 +1,147 @@
+"""Steps as compiled graphs, each for any number of trials, and the folder in which they are kept between runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clsbench import system
+from clsbench.slices import even_parts
+from clsbench.training.layout import ALL, rows
+from clsbench.training.step import Masks, Steps
+
+log = logging.getLogger("clsbench")
+
+# The most trials that a graph trains on a CPU at once: the data of more do not fit into the caches.
+TRIALS_AT_ONCE = 128
+# For so many trials a graph is made, whatever their number: the same graph for all, and the same file of it.
+TYPICAL_TRIALS = 16
+CACHE = "TORCHINDUCTOR_CACHE_DIR"  # what PyTorch reads; its own default is a folder that others may write to
+
+
+def has_compiler() -> bool:
+    """Whether this machine can compile steps: it needs a C++ compiler and Python's headers, which PyTorch includes.
+
+    PyTorch must be a version that traces gradients.
+    """
+    import torch._dynamo.config
+
+    traces = hasattr(torch._dynamo.config, "trace_autograd_ops")
+    headers = Path(sysconfig.get_path("include"), "Python.h").exists()
+    return traces and headers and any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl"))
+
+
+class CompiledSteps:
+    """Steps as one compiled graph, for batches of one shape. The first call compiles, which takes `seconds`.
+
+    On a CPU the graph is for any number of trials, so that another number of seeds, a resume or a half finds it in the
+    cache, with the same bits; a large stack is trained in groups, one after the other. A loss that runs trial by trial
+    has a graph for each size of a group.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        # PyTorch warns there that it found no CUDA, which is not needed.
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+        whole, on_cpu = steps.stack.num_trials, steps.stack.weights.device.type == "cpu"
+        self._any_size = on_cpu and steps.loss.stacked
+        groups = even_parts(whole, -(-whole // TRIALS_AT_ONCE) if on_cpu else 1)
+        self._parts = [(ALL, steps)] if len(groups) == 1 else [(trials, steps.of(trials)) for trials in groups]
+        self._graphs: dict[int | None, Callable[..., Tensor]] = {}
+        self.seconds = 0.0
+
+    def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
+        """As the steps' own call."""
+        logits = []
+        for trials, steps in self._parts:
+            own = [{name: rows(mask, trials) for name, mask in step.items()} for step in masks]
+            logits.append(self._take(steps, rows(inputs, trials), rows(targets, trials), own, rows(rate, trials)))
+        return logits[0] if len(logits) == 1 else torch.cat([each.movedim(-1, 1) for each in logits]).movedim(1, -1)
+
+    def _take(self, steps: Steps, *batches: Any) -> Tensor:
+        size = None if self._any_size else steps.stack.num_trials
+        if graph := self._graphs.get(size):
+            return graph(steps, *batches)
+        started = time.perf_counter()
+        graph = self._graphs[size] = _graph()
+        if self._any_size:
+            _for_any_number([steps.tensors(), batches])
+        import torch._inductor.config
+
+        # A fork of a process that compiled would wait for the compiling threads, which it lacks.
+        with (
+            _kept_in_cache(),
+            torch._dynamo.config.patch(trace_autograd_ops=True),
+            torch._inductor.config.patch(compile_threads=1),
+        ):
+            logits = graph(steps, *batches)
+        self.seconds += time.perf_counter() - started
+        return logits
+
+
+def _graph() -> Callable[..., Tensor]:
+    """The call of `Steps`, compiled when it is first called, and never checked afterwards.
+
+    It is always called with objects and shapes like the first: checking that takes as long as a step.
+    """
+    # PyTorch keeps few compiled graphs for each code object: a copy of the code object has room for this one.
+    call = FunctionType(Steps.__call__.__code__.replace(), Steps.__call__.__globals__)
+    options: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
+    graph: Callable[..., Tensor] = torch.compile(call, fullgraph=True, dynamic=False, options=options)
+    return graph
+
+
+def _for_any_number(value: Any) -> None:
+    """Have a graph accept any size of the first axis of these tensors: the trials."""
+    if isinstance(value, Tensor):
+        torch._dynamo.mark_dynamic(value, 0, hint_override=TYPICAL_TRIALS)
+    elif isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            _for_any_number(part)
+
+
+@contextmanager
+def _kept_in_cache() -> Iterator[None]:
+    """In this block PyTorch keeps graphs in clsbench's folder, unless the user named one; their own are elsewhere."""
+    if CACHE in os.environ:
+        yield
+        return
+    os.environ[CACHE] = str(cache_folder())
+    try:
+        yield
+    finally:
+        del os.environ[CACHE]
+
+
+@cache
+def cache_folder() -> Path:
+    """The folder of compiled graphs, of this version of PyTorch and of clsbench: code, which only the user may write.
+
+    It is in the user's cache directory; where there is none, or it is not safe, in a temporary one of this process.
+    """
+    import platformdirs
+
+    own = import_module("clsbench").__version__  # not an import of this room: the package names all rooms
+    versions = f"torch-{torch.__version__}_clsbench-{own}"
+    try:
+        folder = Path(platformdirs.user_cache_dir("clsbench")) / "graphs" / versions
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if system.only_owner_writes(folder):
+            return folder
+        log.warning("%s may be written by others: compiled graphs are not kept; chmod it to 700", folder)
+    except (OSError, RuntimeError) as error:
+        log.warning("compiled graphs are not kept: %s", error)
+    return Path(tempfile.mkdtemp(prefix="clsbench-graphs-"))
