@@ -13,12 +13,11 @@ from clsbench.data.table_arrow import read
 from clsbench.errors import DataError
 
 if TYPE_CHECKING:
-    from clsbench.data.preparation import Ints
+    from clsbench.data.preparation import Floats, Ints
     from clsbench.data.table_arrow import Texts
     from clsbench.data.table_text import TableText
 
 MOST_CATEGORIES = 1000
-MOST_NUMERIC_CLASSES = 20
 SPLITS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2}
 
 
@@ -71,15 +70,6 @@ class Table:
                 f"{int(lacks.sum())} rows, this one first; fill them in, or write missing: drop"
             )
         numbers = {text: cell.number(text, self.text.decimal) for text in given}
-        if self.rows and given and all(value is not None for value in numbers.values()) and classes is None:
-            distinct = set(numbers.values())
-            if len(distinct) > MOST_NUMERIC_CLASSES and (
-                3 * len(distinct) > self.rows or any(value != int(value or 0) for value in distinct)
-            ):
-                raise DataError(
-                    f"{self.text.path}: {self.rows} rows hold {len(distinct)} values of column {name!r}; is this a "
-                    "number to predict? Write target: the column that holds the class"
-                )
         by_value: dict[Any, str] = {}
         for text in sorted(given, key=lambda each: (len(each.strip()), each)):
             by_value.setdefault(numbers[text] if numbers[text] is not None else text, text)
@@ -108,6 +98,19 @@ class Table:
             np.int64,
         )
         return places[codes], tuple(ordered)
+
+    def values(self, place: int) -> Floats | None:
+        """`[rows]`: a column as numbers, truth values as 0 and 1, NaN where it is missing; None if it has words."""
+        codes, texts = self.column(place)
+        given = [text for text in texts if not cell.is_missing(text)]
+        found = {text: value for text in given if (value := cell.number(text, self.text.decimal)) is not None}
+        if len(found) < len(given):
+            truth = cell.truth_values(given)
+            if truth is None:
+                return None
+            found = truth
+        values: Floats = np.array([found.get(text, np.nan) for text in texts])[codes]
+        return values
 
     def features(self, used: Sequence[int], decimal: str) -> tuple[Any, tuple[Column, ...]]:
         """`[rows, features]`, and the columns."""

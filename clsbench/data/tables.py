@@ -11,7 +11,7 @@ from annotated_types import MinLen
 from clsbench.data.raw import RawData
 from clsbench.errors import DataError
 from clsbench.problems import Posed
-from clsbench.registry import PathOption, dataset
+from clsbench.registry import PathOption, ProblemName, dataset
 
 if TYPE_CHECKING:
     from clsbench.data.preparation import Ints
@@ -35,9 +35,10 @@ def _poses(*, encoding: str | None, split: str | None, test_path: str | None, **
 @dataset("csv", poses=_poses)
 def csv(
     seed: int,
+    problem: ProblemName | None = None,
     *,
     path: PathOption,
-    target: str | None = None,
+    target: str | list[str] | None = None,
     header: bool | None = None,
     delimiter: Annotated[str, MinLen(1)] | None = None,
     encoding: str | None = None,
@@ -50,12 +51,17 @@ def csv(
     split: str | None = None,
     test_path: PathOption | None = None,
 ) -> RawData:
-    """A table, as CSV or Parquet: one sample a row, its class in one column, numbers, words or truth values in others.
+    """A table, as CSV or Parquet: one sample a row, its target in one column or several.
 
-    `target` names the column of the class, by default the last one. `header: false` says that the first row is a
-    sample; the columns are then named 0, 1, ...; `header: true` says that it names the columns, however much it looks
-    like a sample, which is refused by default. `delimiter` separates cells; by default a comma, a semicolon, a tab or
-    a pipe is found. `encoding` is UTF-8 by default. `decimal` is the decimal mark, found by default. gzip is unpacked.
+    `target` names the column of the target, by default the last one, or a list of several. One column of words or of
+    few whole numbers holds classes, one of other numbers a value (regression). Several columns of 0 and 1 hold labels
+    (multi_label), of shares that sum to 1 probabilities, of other numbers values. What was understood is said; the
+    key `problem` sets it. Features are numbers, words or truth values.
+
+    `header: false` says that the first row is a sample; the columns are then named 0, 1, ...; `header: true` says that
+    it names the columns, however much it looks like a sample, which is refused by default. `delimiter` separates
+    cells; by default a comma, a semicolon, a tab or a pipe is found. `encoding` is UTF-8 by default. `decimal` is the
+    decimal mark, found by default. gzip is unpacked.
 
     `missing` says what is done with marks of missing values (an empty cell, NA, nan, null, ?): `error` refuses them,
     `drop` leaves out their rows, `mean` and `most_frequent` replace those of features by the training split's.
@@ -64,6 +70,8 @@ def csv(
     stay in one split. `split` is a column that says train, val or test; `test_path` is a table of test samples.
     """
     import numpy as np
+
+    from clsbench.data.table_targets import read_targets
 
     def opened(file: str) -> TableText:
         from clsbench.data.table_header import check_names, opened_text
@@ -75,16 +83,17 @@ def csv(
         return text
 
     text = opened(path)
-    target_at = len(text.names) - 1 if target is None else text.place_of(target)
+    asked = [text.names[-1]] if target is None else [target] if isinstance(target, str) else target
+    targets_at = [text.place_of(name) for name in asked]
     group_at, split_at = (None if name is None else text.place_of(name) for name in (group, split))
-    special = {place for place in (target_at, group_at, split_at) if place is not None}
-    used, warnings = _features(text, target_at, special, columns, drop)
+    special = {place for place in (*targets_at, group_at, split_at) if place is not None}
+    used, warnings = _features(text, targets_at, special, columns, drop)
     table = _read([text, *_test_texts(text, None if test_path is None else opened(test_path))], used, special)
     if not table.rows:
         raise DataError(f"{path}: there are no rows after the header; a dataset needs samples")
-    labels, class_names = table.labels(target_at, classes, drop=missing == "drop")
+    kind, labels, names = read_targets(table, targets_at, classes, problem, drop=missing == "drop")
     features, described = table.features(used, decimal=text.decimal)
-    lacking = labels < 0
+    lacking = labels < 0 if kind == "single_label" else np.isnan(labels).any(1)
     if missing == "drop":
         lacking |= np.isnan(features).any(1) if features.dtype != np.uint8 else False
         if lacking.any():
@@ -101,8 +110,8 @@ def csv(
     return RawData(
         features if everything else features[rows[0]],
         labels if everything else labels[rows[0]],
-        len(class_names),
-        class_names,
+        len(names),
+        names,
         columns=described,
         test_features=features[rows[2]] if len(rows[2]) else None,
         test_labels=labels[rows[2]] if len(rows[2]) else None,
@@ -114,6 +123,7 @@ def csv(
         warnings=tuple(warnings),
         ordered=classes is not None,
         marks=None if text.is_parquet else (text.delimiter, text.decimal),
+        kind=kind,
     )
 
 
@@ -158,17 +168,20 @@ def _groups(table: Table, place: int, rows: list[Ints]) -> Ints:
 
 
 def _features(
-    text: TableText, target: int, special: Collection[int], columns: list[str] | None, drop: list[str] | None
+    text: TableText,
+    targets: Collection[int],
+    special: Collection[int],
+    columns: list[str] | None,
+    drop: list[str] | None,
 ) -> tuple[list[int], Warnings]:
     """The places of the features, and warnings."""
     left_out = {*special}
     dropped = {text.place_of(name) for name in drop or ()}
     chosen = [text.place_of(name) for name in columns] if columns is not None else range(len(text.names))
     for what, places in (("drop", dropped), ("columns", set(chosen) if columns is not None else set())):
-        if target in places:
-            raise DataError(
-                f"{text.path}: {what} names {text.names[target]!r}, which is the target; leave it out there"
-            )
+        if taken := places & set(targets):
+            name = text.names[min(taken)]
+            raise DataError(f"{text.path}: {what} names {name!r}, which is the target; leave it out there")
     warnings: Warnings = []
     if text.names[0] == "" and columns is None and 0 not in left_out | dropped:
         left_out.add(0)
