@@ -240,7 +240,6 @@ def test_tables_are_read_as_people_have_them(
         ("x,k\n1,a\n2,NA\n3,\n", {}, ":3: column 'k', the class, is missing in 2 rows"),
         ("x,k\n1,Yes\n2,yes\n", {}, "classes 'Yes' and 'yes', which differ only by case"),
         ("x,k\n1,a\n2,a\u200b\n", {}, "differ only by case or invisible characters"),
-        ("r,p\n" + "".join(f"{n},{n + 0.5}\n" for n in range(30)), {}, "30 rows hold 30 values of column 'p'"),
         ("x,k\n1,low\n2,high\n", {"classes": ["low"]}, ":3: class 'high' is not among `classes`"),
         ("x,n,k\n1,1.5,a\n2,1.x,b\n3,2,a\n", {}, ":3: column 'n' has '1.x', and numbers in other rows"),
         ("a\tk\n1,234\tx\n2,345\ty\n", {}, "may be a fraction or in thousands; write decimal"),
