@@ -1,0 +1,39 @@
+"""A loss of a user's own on many labels, in one file, from `check` to the verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PLUGIN = '''
+import clsbench
+
+
+@clsbench.loss("margin", link="sigmoid", problems=("multi_label",))
+def margin(logits, targets, *, room: float = 1.0):
+    """Hinge of every label at its side."""
+    return (room - (2 * targets - 1) * logits).clamp_min(0).sum(-1)
+'''
+
+
+def test_a_loss_of_labels_in_one_file(tmp_path: Path, invoke: Callable[..., Any], fails: Callable[..., str]) -> None:
+    """It is checked, trained, measured and judged as clsbench's own; data of one class a sample refuse it."""
+    plugin, config = tmp_path / "mine.py", tmp_path / "labels.yaml"
+    plugin.write_text(PLUGIN)
+    config.write_text(
+        "name: labels\ndataset: {name: multilabel, samples: 150}\nmodel: linear\nloss: [margin, bce]\nreport: off\n"
+        'train: {epochs: 3, seeds: 3, device: cpu}\nexpect: ["verdict(margin, bce, test_micro_f1) != worse"]\n'
+    )
+    assert 0 == invoke("check", config, "--plugin", plugin).exit_code
+    assert "it is for multi_label, and this is single_label" in fails(
+        2, "check", config, "dataset=moons", "expect=[]", "--plugin", plugin
+    )
+    answer = invoke("run", config, "--plugin", plugin, "--output", tmp_path, "--json")
+    summary = json.loads(answer.stdout)
+    assert answer.exit_code in (0, 3), answer.output
+    assert {"margin", "bce"} == {arm["name"] for arm in summary["arms"]}
+    assert all(arm["metrics"]["test_micro_f1"]["n"] == 3 for arm in summary["arms"])
+    assert "test_micro_f1" in {row["metric"] for row in summary["verdicts"]}
+    assert "multi_label" == summary["data"]["multilabel"]["problem"]
