@@ -69,12 +69,13 @@ def _checked_while_read(path: str, file: gzip.GzipFile | io.BufferedReader, enco
 
 def _as_text(path: str, content: bytes, encoding: str | None) -> bytes:
     if encoding is None or codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii"):
-        content = content.removeprefix(codecs.BOM_UTF8)
+        while content.startswith(codecs.BOM_UTF8):  # each program that saves with one may add another
+            content = content.removeprefix(codecs.BOM_UTF8)
         if not content.isascii():
             _require_encoded(path, content, encoding or "utf-8")
     else:
         _require_encoded(path, content, encoding)
-        content = content.decode(encoding).removeprefix("\ufeff").encode("utf-8", "surrogatepass")
+        content = content.decode(encoding).lstrip("\ufeff").encode("utf-8", "surrogatepass")
     if b"\0" in content:
         at = 1 + content[: content.index(b"\0")].count(b"\n")
         raise DataError(f"{path}:{at}: a NUL character; the file is damaged, or in another encoding")

@@ -213,6 +213,7 @@ def test_file_that_grows_while_it_is_read_is_refused(table: Path) -> None:
         ("5.1,a\n4,b\n", {"header": False}, ("a", "b"), [[5.1], [4]]),
         ("2.5,a\n4,b\n5,a\n", {"header": True}, ("a", "b"), [[4], [5]]),
         (",x,k\n0,5,a\n1,6,b\n", {}, ("a", "b"), [[5], [6]]),
+        ("\ufeff\ufeffx,k\n5,a\n6,b\n", {"columns": ["x"]}, ("a", "b"), [[5], [6]]),
         ("x,k\n1,NA\n2,a\n3,b\n", {"missing": "drop"}, ("a", "b"), [[2], [3]]),
         ("x,k\n1,0\n2,0.0\n3,1\n4,1.0\n", {}, ("0", "1"), [[1], [2], [3], [4]]),
         ("x,k\n1,low\n2,high\n", {"classes": ["low", "high"]}, ("low", "high"), [[1], [2]]),
