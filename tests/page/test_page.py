@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -212,6 +213,19 @@ def test_terrain_turns_in_three_dimensions(tab: Tab) -> None:
     tab.mouse("mouseMoved", x + 60, y + 10)
     tab.mouse("mouseReleased", x + 60, y + 10)
     assert all(a != b for a, b in zip(first, tab.evaluate(pictures), strict=True))
+
+
+def test_terrain_in_three_dimensions_is_the_loss(of_images: Tab) -> None:
+    """Its highest corner is the loss at that margin, also where the samples did not reach far."""
+    found = of_images.evaluate(
+        "stages.get(PAGE.first).reliefs.map(e => [e.terrain.name, e.span, e.highest, e.stage.charts.reach])"
+    )
+    assert ["mse_softmax", "cross_entropy"] == [name for name, *_ in found]
+    for name, span, highest, reach in found:
+        assert min(10, reach / 2) == span
+        wrong = 1 / (1 + math.exp(-2 * span))
+        expected = 2 * wrong**2 if name == "mse_softmax" else math.log1p(math.exp(2 * span))
+        assert pytest.approx(expected, rel=1e-3) == highest
 
 
 def test_play_runs_to_the_last_epoch(tab: Tab) -> None:

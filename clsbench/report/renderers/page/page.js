@@ -197,7 +197,7 @@ class Stage {
   // Of those losses whose height is a function of the margin.
   relief() {
     if (!this.watched.some((name) => this.charts.seen[name].terrain)) return;
-    const grid = this.section("The terrain in three dimensions", "Over the logit of the true class and that of one other. Drag to turn, or use the arrow keys; the marbles are those above.");
+    const grid = this.section("The terrain in three dimensions", "Over the logit of the true class and that of one other, the rest far below. Drag to turn, or use the arrow keys; the marbles are those above.");
     grid.className = "pair";
     for (const terrain of this.terrains) this.reliefs.push(new Relief(grid, this, terrain));
     this.later.push(() => this.reliefs.forEach((relief) => relief.draw()));

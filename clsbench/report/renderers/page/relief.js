@@ -1,11 +1,12 @@
 // The terrain of a loss in three dimensions, turned by mouse and keyboard: its height over the logits of the true class
 // and of one other, all others far below. The height is that of the margin, the difference of the two; the marbles lie
 // where the two logits are opposite.
-const SIDES = 30, SPAN = 10; // squares in each direction, and the largest logit
+const SIDES = 30; // squares in each direction
+const WIDEST = 10; // the largest logit, where the terrain is known so far
 
 class Relief {
   constructor(host, stage, terrain) {
-    Object.assign(this, { stage, terrain });
+    Object.assign(this, { stage, terrain, span: Math.min(WIDEST, stage.charts.reach / 2) });
     this.canvas = make("canvas", { role: "img", tabindex: 0 });
     this.caption = make("figcaption", {}, "");
     host.append(make("figure", { class: "relief" }, this.caption, this.canvas));
@@ -39,7 +40,7 @@ class Relief {
 
   // Logits and a height as a share of the highest, to a place on the canvas and its distance from the eye.
   project(y0, y1, share) {
-    const { around, down } = this.stage.view, x = y0 / SPAN, y = y1 / SPAN;
+    const { around, down } = this.stage.view, x = y0 / this.span, y = y1 / this.span;
     const east = x * Math.cos(around) - y * Math.sin(around), north = x * Math.sin(around) + y * Math.cos(around);
     const scale = Math.min(this.width / 3, this.height / 2.8), rise = 1.1 * Math.cos(down);
     const up = rise * (share - 0.5) + north * Math.sin(down);
@@ -51,7 +52,7 @@ class Relief {
     if (!data || !data.terrain || !this.canvas.clientWidth || !this.terrain.marbles) return;
     const { context, width, height } = context2d(this.canvas);
     Object.assign(this, { width, height });
-    this.highest = Math.max(this.terrain.at(data.terrain.high, -2 * SPAN), 1e-12);
+    this.highest = Math.max(this.terrain.at(data.terrain.high, -2 * this.span), 1e-12);
     const items = [...this.squares(), ...this.marbles()];
     items.sort((a, b) => b.far - a.far);
     for (const item of items) item.draw(context);
@@ -67,10 +68,10 @@ class Relief {
 
   squares() {
     const ground = rgb(colour("ground")), flat = rgb(colour("flat")), ink = rgb(colour("faint")), found = [];
-    const step = (2 * SPAN) / SIDES, flatTo = this.terrain.flatTo;
+    const { span } = this, step = (2 * span) / SIDES, flatTo = this.terrain.flatTo;
     for (let row = 0; row < SIDES; row += 1) {
       for (let column = 0; column < SIDES; column += 1) {
-        const a = -SPAN + step * column, b = -SPAN + step * row, margin = a - b;
+        const a = -span + step * column, b = -span + step * row, margin = a - b;
         const corners = [[a, b], [a + step, b], [a + step, b + step], [a, b + step]].map(([y0, y1]) => this.project(y0, y1, this.share(y0 - y1)));
         const base = flatTo !== null && margin < flatTo ? flat : ground, shade = 0.28 * (1 - this.share(margin));
         const fill = base.map((part, place) => Math.round(part + shade * (ink[place] - part)));
@@ -81,9 +82,9 @@ class Relief {
   }
 
   marbles() {
-    const { spots, arm } = this.terrain;
+    const { spots, arm } = this.terrain, { span } = this;
     return (spots || []).map(({ margin, wrong, stuck }) => {
-      const m = Math.min(Math.max(margin, -2 * SPAN), 2 * SPAN), [x, y, far] = this.project(m / 2, -m / 2, this.share(m));
+      const m = Math.min(Math.max(margin, -2 * span), 2 * span), [x, y, far] = this.project(m / 2, -m / 2, this.share(m));
       const fill = stuck ? colour("stuck") : colour(`arm${arm.mark}`);
       return { far: far - 0.08, draw: (context) => dot(context, x, y - 3, fill, wrong) };
     });
@@ -93,8 +94,8 @@ class Relief {
     context.fillStyle = colour("faint");
     context.font = "11px system-ui, sans-serif";
     context.textAlign = "center";
-    const far = 1.18 * SPAN;
-    for (const [y0, y1, text] of [[far, 0, "true logit 10"], [-far, 0, "true logit −10"], [0, far, "other 10"], [0, -far, "other −10"]]) {
+    const far = 1.18 * this.span, end = tickText(Number(this.span.toPrecision(2)));
+    for (const [y0, y1, text] of [[far, 0, `true logit ${end}`], [-far, 0, `true logit −${end}`], [0, far, `other ${end}`], [0, -far, `other −${end}`]]) {
       const [x, y] = this.project(y0, y1, 0);
       context.fillText(text, Math.min(Math.max(x, 36), this.width - 36), Math.min(y + 4, this.height - 4));
     }
