@@ -37,6 +37,8 @@ def test_one_loss_is_seldom_called_better_than_itself(figures: dict[str, Any]) -
     assert (300, 900) == (figures["experiments"], figures["comparisons"])
     assert 0.0 < figures["false_single"] <= MOST_FALSE
     assert 0.0 <= figures["false_holm"] <= MOST_FALSE
+    assert {"collapsing", "diverging"} == figures["false_spoiled"].keys()
+    assert max(figures["false_spoiled"].values()) <= MOST_FALSE
 
 
 def test_a_difference_of_one_deviation_is_found(figures: dict[str, Any]) -> None:
