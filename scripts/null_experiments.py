@@ -4,6 +4,7 @@ One loss is trained on many seeds. In a null experiment two disjoint sets of its
 verdict of better or worse is wrong; also where one seed in ten collapses (loses 60 points) or diverges. In a true one
 the second arm is worse by one standard deviation of the paired difference. The verdicts are clsbench's own, on the
 numbers of real records. Exit code 1 where a figure is missed.
+"""
 
 from __future__ import annotations
 
