@@ -24,7 +24,15 @@ def unequal(rare: int, names: tuple[str, ...] = ("no", "yes")) -> tuple[Records,
     counts = [90] * (len(names) - 1) + [rare]
     classes = [{"name": name, "train": n, "val": 0, "test": n // 10} for name, n in zip(names, counts, strict=True)]
     sizes = {split: sum(int(str(each[split])) for each in classes) for split in ("train", "val", "test")}
-    described = {"shape": [2], "majority": None, "columns": None, "source": "moons", "classes": classes}
+    described = {
+        "problem": "single_label",
+        "targets": None,
+        "shape": [2],
+        "majority": None,
+        "columns": None,
+        "source": "moons",
+        "classes": classes,
+    }
     summary["data"] = {"moons": {**described, **sizes}}
     for arm in summary["arms"]:
         found = arm["metrics"]
