@@ -36,7 +36,7 @@ Curves = dict[tuple[Any, ...], list[str]]
 MOONS: Config = {"name": "moons", "samples": 333}
 TEN: Config = {"name": "blobs", "samples": 333, "classes": 10}
 MLP: Config = {"name": "mlp", "hidden": [7]}
-LOSSES = [component.name for component in catalogue.all("loss")]
+LOSSES = [loss.name for loss in catalogue.losses() if "single_label" in loss.problems]
 
 
 @pytest.fixture(autouse=True)

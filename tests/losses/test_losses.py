@@ -307,10 +307,10 @@ def test_trials_do_not_see_one_another(name: str, num_classes: int, options: dic
 @settings(max_examples=20)
 @given(order=st.permutations(range(9)))
 def test_samples_do_not_see_one_another(name: str, num_classes: int, options: dict[str, Any], order: list[int]) -> None:
-    """Samples in another order have their losses in that order, to the last bit."""
+    """Samples in another order have their losses in that order; the last bit may depend on the place in the array."""
     loss = bound(name, num_classes, **options)
     logits, targets = samples(loss, 9, dtype=torch.float32)
-    assert torch.equal(loss(logits[order], targets[order]), loss(logits, targets)[order])
+    torch.testing.assert_close(loss(logits[order], targets[order]), loss(logits, targets)[order], rtol=5e-7, atol=5e-7)
 
 
 @every_loss

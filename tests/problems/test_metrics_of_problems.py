@@ -116,7 +116,7 @@ def test_a_sample_is_stuck_if_a_label_is_wrong_and_nothing_moves_it() -> None:
     logits = torch.tensor([[9.0, -9.0, -9.0], [9.0, -9.0, 9.0], [0.1, -9.0, -9.0]])
     targets = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     assert pytest.approx(1 / 3) == found(bound("mse_sigmoid", LABELS), logits, targets)["stuck_share"]
-    assert found(bound("bce", LABELS), logits, targets)["stuck_share"] == 0
+    assert 0 == found(bound("bce", LABELS), logits, targets)["stuck_share"]
     assert "stuck_share" not in found(
         bound("mse", Regression(("a",)).fitted(np.eye(3)[:, :1])), logits[:, :1], targets[:, :1]
     )
@@ -133,9 +133,9 @@ def test_labels_that_a_split_lacks_have_no_average_precision() -> None:
     logits, nothing = torch.tensor([[1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]]), torch.zeros(2, 3)
     some = nothing.clone()
     some[0, 0] = 1
-    assert found(bound("bce", LABELS), logits, some)["average_precision"] == 1
+    assert 1 == found(bound("bce", LABELS), logits, some)["average_precision"]
     assert math.isnan(found(bound("bce", LABELS), logits, nothing)["average_precision"])
-    assert found(bound("bce", LABELS), -logits.abs(), nothing)["micro_f1"] == 0
+    assert 0 == found(bound("bce", LABELS), -logits.abs(), nothing)["micro_f1"]
 
 
 @pytest.mark.parametrize(("kind", "name"), [("multi_label", "bce"), ("regression", "huber"), ("probability", "bce")])

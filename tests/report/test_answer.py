@@ -44,7 +44,7 @@ def test_expectations_share_the_screen(met: list[bool]) -> None:
     data = {"moons": DATA}
     lines = screen((records, {**summary, "data": data, "expectations": rows}))
     assert len(lines) < 24
-    assert lines[0] == "Data moons: 600 train, 200 val, 200 test samples of 2 numbers, 2 classes"
+    assert "Data moons: 600 train, 200 val, 200 test samples of 2 numbers, 2 classes" == lines[0]
     told = in_one_line(lines)
     if all(met):
         assert "12 expectations met." in told
