@@ -44,7 +44,7 @@ def every_loss(epochs: int) -> Config:
     """All losses that fit two classes, with all that training carries from one epoch to the next."""
     from clsbench.registry import catalogue
 
-    losses = [loss.name for loss in catalogue.all("loss")]
+    losses = [loss.name for loss in catalogue.losses() if "single_label" in loss.problems]
     model = {"name": "mlp", "hidden": [8], "batch_norm": True, "dropout": 0.2}
     optimizer = {"name": "adamw", "lr": 0.01, "weight_decay": 0.01, "schedule": {"name": "cosine", "warmup": 1}}
     return {**small(epochs=epochs), "name": "all", "loss": losses, "model": model, "optimizer": optimizer}
