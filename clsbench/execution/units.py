@@ -133,7 +133,8 @@ def _events(
             due = now + max(SECONDS_BETWEEN_CHECKPOINTS, SPARING * (now - sent))
     if result is not None:
         passed = (time.perf_counter() - started) / unit.units_at_once
-        yield StackDone(checkpoint(result, finished=True), seconds, compile_seconds, passed - seconds - compile_seconds)
+        rest = max(0.0, passed - seconds - compile_seconds)
+        yield StackDone(checkpoint(result, finished=True), seconds, compile_seconds, rest)
     elif unit.since is not None:  # it was stopped after its last epoch
         yield StackDone(replace(unit.since, finished=True), 0.0, 0.0, 0.0)
 

@@ -123,7 +123,8 @@ def _values(model: type[BaseModel], key: str) -> st.SearchStrategy[Any]:
     literals = tuple(part for part in _parts(model.model_fields[key].annotation) if isinstance(part, str))
     scalars = (*literals, *on_split("val"), *WARNINGS, *SCALARS)
     lists = [[value] for value in scalars] + [[value, other] for value in NUMBERS for other in NUMBERS[:6]]
-    taken = [value for value in (*scalars, *lists) if _takes(model, key, value)]
+    mappings = [{metric: value} for metric in ("accuracy", "nll") for value in NUMBERS]
+    taken = [value for value in (*scalars, *lists, *mappings) if _takes(model, key, value)]
     return st.sampled_from(taken)
 
 
