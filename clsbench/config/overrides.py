@@ -64,9 +64,12 @@ def settle(document: Document) -> None:
 
 
 def _put(tree: Any, path: Path, value: Any) -> None:
-    for part in path[:-1]:
-        tree = tree[part]
-    tree[path[-1]] = value
+    try:
+        for part in path[:-1]:
+            tree = tree[part]
+        tree[path[-1]] = value
+    except (LookupError, TypeError):  # inside the first value of a key that is given twice, which is mistake enough
+        return
 
 
 def _holder(document: Document, parts: list[str], start: Position) -> tuple[Any, Path]:

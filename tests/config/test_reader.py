@@ -669,3 +669,10 @@ def test_random_text_is_read_or_refused(text: str, override: str) -> None:
         assert all(mistake.startswith(("f:", "command line:")) for mistake in error.mistakes)  # noqa: PT017
     else:
         assert experiment == read_mapping(experiment.to_dict())
+
+
+@pytest.mark.parametrize("second", ["linear", "[linear]", "{name: linear}"])
+def test_a_section_that_is_given_twice_is_one_mistake(second: str) -> None:
+    """Words inside the first of two values are gone with it."""
+    (said,) = mistakes(f"model: {{name: mlp, hidden: [4, 4]}}\nmodel: {second}")
+    assert "f:2:1: model: given twice; first on line 1" == said

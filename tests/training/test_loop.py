@@ -144,13 +144,15 @@ def test_epoch_zero_is_before_training(data: StackData) -> None:
 
 
 def test_without_validation_data_its_metrics_are_null(data: StackData) -> None:
-    """There is nothing to validate on, and diagnostics look at the training data instead."""
+    """There is nothing to validate on or to fit a temperature to; diagnostics look at the training data instead."""
     trial = TrialSettings(seed=1, lr=0.1)
     without = rows(trained(stack_of([trial]), [trial], replace(data, val=None)))
     with_train = rows(trained(stack_of([trial]), [trial], replace(data, val=data.train)))
     for bare, full in zip(without, with_train, strict=True):
         assert {None} == {value for name, value in bare.items() if name.startswith("val_")}
-        assert {n: v for n, v in full.items() if "val_" not in n} == {n: v for n, v in bare.items() if "val_" not in n}
+        assert {None} == {value for name, value in bare.items() if name.endswith("_ts")}
+        same = [name for name in bare if "val_" not in name and not name.endswith("_ts")]
+        assert [full[name] for name in same] == [bare[name] for name in same]
 
 
 def test_loss_weight_multiplies_loss_and_gradient(data: StackData) -> None:
