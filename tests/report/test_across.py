@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 import clsbench
+from clsbench.analysis.curves import comparisons
 from clsbench.report.compose import answer_document, figure_documents
 from clsbench.report.document import ArmRef, Ranks
 from clsbench.report.renderers.figures import draw, rendered
 from clsbench.report.renderers.ranks import as_svg
+from clsbench.report.sections.across import across
+from clsbench.report.sections.arms import short_references
 from clsbench.result import Result
-from tests.report.runs import on_screen
+from tests.report.runs import blocks, on_screen
 
 DATASETS = [{"name": "moons", "label": f"m{number}", "samples": 60, "split_seed": number} for number in range(6)]
 CONFIG: dict[str, Any] = {
@@ -41,6 +44,19 @@ def test_the_first_page_says_which_arm_is_better_over_all(result: Result) -> Non
     assert text.index("rank  1") < text.rindex("m0") < text.rindex("m5")
     assert "━━ moons (1 of 6)" not in text
     assert len(text.splitlines()) < 40
+
+
+def test_an_arm_has_one_colour_everywhere(result: Result) -> None:
+    """The arms over all comparisons have the marks that they have in each, whatever their ranks."""
+    turned = {**result.summary["across"]}  # type: ignore[dict-item]
+    turned["arms"] = [{**arm, "mean_rank": 3 - arm["mean_rank"]} for arm in turned["arms"]]
+    (first, *_) = comparisons(result.records, result.summary)
+    marks = [ref.mark for ref in short_references(first).values()]
+    for found in (result.summary["across"], turned):
+        (drawn,) = blocks(across(found), Ranks)
+        assert dict(zip(["cross_entropy", "slow"], marks, strict=True)) == {
+            ref.name: ref.mark for ref, _ in drawn.entries
+        }
 
 
 def test_every_comparison_is_in_the_details(result: Result) -> None:

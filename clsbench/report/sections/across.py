@@ -20,14 +20,14 @@ from clsbench.results.verdicts import BETTER, EQUIVALENT
 def across(found: Across) -> Section:
     """The sentence, the mean ranks as a diagram, and a row for each arm against the best one."""
     order = sorted(found["arms"], key=lambda arm: arm["mean_rank"])
-    refs = _references(order)
+    refs = _references(found)
     blocks = (Paragraph(_answer(found, order, refs)), _diagram(found, refs), _table(found, order, refs), _note(found))
     return Section("across", (f"Over {count(len(found['blocks']), 'comparison')}",), blocks)
 
 
 def ranks(found: Across) -> Section:
     """The mean ranks alone, for a figure."""
-    refs = _references(sorted(found["arms"], key=lambda arm: arm["mean_rank"]))
+    refs = _references(found)
     title = f"{label_of(found['metric'])}, over {count(len(found['blocks']), 'comparison')}"
     return Section("ranks", (title,), (_diagram(found, refs),))
 
@@ -56,14 +56,17 @@ def by_comparison(compared: Sequence[Comparison], summary: Summary, names: Seque
     return Section("by_comparison", (), (Table(columns, tuple(rows[:MAX_ROWS]), omitted=max(0, len(rows) - MAX_ROWS)),))
 
 
-def _references(order: Sequence[AcrossArm]) -> dict[str, ArmRef]:
-    return {arm["name"]: ArmRef(arm["name"], place if place < MAX_DRAWN else None) for place, arm in enumerate(order)}
+def _references(found: Across) -> dict[str, ArmRef]:
+    """The arms by name; those with the best mean ranks are drawn, marked in the config's order as in a comparison."""
+    best = sorted(found["arms"], key=lambda arm: arm["mean_rank"])[:MAX_DRAWN]
+    marks = {arm["name"]: mark for mark, arm in enumerate(arm for arm in found["arms"] if arm in best)}
+    return {arm["name"]: ArmRef(arm["name"], marks.get(arm["name"])) for arm in found["arms"]}
 
 
 def _diagram(found: Across, refs: dict[str, ArmRef]) -> Ranks:
     """The drawn arms at their mean ranks, with the groups that no test tells apart."""
     drawn = [(refs[arm["name"]], arm["mean_rank"]) for arm in found["arms"] if refs[arm["name"]].mark is not None]
-    drawn.sort(key=lambda entry: entry[0].mark or 0)
+    drawn.sort(key=lambda entry: entry[1])
     known = {arm for arm, _ in drawn}
     spans = (tuple(refs[name] for name in group if refs[name] in known) for group in groups(found))
     return Ranks(tuple(drawn), tuple(span for span in spans if len(span) > 1), len(found["arms"]))

@@ -50,8 +50,9 @@ def _body(page: Page) -> Iterator[str]:
         )
         yield f'<nav aria-label="comparisons">{choices}</nav>'
     yield '</header>\n<main id="main">\n'
-    for section in page.over_all:
-        yield from block(section, f"page-{section.name}")
+    if page.over_all:
+        inner = "".join(html for section in page.over_all for html in block(section, f"page-{section.name}"))
+        yield f'<section class="over-all">\n{inner}</section>\n'
     for place, comparison in enumerate(page.comparisons):
         yield from _comparison(comparison, place)
     for section in page.sections:

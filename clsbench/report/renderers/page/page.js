@@ -212,7 +212,8 @@ class Stage {
       ["norm of all weights", () => this.framed("weights"), {}],
     ].filter(([, lines]) => lines().some((line) => line.y.some((value) => value)));
     if (!panels.length) return;
-    const note = seed === undefined ? "" : `Gradients, confidence and weights are those of seed ${seed}, over the samples that are marbles above.`;
+    const over = this.terrains.length ? "the samples that are marbles above" : "some of the samples";
+    const note = seed === undefined ? "" : `Gradients, confidence and weights are those of seed ${seed}, over ${over}.`;
     const grid = this.section("Why", note);
     this.chart(grid, titled(metrics[headline], this.charts.seeds), () => this.lines(headline), metrics[headline]);
     for (const [title, lines, more] of panels) this.chart(grid, title, lines, more);
@@ -221,7 +222,7 @@ class Stage {
   replay() {
     const seen = this.charts.seen || {}, planes = Object.keys(seen).filter((name) => seen[name].surface);
     if (planes.length && this.charts.scene.axes) {
-      const grid = this.section("Replay", `The decision surface of seed ${this.charts.seed} on the training samples that are marbles above; paler is less certain.`);
+      const grid = this.section("Replay", `The decision surface of seed ${this.charts.seed}, with training samples; paler is less certain.`);
       grid.before(this.second());
       for (const name of planes) this.surface(grid, name);
     } else if (this.charts.scene && this.charts.scene.images && this.terrains.length > 1) {
