@@ -64,12 +64,9 @@ def settle(document: Document) -> None:
 
 
 def _put(tree: Any, path: Path, value: Any) -> None:
-    try:
-        for part in path[:-1]:
-            tree = tree[part]
-        tree[path[-1]] = value
-    except (LookupError, TypeError):  # inside the first value of a key that is given twice, which is mistake enough
-        return
+    for part in path[:-1]:
+        tree = tree[part]
+    tree[path[-1]] = value
 
 
 def _holder(document: Document, parts: list[str], start: Position) -> tuple[Any, Path]:

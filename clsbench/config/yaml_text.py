@@ -233,10 +233,21 @@ class _Composer:
                 self._refuse(place, path, "merge keys are not allowed; write the values out")
             if key in items:
                 self._mistake(place, inner, f"given twice; first on line {first_lines[key]}")
-            first_lines.setdefault(key, place.line)
+                self._pass_over(next(events), events, inner)
+                continue
+            first_lines[key] = place.line
             self.document.keys[inner] = place
             items[key] = self._node(next(events), events, inner)
         return items
+
+    def _pass_over(self, event: Any, events: Any, path: Path) -> None:
+        """Read a value for its mistakes alone: what is known of the path is said of the value that stands there."""
+        standing = self.document
+        self.document = Document(mistakes=standing.mistakes)
+        try:
+            self._node(event, events, path)
+        finally:
+            self.document = standing
 
     def _at(self, mark: Any) -> Position:
         return self._place(mark.line, mark.column)
