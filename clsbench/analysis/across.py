@@ -107,7 +107,9 @@ def bayesian_signed_rank(differences: Sequence[float], margin: float) -> tuple[f
     above, below = (_beyond(sign * sums, 2 * margin) for sign in (1, -1))
     weights = np.random.default_rng(0).dirichlet([PRIOR, *np.ones(len(differences))], DRAWS)
     up, down = (((weights @ region) * weights).sum(axis=1) for region in (above, below))
-    won = np.bincount(np.argmax([up, 1 - up - down, down], axis=0), minlength=3) / DRAWS
+    likeliest = np.argmax([up, 1 - up - down, down], axis=0)
+    likeliest[up == down] = 1  # arms that are equal everywhere, by a margin of 0
+    won = np.bincount(likeliest, minlength=3) / DRAWS
     return float(won[0]), float(won[1]), float(won[2])
 
 
@@ -142,12 +144,13 @@ def _pairs(names: Sequence[str], gains: Matrix, margin: float) -> Iterator[Acros
 
 
 def _arm(name: str, rank: float, values: Sequence[Sequence[float]]) -> AcrossArm:
-    interval = list(_interval(values)) if all(values) else [None, None, None]
-    return {"name": name, "mean_rank": rank, "mean": interval[0], "low": interval[1], "high": interval[2]}
+    mean = sum(sum(block) / len(block) for block in values) / len(values) if all(values) else None
+    low, high = _interval(values) if all(len(block) > 1 for block in values) else (None, None)
+    return {"name": name, "mean_rank": rank, "mean": mean, "low": low, "high": high}
 
 
-def _interval(values: Sequence[Sequence[float]]) -> Iterator[float]:
-    """The mean over blocks of the means over seeds, and its bootstrap interval, seeds drawn within each block.
+def _interval(values: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """The bootstrap interval of the mean over blocks of the means over seeds, seeds drawn within each block.
 
     Source: Agarwal et al. 2021, Deep Reinforcement Learning at the Edge of the Statistical Precipice, section 4.1.
     """
@@ -157,8 +160,8 @@ def _interval(values: Sequence[Sequence[float]]) -> Iterator[float]:
     drawn = np.mean(
         [np.array(block)[rng.integers(0, len(block), (RESAMPLES, len(block)))].mean(axis=1) for block in values], axis=0
     )
-    yield sum(sum(block) / len(block) for block in values) / len(values)
-    yield from (float(end) for end in np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2]))
+    low, high = np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2])
+    return float(low), float(high)
 
 
 def _pair(names: tuple[str, str], differences: Sequence[float], p: float, p_holm: float, margin: float) -> AcrossPair:

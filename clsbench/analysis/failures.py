@@ -32,19 +32,19 @@ def failed_seeds(arm: ArmSummary, data: Mapping[str, DataSummary] | None) -> dic
 def more_failures(ours: Mapping[int, float], theirs: Mapping[int, float]) -> PairedDifference | None:
     """The difference of two arms' shares of failed seeds, with the p of McNemar's exact test.
 
-    None where they failed at the same seeds, or at none.
+    None where they failed at the same ones of the seeds that both have, or at none.
 
     Of the seeds at which just one arm failed, each is as likely either's if the arms are alike.
 
     Source: McNemar 1947, Note on the Sampling Error of the Difference Between Correlated Proportions.
     """
-    if ours == theirs:
+    shares = [(ours[seed], theirs[seed]) for seed in ours if seed in theirs]
+    if all(one == other for one, other in shares):
         return None
-    seeds = [seed for seed in ours if seed in theirs]
-    paired = paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds])
+    paired = paired_difference([one for one, _ in shares], [other for _, other in shares])
     if paired is None or paired.p is None:
         return paired
-    alone = [sum(one[seed] > other[seed] for seed in seeds) for one, other in ((ours, theirs), (theirs, ours))]
+    alone = [sum(one > other for one, other in shares), sum(one < other for one, other in shares)]
     n = sum(alone)
     p = min(1.0, 2 * sum(comb(n, k) for k in range(min(alone) + 1)) / 2**n)
     return PairedDifference(paired.difference, paired.deviation, paired.n, p, p)

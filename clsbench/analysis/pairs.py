@@ -29,7 +29,7 @@ def judged_pairs(summary: Compared, asked: Collection[Pair] = (), baseline: str 
     all_of_them = num_pairs(summary) <= MOST_PAIRS
     found: list[dict[Pair, None]] = []
     for names in compared:
-        bases = {name for name in names if is_baseline(arms[name], baseline)} or ({names[0]} if names else set())
+        bases = references([arms[name] for name in names], baseline)
         pairs = itertools.combinations(names, 2)
         everything = all_of_them and not any(is_baseline(arms[name], baseline) for name in names)
         found.append(dict.fromkeys(pair for pair in pairs if everything or bases & set(pair)))
@@ -42,6 +42,11 @@ def judged_pairs(summary: Compared, asked: Collection[Pair] = (), baseline: str 
 
 def is_baseline(arm: ArmSummary, baseline: str | None) -> bool:
     return baseline is not None and baseline in (arm["name"], arm["label"])
+
+
+def references(arms: Sequence[ArmSummary], baseline: str | None) -> set[str]:
+    """Where not all pairs of a comparison's arms are judged, those that the others are judged against."""
+    return {arm["name"] for arm in arms if is_baseline(arm, baseline)} or {arm["name"] for arm in arms[:1]}
 
 
 def num_pairs(summary: Compared) -> int:

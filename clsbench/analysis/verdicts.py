@@ -117,12 +117,13 @@ class _Difference:
 def _differences(
     a: ArmSummary, b: ArmSummary, metrics: Iterable[str], failed: dict[str, dict[int, float]]
 ) -> Iterator[_Difference]:
+    theirs = set(b["seeds"])
+    seeds = [seed for seed in a["seeds"] if seed in theirs]  # arms of two runs may have others too
     for metric in metrics:
-        ours, other = _by_seed(a, metric), _by_seed(b, metric)
-        theirs = {seed: other.get(seed) for seed in ours}
-        paired = paired_difference(list(ours.values()), list(theirs.values()))
+        columns = [[values[seed] for seed in seeds] for values in (_by_seed(a, metric), _by_seed(b, metric))]
+        paired = paired_difference(*columns)
         if paired is not None:
-            lost = [sum(value is None for value in values.values()) for values in (ours, theirs)]
+            lost = [column.count(None) for column in columns]
             lossy = None if lost[0] == lost[1] else a["name"] if lost[0] > lost[1] else b["name"]
             yield _Difference(a["name"], b["name"], metric, paired, lossy)
     paired = more_failures(failed[a["name"]], failed[b["name"]])

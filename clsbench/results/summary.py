@@ -142,7 +142,8 @@ class Pairs(TypedDict):
 class AcrossArm(TypedDict):
     """Arms that are alike in all comparisons: their `mean_rank`, 1 being the best, and the mean over comparisons.
 
-    `low` to `high` is the 95% interval of that mean over seeds. It is None where a comparison has no number.
+    `mean` is None where a comparison has no number. `low` to `high` is the 95% interval of that mean over seeds, None
+    where a comparison has fewer than two.
     """
 
     name: str

@@ -86,6 +86,21 @@ def test_the_interval_of_the_mean_draws_seeds_within_each_comparison() -> None:
     assert arm["low"] < arm["mean"] < arm["high"]
 
 
+def test_one_seed_gives_a_mean_without_an_interval() -> None:
+    """Nor has an arm an interval of which one seed is left in some comparison."""
+    values: dict[str, Any] = {"bce": [[0.9], [0.7]], "hinge": [[0.8, 0.6], [0.5, None]]}
+    numbers = [(arm["mean"], arm["low"], arm["high"]) for arm in found(values, ["bce", "hinge"])["arms"]]
+    assert [(pytest.approx(0.8), None, None), (pytest.approx(0.6), None, None)] == numbers
+
+
+def test_equal_arms_are_equivalent_also_by_a_margin_of_zero() -> None:
+    """No difference in any comparison is no reason to expect one in the next."""
+    assert (0.0, 1.0, 0.0) == bayesian_signed_rank([0.0] * 6, 0.0)
+    better, equivalent, worse = bayesian_signed_rank([0.1, -0.1] * 5, 0.0)
+    assert (better, worse) == pytest.approx((0.5, 0.5), abs=0.02)
+    assert 0.0 == equivalent
+
+
 def test_one_comparison_has_nothing_to_be_across() -> None:
     """Nor has one arm, nor arms of problems of different kinds."""
     assert found({"bce": [[0.1, 0.2]], "hinge": [[0.1, 0.2]]}, ["bce", "hinge"]) is None

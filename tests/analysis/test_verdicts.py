@@ -190,6 +190,16 @@ def test_survivors_do_not_win_for_an_arm_that_lost_more_seeds() -> None:
     assert "better" == verdicts(summary(lossy, even), RULES)[0]["verdict"]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_arms_of_two_runs_are_judged_at_the_seeds_that_both_have(order: int) -> None:
+    """A seed that one of them was never trained on is neither lost nor failed; it changes no number."""
+    few, many = [0.95, 0.91, 0.93, 0.96], [0.85, 0.8, 0.83, 0.84]
+    arms = [arm("a", test_accuracy=few), arm("b", test_accuracy=[*many, 0.1, None])]
+    expected = verdicts(summary(*[arms[0], arm("b", test_accuracy=many)][::order]), RULES)
+    assert ["better" if order > 0 else "worse"] == [row["verdict"] for row in expected]
+    assert expected == verdicts(summary(*arms[::order]), RULES)
+
+
 def test_failures_are_judged_by_mcnemars_exact_test() -> None:
     """A seed failed that has no metric or ends below the majority; p is of the seeds where just one arm failed."""
     data = {"d": {"problem": "single_label", "majority": 0.6, "classes": None}}

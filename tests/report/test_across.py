@@ -9,12 +9,15 @@ import pytest
 
 import clsbench
 from clsbench.analysis.curves import comparisons
+from clsbench.analysis.verdicts import judgement
+from clsbench.config.schema import VerdictConfig
 from clsbench.report.compose import answer_document, figure_documents
-from clsbench.report.document import ArmRef, Ranks
+from clsbench.report.document import ArmRef, Ranks, Table
 from clsbench.report.renderers.figures import draw, rendered
 from clsbench.report.renderers.ranks import as_svg
-from clsbench.report.sections.across import across
+from clsbench.report.sections.across import across, by_comparison
 from clsbench.report.sections.arms import short_references
+from clsbench.report.values import Proportion
 from clsbench.result import Result
 from tests.report.runs import blocks, on_screen
 
@@ -57,6 +60,28 @@ def test_an_arm_has_one_colour_everywhere(result: Result) -> None:
         assert dict(zip(["cross_entropy", "slow"], marks, strict=True)) == {
             ref.name: ref.mark for ref, _ in drawn.entries
         }
+
+
+def test_a_mean_of_one_seed_has_no_interval(result: Result) -> None:
+    """The number stands alone."""
+    found: Any = result.summary["across"]
+    bare = {**found, "arms": [{**arm, "mean": 0.8125, "low": None, "high": None} for arm in found["arms"]]}
+    _, _, table, _ = across(bare).blocks
+    assert isinstance(table, Table)
+    assert ["0.812", "0.812"] == [row[2] for row in table.rows]
+
+
+def test_a_comparison_counts_the_arms_that_its_best_was_judged_against(result: Result) -> None:
+    """Of three arms and a baseline that is not the best, the best is judged against one."""
+    first, second = result.summary["arms"][:2]
+    third = {**second, "name": "third"}
+    names = [first["name"], second["name"], "third"]
+    of_three: Any = {**result.summary, "arms": [first, second, third], "pairing": [{"arms": names}]}
+    for baseline, others in ((None, 2), (second["name"], 1)):
+        judged: Any = {**of_three, **judgement(of_three, VerdictConfig(baseline=baseline).rules)}
+        (table,) = by_comparison(comparisons([], judged), judged, ["m0"]).blocks
+        assert isinstance(table, Table)
+        assert {others} == {cell.whole for cell in table.rows[0] if isinstance(cell, Proportion)}
 
 
 def test_every_comparison_is_in_the_details(result: Result) -> None:

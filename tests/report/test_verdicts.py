@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from clsbench.analysis.verdicts import judgement
+from clsbench.config.schema import VerdictConfig
 from clsbench.report.document import Column, Paragraph, Table
 from clsbench.report.renderers.look import Look
 from clsbench.report.sections.verdicts import conclusions, verdicts
@@ -167,6 +169,17 @@ def test_many_arms_show_the_pairs_of_the_best_one() -> None:
     ]
     six = table_of(run_with(dict(list(accuracies.items())[:6])))
     assert 15 == len({_plain(row[0]) for row in six.rows})
+
+
+def test_pairs_with_a_baseline_are_called_so() -> None:
+    """What was judged is said with the baseline's name; of many arms, its pair with the best is shown, drawn or not."""
+    names = {f"arm{n}": around(0.3 + n / 100, [(n + 1) * value for value in SPREAD]) for n in range(10)}
+    run = run_with(names)
+    summary: Any = {**run, **judgement(run, VerdictConfig(baseline="arm1").rules)}
+    section = verdicts(*compared([], summary), summary)
+    said = plain(blocks(section, Paragraph)[-1].text)
+    assert said.startswith("Of 45 pairs of arms 9 were judged: those with arm1, and the pairs whose verdict is expec")
+    assert {"H - arm1"} == {Look(80, "utf-8").line(row[0]) for row in table_of(summary).rows}
 
 
 def test_an_arm_that_is_not_drawn_is_called_by_its_name() -> None:

@@ -11,7 +11,7 @@ from clsbench.metrics.measures import direction, label_of
 from clsbench.report.document import ArmRef, Cell, Column, Paragraph, Ranks, Section, Table, Text, listed
 from clsbench.report.sections.answer import verdicts_on
 from clsbench.report.sections.arms import MAX_DRAWN, MAX_ROWS
-from clsbench.report.text import count
+from clsbench.report.text import count, number
 from clsbench.report.values import MeanRange, Proportion, PValue, mean_std
 from clsbench.results import Across, AcrossArm, AcrossPair, Summary
 from clsbench.results.verdicts import BETTER, EQUIVALENT
@@ -33,7 +33,10 @@ def ranks(found: Across) -> Section:
 
 
 def by_comparison(compared: Sequence[Comparison], summary: Summary, names: Sequence[str]) -> Section:
-    """A row for each comparison: its best arm, and how many others are worse or equivalent by the headline metric."""
+    """A row for each comparison: its best arm, and how many of the arms it was judged against are worse or equivalent.
+
+    By the headline metric; an arm that has no number in it counts among those arms.
+    """
     bests = [next((arm["name"] for arm in ranked(each)), None) for each in compared]
     rows: list[tuple[Cell, ...]] = []
     for name, best, comparison in zip(names, bests, compared, strict=True):
@@ -41,11 +44,11 @@ def by_comparison(compared: Sequence[Comparison], summary: Summary, names: Seque
             rows.append((name, "-", None, None, None))
             continue
         words = [row["verdict"] for row in verdicts_on(best, comparison, summary)]
+        others = len({(row["a"], row["b"]) for row in summary["verdicts"] if best in (row["a"], row["b"])})
         value = next(mean_std(arm["metrics"][comparison.headline]) for arm in comparison.arms if arm["name"] == best)
         alike = next(arm["label"] for arm in comparison.arms if arm["name"] == best)
-        others = len(comparison.arms) - 1
         counts = (words.count(BETTER), words.count(EQUIVALENT))
-        rows.append((name, alike, value, *(Proportion(number, others) for number in counts)))
+        rows.append((name, alike, value, *(Proportion(each, others) for each in counts)))
     columns = (
         Column(("comparison",), "left"),
         Column(("best arm",), "left"),
@@ -95,14 +98,9 @@ def _table(found: Across, order: Sequence[AcrossArm], refs: dict[str, ArmRef]) -
     """Each arm; against the best one, in how many comparisons the best wins, the test, and what is probable."""
     best, rows = order[0]["name"], order[:MAX_ROWS]
     pairs = [None if arm["name"] == best else _seen_from(found, best, arm["name"]) for arm in rows]
-    means = [
-        None if arm["mean"] is None or arm["low"] is None or arm["high"] is None
-        else MeanRange(arm["mean"], arm["low"], arm["high"])
-        for arm in rows
-    ]  # fmt: skip
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (Column(("mean", "rank")), [f"{arm['mean_rank']:.2f}" for arm in rows]),
-        (Column(("mean value", "[95% interval]")), means),
+        (Column(("mean value", "[95% interval]")), [_mean(arm) for arm in rows]),
         (Column(("best one: won,", "tied, lost")), [pair and _counts(pair) for pair in pairs]),
         (Column(("Holm's", "p")), [pair and PValue(pair["p_holm"]) for pair in pairs]),
         (Column(("better,", "equivalent")), [pair and _probabilities(pair) for pair in pairs]),
@@ -113,6 +111,12 @@ def _table(found: Across, order: Sequence[AcrossArm], refs: dict[str, ArmRef]) -
         rows=tuple((refs[arm["name"]], *row) for arm, row in zip(rows, cells, strict=True)),
         omitted=len(order) - len(rows),
     )
+
+
+def _mean(arm: AcrossArm) -> Cell:
+    if arm["mean"] is None or arm["low"] is None or arm["high"] is None:
+        return None if arm["mean"] is None else number(arm["mean"])
+    return MeanRange(arm["mean"], arm["low"], arm["high"])
 
 
 def _counts(pair: AcrossPair) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clsbench.analysis.curves import Comparison, ranked
+from clsbench.analysis.pairs import references
 from clsbench.analysis.verdicts import seen_from
 from clsbench.metrics.measures import label_of
 from clsbench.report.document import Block, Cell, Column, Mark, Paragraph, Section, Table, Text, joined, listed
@@ -59,7 +60,7 @@ def _found(refs: Refs, best: str, rows: Sequence[Verdict]) -> Iterator[Text]:
 
 
 def _is_bounded(summary: Summary) -> bool:
-    """Whether there were too many pairs of arms to judge them all."""
+    """Whether not all pairs of arms were judged: there is a baseline, or there were too many."""
     pairs = summary["pairs"]
     return pairs is not None and pairs["judged"] < pairs["all"]
 
@@ -67,10 +68,16 @@ def _is_bounded(summary: Summary) -> bool:
 def _unjudged(summary: Summary) -> Iterator[Text]:
     pairs = summary["pairs"]
     if pairs is not None and _is_bounded(summary):
+        baseline = _baseline(summary)
+        which = "each arm against the first of its comparison" if baseline is None else f"those with {baseline}"
         yield (
-            f"Of {pairs['all']:,} pairs of arms {pairs['judged']:,} were judged: each arm against the first of its "
-            "comparison, and the pairs whose verdict is expected (expect: verdict(A, B, METRIC)).",
+            f"Of {pairs['all']:,} pairs of arms {pairs['judged']:,} were judged: {which}, and the pairs whose verdict "
+            "is expected (expect: verdict(A, B, METRIC)).",
         )
+
+
+def _baseline(summary: Summary) -> str | None:
+    return None if summary["rules"] is None else summary["rules"]["baseline"]
 
 
 def _capitalised(text: Text) -> Text:
@@ -85,7 +92,7 @@ def _shown(comparison: Comparison, refs: Refs, summary: Summary) -> list[Verdict
     best = ranked(comparison)[0]["name"]
     shown = {name for name, ref in refs.items() if ref.mark is not None}
     if _is_bounded(summary):
-        shown.add(comparison.arms[0]["name"])  # which all are judged against
+        shown |= references(comparison.arms, _baseline(summary))
     return [seen_from(row, best) for row in rows if best in (row["a"], row["b"]) and {row["a"], row["b"]} <= shown]
 
 
