@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from clsbench.result import Result
     from clsbench.together import Runs
 
-PAGE = "report.html"
-
 
 def report(
     runs: Annotated[
@@ -57,14 +55,16 @@ def report(
     load_plugins(plugin)
     from clsbench.report.outputs import PAGE as PAGES
     from clsbench.report.outputs import RECORDS, Output, require_replaceable_figures
+    from clsbench.report.records_table import as_csv
     from clsbench.report.text import printable
     from clsbench.result import load
     from clsbench.runs.directory import newest
-    from clsbench.shown import draw
+    from clsbench.shown import PAGE, draw
 
     paths = [*{os.path.realpath(path): path for path in runs or [newest(Path("runs")).path]}.values()]
     together = _together(paths) if len(paths) > 1 else None
     result = load(paths[0]) if together is None else together.result
+    records = [result.records] if together is None else [part.records for part in together.parts]
     page = Path(PAGE) if together else result.directory / PAGE
     if open_it and not html and (together or not page.exists()):
         raise RunError(
@@ -79,7 +79,7 @@ def report(
         _make(png)
         written += draw(result, png)
     if table_file is not None:
-        table_file.write(_records(paths))
+        table_file.write(as_csv(zip(map(str, paths), records, strict=True)))
         written.append(table_file.path)
     if predicted_file is not None:
         predicted_file.write(_predictions(paths))
@@ -98,13 +98,6 @@ def _together(paths: Sequence[Path]) -> Runs:
     from clsbench.together import read_together
 
     return read_together(paths)
-
-
-def _records(paths: Sequence[Path]) -> bytes:
-    from clsbench.report.records_table import as_csv
-    from clsbench.result import load
-
-    return as_csv((str(path), load(path).records) for path in paths)
 
 
 def _predictions(paths: Sequence[Path]) -> bytes:
