@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 NEEDED_BY_OTHERS = {
     "sklearn": "other datasets",
     "scipy.stats": "nothing",
@@ -28,11 +26,10 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
-@pytest.mark.parametrize("dataset", ["digits", "moons"])
-def test_small_run_imports_only_what_it_needs(dataset: str, tmp_path: Path) -> None:
+def test_small_run_imports_only_what_it_needs(tmp_path: Path) -> None:
     """Digits and two moons are read, trained on, judged and kept without the libraries of other runs."""
     config = {
-        "dataset": dataset,
+        "dataset": ["digits", "moons"],
         "model": {"name": "mlp", "hidden": [4]},
         "loss": ["cross_entropy", "mse_softmax"],
         "train": {"epochs": 1, "seeds": 2, "device": "cpu"},

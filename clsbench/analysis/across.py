@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     Matrix = npt.NDArray[np.float64]
 
+FEWEST_BLOCKS = 5  # with fewer comparisons no test over them can tell two arms apart
 MOST_ARMS = 40  # of more, the pairs say nothing that anybody reads
 RESAMPLES = 2_000  # of the seeds, for intervals of the mean over comparisons
 DRAWS = 20_000  # of the posterior
@@ -62,9 +63,7 @@ def mean_ranks(gains: Matrix) -> Matrix:
 
     Source: Demsar 2006, Statistical Comparisons of Classifiers over Multiple Data Sets.
     """
-    from scipy.stats import rankdata
-
-    ranks: Matrix = rankdata(-gains, axis=1).mean(axis=0)
+    ranks: Matrix = _ranks(-gains).mean(axis=0)
     return ranks
 
 
@@ -73,12 +72,12 @@ def friedman(gains: Matrix) -> float | None:
 
     Source: Friedman 1937, The Use of Ranks to Avoid the Assumption of Normality.
     """
-    from scipy.stats import friedmanchisquare
-
     if gains.shape[0] < 2 or gains.shape[1] < 3:
         return None
     if (gains == gains[:, :1]).all():
         return 1.0
+    from scipy.stats import friedmanchisquare
+
     return float(friedmanchisquare(*gains.T).pvalue)
 
 
@@ -87,9 +86,28 @@ def signed_rank(differences: Sequence[float]) -> float:
 
     Source: Wilcoxon 1945, Individual Comparisons by Ranking Methods.
     """
+    if len(differences) < FEWEST_BLOCKS:  # too few to import scipy.stats for, half a second
+        return _exact_signed_rank([difference for difference in differences if difference])
     from scipy.stats import wilcoxon
 
     return float(wilcoxon(differences).pvalue) if any(differences) else 1.0
+
+
+def _exact_signed_rank(differences: Sequence[float]) -> float:
+    """The share of all choices of signs whose signed ranks add up to as much as those found, up or down."""
+    import numpy as np
+
+    values = np.array(differences)
+    signs = np.array([*itertools.product((1, -1), repeat=len(values))])
+    ranks = _ranks(abs(values))
+    return float((abs(signs @ ranks) >= abs(np.sign(values) @ ranks)).mean())
+
+
+def _ranks(values: Matrix) -> Matrix:
+    """The rank of each value on the last axis, 1 for the lowest, equal ones sharing theirs."""
+    one, other = values[..., :, None], values[..., None, :]
+    ranks: Matrix = (one > other).sum(axis=-1) + ((one == other).sum(axis=-1) + 1) / 2
+    return ranks
 
 
 def bayesian_signed_rank(differences: Sequence[float], margin: float) -> tuple[float, float, float]:

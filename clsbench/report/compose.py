@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from clsbench.analysis.across import FEWEST_BLOCKS
 from clsbench.analysis.curves import STUCK_FROM, Comparison, comparisons
 from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import label_of
@@ -38,7 +39,6 @@ from clsbench.results import DataSummary, Record, RunWarning, Summary, Tuning
 
 MAX_COMPARISONS = 8  # of a figure
 MOST_SECTIONS = 20  # of comparisons: what is beyond has a row in a table
-FEWEST_BLOCKS = 5  # with fewer comparisons no test over them can tell two arms apart
 
 
 def run_document(records: Iterable[Record], summary: Summary, files: Sequence[str] | None = ()) -> Document:

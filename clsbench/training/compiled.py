@@ -9,7 +9,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -83,7 +83,7 @@ class CompiledSteps:
 
         # A fork of a process that compiled would wait for the compiling threads, which it lacks.
         with (
-            _kept_in_cache(),
+            kept_in_cache(),
             torch._dynamo.config.patch(trace_autograd_ops=True),
             torch._inductor.config.patch(compile_threads=1),
         ):
@@ -114,23 +114,37 @@ def _for_any_number(value: Any) -> None:
 
 
 @contextmanager
-def _kept_in_cache() -> Iterator[None]:
-    """In this block PyTorch keeps graphs in clsbench's folder, unless the user named one; their own are elsewhere."""
-    if CACHE in os.environ:
+def kept_in_cache() -> Iterator[None]:
+    """In this block PyTorch keeps graphs in clsbench's folder, unless the user named one; their own are elsewhere.
+
+    Where there is no such folder, or it is not safe, it keeps them in a temporary one, removed after the block.
+    """
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    before = os.environ.get(CACHE)
+    if before not in (None, default_cache_dir()):  # importing the compiler names its default there
         yield
         return
-    os.environ[CACHE] = str(cache_folder())
-    try:
-        yield
-    finally:
-        del os.environ[CACHE]
+    kept = cache_folder()
+    with nullcontext(kept) if kept else _passing_folder() as folder:
+        os.environ[CACHE] = str(folder)
+        try:
+            yield
+        finally:
+            del os.environ[CACHE]
+            if before is not None:
+                os.environ[CACHE] = before
+
+
+def _passing_folder() -> AbstractContextManager[str]:
+    return tempfile.TemporaryDirectory(prefix="clsbench-graphs-", ignore_cleanup_errors=True)
 
 
 @cache
-def cache_folder() -> Path:
+def cache_folder() -> Path | None:
     """The folder of compiled graphs, of this version of PyTorch and of clsbench: code, which only the user may write.
 
-    It is in the user's cache directory; where there is none, or it is not safe, in a temporary one of this process.
+    It is in the user's cache directory; None where it cannot be written, or is not safe.
     """
     import platformdirs
 
@@ -139,9 +153,11 @@ def cache_folder() -> Path:
     try:
         folder = Path(platformdirs.user_cache_dir("clsbench")) / "graphs" / versions
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if system.only_owner_writes(folder):
-            return folder
-        log.warning("%s may be written by others: compiled graphs are not kept; chmod it to 700", folder)
+        if not system.only_owner_writes(folder):
+            log.warning("%s may be written by others: compiled graphs are not kept; chmod it to 700", folder)
+            return None
+        tempfile.TemporaryDirectory(dir=folder).cleanup()  # else compiling would be what finds that nothing can
     except (OSError, RuntimeError) as error:
         log.warning("compiled graphs are not kept: %s", error)
-    return Path(tempfile.mkdtemp(prefix="clsbench-graphs-"))
+        return None
+    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import baycomp
@@ -43,6 +44,14 @@ def test_ranks_of_equal_arms_are_shared() -> None:
     assert [1.5, 1.5, 3.0] == mean_ranks(np.array([[0.9, 0.9, 0.1]] * 3)).tolist()
     assert 1.0 == friedman(np.full((4, 3), 0.5)) == signed_rank([0.0] * 4)
     assert friedman(np.array([[0.1, 0.2], [0.1, 0.2]])) is None
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_few_differences_have_the_p_of_scipys_exact_test(number: int) -> None:
+    """With ties and without, with blocks that differ by nothing."""
+    cases = [case for case in itertools.product([-2.0, -1.0, 0.0, 1.0, 3.0], repeat=number) if any(case)]
+    exact = stats.PermutationMethod(n_resamples=np.inf)
+    assert [stats.wilcoxon(case, method=exact).pvalue for case in cases] == [signed_rank(case) for case in cases]
 
 
 @pytest.mark.parametrize("margin", [0.002, 0.01])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,15 +11,17 @@ from pathlib import Path
 import platformdirs
 import pytest
 import torch
+from torch._inductor.runtime.cache_dir_utils import cache_dir
 
 import clsbench
-from clsbench.training.compiled import cache_folder
+from clsbench.training.compiled import CACHE, cache_folder, kept_in_cache
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The user's cache directory."""
     monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
+    monkeypatch.delenv(CACHE, raising=False)
     cache_folder.cache_clear()
     yield tmp_path / "clsbench"
     cache_folder.cache_clear()
@@ -30,23 +34,68 @@ def mode(folder: Path) -> int:
 def test_graphs_are_kept_by_version_for_the_user_alone(home: Path) -> None:
     """Another PyTorch or clsbench has another folder, and nobody else may read or write it."""
     folder = cache_folder()
+    assert folder is not None
     assert (True, 0o700) == (folder.is_relative_to(home), mode(folder))
     assert f"torch-{torch.__version__}_clsbench-{clsbench.__version__}" == folder.name
 
 
+def test_pytorch_keeps_its_graphs_there(home: Path) -> None:
+    """Importing the compiler names a folder of its own, which all may write to: that is no wish of the user's."""
+    import torch._dynamo  # noqa: F401
+
+    before = os.environ.get(CACHE)
+    with kept_in_cache():
+        assert cache_folder() == Path(cache_dir())
+    assert before == os.environ.get(CACHE)
+
+
+def test_a_folder_that_the_user_named_is_used(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing is made elsewhere."""
+    monkeypatch.setenv(CACHE, str(tmp_path / "named"))
+    with kept_in_cache():
+        assert str(tmp_path / "named") == cache_dir()
+    assert not home.exists()
+
+
 @pytest.mark.parametrize("others", [0o770, 0o702])
 def test_a_folder_that_others_write_to_is_not_used(others: int, home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What is compiled is code that runs: a private folder takes its place, and the log says so."""
+    """What is compiled is code that runs: a private folder takes its place for a while, and the log says so."""
     folder = cache_folder()
+    assert folder is not None
     folder.chmod(others)
     cache_folder.cache_clear()
-    other = cache_folder()
-    assert (False, 0o700) == (other.is_relative_to(home), mode(other))
+    assert_passing(home)
     assert f"{folder} may be written by others" in caplog.text
 
 
 def test_without_a_cache_directory_graphs_are_not_kept(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     """As where a file is in its place."""
     home.write_text("")
-    assert not cache_folder().is_relative_to(home)
+    assert_passing(home)
     assert "compiled graphs are not kept" in caplog.text
+
+
+def test_a_cache_that_cannot_be_written_is_not_used(
+    home: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a read-only file system, whose folder is there: it is found before anything is compiled."""
+    folder = cache_folder()
+    cache_folder.cache_clear()
+    mkdir = os.mkdir
+
+    def refuse(path: str, *more: int) -> None:
+        if Path(path).parent == folder:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        mkdir(path, *more)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    assert_passing(home)
+    assert "compiled graphs are not kept" in caplog.text
+
+
+def assert_passing(home: Path) -> None:
+    """Graphs go to a private folder, which is removed."""
+    with kept_in_cache():
+        folder = Path(cache_dir())
+        assert (False, 0o700) == (folder.is_relative_to(home), mode(folder))
+    assert not folder.exists()
