@@ -77,6 +77,13 @@ def test_arms_of_one_name_are_told_apart(run: Run, invoke: Invoke) -> None:
     assert "cross_entropy run=2; optimizer.lr=0.5, train.epochs=3" in " ".join(shown.split())
 
 
+def test_settings_that_are_lists_are_told(run: Run, invoke: Invoke) -> None:
+    """Numbers of a sweep as they are, seeds in a row as a range."""
+    swept = run("optimizer.lr=[0.1, 0.3]", "train.seeds=[0, 1]")
+    shown = " ".join(invoke("report", run(), swept).stdout.split())
+    assert "optimizer.lr=[0.1, 0.3], train.seeds=0..1" in shown
+
+
 def test_verdicts_are_paired_by_the_seeds_in_common(run: Run, invoke: Invoke) -> None:
     """Two seeds of three and four are in both runs: the verdict between their arms has n = 2, and those inside, 3."""
     found = together(invoke, run(), run("loss=bce", "train.seeds=[1, 2, 3, 4]"))

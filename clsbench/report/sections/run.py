@@ -54,9 +54,9 @@ def _joined(place: int, each: JoinedRun) -> str:
 
 def _range(value: object) -> str | None:
     """`0..9` for a list of whole numbers in a row, as most lists of seeds are."""
-    if not isinstance(value, list) or len(value) < 2 or value != [*range(value[0], value[0] + len(value))]:
+    if not isinstance(value, list) or len(value) < 2 or not all(isinstance(each, int) for each in value):
         return None
-    return f"{value[0]}..{value[-1]}"
+    return f"{value[0]}..{value[-1]}" if value == [*range(value[0], value[0] + len(value))] else None
 
 
 def brief_kept(summary: Summary, files: Sequence[str]) -> Section:
