@@ -16,6 +16,8 @@ MANY_CLASSES = 32
 
 def log_softmax(logits: Tensor) -> Tensor:
     """`[..., B, K] -> [..., B, K]`: log-probabilities, over the last axis."""
+    # The samples at the end of a batch that fill no vector of the processor are computed by another formula: the last
+    # bit of a value may depend on its place in the batch, never on the samples and trials beside it.
     if logits.shape[-1] < MANY_CLASSES:
         return logits.mT.contiguous().log_softmax(-2).mT
     return logits.log_softmax(-1)

@@ -151,8 +151,11 @@ def test_without_validation_data_its_metrics_are_null(data: StackData) -> None:
     for bare, full in zip(without, with_train, strict=True):
         assert {None} == {value for name, value in bare.items() if name.startswith("val_")}
         assert {None} == {value for name, value in bare.items() if name.endswith("_ts")}
-        same = [name for name in bare if "val_" not in name and not name.endswith("_ts")]
-        assert [full[name] for name in same] == [bare[name] for name in same]
+        full, bare = (
+            {name: value for name, value in row.items() if "val_" not in name and not name.endswith("_ts")}
+            for row in (full, bare)
+        )
+        assert full == bare
 
 
 def test_loss_weight_multiplies_loss_and_gradient(data: StackData) -> None:
