@@ -39,7 +39,7 @@ class Measured:
     def needs_probabilities(self) -> bool:
         """Whether it is null for losses whose link gives no probabilities."""
         needs = () if self.metric is None else self.metric.needs
-        return any(need.endswith("probabilities") for need in needs)
+        return any(need.endswith(("probabilities", "likelihoods")) for need in needs)
 
     @property
     def by_class(self) -> bool:

@@ -37,3 +37,13 @@ def test_a_loss_of_labels_in_one_file(tmp_path: Path, invoke: Callable[..., Any]
     assert all(arm["metrics"]["test_micro_f1"]["n"] == 3 for arm in summary["arms"])
     assert "test_micro_f1" in {row["metric"] for row in summary["verdicts"]}
     assert "multi_label" == summary["data"]["multilabel"]["problem"]
+
+
+def test_tuning_cannot_choose_by_a_likelihood_that_a_loss_lacks(tmp_path: Path, fails: Callable[..., str]) -> None:
+    """A loss of labels on raw logits has no NLL: the check says so, and what tuning can choose by instead."""
+    plugin, config = tmp_path / "mine.py", tmp_path / "labels.yaml"
+    plugin.write_text(PLUGIN.replace("sigmoid", "identity"))
+    config.write_text("dataset: multilabel\nmodel: linear\nloss: [margin, bce]\ntune: {metric: val_nll}\n")
+    said = fails(2, "check", config, "--plugin", plugin)
+    assert "tune.metric: margin gives no probabilities, so no val_nll; use val_micro_f1 or" in said
+    assert "val_nll or" not in said
