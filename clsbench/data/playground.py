@@ -5,14 +5,10 @@ With `circles` they are the four of the TensorFlow Playground (playground.tensor
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from annotated_types import Gt, Interval
-
-from clsbench.config.values import MAX_COUNT
 from clsbench.data.raw import RawData
-from clsbench.data.toy import Classes, Noise, Samples, balanced, in_the_plane, of_classes
+from clsbench.data.toy import Classes, Features, Noise, Samples, Spread, balanced, in_the_plane, of_classes, on_a_circle
 from clsbench.problems import Posed
 from clsbench.registry import dataset
 
@@ -69,8 +65,8 @@ def gaussians(
     *,
     samples: Samples = 1000,
     classes: Classes = 2,
-    features: Annotated[int, Interval(ge=2, le=MAX_COUNT)] = 2,
-    noise: Annotated[float, Gt(0)] = 1.0,
+    features: Features = 2,
+    noise: Spread = 1.0,
 ) -> RawData:
     """Round normal clouds that overlap; the true probability of each class is known everywhere.
 
@@ -84,7 +80,7 @@ def gaussians(
     rng = np.random.default_rng(seed)
     angles = 2 * np.pi * np.arange(classes) / classes
     centres = np.zeros((classes, features))
-    centres[:, :2] = 1 / math.sin(math.pi / classes) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    centres[:, :2] = on_a_circle(angles, apart=2)
     labels = balanced(samples, classes, rng)
     points = centres[labels] + noise * rng.standard_normal((samples, features))
     shares = np.bincount(labels, minlength=classes) / samples

@@ -143,9 +143,9 @@ def split(
         posterior = None if true is None else torch.from_numpy(true).to(device)
         return Tensors(torch.from_numpy(x).to(device, dtype), y.to(device), posterior)
 
-    # A stream of its own: changing the label noise leaves the split as it is.
     if label_noise and not problem.labelled:
         raise DataError(f"label noise is for labels, and this is {problem.kind}; leave it out")
+    # A stream of its own: changing the label noise leaves the split as it is.
     noisy = problem.corrupted(parts.train.labels, label_noise, label_noise_kind, rng_for(split_seed, NOISE))
     splits = Splits(
         train=tensors(parts.train, noisy),

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 SINGLE_LABEL, MULTI_LABEL, REGRESSION, PROBABILITY = PROBLEMS
 MOST_NUMERIC_CLASSES = 20
-NAMES: dict[str, str] = {MULTI_LABEL: "label", REGRESSION: "value", PROBABILITY: "probability"}
 
 
 def looks_like(targets: Array) -> ProblemName:
@@ -64,9 +63,8 @@ def checked(kind: str, values: Any, names: Sequence[str], which: str) -> Array:
         usable, allowed = (found >= 0) & (found <= 1), "a probability is from 0 to 1"
     if not usable.all():
         row, column = (int(each) for each in np.argwhere(~usable)[0])
-        raise DataError(
-            f"{NAMES[kind]} {names[column]!r} is {found[row, column]:g} in row {row} of the {which}labels; {allowed}"
-        )
+        what = f"{KINDS[kind].noun} {names[column]!r} is {found[row, column]:g}"
+        raise DataError(f"{what} in row {row} of the {which}labels; {allowed}")
     return found
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 Samples = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
 Classes = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
+Features = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
 Noise = Annotated[float, Ge(0)]
+Spread = Annotated[float, Gt(0)]
 
 MOST_NAMED = 10_000  # classes that are named before there are samples: a billion can be asked for
 MOONS = ("upper moon", "lower moon")
@@ -90,8 +92,8 @@ def blobs(
     *,
     samples: Samples = 1000,
     classes: Classes = 3,
-    features: Annotated[int, Interval(ge=2, le=MAX_COUNT)] = 2,
-    noise: Annotated[float, Gt(0)] = 1.0,
+    features: Features = 2,
+    noise: Spread = 1.0,
 ) -> RawData:
     """Round clouds on a circle, their class numbers assigned at random: the classes have no order.
 
@@ -103,7 +105,7 @@ def blobs(
 
     rng = np.random.default_rng(seed)
     angles = 2 * np.pi * (np.arange(classes) / classes + rng.random())
-    circle = 2 / math.sin(math.pi / classes) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    circle = on_a_circle(angles, apart=4)
     plane, _ = np.linalg.qr(rng.standard_normal((features, 2)))
     centres = rng.permutation(circle @ plane.T)
     labels = balanced(samples, classes, rng)
@@ -112,9 +114,7 @@ def blobs(
 
 
 @dataset("grades", poses=lambda **_: in_the_plane(YEARS, ordered=True))
-def grades(
-    seed: int, *, samples: Annotated[int, Interval(ge=6, le=MAX_COUNT)] = 1200, noise: Annotated[float, Gt(0)] = 0.3
-) -> RawData:
+def grades(seed: int, *, samples: Annotated[int, Interval(ge=6, le=MAX_COUNT)] = 1200, noise: Spread = 0.3) -> RawData:
     """Height (cm) and weight (kg) of pupils, the class being their school year: classes with an order.
 
     The means are near the medians of the WHO growth reference 2007 (weight past ten years: CDC 2000) for children of
@@ -149,7 +149,7 @@ def classification(
     *,
     samples: Samples = 1000,
     classes: Classes = 2,
-    features: Annotated[int, Interval(ge=2, le=MAX_COUNT)] = 20,
+    features: Features = 20,
     noise: Annotated[float, Interval(ge=0, le=1)] = 0.01,
 ) -> RawData:
     """Clouds at the corners of a cube, among features that are mixtures or noise (Guyon 2003).
@@ -246,6 +246,14 @@ def _scattered(
     rng = np.random.RandomState(seed)
     order = rng.permutation(len(points))
     return points[order] + rng.normal(scale=noise, size=points.shape), labels[order]
+
+
+def on_a_circle(angles: Floats, apart: float) -> Floats:
+    """`[classes, 2]`: points of a circle at evenly spaced angles, neighbours this far apart."""
+    import numpy as np
+
+    radius = apart / 2 / math.sin(math.pi / len(angles))
+    return radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def balanced(samples: int, classes: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

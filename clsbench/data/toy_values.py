@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from annotated_types import Ge, Interval
+from annotated_types import Interval
 
 from clsbench.config.values import MAX_COUNT
 from clsbench.data.bundled import diabetes_table
 from clsbench.data.raw import RawData
+from clsbench.data.toy import Classes, Features, Noise, Samples
 from clsbench.problems import MultiLabel, Posed, Regression
 from clsbench.registry import dataset
 
-Samples = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
-Classes = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
-Noise = Annotated[float, Ge(0)]
 DIABETES = ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
 
 
@@ -32,7 +30,7 @@ def multilabel(
     *,
     samples: Samples = 1000,
     classes: Classes = 3,
-    features: Annotated[int, Interval(ge=2, le=MAX_COUNT)] = 2,
+    features: Features = 2,
     noise: Noise = 0.1,
 ) -> RawData:
     """Overlapping discs in the plane, a Venn diagram: a point has the label of every disc that it is in.

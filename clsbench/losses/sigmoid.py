@@ -12,10 +12,12 @@ from annotated_types import Gt
 from clsbench.losses.reduction import Reduction, over_outputs
 from clsbench.losses.smoothing import Smoothing, smoothed
 from clsbench.problems.encoding import is_encoded, one_hot
-from clsbench.registry import loss
+from clsbench.registry import ProblemName, loss
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+PROBLEMS: tuple[ProblemName, ...] = ("single_label", "multi_label", "probability")
 
 
 def _num_outputs(num_classes: int, *, outputs: int | None, **_: object) -> int:
@@ -29,7 +31,7 @@ def _num_outputs(num_classes: int, *, outputs: int | None, **_: object) -> int:
     link="sigmoid",
     outputs=_num_outputs,
     stacked=True,
-    problems=("single_label", "multi_label", "probability"),
+    problems=PROBLEMS,
     aliases=("BCEWithLogitsLoss", "binary_crossentropy"),
 )
 def bce(
@@ -59,13 +61,7 @@ def bce(
     return over_outputs(terms, reduction)
 
 
-@loss(
-    "mse_sigmoid",
-    link="sigmoid",
-    outputs=_num_outputs,
-    stacked=True,
-    problems=("single_label", "multi_label", "probability"),
-)
+@loss("mse_sigmoid", link="sigmoid", outputs=_num_outputs, stacked=True, problems=PROBLEMS)
 def mse_sigmoid(
     logits: Tensor, targets: Tensor, *, outputs: Literal[1] | None = None, reduction: Reduction = "sum"
 ) -> Tensor:

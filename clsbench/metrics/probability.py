@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from clsbench.metrics.regression import RootMeanSquaredError
 from clsbench.metrics.reliability import by_bin
 from clsbench.metrics.single_label import HELD_OUT
+from clsbench.metrics.single_label import ExpectedCalibrationError as OfPredictedClass
 from clsbench.registry import SPLITS, ProblemName, metric
 
 if TYPE_CHECKING:
@@ -74,7 +75,4 @@ class ExpectedCalibrationError:
         surplus = (probabilities - targets).double()
         return by_bin(probabilities.flatten(-2), surplus.flatten(-2)) / probabilities.shape[-1]
 
-    @staticmethod
-    def value(sums: Tensor, num_samples: int) -> Tensor:
-        """The sum of the bins' magnitudes, divided by the number of samples."""
-        return sums.abs().sum(-1) / num_samples
+    value = staticmethod(OfPredictedClass.value)

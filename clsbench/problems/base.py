@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from clsbench.registry import LinkName, LossSpec, ProblemName, catalogue
+from clsbench.registry import LinkName, LossSpec, ProblemName, catalogue, suggestion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 # The class of a sample or its labels by name, a value, or several.
 Answer = str | float | tuple[float, ...]
-
-
 NoiseKind = Literal["symmetric", "pairwise"]
+
+MOST_LISTED = 10  # names in a message
 
 
 class Problem(ABC):
@@ -27,6 +27,7 @@ class Problem(ABC):
 
     Attributes:
         kind: its name in configs and summaries.
+        noun: what one of its names is the name of.
         headline: the registered name of the metric that is reported first.
         second: the metric that decides between settings that are equal in the headline.
         exclusive: whether each sample is of exactly one class.
@@ -36,6 +37,7 @@ class Problem(ABC):
     """
 
     kind: ClassVar[ProblemName]
+    noun: ClassVar[str]
     headline: ClassVar[str]
     second: ClassVar[str]
     exclusive: ClassVar[bool] = False
@@ -68,6 +70,11 @@ class Problem(ABC):
         """The names of its classes, labels or values."""
 
     @property
+    def known_names(self) -> tuple[str, ...]:
+        """The names, or none if only their number is known yet."""
+        return self.names
+
+    @property
     def target_shape(self) -> tuple[int, ...]:
         """That of one target: `()` for a class number, else `(D,)`."""
         return (len(self.names),)
@@ -77,13 +84,17 @@ class Problem(ABC):
         return tuple(targets.shape[: targets.dim() - len(self.target_shape)])
 
     @property
-    @abstractmethod
     def ranks(self) -> bool:
         """Whether samples can be ranked by `scores`."""
+        return False
 
-    @abstractmethod
     def unknown(self, name: str) -> str | None:
-        """Why no class has this name, with the nearest one; None if one has, or if their names are not known yet."""
+        """Why nothing is called so, with the nearest name; None if something is, or if no name is known yet."""
+        known = self.known_names
+        if not known or name in known:
+            return None
+        listed = known if len(known) <= MOST_LISTED else (*known[:MOST_LISTED], "...")
+        return f"no {self.noun} is called {name!r}; {suggestion(name, known, listed)}"
 
     def only(self, names: Sequence[str]) -> Problem:
         """The problem of some of its classes, in their order here.
@@ -160,8 +171,12 @@ class Problem(ABC):
         """`[number, *target_shape]`: possible targets, to try a loss on."""
 
     def rotated(self, targets: Tensor) -> Tensor:
-        """Targets that are all wrong: each is replaced by the next. Only of a `labelled` problem."""
-        raise NotImplementedError
+        """Targets that are all wrong: each is replaced by the next.
+
+        Raises:
+            ValueError: the problem is not `labelled`; the message gives the reason.
+        """
+        raise ValueError(f"a {self.kind} problem has no labels that could be wrong")
 
     def fitted(self, targets: Array) -> Problem:
         """The problem with what it learns of the training targets."""

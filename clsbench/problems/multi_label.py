@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clsbench.problems.base import Answer, NoiseKind, Problem
-from clsbench.problems.labels import names_in, unknown_name
+from clsbench.problems.labels import names_in
 from clsbench.registry import LinkName
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class MultiLabel(Problem):
     """C labels by name; targets are multi-hot, `[N, C]` of 0 and 1."""
 
     kind = "multi_label"
+    noun = "label"
     headline = "micro_f1"
     second = "nll"
     labelled = True
@@ -50,9 +51,6 @@ class MultiLabel(Problem):
     @property
     def ranks(self) -> bool:
         return True
-
-    def unknown(self, name: str) -> str | None:
-        return unknown_name("label", name, self.label_names)
 
     @classmethod
     def examples(cls) -> tuple[MultiLabel, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.problems.base import Answer, Problem
 from clsbench.problems.encoding import at_target, log_softmax
-from clsbench.problems.labels import names_in, unknown_name, values_of
+from clsbench.problems.labels import names_in, values_of
 from clsbench.problems.multi_label import bernoulli
 from clsbench.registry import LinkName, LossSpec, catalogue
 
@@ -30,6 +30,7 @@ class Probability(Problem):
     """D probabilities by name; `shares` says that those of a sample sum to 1."""
 
     kind = "probability"
+    noun = "probability"
     headline = "nll"
     second = "brier"
 
@@ -51,13 +52,6 @@ class Probability(Problem):
     @property
     def names(self) -> tuple[str, ...]:
         return self.value_names
-
-    @property
-    def ranks(self) -> bool:
-        return False
-
-    def unknown(self, name: str) -> str | None:
-        return unknown_name("probability", name, self.value_names)
 
     @classmethod
     def examples(cls) -> tuple[Probability, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from clsbench.problems.base import Answer, Problem
-from clsbench.problems.labels import names_in, unknown_name, values_of
+from clsbench.problems.labels import names_in, values_of
 from clsbench.registry import LinkName, LossSpec
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Regression(Problem):
     """D values by name; an output z stands for `shift + scale * z`."""
 
     kind = "regression"
+    noun = "value"
     headline = "rmse"
     second = "mae"
 
@@ -51,13 +52,6 @@ class Regression(Problem):
     @property
     def names(self) -> tuple[str, ...]:
         return self.value_names
-
-    @property
-    def ranks(self) -> bool:
-        return False
-
-    def unknown(self, name: str) -> str | None:
-        return unknown_name("value", name, self.value_names)
 
     @classmethod
     def examples(cls) -> tuple[Regression, ...]:

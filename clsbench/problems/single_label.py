@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.problems.base import Answer, NoiseKind, Problem
 from clsbench.problems.encoding import MANY_CLASSES, at_target, log_softmax, one_hot
-from clsbench.problems.labels import unknown_name
 from clsbench.registry import LinkName, LossSpec, catalogue
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ class SingleLabel(Problem):
     """
 
     kind = "single_label"
+    noun = "class"
     headline = "accuracy"
     second = "nll"
     exclusive = True
@@ -59,11 +59,12 @@ class SingleLabel(Problem):
         return self.class_names or tuple(map(str, range(self.num_classes)))
 
     @property
+    def known_names(self) -> tuple[str, ...]:
+        return self.class_names
+
+    @property
     def ranks(self) -> bool:
         return self.num_classes == 2
-
-    def unknown(self, name: str) -> str | None:
-        return unknown_name("class", name, self.class_names)
 
     def only(self, names: Sequence[str]) -> SingleLabel:
         if reason := next(filter(None, map(self.unknown, names)), None):

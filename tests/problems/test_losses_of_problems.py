@@ -130,3 +130,15 @@ def test_problems_are_kept_as_plain_facts(kind: type[Problem]) -> None:
     """What a run keeps of a problem gives an equal one."""
     for example in kind.examples():
         assert example.facts == kind.from_facts(example.facts).facts
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_only_labels_can_be_rotated(kind: type[Problem]) -> None:
+    """Rotated labels are all wrong; where targets are no labels, the reason names the problem."""
+    for example in kind.examples():
+        targets = example.example_targets(6)
+        if kind.labelled:
+            assert (example.rotated(targets) != targets).all()
+        else:
+            with pytest.raises(ValueError, match=f"a {kind.kind} problem has no labels"):
+                example.rotated(targets)
