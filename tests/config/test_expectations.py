@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clsbench.training  # noqa: F401 - registers the metrics
+from clsbench.config.dump import as_yaml
 from clsbench.config.expectations import Expectation, Measure, VerdictOn, check_names, parse
+from clsbench.config.reader import read_mapping
 from clsbench.metrics.measures import measured
+from tests.config.reading import mistakes, read
 
 COMPARISONS = [["cross_entropy", "mse_softmax lr=0.3"], ["cross_entropy dataset=b"]]
 METRICS = {**{name: each.better for name, each in measured().items()}, "seconds": None}
@@ -199,3 +202,45 @@ def test_names_are_checked_before_training(text: Any, mistakes: Any) -> None:
     found = check_names(parse(text), COMPARISONS, METRICS, epochs=20)
     assert len(mistakes) == len(found)
     assert all(actual.startswith(expected) for expected, actual in zip(mistakes, found, strict=True))
+
+
+def test_every_mistaken_expectation_is_told_in_place() -> None:
+    """What cannot be read, and what names what the run will not have, each at its text, with the nearest right name."""
+    text = """\
+loss: [bce, {name: hinge, label: hinge a}]
+train: {epochs: 3}
+expect:
+  - bce.test_accuracy >= 0.9
+  - bce.tst_accuracy >= 0.9
+  - "'hinge b'.test_accuracy > bce.test_nll@4"
+  - bce.test_accuracy = 0.9
+  - __import__('os').system('true') == 0
+  - [3]
+"""
+    assert [
+        "f:5:5: expect: unknown metric 'tst_accuracy'; did you mean 'test_accuracy'?",
+        "f:6:5: expect: unknown arm 'hinge b'; did you mean 'hinge a'?",
+        "f:6:5: expect: there is no epoch 4; the last is 3",
+        "f:7:5: expect: column 19: expected one of < <= > >= == !=, got '='; quote a name that has blanks or signs",
+        "f:8:5: expect: column 1: '__import__' cannot be called; only verdict(ARM, ARM, METRIC) can",
+        "f:9:5: expect: must be text such as 'hinge.test_accuracy > 0.9', got [3]",
+        "command line:1:8: expect: must be a list of expectations, got 'bce.test_nll < 1'",
+    ] == [*mistakes(text), *mistakes("loss: bce", "expect=bce.test_nll < 1")]
+
+
+def test_grammar_is_checked_though_the_plan_cannot_be_made() -> None:
+    """With a mistake elsewhere the arms are unknown, so names wait; what cannot be read is told at once."""
+    first, second = mistakes('loss: bc\nexpect: ["x.test_nll >", y.test_nll > 1]')
+    assert "f:1:7: loss: unknown loss 'bc'; did you mean 'bce'?" == first
+    assert second.startswith(
+        "f:2:10: expect: column 13: expected a number, ARM.METRIC, a verdict or warnings, got the end"
+    )
+
+
+def test_expectations_survive_the_round_trip() -> None:
+    """A config writes its expectations back as they were, quotes and all."""
+    texts = ["'mse \"x\" lr=0.1'.test_accuracy@best >= 0.5", "verdict(bce, 'mse \"x\" lr=0.1', test_nll) != worse"]
+    losses = [{"name": "mse_softmax", "label": 'mse "x" lr=0.1'}, "bce"]
+    experiment = read_mapping({"loss": losses, "expect": texts})
+    assert texts == experiment.to_dict()["expect"]
+    assert experiment == read(as_yaml(experiment.to_dict()))

@@ -10,13 +10,9 @@ import pytest
 import clsbench
 from clsbench.config.dump import as_yaml
 from clsbench.config.plan import make_plan
-from clsbench.config.reader import read_mapping, read_text
-from clsbench.config.schema import Experiment
+from clsbench.config.reader import read_mapping
 from clsbench.errors import ConfigError
-
-
-def read(text: str, *overrides: str) -> Experiment:
-    return read_text(text, "f", overrides)
+from tests.config.reading import read
 
 
 def names(text: str, *overrides: str) -> list[str]:

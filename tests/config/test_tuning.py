@@ -8,24 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-import clsbench.experiment  # noqa: F401 - registers all that there is
 from clsbench.config.dump import as_yaml
 from clsbench.config.plan import MAX_TRIALS, make_plan, tuning_plan
-from clsbench.config.reader import read_mapping, read_text
-from clsbench.config.schema import Experiment
-from clsbench.errors import ConfigError
+from clsbench.config.reader import read_mapping
 from clsbench.metrics.measures import on_split
 from clsbench.problems import SingleLabel
-
-
-def read(text: str) -> Experiment:
-    return read_text(text, "f", ())
-
-
-def mistakes(text: str) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        read(text)
-    return list(caught.value.mistakes)
+from tests.config.reading import mistakes, read
 
 
 def grid(text: str, optimizer: str = "sgd") -> dict[str, Any]:

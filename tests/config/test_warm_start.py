@@ -5,29 +5,22 @@ from __future__ import annotations
 import pytest
 import yaml
 
-import clsbench.experiment  # noqa: F401 - registers all that there is
 from clsbench.config.dump import as_yaml
 from clsbench.config.reader import read_mapping, read_text
-from clsbench.errors import ConfigError
-
-
-def mistakes(text: str) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        read_text(text, "f", ())
-    return list(caught.value.mistakes)
+from tests.config.reading import mistakes, read
 
 
 def test_defaults_of_a_warm_start_are_those_of_the_contract() -> None:
     """An empty section is 30 epochs on rotated labels at rate 1; without the section there is none."""
-    train = read_text("train: {warm_start: {}}", "f", ()).to_dict()["train"]
+    train = read("train: {warm_start: {}}").to_dict()["train"]
     assert {"labels": "rotated", "epochs": 30, "lr": 1.0} == train["warm_start"]
-    assert read_text("{}", "f", ()).train.warm_start is None
+    assert read("{}").train.warm_start is None
 
 
 @pytest.mark.parametrize("labels", ["rotated", "true"])
 def test_warm_start_reads_back_as_itself(labels: str) -> None:
     """`labels: true` is the truth value, with and without quotes in what a run keeps."""
-    experiment = read_text(f"train: {{warm_start: {{labels: {labels}, epochs: 3}}}}", "f", ())
+    experiment = read(f"train: {{warm_start: {{labels: {labels}, epochs: 3}}}}")
     again = read_text(as_yaml(experiment.to_dict()), "g", ())
     assert experiment == again == read_mapping(yaml.safe_load(as_yaml(experiment.to_dict())))
 
