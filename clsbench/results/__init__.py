@@ -8,9 +8,6 @@ from clsbench.results.environment import DatasetFacts, Environment, Platform, re
 from clsbench.results.reading import FORMAT_VERSION, damaged, require_known_format
 from clsbench.results.record import Origin, Record, classes_in, reader_of, require_sequence, value_of
 from clsbench.results.summary import (
-    Across,
-    AcrossArm,
-    AcrossPair,
     ArmCross,
     ArmSummary,
     ArmTuning,
@@ -23,9 +20,7 @@ from clsbench.results.summary import (
     JoinedRun,
     Judged,
     Pairing,
-    Pairs,
     Reliability,
-    Rules,
     SettingResult,
     Statistic,
     Summary,
@@ -34,12 +29,12 @@ from clsbench.results.summary import (
     TimeToTargetSummary,
     Tuning,
     TuningSizes,
-    Verdict,
     WarmStart,
     cross_metrics,
     origins,
     read_summary,
 )
+from clsbench.results.verdicts import Across, AcrossArm, AcrossPair, Pairs, Rules, Verdict
 from clsbench.results.warnings import WARNINGS, RunWarning
 
 __all__ = [

@@ -12,7 +12,8 @@ from clsbench.results.reading import ROUNDING, Bounds, damaged
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from clsbench.results.summary import ArmSummary, Cross, Statistic, Summary, Tuning, Verdict
+    from clsbench.results.summary import ArmSummary, Cross, Statistic, Summary, Tuning
+    from clsbench.results.verdicts import Verdict
 
 
 def require_consistent(path: str, summary: Summary, metrics: Mapping[str, Bounds]) -> None:

@@ -25,6 +25,7 @@ ROUNDING = 1e-6  # a mean in floating point may pass the bounds of its terms
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Seconds = Annotated[float, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
 # A key that a later version of the file added: None if it is missing.
 ADDED: Any = Field(default=None)
 

@@ -72,15 +72,17 @@ def test_a_mean_of_one_seed_has_no_interval(result: Result) -> None:
 
 
 def test_a_comparison_counts_the_arms_that_its_best_was_judged_against(result: Result) -> None:
-    """Of three arms and a baseline that is not the best, the best is judged against one."""
+    """The best arm, under a name with its own settings, is judged against the baseline alone where there is one."""
     first, second = result.summary["arms"][:2]
-    third = {**second, "name": "third"}
-    names = [first["name"], second["name"], "third"]
+    first = {**first, "name": "cross_entropy dataset=m0 momentum=0.9"}
+    third = {**second, "name": "third dataset=m0"}
+    names = [first["name"], second["name"], third["name"]]
     of_three: Any = {**result.summary, "arms": [first, second, third], "pairing": [{"arms": names}]}
     for baseline, others in ((None, 2), (second["name"], 1)):
         judged: Any = {**of_three, **judgement(of_three, VerdictConfig(baseline=baseline).rules)}
         (table,) = by_comparison(comparisons([], judged), judged, ["m0"]).blocks
         assert isinstance(table, Table)
+        assert "cross_entropy momentum=0.9" == table.rows[0][1]
         assert {others} == {cell.whole for cell in table.rows[0] if isinstance(cell, Proportion)}
 
 

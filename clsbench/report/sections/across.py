@@ -10,7 +10,7 @@ from clsbench.analysis.statistics import LEVEL
 from clsbench.metrics.measures import direction, label_of
 from clsbench.report.document import ArmRef, Cell, Column, Paragraph, Ranks, Section, Table, Text, listed
 from clsbench.report.sections.answer import verdicts_on
-from clsbench.report.sections.arms import MAX_DRAWN, MAX_ROWS
+from clsbench.report.sections.arms import MAX_DRAWN, MAX_ROWS, short_references
 from clsbench.report.text import count, number
 from clsbench.report.values import MeanRange, Proportion, PValue, mean_std
 from clsbench.results import Across, AcrossArm, AcrossPair, Summary
@@ -46,9 +46,10 @@ def by_comparison(compared: Sequence[Comparison], summary: Summary, names: Seque
         words = [row["verdict"] for row in verdicts_on(best, comparison, summary)]
         others = len({(row["a"], row["b"]) for row in summary["verdicts"] if best in (row["a"], row["b"])})
         value = next(mean_std(arm["metrics"][comparison.headline]) for arm in comparison.arms if arm["name"] == best)
-        alike = next(arm["label"] for arm in comparison.arms if arm["name"] == best)
         counts = (words.count(BETTER), words.count(EQUIVALENT))
-        rows.append((name, alike, value, *(Proportion(each, others) for each in counts)))
+        rows.append(
+            (name, short_references(comparison)[best].name, value, *(Proportion(each, others) for each in counts))
+        )
     columns = (
         Column(("comparison",), "left"),
         Column(("best arm",), "left"),
