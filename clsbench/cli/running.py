@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,10 @@ from clsbench.report.streams import (
     write,
     write_json,
 )
+
+if TYPE_CHECKING:
+    from clsbench.result import Result
+    from clsbench.shown import Drawing
 
 
 def run(
@@ -69,6 +73,7 @@ def run(
         from clsbench.clock import Clock
         from clsbench.config.plan import plans
         from clsbench.report.progress import Progress, watcher
+        from clsbench.runs.signals import kept_in
         from clsbench.shown import Drawing
 
         if resume is not None and config is not None and "=" in config and not os.path.exists(config):
@@ -90,32 +95,47 @@ def run(
             watch=watcher(progress),
             command_line=context.meta[ARGUMENTS],
         )
-    drawing = Drawing(result, asked)
-    try:
-        if output_file is not None:
-            output_file.write(as_junit(result.summary))
-    finally:
+    with kept_in(result.directory):
+        drawing = Drawing(result, asked)
         try:
-            if not as_json:
-                with suppress(ReaderLeft), stdout_errors():  # the exit code reports expectations even so
-                    show_answer(result, details=details)
+            if output_file is not None:
+                output_file.write(as_junit(result.summary))
         finally:
-            with (
-                errors_to(output_file, suite),
-                stdout_for_results(),
-                Progress(console_on(sys.stderr), quiet=quiet) as progress,
-            ):
-                progress.advance(0, "drawing")
-                result = drawing.finish()
-            with suppress(ReaderLeft), stdout_errors():
-                if as_json:
-                    write_json(result.summary)
-                else:
-                    show_end(result, details=details)
+            _show(result, drawing, errors_to(output_file, suite), as_json=as_json, details=details, quiet=quiet)
     if failed := failures(result.summary):
         raise TrialError(f"{failed}; the trace is in {result.directory / 'run.log'}", result.directory)
     if missed := unmet(result.summary):
         raise ExpectationError(*missed)
+
+
+def _show(
+    result: Result,
+    drawing: Drawing,
+    while_drawing: AbstractContextManager[None],
+    *,
+    as_json: bool,
+    details: bool,
+    quiet: bool,
+) -> None:
+    """The answer, then how long the run took and its files: once they are drawn. A failed drawing costs no answer."""
+    from clsbench.report.progress import Progress
+
+    try:
+        if not as_json:
+            with suppress(ReaderLeft), stdout_errors():  # the exit code reports expectations even so
+                show_answer(result, details=details)
+    finally:
+        try:
+            with while_drawing, stdout_for_results(), Progress(console_on(sys.stderr), quiet=quiet) as progress:
+                progress.advance(0, "drawing")
+                result = drawing.finish()
+        finally:
+            if as_json:
+                with suppress(ReaderLeft), stdout_errors():
+                    write_json(result.summary)
+        if not as_json:
+            with suppress(ReaderLeft), stdout_errors():
+                show_end(result, details=details)
 
 
 def check(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +40,30 @@ def test_a_failed_drawing_costs_no_answer(
     assert "summary.json, curves.png, report.html" in again.stdout.splitlines()[-1]
     before = seen(run)
     assert (0, before) == (invoke("run", "--resume", run).exit_code, seen(run))
+
+
+def test_a_failed_drawing_costs_no_json(here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the summary that was kept, of a run whose figures are still to be drawn."""
+    monkeypatch.setattr("clsbench.shown.figures", lambda *_: 1 / 0)
+    answer = invoke("run", "tiny.yaml", "report={figures: true}", "--json")
+    (run,) = (here / "runs" / "moons").iterdir()
+    assert (1, clsbench.load(run).summary) == (answer.exit_code, json.loads(answer.stdout))
+
+
+def test_a_run_that_is_stopped_before_its_figures_says_how_to_go_on(here: Path) -> None:
+    """Also while its answer is shown."""
+    code = """
+import os, signal, sys
+from clsbench.cli import running
+running.show_answer = lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM)
+sys.argv = ["clsbench", "run", "tiny.yaml"]
+from clsbench.__main__ import main
+main()
+"""
+    stopped = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True)
+    (run,) = (here / "runs" / "moons").iterdir()
+    assert 143 == stopped.returncode
+    assert f"resume it with clsbench run --resume {run.relative_to(here)}" in stopped.stderr
 
 
 def test_files_of_a_run_that_draws_nothing(here: Path, invoke: Invoke) -> None:
