@@ -14,7 +14,8 @@ from clsbench.config.schema import VerdictConfig
 from clsbench.report.compose import answer_document, figure_documents
 from clsbench.report.document import ArmRef, Ranks, Table
 from clsbench.report.renderers.figures import draw, rendered
-from clsbench.report.renderers.ranks import as_svg
+from clsbench.report.renderers.look import Look
+from clsbench.report.renderers.ranks import as_svg, draw_ranks
 from clsbench.report.sections.across import across, by_comparison
 from clsbench.report.sections.arms import short_references
 from clsbench.report.values import Proportion
@@ -107,6 +108,18 @@ def test_the_figure_of_ranks_names_its_arms(result: Result) -> None:
     assert first == again
     assert b"cross_entropy 1.00" in first
     assert b"slow 2.00" in first
+
+
+@pytest.mark.parametrize("width", [30, 80])
+def test_ranks_keep_to_the_width(width: int) -> None:
+    """A bar over all ranks leaves the words about it no room, so they have a line of their own."""
+    arms = ArmRef("a", 0), ArmRef("b", 1)
+    lines = [
+        line.plain for line in draw_ranks(Ranks(((arms[0], 1.0), (arms[1], 2.0)), (arms,), 2), Look(width, "utf-8"))
+    ]
+    assert max(map(len, lines)) <= width
+    assert "not told apart" == lines[-1].strip()
+    assert "\u2501" == lines[-2].strip()[0]
 
 
 def test_a_name_stays_text_in_the_page() -> None:

@@ -19,14 +19,20 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_off_a_terminal_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One plain line per interval, with the share done and the time left, and never a carriage return."""
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that have passed, for a test to move on."""
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_progress_off_a_terminal_is_a_line_now_and_then(clock: list[float]) -> None:
+    """One plain line per interval, with the share done and the time left, and never a carriage return."""
     file = io.StringIO()
     with Progress(Console(file=file, width=20), 100) as bar:
         for _ in range(50):
-            now[0] += 0.5
+            clock[0] += 0.5
             bar.advance(1, "a [b]\nlong name that would not fit")
     first, second = file.getvalue().splitlines()
     assert r" 20% of 100 trial-epochs, 40 s left: a [b]\nlong name that would not fit" == first
@@ -85,21 +91,22 @@ def test_grown_curves_are_those_of_the_run(grown: tuple[Growing, clsbench.Result
     assert ("test_accuracy", 4) == (curves.metric, curves.x.end)
 
 
-@pytest.mark.parametrize("seconds", [1.0, 5.0])
+@pytest.mark.parametrize(("seconds", "shows"), [(1.0, False), (5.0, True)])
 def test_curves_grow_under_a_bar_that_lasts(
-    grown: tuple[Growing, clsbench.Result], monkeypatch: pytest.MonkeyPatch, seconds: float
+    grown: tuple[Growing, clsbench.Result],
+    clock: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    shows: bool,
 ) -> None:
     """After some seconds they are under the bar, and their last state stays when the bar is gone; before, nothing."""
     monkeypatch.setenv("TERM", "xterm")
-    now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     file = Terminal()
     with Progress(Console(file=file, width=80, height=24, force_terminal=True, color_system=None), 4) as bar:
-        now[0] += seconds
+        clock[0] += seconds
         bar.grow(grown[0])
         bar.advance(1, "an arm")
         during = file.getvalue()
-    shows = seconds > progress.SECONDS_BEFORE_CURVES
     legend = "test accuracy by epoch:  A cross_entropy  B mse_softmax"
     assert shows == (legend in during)
     last = file.getvalue()[len(during) :]
@@ -109,15 +116,13 @@ def test_curves_grow_under_a_bar_that_lasts(
 
 @pytest.mark.parametrize("height", [24, 8])
 def test_nothing_grows_where_nothing_moves(
-    grown: tuple[Growing, clsbench.Result], monkeypatch: pytest.MonkeyPatch, height: int
+    grown: tuple[Growing, clsbench.Result], clock: list[float], monkeypatch: pytest.MonkeyPatch, height: int
 ) -> None:
     """Off a terminal, and on one that is too low, there are no curves."""
     monkeypatch.setenv("TERM", "xterm")
-    now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     file = Terminal() if height == 8 else io.StringIO()
     with Progress(Console(file=file, width=80, height=height, force_terminal=height == 8), 4) as bar:
-        now[0] += 60
+        clock[0] += 60
         bar.grow(grown[0])
     assert "test accuracy" not in file.getvalue()
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDEST = 64
+UNTOLD = "not told apart"  # of the arms over a bar
 SVG_WIDTH, SVG_STEP, SVG_MARGIN = 640, 20, 30  # pixels
 GROUP_STEP = 0.18  # between the bars of a figure, in units of its height
 
@@ -42,7 +43,9 @@ def draw_ranks(ranks: Ranks, look: Look) -> Iterator[Text]:
     yield from _letters([(arm, place(rank)) for arm, rank in ranks.entries])
     for group in ranks.groups:
         start, end = map(place, ranks.span(group))
-        yield Text(f"      {' ' * start}{bar * max(end - start + 1, 1)}  not told apart")
+        drawn = f"      {' ' * start}{bar * max(end - start + 1, 1)}"
+        has_room = len(drawn) + len(UNTOLD) + 2 <= look.width
+        yield from map(Text, [f"{drawn}  {UNTOLD}"] if has_room else [drawn, f"      {UNTOLD}"])
 
 
 def _letters(placed: list[tuple[ArmRef, int]]) -> Iterator[Text]:

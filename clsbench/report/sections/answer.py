@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from clsbench.analysis.curves import Comparison, final_mean, ranked
 from clsbench.analysis.verdicts import seen_from
 from clsbench.metrics.measures import is_share, label_of
-from clsbench.report.document import Mark, Text, listed
+from clsbench.report.document import Mark, Text, joined, listed
 from clsbench.report.sections.arms import Refs
 from clsbench.report.sections.outcome import lead, outcome, shown
 from clsbench.report.text import first_few, number
@@ -69,7 +69,7 @@ def _better(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdic
         named = [row["b"] for row in rows if row["verdict"] == word]
         if named:
             parts.append((f"{relation} ", *_named(comparison, refs, named)))
-    return (refs[best], f" has the best {label}, {top}: ", *_joined(parts), ".")
+    return (refs[best], f" has the best {label}, {top}: ", *joined(parts, "; "), ".")
 
 
 def _open(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdict]) -> Text:
@@ -120,10 +120,6 @@ def _other_metrics(comparison: Comparison, refs: Refs, best: str, summary: Summa
         arms = listed(first_few([Mark(refs[name]) for name in others], "more arms"))
         relation = "better than" if word == BETTER else "worse than"
         yield (f"By {''.join(map(str, listed(metrics)))} ", Mark(refs[best]), f" is {relation} ", *arms, ".")
-
-
-def _joined(parts: Sequence[Text]) -> Text:
-    return tuple(piece for place, part in enumerate(parts) for piece in (("; ", *part) if place else part))
 
 
 def _mean(comparison: Comparison, name: str) -> float:
