@@ -71,6 +71,11 @@ class R2:
 
     @staticmethod
     def value(sums: Tensor, num_samples: int) -> Tensor:
+        import torch
+
         errors, total, squares = sums.unflatten(-1, (3, -1)).unbind(-2)
-        explained: Tensor = 1 - errors / (squares - total.square() / num_samples)
+        spread = squares - total.square() / num_samples
+        # What rounding can leave of equal values, a difference of either sign, is no variance.
+        rounding = num_samples * torch.finfo(sums.dtype).eps * squares
+        explained: Tensor = 1 - errors / spread.where(spread > rounding, 0.0)
         return explained.mean(-1)

@@ -63,6 +63,8 @@ def test_bytes_stay_bytes_and_the_rest_becomes_floats(given: str, kept: str) -> 
         (([[1, 2], [3, 4], [-np.inf, 5]], Y), "the features hold -inf in row 2, column 0"),
         ((np.full((3, 1, 2, 2), np.nan), Y), r"nan in row 0, column \[0, 0, 0\]"),
         (RawData(X, np.array([0, 1, 2]), num_classes=2), "label 2 in row 2 of the labels is out of range"),
+        (RawData(X, np.array([0, 0.5, 1]), num_classes=2), "label 0.5 in row 1 of the labels is not an integer"),
+        (RawData(X, np.array([0, np.nan, 1]), num_classes=2), "label nan in row 1 of the labels is not an integer"),
         (RawData(X, Y, num_classes=2, class_names=("a",)), "1 class names for 2 classes"),
         (RawData(X, Y, num_classes=2, test_features=X[:, :1], test_labels=Y), "test samples have shape"),
         (RawData(X, Y, num_classes=2, test_features=X, test_labels=Y + 1), "label 2 in row 1 of the test labels"),

@@ -81,6 +81,16 @@ def test_values_are_measured_on_their_own_scale(num_values: int, shift: float) -
     assert pytest.approx(expected, abs=1e-6, rel=1e-6) == {name: values[name] for name in expected}
 
 
+def test_values_that_never_vary_have_no_r2() -> None:
+    """R2 is not finite, hence null, whatever the value is; one that varies by a thousandth has scikit-learn's."""
+    loss, logits = bound("mse", Regression(("a",)).fitted(np.eye(3)[:, :1])), drawn(1)[0][:333]
+    for constant in torch.randn(50, generator=torch.Generator().manual_seed(1)):
+        assert not math.isfinite(found(loss, logits, constant.expand(333, 1))["r2"])
+    varied = 1 + logits.sign() / 1000
+    expected = theirs.r2_score(varied.double().numpy(), logits.double().numpy())
+    assert pytest.approx(expected, rel=1e-6) == found(loss, logits, varied)["r2"]
+
+
 @pytest.mark.parametrize("name", ["bce", "mse_sigmoid", "cross_entropy", "mse_softmax"])
 def test_soft_targets_are_measured_by_their_probabilities(name: str) -> None:
     """NLL is cross-entropy against the soft target; Brier score and RMSE are scikit-learn's squared errors."""
