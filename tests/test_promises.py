@@ -16,18 +16,16 @@ from hypothesis import strategies as st
 
 import clsbench
 import clsbench.shown
-from clsbench.analysis.pairing import PromiseBroken, pairing
+from clsbench.analysis.pairing import PromiseBroken
 from clsbench.config.plan import make_plan
 from clsbench.data.dividing import divided
 from clsbench.data.raw import as_raw
 from clsbench.execution import scheduling
-from clsbench.execution.modes import compiles
 from clsbench.execution.opening import load_data
 from clsbench.experiment import Result, read
 from clsbench.registry import catalogue
-from clsbench.runs.evidence import Evidence
 from clsbench.training.evaluation import GROUP
-from clsbench.training.step import Steps, best_unrolling
+from clsbench.training.step import Steps
 
 Config = dict[str, Any]
 Run = Callable[..., Result]
@@ -374,48 +372,6 @@ def test_each_comparison_has_its_own_evidence(run: Run) -> None:
     assert mlp == paired[3]["weights"]
 
 
-def honest(*losses: str) -> tuple[Evidence, Any]:
-    """What two seeds of each loss would leave behind, honestly paired, and their plan."""
-    plan = make_plan(read({"loss": list(losses), "train": {"seeds": 2}}))
-    evidence = Evidence()
-    for trial in plan.trials:
-        weights = {"hidden [4]": f"h{trial.seed}", f"last [{trial.arm.loss.name}]": "any"}
-        evidence.started([trial.number], 0, {trial.number: weights}, f"data {trial.seed}")
-        for epoch in (1, 2):
-            evidence.add_batches({trial.number: f"order {trial.seed} {epoch}"})
-    return evidence, plan
-
-
-def test_honest_pairing_is_accepted() -> None:
-    """Arms whose shared layers and batches agree are one entry, also where one diverged after an epoch."""
-    evidence, plan = honest("bce", "hinge")
-    before = pairing(evidence, plan)
-    evidence.batches[3].pop()
-    assert before == pairing(evidence, plan)
-    assert [["bce", "hinge"]] == [entry["arms"] for entry in before]
-
-
-@pytest.mark.parametrize(
-    ("tamper", "message"),
-    [
-        (
-            lambda evidence: evidence.started([3], 2, {3: {"hidden [4]": "another"}}, "data 1"),
-            "seed 1 .* initial weights",
-        ),
-        (lambda evidence: evidence.batches.update({2: ["order 0 1", "another"]}), "seed 0 .* batches"),
-        (lambda evidence: evidence.batches.update({2: ["order 0 2", "order 0 1"]}), "seed 0 .* batches"),
-        (lambda evidence: evidence.data.update({3: "other"}), "seed 1 .* data"),
-    ],
-    ids=["weights", "batches", "order", "data"],
-)
-def test_broken_pairing_fails_the_run(tamper: Callable[[Evidence], None], message: str) -> None:
-    """A trial that started or saw otherwise than its partner raises, with the seed and what differed."""
-    evidence, plan = honest("bce", "hinge")
-    tamper(evidence)
-    with pytest.raises(PromiseBroken, match=message):
-        pairing(evidence, plan)
-
-
 def test_run_that_breaks_its_promise_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights that hang on the loss are noticed in a whole run."""
     calls = itertools.count()
@@ -546,18 +502,3 @@ def test_compiled_steps_go_where_eager_ones_go(run: Run) -> None:
             for key in ("train_loss", "val_nll", "test_brier", "logit_grad_norm"):  # these do not jump
                 expected = None if ours[key] is None else pytest.approx(ours[key], rel=1e-3, abs=1e-4)
                 assert expected == theirs[key]
-
-
-@pytest.mark.compiler
-def test_compiling_depends_on_the_trial_alone() -> None:
-    """`auto` compiles dense models from ten thousand steps on; `off` and convolutions never are."""
-    assert not compiles("auto", stacked=True, num_steps=9_999)
-    assert compiles("auto", stacked=True, num_steps=10_000)
-    assert not compiles("off", stacked=True, num_steps=10**9)
-    assert not compiles("on", stacked=False, num_steps=10**9)
-
-
-@pytest.mark.parametrize(("num_samples", "expected"), [(800, 5), (199, 6), (67, 2), (31, 1), (19 * 32, 6)])
-def test_most_steps_of_an_epoch_are_compiled(num_samples: int, expected: int) -> None:
-    """Of 25, 6, 2, 0 and 19 whole batches, graphs of so many steps leave the fewest to eager ones."""
-    assert expected == best_unrolling(num_samples, 32)
