@@ -19,6 +19,8 @@ from clsbench.runs.evidence import Evidence
 FREE = ("dataset", "model", "loss", "verdict")
 OF_A_TRIAL = ("trial", "seconds")  # in a record; all else is the same where a trial is trained again
 
+Rows = dict[str, list[dict[str, Any]]]
+
 
 @dataclass(frozen=True)
 class Joined:
@@ -50,8 +52,12 @@ def joined(parts: Sequence[Part]) -> Joined:
 
 def _members(parts: Sequence[Part]) -> dict[str, tuple[int, Arm]]:
     """The arms that are shown, comparison by comparison, each by its name here."""
+    rows = [_by_arm(part.records) for part in parts]
     shown = [
-        (place, arm) for place, part in enumerate(parts) for arm in part.plan.arms if not _is_known(parts, place, arm)
+        (place, arm)
+        for place, part in enumerate(parts)
+        for arm in part.plan.arms
+        if not _is_known(parts, rows, place, arm)
     ]
     times = Counter(arm.name for _, arm in shown)
     order = list(dict.fromkeys(ground_of(arm) for _, arm in shown))
@@ -59,22 +65,25 @@ def _members(parts: Sequence[Part]) -> dict[str, tuple[int, Arm]]:
     return {arm.name if times[arm.name] == 1 else f"{arm.name} run={place + 1}": (place, arm) for place, arm in shown}
 
 
-def _is_known(parts: Sequence[Part], place: int, arm: Arm) -> bool:
-    """Whether a run before has this arm, with the same records."""
-    ours = _of_arm(parts[place], arm.name)
+def _is_known(parts: Sequence[Part], rows: Sequence[Rows], place: int, arm: Arm) -> bool:
+    """Whether a run before has this arm, with the same rows."""
     return any(
-        ground_of(each) == ground_of(arm) and each.name == arm.name and _of_arm(part, arm.name) == ours
-        for part in parts[:place]
-        for each in part.plan.arms
+        each.name == arm.name
+        and rows[before].get(arm.name) == rows[place].get(arm.name)
+        and ground_of(each) == ground_of(arm)
+        for before in range(place)
+        for each in parts[before].plan.arms
     )
 
 
-def _of_arm(part: Part, name: str) -> list[dict[str, Any]]:
-    return [
-        {key: value for key, value in record.items() if key not in OF_A_TRIAL}
-        for record in part.records
-        if record["arm"] == name
-    ]
+def _by_arm(records: Sequence[Record]) -> Rows:
+    """The records of each arm, without what differs where a trial is trained again."""
+    found: Rows = {}
+    for record in records:
+        found.setdefault(record["arm"], []).append(
+            {key: value for key, value in record.items() if key not in OF_A_TRIAL}
+        )
+    return found
 
 
 def _trials(plan: Plan, arm: str) -> list[Trial]:
