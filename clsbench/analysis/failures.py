@@ -1,4 +1,4 @@
-"""The seeds at which an arm failed: it diverged, raised, or ended below the majority class."""
+"""The seeds at which an arm failed: it diverged, raised, or ended below always answering one class."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Mapping
 from math import comb
 
 from clsbench.analysis.statistics import PairedDifference, paired_difference
-from clsbench.metrics.measures import headline
-from clsbench.problems import kind_of
+from clsbench.metrics.by_class import BALANCED_ACCURACY
 from clsbench.results import ArmSummary, DataSummary
 
 
 def failed_seeds(arm: ArmSummary, data: Mapping[str, DataSummary] | None) -> dict[int, float]:
     """1 for each seed at which the arm failed, 0 for the others.
 
-    A seed has failed that ended with no metric at all, or whose headline metric is below always answering the most
-    frequent class, where that is known.
+    A seed has failed that ended with no metric at all, or that collapsed: its balanced accuracy on test data is below
+    that of always answering one class, 1 / C. Where classes are equally frequent this is accuracy below the majority's;
+    where they are not, an arm that gives up accuracy for the rare ones has not collapsed.
     """
     known = (data or {}).get(arm.get("dataset", ""))
-    values = [statistic["values"] for statistic in arm["metrics"].values()]
-    ended = [any(column[place] is not None for column in values) for place in range(len(arm["seeds"]))]
-    below = [False] * len(ended)
-    if known is not None and known["majority"] is not None:
-        statistic = arm["metrics"].get(headline(kind_of({"problem": known["problem"]}), "test"))
-        if statistic is not None:
-            below = [value is not None and value < known["majority"] for value in statistic["values"]]
-    failed = (float(not done or low) for done, low in zip(ended, below, strict=True))
-    return dict(zip(arm["seeds"], failed, strict=True))
+    columns = [statistic["values"] for statistic in arm["metrics"].values()]
+    balanced = arm["metrics"].get(f"test_{BALANCED_ACCURACY}")
+    tested = sum(each["test"] > 0 for each in (known["classes"] if known is not None else None) or ())
+    failed: dict[int, float] = {}
+    for place, seed in enumerate(arm["seeds"]):
+        reached = None if balanced is None or not tested else balanced["values"][place]
+        collapsed = reached is not None and reached * tested < 1
+        failed[seed] = float(collapsed or all(column[place] is None for column in columns))
+    return failed
 
 
 def more_failures(ours: Mapping[int, float], theirs: Mapping[int, float]) -> PairedDifference | None:

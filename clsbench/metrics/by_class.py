@@ -12,16 +12,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-RECALL = "recall"
+RECALL, BALANCED_ACCURACY = "recall", "balanced_accuracy"
 
 
 def _counts(class_counts: Tensor) -> Tensor:
     return class_counts
 
 
-@metric(
-    "balanced_accuracy", better="higher", splits=HELD_OUT, tolerance=0.005, bounds=(0, 1), stacked=True, skewed=True
-)
+@metric(BALANCED_ACCURACY, better="higher", splits=HELD_OUT, tolerance=0.005, bounds=(0, 1), stacked=True, skewed=True)
 class BalancedAccuracy:
     """Mean recall of the classes that the split has: accuracy, if each of them were equally frequent."""
 

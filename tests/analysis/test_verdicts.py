@@ -104,7 +104,7 @@ def test_skewed_classes_are_judged_by_balanced_accuracy_too(
 ) -> None:
     """Balanced accuracy judges where one class has twice the training samples of another, or where it is asked for."""
     rng = np.random.default_rng(0)
-    data = {"d": {"majority": None, "classes": [{"name": str(n), "train": count} for n, count in enumerate(samples)]}}
+    data = {"d": {"majority": None, "classes": [{"name": str(n), "train": count, "test": count} for n, count in enumerate(samples)]}}
     arms = [{**each, "dataset": "d"} for each in pair(rng, 5, metrics=("test_accuracy", "test_balanced_accuracy"))]
     rows = verdicts({**summary(*arms), "data": data}, RULES, metrics=metrics)
     assert judged_by == [row["metric"] for row in rows]
@@ -201,10 +201,11 @@ def test_arms_of_two_runs_are_judged_at_the_seeds_that_both_have(order: int) -> 
 
 
 def test_failures_are_judged_by_mcnemars_exact_test() -> None:
-    """A seed failed that has no metric or ends below the majority; p is of the seeds where just one arm failed."""
-    data = {"d": {"problem": "single_label", "majority": 0.6, "classes": None}}
-    a = arm("a", test_accuracy=[0.9] * 4 + [0.5] * 5 + [None] * 3)
-    b = arm("b", test_accuracy=[0.1] + [0.9] * 8 + [None] + [0.6] * 2)
+    """A seed failed that has no metric or is below always answering one class; p is of seeds where one arm failed."""
+    classes = [{"name": name, "train": 5, "test": 5} for name in "xy"]
+    data = {"d": {"problem": "single_label", "majority": 0.5, "classes": classes}}
+    a = arm("a", test_balanced_accuracy=[0.9] * 4 + [0.4] * 5 + [None] * 3)
+    b = arm("b", test_balanced_accuracy=[0.1] + [0.9] * 8 + [None] + [0.5] * 2)
     of_two = {**summary(*({**each, "dataset": "d"} for each in (a, b))), "data": data}
     *_, row = verdicts(of_two, RULES)
     assert ("failures", 12, 6 / 12) == (row["metric"], row["n"], row["difference"])
@@ -212,6 +213,16 @@ def test_failures_are_judged_by_mcnemars_exact_test() -> None:
     assert "undecided" == row["verdict"]
     (*_, alone) = verdicts(summary(arm("a", test_nll=[None] * 9), arm("b", test_nll=[0.1] * 9)), RULES)
     assert ("worse", 2 / 2**9) == (alone["verdict"], alone["p"])
+
+
+def test_giving_up_accuracy_for_a_rare_class_is_no_failure() -> None:
+    """With 97% of one class, 90% accuracy is below the majority's; at a balanced accuracy of 80% nothing collapsed."""
+    classes = [{"name": "no", "train": 97, "test": 97}, {"name": "yes", "train": 3, "test": 3}]
+    data = {"d": {"problem": "single_label", "majority": 0.97, "classes": classes}}
+    weighted = arm("a", test_accuracy=[0.9] * 9, test_balanced_accuracy=[0.8] * 9)
+    plain = arm("b", test_accuracy=[0.97] * 9, test_balanced_accuracy=[0.5] * 9)
+    of_two = {**summary(*({**each, "dataset": "d"} for each in (weighted, plain))), "data": data}
+    assert "failures" not in {row["metric"] for row in verdicts(of_two, RULES)}
 
 
 @given(st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=8))
