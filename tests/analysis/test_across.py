@@ -106,7 +106,7 @@ def test_equal_arms_are_equivalent_also_by_a_margin_of_zero() -> None:
     """No difference in any comparison is no reason to expect one in the next."""
     assert (0.0, 1.0, 0.0) == bayesian_signed_rank([0.0] * 6, 0.0)
     better, equivalent, worse = bayesian_signed_rank([0.1, -0.1] * 5, 0.0)
-    assert (better, worse) == pytest.approx((0.5, 0.5), abs=0.02)
+    assert pytest.approx((0.5, 0.5), abs=0.02) == (better, worse)
     assert 0.0 == equivalent
 
 

@@ -104,7 +104,12 @@ def test_skewed_classes_are_judged_by_balanced_accuracy_too(
 ) -> None:
     """Balanced accuracy judges where one class has twice the training samples of another, or where it is asked for."""
     rng = np.random.default_rng(0)
-    data = {"d": {"majority": None, "classes": [{"name": str(n), "train": count, "test": count} for n, count in enumerate(samples)]}}
+    data = {
+        "d": {
+            "majority": None,
+            "classes": [{"name": str(n), "train": count, "test": count} for n, count in enumerate(samples)],
+        }
+    }
     arms = [{**each, "dataset": "d"} for each in pair(rng, 5, metrics=("test_accuracy", "test_balanced_accuracy"))]
     rows = verdicts({**summary(*arms), "data": data}, RULES, metrics=metrics)
     assert judged_by == [row["metric"] for row in rows]

@@ -106,3 +106,12 @@ def test_what_arms_share_is_said_once() -> None:
     lines = screen((records, summary))
     assert 1 == sum("lr=0.5" in line for line in lines)
     assert {"A  a", "B  b"} <= {line[:4] for line in lines}
+
+
+@pytest.mark.parametrize(
+    ("folder", "hint"), [("runs/moons/1", "clsbench report"), ("my runs/moons/1", "clsbench report 'my runs/moons/1'")]
+)
+def test_the_hint_names_a_run_that_is_not_where_the_newest_is_looked_for(folder: str, hint: str) -> None:
+    """Without a RUN, `report` shows the newest in runs/."""
+    text = on_screen(*usual(), width=100, files=[f"{folder}/summary.json"], document=answer_document)
+    assert f"{hint} --details" in text

@@ -61,10 +61,17 @@ def _range(value: object) -> str | None:
 
 def brief_kept(summary: Summary, files: Sequence[str]) -> Section:
     """The time that the run took, how to see the rest, and where it is."""
-    runs = "".join(f" {shlex.quote(each['directory'])}" for each in summary.get("runs", ()))
+    asked = [each["directory"] for each in summary.get("runs", ())] or _elsewhere(files)
+    runs = "".join(f" {shlex.quote(directory)}" for directory in asked)
     took = _took(summary, f" on {summary['device']}")
     rest = " ".join(filter(None, (took, f"Every table and curve: clsbench report{runs} --details")))
     return Section("kept", (), (Paragraph((rest,)), *_by_folder(files)))
+
+
+def _elsewhere(files: Sequence[str]) -> list[str]:
+    """The folder of a run that is not in runs/, where `clsbench report` would look for the newest."""
+    folders = {os.path.dirname(file) for file in files}
+    return [folder for folder in sorted(folders) if not folder.startswith(os.path.join("runs", ""))][:1]
 
 
 def kept(summary: Summary, files: Sequence[str]) -> Section:
