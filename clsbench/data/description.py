@@ -58,13 +58,15 @@ def _class_counts(problem: Problem, parts: Parts) -> dict[str, Ints] | None:
 def _values(problem: Problem, train: Part) -> list[TargetSummary]:
     """The training values of each target, and what training standardises them by."""
     values, learned = train.labels, problem.learned
+    low, high = values.min(0), values.max(0)
+    means, deviations = (learned["shift"], learned["scale"]) if learned else (values.mean(0), values.std(0))
     return [
         {
             "name": name,
-            "min": float(values[:, place].min()),
-            "max": float(values[:, place].max()),
-            "mean": float(values[:, place].mean()),
-            "std": float(values[:, place].std()),
+            "min": float(low[place]),
+            "max": float(high[place]),
+            "mean": float(means[place]),
+            "std": float(deviations[place]) if low[place] < high[place] else 0.0,
             "standardised": bool(learned),
         }
         for place, name in enumerate(problem.names)

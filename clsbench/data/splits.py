@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from clsbench.data.selection import long_tailed
 from clsbench.errors import DataError
 from clsbench.problems import NoiseKind, Problem
 from clsbench.results import DatasetFacts, DataSummary
+
+if TYPE_CHECKING:
+    from clsbench.data.raw import Array
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,23 @@ class Splits:
         return facts
 
 
+def _encoded(problem: Problem, labels: Array, rows: Ints) -> Array:
+    """The labels of these rows as training sees them.
+
+    Raises:
+        DataError: one is not finite in their precision.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        encoded = problem.encoded(labels)
+    if not np.isfinite(encoded).all():
+        place, column = (int(each) for each in np.argwhere(~np.isfinite(encoded))[0])
+        raise DataError(
+            f"{problem.noun} {problem.names[column]!r} is {labels[place, column]:g} in row {rows[place]}, which is "
+            f"{encoded[place, column]:g} once standardised, in {encoded.dtype}; rescale it, or leave the row out"
+        )
+    return encoded
+
+
 def hash_of(tensors: Tensors) -> str:
     """The SHA-256 of samples and their classes: of types, shapes and all values, on any device."""
     digest = hashlib.sha256()
@@ -133,12 +153,15 @@ def split(
     if imbalance is not None:
         rng = rng_for(split_seed, TAIL)
         parts = replace(parts, train=long_tailed(parts.train, imbalance, raw.problem, rng))
-    problem = raw.problem.fitted(parts.train.labels)
+    try:
+        problem = raw.problem.fitted(parts.train.labels)
+    except ValueError as error:
+        raise DataError(str(error)) from error
     preparation = fitted(raw, parts.train.rows, normalize, problem.learned)
 
-    def tensors(part: Part, labels: Ints) -> Tensors:
+    def tensors(part: Part, labels: Array) -> Tensors:
         x = preparation(part.features, part.rows, np.float64 if dtype == torch.float64 else np.float32)
-        y = torch.from_numpy(problem.encoded(labels))
+        y = torch.from_numpy(_encoded(problem, labels, part.rows))
         true = raw.posterior_of(part.features[part.rows])
         posterior = None if true is None else torch.from_numpy(true).to(device)
         return Tensors(torch.from_numpy(x).to(device, dtype), y.to(device), posterior)

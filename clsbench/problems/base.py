@@ -179,7 +179,11 @@ class Problem(ABC):
         raise ValueError(f"a {self.kind} problem has no labels that could be wrong")
 
     def fitted(self, targets: Array) -> Problem:
-        """The problem with what it learns of the training targets."""
+        """The problem with what it learns of the training targets.
+
+        Raises:
+            ValueError: nothing can be learned from them; the message gives the reason.
+        """
         return self
 
     @property

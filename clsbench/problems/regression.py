@@ -94,8 +94,19 @@ class Regression(Problem):
         import numpy as np
 
         values = targets.astype(np.float64)
-        deviations = np.where(values.max(0) > values.min(0), values.std(0), 1.0)
-        return replace(self, shift=tuple(values.mean(0).tolist()), scale=tuple(deviations.tolist()))
+        low, high = values.min(0), values.max(0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            # Rounding can move the mean of equal values, and give them a tiny deviation.
+            shift = np.where(low == high, low, values.mean(0))
+            scale = np.where(low == high, 1.0, values.std(0))
+        usable = np.isfinite(shift) & np.isfinite(scale) & (scale >= np.finfo(np.float64).tiny)
+        if not usable.all():
+            place = int(usable.argmin())
+            raise ValueError(
+                f"value {self.names[place]!r} cannot be standardised: its training values, from {low[place]:g} to "
+                f"{high[place]:g}, have the standard deviation {scale[place]:g} in float64; rescale it"
+            )
+        return replace(self, shift=tuple(shift.tolist()), scale=tuple(scale.tolist()))
 
     @property
     def learned(self) -> dict[str, Any]:

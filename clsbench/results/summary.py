@@ -177,7 +177,7 @@ class ClassCounts(TypedDict):
 class TargetSummary(TypedDict):
     """A value to predict by name: its range, mean and deviation (with n) over the training split, in its own units.
 
-    `standardised` says that it is trained shifted by that mean and divided by that deviation.
+    `standardised` says that it is trained shifted by that mean and divided by that deviation, unless it never varies.
     """
 
     name: str

@@ -259,6 +259,37 @@ def test_test_value_far_outside_the_training_range_is_refused() -> None:
         cut(raw, normalize="standard")
 
 
+@pytest.mark.parametrize("values", [[1e200, -1e200], [0.0, 1e-320]], ids=["wide", "narrow"])
+def test_values_that_double_precision_cannot_standardise_are_refused(values: list[float]) -> None:
+    """Targets are as features are: what cannot be divided by is no scale."""
+    with pytest.raises(DataError, match="value 'far' cannot be standardised: its training values, from"):
+        cut(_valued([0.0, 1.0], values))
+
+
+@pytest.mark.parametrize("value", [0.1, 1e200, 1e-320])
+def test_a_value_that_never_varies_is_trained_as_zero(value: float) -> None:
+    """Whatever rounding leaves of the mean of equal values."""
+    splits = cut(_valued([0.0, 1.0], [value]))
+    assert [0.0] * len(splits.train) == splits.train.y[:, 1].tolist()
+    assert value == splits.problem.decoded(splits.test.y)[0, 1]
+
+
+def test_test_target_far_outside_the_training_range_is_refused() -> None:
+    """The value is named, the row, and what it becomes on training's scale."""
+    raw = _valued([0.0, 1.0], [2.0, 3.0])
+    raw.labels[rows_tested(raw)[0], 1] = -1e200
+    with pytest.raises(
+        DataError, match=r"value 'far' is -1e\+200 in row \d+, which is -inf once standardised, in float32"
+    ):
+        cut(raw)
+
+
+def _valued(*columns: list[float]) -> RawData:
+    """40 samples with two values to predict."""
+    values = np.array([[column[row % len(column)] for column in columns] for row in range(40)])
+    return as_raw(RawData(np.arange(40.0)[:, None], values, 2, ("near", "far"), kind="regression"))
+
+
 def rows_tested(raw: RawData) -> list[int]:
     numbered_rows = replace(raw, features=np.arange(len(raw.labels), dtype=np.float64)[:, None])
     return rows(cut(numbered_rows).test)

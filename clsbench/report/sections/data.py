@@ -72,7 +72,8 @@ def _lines(label: str, dataset: DataSummary) -> Iterator[str]:
         yield f"{_posed(dataset)} (train/val/test): {_counts(classes)}{always}"
     for place, target in enumerate((dataset["targets"] or ())[:MAX_CLASSES]):
         start = f"{_posed(dataset)}: " if not place else ""
-        how = f"; trained as (y - {number(target['mean'])}) / {number(target['std'])}, measured as y"
+        trained = f"y - {number(target['mean'])}"
+        how = f"; trained as {f'({trained}) / {number(target["std"])}' if target['std'] else trained}, measured as y"
         yield (
             f"{start}{target['name']} from {number(target['min'])} to {number(target['max'])} in the training split"
             f"{how if target['standardised'] else ''}"
