@@ -96,7 +96,7 @@ def _by_name(parts: Parts) -> tuple[tuple[str, Part], ...]:
 
 
 def _missing_classes(raw: RawData, parts: Parts) -> Iterator[tuple[str, str]]:
-    names = raw.problem.names
+    names, kind = raw.problem.names, "classes" if raw.problem.exclusive else "labels"
     counts = _class_counts(raw.problem, parts)
     for split, part in _by_name(parts):
         if counts is None or not len(part):
@@ -105,7 +105,7 @@ def _missing_classes(raw: RawData, parts: Parts) -> Iterator[tuple[str, str]]:
         if len(absent):
             yield (
                 "missing-class",
-                f"the {WORDS[split]} split has no sample of {len(absent)} of the {len(names)} classes: "
+                f"the {WORDS[split]} split has no sample of {len(absent)} of the {len(names)} {kind}: "
                 f"{listed((repr(names[place]) for place in absent), MAX_NAMED)}",
             )
 

@@ -122,7 +122,7 @@ def _without(raw: RawData, tested: Collection[bytes]) -> RawData:
     kept = ~held_out
     strata = raw.problem.strata(raw.labels)
     gone = (np.bincount(strata) > 0) & (np.bincount(strata[kept], minlength=strata.max() + 1) == 0)
-    if gone.any():
+    if gone.any() and (raw.problem.exclusive or not kept.any()):
         raise DataError(f"no sample{_of_stratum(raw.problem, int(gone.argmax()))} is left")
     groups = None if raw.groups is None else raw.groups[kept]
     rest = replace(raw, features=raw.features[kept], labels=raw.labels[kept], groups=groups)
@@ -151,6 +151,8 @@ def _rows(
             )
     if raw.groups is not None:
         return _grouped(raw.groups, strata, chosen, sizes, split_seed)
+    if not raw.problem.exclusive:
+        strata = _in_every_split(strata, chosen, sizes)
     return _stratified(raw, strata, chosen, sizes, split_seed)
 
 
@@ -163,6 +165,14 @@ def _limited(strata: Ints, limit: int | None, seed: int) -> Ints:
     return _draw(rows, strata, _allot(limit, counts, counts), rng_for(seed, LIMIT))
 
 
+def _in_every_split(strata: Ints, chosen: Ints, sizes: Mapping[str, int]) -> Ints:
+    """The strata of which every split would have a sample or more; the samples of all others are one more."""
+    rest = len(chosen) - sum(sizes.values())
+    smallest = min(size for size in (*sizes.values(), rest) if size > 0)
+    counts = np.bincount(strata[chosen], minlength=strata.max() + 1)
+    return np.where(counts[strata] * smallest < len(chosen), len(counts), strata)
+
+
 def _stratified(
     raw: RawData, strata: Ints, chosen: Ints, sizes: Mapping[str, int], seed: int
 ) -> tuple[Ints, Ints, Ints]:
@@ -172,11 +182,11 @@ def _stratified(
     counts = np.bincount(strata[chosen], minlength=len(present))
     _check_members(raw.problem, present, counts, parts)
 
-    # One of each stratum stays in the training split, and one, if there are three, is left for validation.
+    # One of each stratum stays in the training split, and one is left for validation.
     num_strata = int((counts > 0).sum())
     in_val, in_test = (max(sizes[name], num_strata) if sizes[name] else 0 for name in ("val", "test"))
     spare = np.maximum(counts - 1, 0)
-    for_test = np.where(counts > 2, counts - 2, spare)
+    for_test = np.maximum(counts - (parts - 1), 0)
     if in_test > for_test.sum() or in_val + in_test > spare.sum():
         raise DataError("val_fraction and test_fraction leave too little to train on; make them smaller")
     tested = _allot(in_test, counts, for_test)
@@ -211,9 +221,9 @@ def _grouped(groups: Ints, strata: Ints, chosen: Ints, sizes: Mapping[str, int],
 
 def _check_members(problem: Problem, present: npt.NDArray[np.bool_], counts: Ints, parts: int) -> None:
     few = present & (counts < parts)
-    if few.any() and not problem.exclusive:
+    if counts.sum() < parts:
         raise DataError(f"{counts.sum()} samples are too few for {parts} splits; give {parts} or more")
-    if few.any():
+    if few.any() and problem.exclusive:
         name, have = problem.names[int(few.argmax())], int(counts[few.argmax()])
         raise DataError(
             f"class {name!r} has {have} of the {counts.sum()} samples, too few for {parts} splits; "

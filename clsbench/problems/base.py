@@ -204,7 +204,7 @@ class Problem(ABC):
         return None
 
     def strata(self, targets: Array) -> npt.NDArray[np.int64]:
-        """`[N]`: the group of each sample; a split has every group in proportion."""
+        """`[N]`: the group of each sample; a split has every group in proportion. One group if there are no classes."""
         import numpy as np
 
         return np.zeros(len(targets), np.int64)

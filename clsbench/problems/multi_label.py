@@ -104,6 +104,15 @@ class MultiLabel(Problem):
         found: npt.NDArray[np.int64] = (targets > 0).sum(0)
         return found
 
+    def strata(self, targets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """The rarest label of each sample: where labels meet, the one that a split could most easily lack counts."""
+        import numpy as np
+
+        rarest_first = np.argsort(self.class_counts(targets), kind="stable")
+        has = targets[:, rarest_first] > 0
+        found: npt.NDArray[np.int64] = np.where(has.any(1), rarest_first[has.argmax(1)], len(rarest_first))
+        return found
+
     def corrupted(
         self, targets: npt.NDArray[Any], share: float, kind: NoiseKind, rng: np.random.Generator
     ) -> npt.NDArray[Any]:

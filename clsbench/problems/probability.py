@@ -107,6 +107,10 @@ class Probability(Problem):
         """The shares of all samples, summed."""
         return targets.sum(0) if self.shares else None
 
+    def strata(self, targets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """The likeliest class, where targets are the shares of classes."""
+        return targets.argmax(1) if self.shares else super().strata(targets)
+
 
 def are_shares(targets: npt.NDArray[Any]) -> bool:
     """Whether the targets of each sample, two or more, sum to 1."""

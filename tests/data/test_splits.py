@@ -64,6 +64,33 @@ def test_splits_are_disjoint_complete_and_stratified(counts: list[int], val: flo
         assert forced or (off <= (2 if name == "train" else 1)).all()
 
 
+@given(
+    others=st.integers(0, 12), samples=st.integers(5, 300), val=st.sampled_from([0.0, 0.2]), seed=st.integers(0, 99)
+)
+def test_the_rarest_label_is_split_in_proportion(others: int, samples: int, val: float, seed: int) -> None:
+    """Whatever labels samples have together; where it is too rare for that, they are split all the same."""
+    rng = np.random.default_rng(seed)
+    rare = rng.permutation(samples) < samples / 5
+    targets = np.stack([rare, *(rare | (rng.random((others, samples)) < 0.3))], axis=1)
+    raw = as_raw(RawData(np.arange(samples, dtype=float)[:, None], targets, others + 1, kind="multi_label"))
+    splits = cut(raw, split_seed=seed, val_fraction=val)
+    parts = [part for part in (splits.train, splits.val, splits.test) if part]
+    assert list(range(samples)) == sorted(row for part in parts for row in rows(part))
+    for part in parts:
+        off = abs(float(part.y[:, 0].sum()) - rare.mean() * len(part))
+        assert samples < 25 or off <= (2 if part is splits.train else 1)
+
+
+def test_soft_labels_are_split_by_their_likeliest_class() -> None:
+    """Each split has the classes that are likeliest in proportion; a class too rare for that stops nothing."""
+    likeliest = np.repeat([0, 1, 2], [160, 39, 1])
+    shares = np.random.default_rng(0).permutation(0.6 * np.eye(3)[likeliest] + 0.4 / 3)
+    splits = cut(as_raw(RawData(np.arange(200.0)[:, None], shares, 3, kind="probability")))
+    assert splits.val is not None
+    for part in (splits.val, splits.test):
+        assert abs(np.bincount(part.y.argmax(1), minlength=3) - [32, 8, 0]).max() <= 1
+
+
 def test_split_is_a_function_of_the_seed() -> None:
     """One seed gives the same tensors twice, another seed gives others."""
     raw = numbered([30, 30])
