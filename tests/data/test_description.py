@@ -9,6 +9,9 @@ import pytest
 
 from clsbench.data.raw import Column, RawData, as_raw
 from clsbench.data.splits import Splits, split
+from clsbench.report.document import Paragraph
+from clsbench.report.sections.data import data
+from clsbench.report.text import number
 
 
 def read(features: Any, labels: Any, names: tuple[str, ...] = ("no", "yes"), **more: Any) -> Splits:
@@ -34,6 +37,29 @@ def test_counts_of_classes_add_up_to_the_splits() -> None:
     assert expected == summary["classes"]
     assert (60, 20, 20, 0.9) == tuple(summary[key] for key in ("train", "val", "test", "majority"))
     assert ("mine", None, [2]) == (summary["source"], summary["columns"], summary["shape"])
+
+
+def test_what_values_are_trained_as_is_said() -> None:
+    """By the mean and the deviation of the training split, which are what training takes; a constant has neither."""
+    labels = np.column_stack([np.random.default_rng(1).normal(50, 10, 40), np.full(40, 0.1)])
+    splits = read(random_columns(40), labels, ("price", "tax"), kind="regression")
+    assert splits.summary is not None
+    shift, scale = (splits.problem.learned[key][0] for key in ("shift", "scale"))
+    price, tax = splits.summary["targets"] or ()
+    assert (shift, scale, 0.1, 0.0) == (price["mean"], price["std"], tax["mean"], tax["std"])
+    section = data({"mine": splits.summary}, None)
+    assert section is not None
+    _, first, second = (str(each.text[0]) for each in section.blocks if isinstance(each, Paragraph))
+    assert f"; trained as (y - {number(shift)}) / {number(scale)}, measured as y" in first
+    assert second.endswith("trained as y - 0.1, measured as y")
+
+
+def test_a_label_that_a_split_lacks_is_named() -> None:
+    """Two samples with a label cannot be in three splits."""
+    labels = np.column_stack([np.arange(40) % 2, np.arange(40) < 2])
+    (found,) = read(random_columns(40), labels, kind="multi_label").findings
+    assert "missing-class" == found[0]
+    assert "split has no sample of 1 of the 2 labels: 'yes'" in found[1]
 
 
 def test_columns_are_counted_by_kind() -> None:

@@ -64,9 +64,7 @@ def test_splits_are_disjoint_complete_and_stratified(counts: list[int], val: flo
         assert forced or (off <= (2 if name == "train" else 1)).all()
 
 
-@given(
-    others=st.integers(0, 12), samples=st.integers(5, 300), val=st.sampled_from([0.0, 0.2]), seed=st.integers(0, 99)
-)
+@given(others=st.integers(0, 12), samples=st.integers(5, 300), val=st.sampled_from([0.0, 0.2]), seed=st.integers(0, 99))
 def test_the_rarest_label_is_split_in_proportion(others: int, samples: int, val: float, seed: int) -> None:
     """Whatever labels samples have together; where it is too rare for that, they are split all the same."""
     rng = np.random.default_rng(seed)

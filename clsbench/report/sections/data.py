@@ -73,7 +73,9 @@ def _lines(label: str, dataset: DataSummary) -> Iterator[str]:
     for place, target in enumerate((dataset["targets"] or ())[:MAX_CLASSES]):
         start = f"{_posed(dataset)}: " if not place else ""
         trained = f"y - {number(target['mean'])}"
-        how = f"; trained as {f'({trained}) / {number(target["std"])}' if target['std'] else trained}, measured as y"
+        if target["std"]:
+            trained = f"({trained}) / {number(target['std'])}"
+        how = f"; trained as {trained}, measured as y"
         yield (
             f"{start}{target['name']} from {number(target['min'])} to {number(target['max'])} in the training split"
             f"{how if target['standardised'] else ''}"
