@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 from clsbench.analysis.classes import classes_of, is_skewed, problem_of
 from clsbench.analysis.failures import failed_seeds, more_failures
 from clsbench.analysis.pairs import MOST_PAIRS, Pair, families, judged_pairs, num_pairs
 from clsbench.analysis.statistics import LEVEL, PairedDifference, holm, paired_difference, seeds_to_settle
-from clsbench.metrics.measures import direction, judged, margin_of
-from clsbench.results import ArmSummary, Compared, Judged, Pairs, Rules, Verdict
+from clsbench.metrics.measures import SCALED, direction, judged, margin_of, scaled_field
+from clsbench.results import ArmSummary, Compared, Judged, Pairs, Rules, ScaledVerdict, Verdict
 from clsbench.results.verdicts import BETTER, EQUIVALENT, FAILURES, UNDECIDED, WORSE
 
 _ROUNDING = 1e-12  # 0.91 - 0.9 is within 0.01
@@ -30,6 +31,9 @@ def verdicts(
 
     Holm's correction is over the rows of one family: its verdicts show a difference by chance in at most one of twenty.
     The intervals of a family cover all their differences in nineteen of twenty (Bonferroni's correction).
+
+    A row's `scaled` judges the same pair by the metric after temperature scaling, by the same margin. These verdicts
+    are corrected among themselves, so that they change no row.
 
     Args:
         summary: its `arms`, `pairing` and `data`, as `summary.json` has them.
@@ -50,7 +54,12 @@ def verdicts(
         for a, b in judged_pairs(summary, asked, rules["baseline"])
         for difference in _differences(arms[a], arms[b], metrics_for(a), failed)
     ]
-    return list(_rows(found, families(summary, [(each.a, each.metric) for each in found], rules), rules))
+    rescaled = [scaled for each in found if (scaled := _rescaled(arms[each.a], arms[each.b], each.metric)) is not None]
+    after = {(row["a"], row["b"], row["metric"]): _scaled(row) for row in _rows(summary, rescaled, rules)}
+    return [
+        {**row, "scaled": after.get((row["a"], row["b"], f"{row['metric']}{SCALED}"))}
+        for row in _rows(summary, found, rules)
+    ]
 
 
 def judgement(compared: Compared, rules: Rules, asked: Collection[Pair] = (), metrics: Collection[str] = ()) -> Judged:
@@ -91,16 +100,16 @@ def seen_from(row: Verdict, arm: str) -> Verdict:
     """A row of a pair with `arm`, reversed if necessary so that its verdict is on `arm`."""
     if row["a"] == arm:
         return row
+    scaled = row["scaled"]
+    turned = None if scaled is None else cast(ScaledVerdict, {**scaled, **_turned(scaled)})
+    return cast(Verdict, {**row, **_turned(row), "a": row["b"], "b": row["a"], "scaled": turned})
+
+
+def _turned(row: Verdict | ScaledVerdict) -> dict[str, Any]:
+    """The difference of b - a, and the verdict on b."""
     low, high = (None if end is None else 0.0 - end for end in (row["high"], row["low"]))  # 0.0 - 0.0 has no sign
-    return {
-        **row,
-        "a": row["b"],
-        "b": row["a"],
-        "difference": 0.0 - row["difference"],
-        "low": low,
-        "high": high,
-        "verdict": {BETTER: WORSE, WORSE: BETTER}.get(row["verdict"], row["verdict"]),
-    }
+    word = {BETTER: WORSE, WORSE: BETTER}.get(row["verdict"], row["verdict"])
+    return {"difference": 0.0 - row["difference"], "low": low, "high": high, "verdict": word}
 
 
 @dataclass(frozen=True)
@@ -117,22 +126,34 @@ class _Difference:
 def _differences(
     a: ArmSummary, b: ArmSummary, metrics: Iterable[str], failed: dict[str, dict[int, float]]
 ) -> Iterator[_Difference]:
-    theirs = set(b["seeds"])
-    seeds = [seed for seed in a["seeds"] if seed in theirs]  # arms of two runs may have others too
-    for metric in metrics:
-        columns = [[values[seed] for seed in seeds] for values in (_by_seed(a, metric), _by_seed(b, metric))]
-        paired = paired_difference(*columns)
-        if paired is not None:
-            lost = [column.count(None) for column in columns]
-            lossy = None if lost[0] == lost[1] else a["name"] if lost[0] > lost[1] else b["name"]
-            yield _Difference(a["name"], b["name"], metric, paired, lossy)
+    yield from filter(None, (_difference(a, b, metric) for metric in metrics))
     paired = more_failures(failed[a["name"]], failed[b["name"]])
     if paired is not None:
         yield _Difference(a["name"], b["name"], FAILURES, paired)
 
 
-def _rows(found: list[_Difference], family: list[tuple[object, ...]], rules: Rules) -> Iterator[Verdict]:
+def _difference(a: ArmSummary, b: ArmSummary, metric: str) -> _Difference | None:
+    """The two arms by a metric; None if they have no seed at which both have a number."""
+    theirs = set(b["seeds"])
+    seeds = [seed for seed in a["seeds"] if seed in theirs]  # arms of two runs may have others too
+    columns = [[values[seed] for seed in seeds] for values in (_by_seed(a, metric), _by_seed(b, metric))]
+    paired = paired_difference(*columns)
+    if paired is None:
+        return None
+    lost = [column.count(None) for column in columns]
+    lossy = None if lost[0] == lost[1] else a["name"] if lost[0] > lost[1] else b["name"]
+    return _Difference(a["name"], b["name"], metric, paired, lossy)
+
+
+def _rescaled(a: ArmSummary, b: ArmSummary, metric: str) -> _Difference | None:
+    """The two arms by a metric after temperature scaling; None if it has none."""
+    scaled = scaled_field(metric)
+    return None if scaled is None else _difference(a, b, scaled)
+
+
+def _rows(summary: Compared, found: list[_Difference], rules: Rules) -> Iterator[Verdict]:
     """The rows of a summary: the differences with the correction of their families."""
+    family = families(summary, [(each.a, each.metric) for each in found], rules)
     corrected: list[float | None] = [None] * len(found)
     for one in dict.fromkeys(family):
         places = [place for place, of in enumerate(family) if of == one]
@@ -166,6 +187,17 @@ def _row(each: _Difference, p_holm: float | None, num_tests: int, margin: float)
         "verdict": word,
         "negligible": word in (BETTER, WORSE) and _is_within(each.paired, margin, level),
         "seeds_needed": needed if word == UNDECIDED else None,
+        "scaled": None,
+    }
+
+
+def _scaled(row: Verdict) -> ScaledVerdict:
+    return {
+        "difference": row["difference"],
+        "low": row["low"],
+        "high": row["high"],
+        "p_holm": row["p_holm"],
+        "verdict": row["verdict"],
     }
 
 
@@ -175,8 +207,12 @@ def _is_within(paired: PairedDifference, margin: float, level: float) -> bool:
 
 
 def _margin(metric: str, rules: Rules) -> float:
-    """The negligible difference in the metric's units: that of the rules, else the metric's own; 0 for failures."""
-    return rules["margin"].get(metric.removeprefix("test_"), margin_of(metric))
+    """The negligible difference in the metric's units: that of the rules, else the metric's own; 0 for failures.
+
+    Temperature scaling leaves it as it is.
+    """
+    unscaled = metric.removesuffix(SCALED)
+    return rules["margin"].get(unscaled.removeprefix("test_"), margin_of(unscaled))
 
 
 def _direction(metric: str) -> str | None:

@@ -14,6 +14,7 @@ from clsbench.registry import SHARE, SPLITS, Better, Bounds, MetricSpec, Split, 
 
 SPLIT_LABELS = {"train": "train", "val": "validation", "test": "test"}
 OBJECTIVE = "train_loss"
+SCALED = "_ts"  # ends the name of a metric after temperature scaling
 Posing = Problem | type[Problem]
 
 
@@ -124,6 +125,12 @@ def margins() -> dict[str, float]:
         for each in judged(KINDS["single_label"]).values()
         if each.metric is not None and each.tolerance is not None and not each.skewed
     }
+
+
+def scaled_field(field: str) -> str | None:
+    """The field of the same metric after temperature scaling; None if it has none."""
+    scaled = f"{field}{SCALED}"
+    return scaled if scaled in measured() else None
 
 
 def direction(field: str) -> Better | None:

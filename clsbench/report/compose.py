@@ -97,7 +97,9 @@ def _answer(comparison: Comparison, summary: Summary, place: int, in_all: int) -
     level = "" if found.level is None else f" (dashed: {found.level.label})"
     blocks: list[Block] = [
         Paragraph((", ".join(conditions(comparison, summary)),), "note"),
-        Paragraph(joined(answer(comparison, refs, summary), " ")),
+        Paragraph(
+            joined([*answer(comparison, refs, summary), *verdicts.rescaled(comparison, refs, summary, brief=True)], " ")
+        ),
     ]
     if any(line.x for line in found.series):
         blocks += [Paragraph((f"{label_of(comparison.headline)} by epoch{level}",), "note"), found]
@@ -197,6 +199,7 @@ def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[
 def _sentences(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[Text]:
     yield from outcome(comparison, refs)
     yield from verdicts.conclusions(comparison, refs, summary)
+    yield from verdicts.rescaled(comparison, refs, summary)
     yield from stuck(comparison, refs)
     yield from diverged_at_once(comparison, refs)
 

@@ -34,7 +34,7 @@ from clsbench.results.summary import (
     origins,
     read_summary,
 )
-from clsbench.results.verdicts import Across, AcrossArm, AcrossPair, Pairs, Rules, Verdict
+from clsbench.results.verdicts import Across, AcrossArm, AcrossPair, Pairs, Rules, ScaledVerdict, Verdict
 from clsbench.results.warnings import WARNINGS, RunWarning
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "Reliability",
     "Rules",
     "RunWarning",
+    "ScaledVerdict",
     "SettingResult",
     "Statistic",
     "Summary",

@@ -19,11 +19,23 @@ FAILURES = "failures"  # the metric of the verdicts on failed seeds
 
 
 @with_config(STRICT)
+class ScaledVerdict(TypedDict):
+    """A verdict after temperature scaling, in a family of its own with the scaled ones of the same family."""
+
+    difference: float
+    low: float | None
+    high: float | None
+    p_holm: Probability | None
+    verdict: str
+
+
+@with_config(STRICT)
 class Verdict(TypedDict):
     """The comparison of two arms: `difference` is the mean over seeds of a - b.
 
     `p` is of the paired t-test, `p_flip` of the sign-flip test. `negligible` says of a better or worse arm that the
     whole interval lies within the margin, `seeds_needed` of an undecided pair about how many would settle it.
+    `scaled` is the verdict by the same metric after temperature scaling, None where the metric has no such sibling.
     """
 
     a: str
@@ -39,6 +51,7 @@ class Verdict(TypedDict):
     verdict: str
     negligible: Annotated[bool | None, ADDED]
     seeds_needed: Annotated[Count | None, ADDED]
+    scaled: Annotated[ScaledVerdict | None, ADDED]
 
 
 @with_config(STRICT)

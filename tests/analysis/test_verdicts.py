@@ -11,7 +11,7 @@ from scipy import stats
 
 from clsbench.analysis.pairs import MOST_PAIRS, judged_pairs
 from clsbench.analysis.statistics import holm, paired_difference
-from clsbench.analysis.verdicts import judgement, verdicts
+from clsbench.analysis.verdicts import judgement, seen_from, verdicts
 from clsbench.config.schema import VerdictConfig
 from clsbench.metrics.measures import direction, judged
 from clsbench.problems import SingleLabel
@@ -31,6 +31,7 @@ KEYS = [
     "verdict",
     "negligible",
     "seeds_needed",
+    "scaled",
 ]
 RULES = VerdictConfig().rules
 JUDGED = tuple(judged(SingleLabel))
@@ -123,7 +124,47 @@ def test_a_row_is_the_paired_difference_over_seeds() -> None:
     low, high = paired.interval()
     expected = {"a": "a", "b": "b", "metric": "test_nll", "difference": paired.difference, "low": low, "high": high}
     expected |= {"n": 4, "p": paired.p, "p_holm": paired.p, "p_flip": 0.125, "verdict": "better"}
-    assert expected | {"negligible": False, "seeds_needed": None} == row
+    assert expected | {"negligible": False, "seeds_needed": None, "scaled": None} == row
+
+
+@pytest.mark.parametrize("metric", ["test_nll", "test_brier"])
+def test_a_row_has_the_verdict_after_temperature_scaling(metric: str) -> None:
+    """`scaled` is the row that the scaled values alone would give, and leaves the others as they are."""
+    rng = np.random.default_rng(0)
+    raw, scaled = rng.normal([[0.3], [0.5], [0.9]], 0.01, (2, 3, 5))
+    names = ("a", "b", "c")
+    both = [arm(name, **{metric: raw[n].tolist()}) for n, name in enumerate(names)]
+    for n, each in enumerate(both):
+        each["metrics"][f"{metric}_ts"] = {"values": (1 - scaled[n]).tolist()}
+    rows = verdicts(summary(*both), RULES)
+    alone = verdicts(summary(*(arm(name, **{metric: (1 - scaled[n]).tolist()}) for n, name in enumerate(names))), RULES)
+    keys = ("difference", "low", "high", "p_holm", "verdict")
+    assert [{key: row[key] for key in keys} for row in alone] == [row["scaled"] for row in rows]
+    assert [("better", "worse")] * 3 == [(row["verdict"], row["scaled"]["verdict"]) for row in rows]
+    unscaled = verdicts(summary(*(arm(name, **{metric: raw[n].tolist()}) for n, name in enumerate(names))), RULES)
+    assert [{**row, "scaled": None} for row in rows] == unscaled
+
+
+def test_the_margin_of_a_metric_holds_after_temperature_scaling() -> None:
+    """A difference that is negligible before scaling is negligible after it."""
+    a, b = arm("a", test_nll=[0.5, 0.7, 0.6]), arm("b", test_nll=[0.6, 0.8, 0.7])
+    for each, values in ((a, [0.3, 0.31, 0.29]), (b, [0.301, 0.308, 0.291])):
+        each["metrics"]["test_nll_ts"] = {"values": values}
+    (row,) = verdicts(summary(a, b), {**RULES, "margin": {"nll": 0.01}})
+    assert "equivalent" == row["scaled"]["verdict"]
+    (row,) = verdicts(summary(a, b), {**RULES, "margin": {"nll": 0.001}})
+    assert "undecided" == row["scaled"]["verdict"]
+
+
+def test_a_row_seen_from_the_other_arm_is_reversed_after_scaling_too() -> None:
+    """The difference, its interval and the word are those of b - a, and twice reversed the row is itself."""
+    a, b = arm("a", test_nll=[0.5, 0.7, 0.6]), arm("b", test_nll=[0.6, 0.81, 0.7])
+    for each, values in ((a, [0.5, 0.61, 0.4]), (b, [0.3, 0.4, 0.2])):
+        each["metrics"]["test_nll_ts"] = {"values": values}
+    (row,) = verdicts(summary(a, b), RULES)
+    (other,) = verdicts(summary(b, a), RULES)
+    assert {**other, "p": row["p"]} == {**seen_from(row, "b"), "p": row["p"]}
+    assert row == seen_from(seen_from(row, "b"), "a")
 
 
 def test_arms_are_paired_by_seed() -> None:

@@ -12,7 +12,7 @@ from clsbench.analysis.verdicts import judgement
 from clsbench.config.schema import VerdictConfig
 from clsbench.report.document import Column, Paragraph, Table
 from clsbench.report.renderers.look import Look
-from clsbench.report.sections.verdicts import conclusions, verdicts
+from clsbench.report.sections.verdicts import conclusions, rescaled, verdicts
 from clsbench.report.values import Difference, Proportion, PValue
 from tests.report.runs import Summary, arm_of, blocks, compared, plain, summary_of
 
@@ -120,6 +120,35 @@ def test_a_negligible_difference_says_so() -> None:
     summary = run_with({"one": [0.902, 0.9021, 0.9019, 0.902], "two": [0.9] * 4})
     assert "[one] better, negligibly" == _plain(table_of(summary).rows[0][-1])
     assert sentences(summary)[0].startswith("For this split, one is negligibly better than [two] in test accuracy")
+
+
+def test_words_that_temperature_scaling_changes_are_told() -> None:
+    """The table has both words, a sentence those that are reversed, another those that nothing is left of."""
+    rising = SPREAD[::-1]
+    ones = {
+        "test_nll": around(0.3),
+        "test_brier": around(0.2),
+        "test_nll_ts": around(0.3),
+        "test_brier_ts": around(0.2),
+    }
+    twos = {
+        "test_nll": around(0.5, rising),
+        "test_brier": around(0.4, rising),
+        "test_nll_ts": around(0.1, rising),
+        "test_brier_ts": around(0.2, rising),
+    }
+    summary = run_with({"one": around(0.9), "two": around(0.8, rising)}, {"one": ones, "two": twos})
+    words = ["[one] better", "[one] better; scaled: worse", "[one] better; scaled: equivalent"]
+    assert words == [_plain(row[-1]) for row in table_of(summary).rows]
+    told = list(map(plain, rescaled(*compared([], summary), summary)))
+    assert [
+        "After temperature scaling the verdict is reversed: [two] is better than [one] in test NLL.",
+        "After temperature scaling these are equivalent: [one] and [two] in test Brier.",
+    ] == told
+    assert told[:1] == list(map(plain, rescaled(*compared([], summary), summary, brief=True)))
+    kept = {**twos, "test_nll_ts": twos["test_nll"], "test_brier_ts": twos["test_brier"]}
+    same = run_with({"one": around(0.9), "two": around(0.8, rising)}, {"one": ones, "two": kept})
+    assert [] == list(rescaled(*compared([], same), same))
 
 
 def test_further_sentences_begin_with_a_capital() -> None:

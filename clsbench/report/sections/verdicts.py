@@ -10,12 +10,13 @@ from clsbench.analysis.verdicts import seen_from
 from clsbench.metrics.measures import label_of
 from clsbench.report.document import Block, Cell, Column, Mark, Paragraph, Section, Table, Text, joined, listed
 from clsbench.report.sections.arms import Refs
-from clsbench.report.text import PROTOCOLS
+from clsbench.report.text import PROTOCOLS, first_few
 from clsbench.report.values import Difference, Proportion, PValue
 from clsbench.results import Summary, Verdict
 from clsbench.results.verdicts import BETTER, EQUIVALENT, UNDECIDED, WORSE
 
 MOST_ARMS = 6  # the pairs of more would fill screens
+RESCALED = {EQUIVALENT: "these are equivalent", UNDECIDED: "it is open which is better"}
 RELATIONS = {BETTER: "better than", EQUIVALENT: "equivalent to", WORSE: "worse than"}
 
 
@@ -49,6 +50,35 @@ def conclusions(comparison: Comparison, refs: Refs, summary: Summary) -> Iterato
         return
     for number, sentence in enumerate(_found(refs, best, rows)):
         yield (*_capitalised(sentence), ".") if number else (f"{ground}, ", *sentence, ".")
+
+
+def rescaled(comparison: Comparison, refs: Refs, summary: Summary, *, brief: bool = False) -> Iterator[Text]:
+    """Which better and worse do not outlive temperature scaling; `brief`: only those whose word is the reverse."""
+    reversed_ones: dict[tuple[str, str], list[str]] = {}
+    others: dict[tuple[str, str, str], list[str]] = {}
+    for row in _of_comparison(comparison, summary):
+        after, metric = row["scaled"], label_of(row["metric"])
+        if after is None or row["verdict"] not in (BETTER, WORSE) or after["verdict"] == row["verdict"]:
+            continue
+        if after["verdict"] in (BETTER, WORSE):
+            winner, loser = (row["a"], row["b"]) if after["verdict"] == BETTER else (row["b"], row["a"])
+            reversed_ones.setdefault((winner, loser), []).append(metric)
+        else:
+            others.setdefault((after["verdict"], row["a"], row["b"]), []).append(metric)
+    if reversed_ones:
+        told = [
+            (Mark(refs[winner]), " is better than ", Mark(refs[loser]), " in ", *listed(metrics))
+            for (winner, loser), metrics in reversed_ones.items()
+        ]
+        yield ("After temperature scaling the verdict is reversed: ", *joined(first_few(told, "more pairs"), "; "), ".")
+    for word in dict.fromkeys(word for word, _, _ in others):
+        pairs = [
+            (Mark(refs[a]), " and ", Mark(refs[b]), " in ", *listed(metrics))
+            for (of, a, b), metrics in others.items()
+            if of == word
+        ]
+        if not brief:
+            yield (f"After temperature scaling {RESCALED[word]}: ", *joined(first_few(pairs, "more pairs"), "; "), ".")
 
 
 def _found(refs: Refs, best: str, rows: Sequence[Verdict]) -> Iterator[Text]:
@@ -119,7 +149,11 @@ def _table(comparison: Comparison, refs: Refs, rows: Sequence[Verdict]) -> Table
 def _word(refs: Refs, row: Verdict) -> Text:
     word = row["verdict"]
     slight = ", negligibly" if row["negligible"] else ""
-    return (Mark(refs[row["a"]]), f" {word}{slight}") if word in (BETTER, WORSE) else (word,)
+    after = row["scaled"]
+    rescaled = f"; scaled: {after['verdict']}" if after is not None and after["verdict"] != word else ""
+    if word in (BETTER, WORSE):
+        return (Mark(refs[row["a"]]), f" {word}{slight}{rescaled}")
+    return (f"{word}{rescaled}",)
 
 
 def _ground(comparison: Comparison, summary: Summary) -> str:
