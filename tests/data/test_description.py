@@ -51,7 +51,7 @@ def test_what_values_are_trained_as_is_said() -> None:
     assert section is not None
     _, first, second = (str(each.text[0]) for each in section.blocks if isinstance(each, Paragraph))
     assert f"; trained as (y - {number(shift)}) / {number(scale)}, measured as y" in first
-    assert second.endswith("trained as y - 0.1, measured as y")
+    assert second.endswith("trained as y - 0.100, measured as y")
 
 
 def test_a_label_that_a_split_lacks_is_named() -> None:
