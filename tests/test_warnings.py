@@ -95,6 +95,24 @@ def test_arm_that_learned_nothing_is_said(tmp_path: Path, invoke: Callable[..., 
     assert "cross_entropy" == warnings[1]["where"]
 
 
+def test_an_epoch_chosen_on_test_data_is_warned_of(tmp_path: Path, invoke: Callable[..., Any]) -> None:
+    """The arm and the expectation are named, with what to write; it can be silenced, and resuming judges anew."""
+    config = tmp_path / "best.yaml"
+    config.write_text(
+        "name: best\ndataset: {name: moons, samples: 60}\nmodel: linear\nloss: cross_entropy\n"
+        "train: {epochs: 2, seeds: 2}\nreport: off\n"
+        "silence: [one-class, majority]\nexpect:\n- cross_entropy.test_nll@best > 0\n"
+        "- cross_entropy.val_nll@best > 0\n- cross_entropy.test_nll@val_best > 0\n"
+    )
+    summary = json.loads(invoke("run", str(config), "-q", "--json", "--output", str(tmp_path)).stdout)
+    told = "`cross_entropy.test_nll@best > 0` chooses the epoch on test data; write test_nll@val_best"
+    assert [{"code": "best-on-test", "where": "cross_entropy", "text": told}] == summary["warnings"]
+    assert [True] * 3 == [each["met"] for each in summary["expectations"]]
+    again = ("run", "--resume", summary["directory"], "-q", "--json")
+    assert [] == json.loads(invoke(*again, "silence=[best-on-test]").stdout)["warnings"]
+    assert [] == json.loads(invoke(*again, "expect=[cross_entropy.test_nll@val_best > 0]").stdout)["warnings"]
+
+
 @pytest.mark.parametrize(
     ("names", "order", "expected"),
     [

@@ -9,10 +9,21 @@ from dataclasses import dataclass, field
 from statistics import mean
 from typing import Any
 
+from clsbench.analysis.classes import problem_of
 from clsbench.analysis.statistics import spread
 from clsbench.analysis.verdicts import seen_from
-from clsbench.config.expectations import DIVERGED, Expectation, Measure, Side, VerdictOn, WarningCount
-from clsbench.metrics.measures import direction
+from clsbench.config.expectations import (
+    BEST,
+    DIVERGED,
+    VAL_BEST,
+    Expectation,
+    Measure,
+    Side,
+    VerdictOn,
+    WarningCount,
+    chosen_on,
+)
+from clsbench.metrics.measures import direction, headline
 from clsbench.results import ArmSummary, ExpectationResult, Judged, Record, Verdict, value_of
 from clsbench.results.verdicts import EQUIVALENT, FAILURES
 
@@ -50,9 +61,13 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Run:
-    """A run indexed: arms and records by the arm's name, verdicts by pair and metric; and its number of warnings."""
+    """A run indexed: arms and records by the arm's name, verdicts by pair and metric; and its number of warnings.
+
+    `headlines` has the headline metric on validation data of each arm.
+    """
 
     arms: Mapping[str, ArmSummary]
+    headlines: Mapping[str, str]
     records: Mapping[str, Sequence[Record]]
     verdicts: Mapping[tuple[frozenset[str], str], Verdict]
     num_warnings: int
@@ -65,7 +80,8 @@ class _Run:
         arms = {arm["name"]: arm for arm in summary["arms"]}
         rows = summary["verdicts"]
         verdicts = {(frozenset((row["a"], row["b"])), row["metric"]): row for row in rows}
-        return cls(arms, by_arm, verdicts, len(summary.get("warnings") or ()))
+        headlines = {name: headline(problem_of(summary, arm.get("dataset", "")), "val") for name, arm in arms.items()}
+        return cls(arms, headlines, by_arm, verdicts, len(summary.get("warnings") or ()))
 
 
 def _evaluated(expectation: Expectation, run: _Run) -> ExpectationResult:
@@ -103,7 +119,7 @@ def _reading(side: Side, run: _Run) -> _Reading:
     arm = run.arms[side.arm]
     if side.metric == DIVERGED:
         return _Reading(arm["diverged"])
-    by_seed = _by_seed(side, run.records.get(side.arm, ()))
+    by_seed = _by_seed(side, run.records.get(side.arm, ()), run.headlines[side.arm])
     whole = not _lost(arm) and by_seed.keys() == set(arm["seeds"])
     return _Reading(mean(by_seed.values()) if by_seed else None, by_seed, whole)
 
@@ -113,19 +129,35 @@ def _lost(arm: ArmSummary) -> int:
     return arm["diverged"] + len(arm["failures"] or ())
 
 
-def _by_seed(side: Measure, records: Sequence[Record]) -> dict[int, float]:
+def _by_seed(side: Measure, records: Sequence[Record], headline: str) -> dict[int, float]:
+    """The values of a side by seed; those of `@val_best` each at its own epoch."""
+    if side.epoch == VAL_BEST:
+        return _at_validated(side.metric, records, chosen_on(side.metric, headline))
     columns: dict[int, dict[int, float]] = {}
     for record in records:
         column = columns.setdefault(record["epoch"], {})
         value = value_of(record, side.metric)
         if value is not None and math.isfinite(value):
             column[record["seed"]] = float(value)
-    if side.epoch != "best":
+    if side.epoch != BEST:
         return columns.get(max(columns, default=0) if side.epoch is None else side.epoch, {})
     most = max(map(len, columns.values()), default=0)
     full = [column for column in columns.values() if column and len(column) == most]
     best = max if direction(side.metric) == "higher" else min
     return best(full, key=lambda column: mean(column.values()), default={})
+
+
+def _at_validated(metric: str, records: Sequence[Record], chooses: str) -> dict[int, float]:
+    """By seed, the value at the epoch whose validation metric is best, the first of equals."""
+    sign = 1 if direction(chooses) == "higher" else -1
+    found: dict[int, tuple[float, float | None]] = {}
+    for record in records:
+        score, value = value_of(record, chooses), value_of(record, metric)
+        if score is None or not math.isfinite(score):
+            continue
+        if record["seed"] not in found or sign * score > found[record["seed"]][0]:
+            found[record["seed"]] = (sign * score, value)
+    return {seed: value for seed, (_, value) in found.items() if value is not None and math.isfinite(value)}
 
 
 def _slack(sign: str, left: _Reading, right: _Reading) -> float | None:

@@ -12,7 +12,7 @@ from clsbench.analysis.pairing import pairing
 from clsbench.analysis.summary import arm_summary, last_records
 from clsbench.analysis.targets import with_times_to_target
 from clsbench.analysis.verdicts import are_judged, judgement
-from clsbench.analysis.warnings import of_arms, unsilenced
+from clsbench.analysis.warnings import BEST_ON_TEST, of_arms, of_expectations, unsilenced
 from clsbench.config.expectations import metrics_of, pairs_of, parse
 from clsbench.config.plan import Plan, make_plan
 from clsbench.config.schema import Experiment
@@ -50,7 +50,10 @@ def judged(
     arms = _arms(plan, records, failures, crossed)
     compared: Compared = {
         "data": data,
-        "warnings": [*warnings, *unsilenced(of_arms(arms, data), plan.experiment.silence)],
+        "warnings": [
+            *warnings,
+            *unsilenced([*of_arms(arms, data), *of_expectations(expectations)], plan.experiment.silence),
+        ],
         "arms": arms,
         "pairing": pairing(evidence, plan),
     }
@@ -63,9 +66,13 @@ def judged_again(summary: Summary, records: Sequence[Record], asked: Experiment)
     """The summary of a complete run with the expectations of another config, and the verdicts by its rules."""
     expectations, rules = [parse(text) for text in asked.expect], asked.verdict.rules
     named = pairs_of(expectations), metrics_of(expectations)
+    kept = [each for each in summary["warnings"] or () if each["code"] != BEST_ON_TEST]
+    warnings = [*kept, *unsilenced(of_expectations(expectations), asked.silence)]
     found: Judged = summary if are_judged(summary, rules, *named) else judgement(summary, rules, *named)
+    found = {**found, "warnings": warnings}
     return {
         **summary,
+        "warnings": warnings,
         "rules": found["rules"],
         "pairs": found["pairs"],
         "verdicts": found["verdicts"],

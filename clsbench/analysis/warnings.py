@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from clsbench.config.expectations import Expectation, chosen_on_test
 from clsbench.metrics.by_class import RECALL
 from clsbench.metrics.measures import field_of, headline, label_of
 from clsbench.problems import kind_of
 from clsbench.results import ArmSummary, DataSummary, RunWarning
+
+BEST_ON_TEST = "best-on-test"
 
 
 def unsilenced(findings: Iterable[tuple[str, Sequence[tuple[str, str]]]], silence: Collection[str]) -> list[RunWarning]:
@@ -32,6 +35,14 @@ def of_arms(arms: Sequence[ArmSummary], data: Mapping[str, DataSummary]) -> list
     An arm predicts one class only at a seed where that class's recall is 1 and every other's is 0.
     """
     return [(arm["name"], [*_one_class(arm, data), *_no_better(arm, data)]) for arm in arms if arm["dataset"] in data]
+
+
+def of_expectations(expectations: Iterable[Expectation]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The names of arms whose epoch an expectation chooses on test data, with a code and a text for each."""
+    return [
+        (side.arm, [(BEST_ON_TEST, f"`{each.text}` chooses the epoch on test data; write {side.metric}@val_best")])
+        for each, side in chosen_on_test(expectations)
+    ]
 
 
 def _one_class(arm: ArmSummary, data: Mapping[str, DataSummary]) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ An expectation is `SIDE OP SIDE`, OP one of `< <= > >= == !=`, a SIDE one of
     ARM.METRIC                      the mean over seeds at the last epoch; `ARM.diverged` counts the diverged seeds
     ARM.METRIC@EPOCH                at that epoch; epoch 0 is before training
     ARM.METRIC@best                 at the epoch whose mean over seeds is best, the metric's direction considered
+    ARM.METRIC@val_best             of each seed at the epoch that its validation data choose: see `chosen_on`
     verdict(ARM, ARM, METRIC)       the verdict on the first arm; compared by == or != with
     better, worse, equivalent, undecided
     warnings                        the number of warnings
@@ -22,18 +23,21 @@ import re
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from clsbench.config.plan import Plan
 from clsbench.config.wording import Mistake
 from clsbench.config.yaml_text import Path, shown
 from clsbench.metrics.measures import by_class, field_of, judged, measured, parts_of
 from clsbench.problems import Problem
-from clsbench.registry import Better, suggestion
+from clsbench.registry import SPLITS, Better, suggestion
 from clsbench.results.verdicts import FAILURES, OLD_WORDS, VERDICTS
 
 DIVERGED = "diverged"
 WARNINGS = "warnings"
+BEST: Final = "best"
+VAL_BEST: Final = "val_best"
+Epoch = int | Literal["best", "val_best"]
 OPERATORS = ("<", "<=", ">", ">=", "==", "!=")
 
 
@@ -43,7 +47,7 @@ class Measure:
 
     arm: str
     metric: str
-    epoch: int | Literal["best"] | None = None
+    epoch: Epoch | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,27 @@ def metrics_of(expectations: Iterable[Expectation]) -> set[str]:
     """The metrics whose verdicts are expected."""
     sides = [side for expectation in expectations for side in (expectation.left, expectation.right)]
     return {side.metric for side in sides if isinstance(side, VerdictOn)}
+
+
+def chosen_on(metric: str, headline: str) -> str:
+    """The validation field whose best epoch `@val_best` takes: of the same metric, else `headline`, the problem's.
+
+    There is none of the same metric for losses, diagnostics and times, nor where neither direction is better.
+    """
+    field, of_class = parts_of(metric)
+    split, _, name = field.partition("_")
+    same = measured().get(f"val_{name}") if split in SPLITS else None
+    if same is None or same.better is None:
+        return headline
+    return same.name if of_class is None else field_of(same.name, of_class)
+
+
+def chosen_on_test(expectations: Iterable[Expectation]) -> Iterator[tuple[Expectation, Measure]]:
+    """The sides of expectations whose epoch is the best on test data."""
+    for expectation in expectations:
+        for side in (expectation.left, expectation.right):
+            if isinstance(side, Measure) and side.epoch == BEST and side.metric.startswith("test_"):
+                yield expectation, side
 
 
 def outcome_mistake(text: str, left: object, right: object) -> str | None:
@@ -179,6 +204,17 @@ def name_mistakes(found: Mapping[Path, Expectation], plan: Plan) -> Iterator[Mis
     for path, expectation in found.items():
         for mistake in check_names(expectation, comparisons, metrics, plan.experiment.train.epochs):
             yield path, mistake
+        yield from ((path, mistake) for mistake in _unvalidated(expectation, plan))
+
+
+def _unvalidated(expectation: Expectation, plan: Plan) -> Iterator[str]:
+    """The arms whose epoch no validation data can choose."""
+    datasets = {arm.name: arm.dataset for arm in plan.arms}
+    for side in (expectation.left, expectation.right):
+        if not isinstance(side, Measure) or side.epoch != VAL_BEST or side.arm not in datasets:
+            continue
+        if not datasets[side.arm].val_fraction:
+            yield f"{side.arm} has no validation data for @{VAL_BEST}; give dataset.val_fraction above 0"
 
 
 def baseline_mistakes(plan: Plan) -> Iterator[Mistake]:
@@ -280,15 +316,17 @@ def _side(tokens: deque[_Token]) -> Side:
     return Measure(arm, metric, _epoch(tokens))
 
 
-def _epoch(tokens: deque[_Token]) -> int | Literal["best"] | None:
+def _epoch(tokens: deque[_Token]) -> Epoch | None:
     if tokens[0].text != "@":
         return None
     tokens.popleft()
     token = tokens.popleft()
-    if token.text == "best":
-        return "best"
+    if token.text == BEST:
+        return BEST
+    if token.text == VAL_BEST:
+        return VAL_BEST
     if not _EPOCH.fullmatch(token.text):
-        raise token.unexpected("an epoch after @", "a whole number from 0, or best")
+        raise token.unexpected("an epoch after @", "a whole number from 0, best or val_best")
     return int(token.text)
 
 
@@ -327,10 +365,10 @@ def _measure_mistakes(
         return
     if side.metric == DIVERGED:
         yield f"{DIVERGED} is counted over the whole run; leave out @{side.epoch}"
-    elif side.epoch == "best":
+    elif side.epoch == BEST:
         if metrics[metric] is None:
             yield f"{side.metric} has no best: neither direction of it is better; name an epoch"
-    elif side.epoch > epochs:
+    elif isinstance(side.epoch, int) and side.epoch > epochs:
         yield f"there is no epoch {side.epoch}; the last is {epochs}"
 
 

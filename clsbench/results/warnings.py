@@ -23,6 +23,7 @@ WARNINGS: dict[str, str] = {
     "class-order": "a loss needs the order of the classes, which the data do not give",
     "majority": "an arm is no better than always answering the most frequent class",
     "one-class": "an arm predicts one class only",
+    "best-on-test": "an expectation chooses an epoch on test data",
     "batch-loss": "a loss of a batch is not the mean over its samples",
     "probabilities": "a model returns probabilities where logits are expected",
 }

@@ -19,7 +19,16 @@ def records(arm: Any, values: Any, metric: Any = "test_accuracy") -> Any:
 
 
 def verdict_row(metric: Any, word: Any) -> Any:
-    return {"a": "a", "b": "b", "metric": metric, "difference": 0.1, "low": 0.0, "high": 0.2, "verdict": word}
+    return {
+        "a": "a",
+        "b": "b",
+        "metric": metric,
+        "difference": 0.1,
+        "low": 0.0,
+        "high": 0.2,
+        "verdict": word,
+        "scaled": None,
+    }
 
 
 def evaluated(text: Any, rows: Any = (), arms: Any = None, verdicts: Any = ()) -> Any:
@@ -151,3 +160,31 @@ def test_word_may_stand_first() -> None:
     row = verdict_row("test_nll", "undecided")
     result = evaluated("'too few seeds' == verdict(a, b, test_nll)", verdicts=[row])
     assert (True, "undecided", "undecided") == (result["met"], result["left"], result["right"])
+
+
+VALIDATED = [
+    {"arm": "a", "seed": seed, "epoch": epoch, "val_nll": val_nll, "test_nll": test_nll, "val_accuracy": accuracy}
+    for seed, curve in enumerate(
+        [[(3, 30, 0.9), (1, 10, 0.8), (2, 5, 0.7)], [(1, 1, 0.1), (None, 3, 0.2), (1, 7, 0.2)]]
+    )
+    for epoch, (val_nll, test_nll, accuracy) in enumerate(curve)
+]
+
+
+@pytest.mark.parametrize(
+    ("side", "by_seed"),
+    [
+        ("a.test_nll@val_best", (10, 1)),  # not the best on test data; the first of equals
+        ("a.val_nll@val_best", (1, 1)),
+        ("a.epoch@val_best", (0, 1)),  # by validation accuracy
+    ],
+)
+def test_each_seed_has_the_epoch_that_its_validation_data_choose(side: str, by_seed: tuple[int, int]) -> None:
+    """Seed by seed, at the epoch where the validation metric is best, whatever the test data say."""
+    found = evaluated(f"{side} > -1", VALIDATED, {"a": (2, 0)})
+    assert (True, sum(by_seed) / 2) == (found["met"], found["left"])
+
+
+def test_a_seed_without_validation_values_has_no_chosen_epoch() -> None:
+    """Nothing is made up: an expectation of it is not met."""
+    assert not evaluated("a.test_nll@val_best > -1", VALIDATED, {"a": (3, 0)})["met"]

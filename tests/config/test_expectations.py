@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import clsbench.training  # noqa: F401 - registers the metrics
 from clsbench.config.dump import as_yaml
-from clsbench.config.expectations import Expectation, Measure, VerdictOn, check_names, parse
+from clsbench.config.expectations import Expectation, Measure, VerdictOn, check_names, chosen_on, parse
 from clsbench.config.reader import read_mapping
 from clsbench.metrics.measures import measured
 from tests.config.reading import mistakes, read
@@ -51,6 +51,7 @@ PIECES = [
         ("mse.diverged == 0", Measure("mse", "diverged"), "==", 0.0),
         ("a.m@0 < a.m@12", Measure("a", "m", 0), "<", Measure("a", "m", 12)),
         (" a.m @ best<\t1\n", Measure("a", "m", "best"), "<", 1.0),
+        ("a.m@val_best < 1", Measure("a", "m", "val_best"), "<", 1.0),
         ("mlp-v1.2.m > 0", Measure("mlp-v1.2", "m"), ">", 0.0),
         ("0.5.m > 0", Measure("0.5", "m"), ">", 0.0),
         ("better.m > 0", Measure("better", "m"), ">", 0.0),
@@ -97,8 +98,8 @@ def test_understood(text: Any, left: Any, operator: Any, right: Any) -> None:
         ("a.m > 1e999", 7, "too large"),
         ("a.m > ٣", 7, "expected a number"),
         ("1 < 2", 3, "two numbers say nothing about a run"),
-        ("a.m@x > 2", 5, "a whole number from 0, or best"),
-        ("a.m@-1 > 2", 5, "a whole number from 0, or best"),
+        ("a.m@x > 2", 5, "a whole number from 0, best or val_best"),
+        ("a.m@-1 > 2", 5, "a whole number from 0, best or val_best"),
         ("a.m@ > 2", 6, "expected an epoch"),
         (f"a.m@{'9' * 5000} > 2", 5, "expected an epoch"),
         ("a.m == better", 5, "compare a verdict with one of its words"),
@@ -184,6 +185,8 @@ def test_any_arm_can_be_named(name: Any, quote: Any) -> None:
         ("x.test_nll > x.test_nll@3", ["unknown arm 'x'; one of cross_entropy, mse_softmax lr=0.3, "]),
         ("cross_entropy.test_nll@21 > 1", ["there is no epoch 21; the last is 20"]),
         ("cross_entropy.diverged@2 > 1", ["diverged is counted over the whole run; leave out @2"]),
+        ("cross_entropy.logit_grad_norm@val_best < cross_entropy.seconds@val_best", []),
+        ("cross_entropy.diverged@val_best > 1", ["diverged is counted over the whole run; leave out @val_best"]),
         ("cross_entropy.diverged@best > 1", ["diverged is counted over the whole run; leave out @best"]),
         ("cross_entropy.logit_grad_norm@best > 1", ["logit_grad_norm has no best: "]),
         ("verdict(cross_entropy, mse, val_nll) == better", ["unknown arm 'mse'; ", "unknown metric of a verdict 'val"]),
@@ -244,3 +247,30 @@ def test_expectations_survive_the_round_trip() -> None:
     experiment = read_mapping({"loss": losses, "expect": texts})
     assert texts == experiment.to_dict()["expect"]
     assert experiment == read(as_yaml(experiment.to_dict()))
+
+
+@pytest.mark.parametrize(
+    ("metric", "chooses"),
+    [
+        ("test_nll", "val_nll"),
+        ("train_accuracy", "val_accuracy"),
+        ("val_ece", "val_ece"),
+        ("test_nll_ts", "val_nll_ts"),
+        ("test_recall[upper moon]", "val_recall[upper moon]"),
+        ("train_loss", "val_accuracy"),
+        ("logit_grad_norm", "val_accuracy"),
+        ("seconds", "val_accuracy"),
+    ],
+)
+def test_an_epoch_is_chosen_by_the_same_metric_on_validation_data(metric: str, chooses: str) -> None:
+    """By the headline metric where validation data have no such metric, or neither direction of it is better."""
+    assert chooses == chosen_on(metric, "val_accuracy")
+
+
+def test_validation_data_that_choose_an_epoch_must_be_there() -> None:
+    """Without any, `@val_best` is refused, and `@best` is not."""
+    (text,) = mistakes(
+        "dataset: {name: moons, val_fraction: 0}\nexpect: [hinge.test_accuracy@val_best > 0]\nloss: hinge"
+    )
+    assert text.endswith("hinge has no validation data for @val_best; give dataset.val_fraction above 0")
+    read("dataset: {name: moons, val_fraction: 0}\nexpect: [hinge.test_accuracy@best > 0]\nloss: hinge")
