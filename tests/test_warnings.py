@@ -108,7 +108,8 @@ def test_an_epoch_chosen_on_test_data_is_warned_of(tmp_path: Path, invoke: Calla
     told = "`cross_entropy.test_nll@best > 0` chooses the epoch on test data; write test_nll@val_best"
     assert [{"code": "best-on-test", "where": "cross_entropy", "text": told}] == summary["warnings"]
     assert [True] * 3 == [each["met"] for each in summary["expectations"]]
-    again = ("run", "--resume", summary["directory"], "-q", "--json")
+    (directory,) = (tmp_path / "best").iterdir()
+    again = ("run", "--resume", str(directory), "-q", "--json")
     assert [] == json.loads(invoke(*again, "silence=[best-on-test]").stdout)["warnings"]
     assert [] == json.loads(invoke(*again, "expect=[cross_entropy.test_nll@val_best > 0]").stdout)["warnings"]
 
