@@ -49,15 +49,15 @@ class CompiledSteps:
     """Steps as one compiled graph, for batches of one shape. The first call compiles, which takes `seconds`.
 
     On a CPU the graph is for any number of trials, so that another number of seeds, a resume or a half finds it in the
-    cache, with the same bits; a large stack is trained in groups, one after the other. A loss that runs trial by trial
-    has a graph for each size of a group.
+    cache, with the same bits; a large stack is trained in groups, one after the other. A loss that runs trial by trial,
+    and code of a user's, which may look at the number of trials, have a graph for each size of a group.
     """
 
     def __init__(self, steps: Steps) -> None:
         # PyTorch warns there that it found no CUDA, which is not needed.
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         whole, on_cpu = steps.stack.num_trials, steps.stack.weights.device.type == "cpu"
-        self._any_size = on_cpu and steps.loss.stacked
+        self._any_size = on_cpu and steps.loss.stacked and _is_known(steps)
         groups = even_parts(whole, -(-whole // TRIALS_AT_ONCE) if on_cpu else 1)
         self._parts = [(ALL, steps)] if len(groups) == 1 else [(trials, steps.of(trials)) for trials in groups]
         self._graphs: dict[int | None, Callable[..., Tensor]] = {}
@@ -90,6 +90,14 @@ class CompiledSteps:
             logits = graph(steps, *batches)
         self.seconds += time.perf_counter() - started
         return logits
+
+
+def _is_known(steps: Steps) -> bool:
+    """Whether all code in a step is clsbench's or PyTorch's."""
+    modules = list(steps.stack.template.modules())
+    held = [value for module in modules for value in vars(module).values() if callable(value)]
+    code = [steps.update, steps.loss.function, *map(type, modules), *held]
+    return all(str(getattr(part, "__module__", "")).partition(".")[0] in ("clsbench", "torch") for part in code)
 
 
 def _graph() -> Callable[..., Tensor]:

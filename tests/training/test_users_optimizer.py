@@ -42,6 +42,13 @@ def lion(
     step = gradients.lerp(mean, blend.expand_as(mean))
     weights.sub_(lr * (step.tanh() if soft else step.sign()))
     mean.copy_(gradients.lerp(mean, memory.expand_as(mean)))
+
+
+@clsbench.optimizer("one_by_one")
+def one_by_one(weights, gradients, state, *, lr: Annotated[float, Gt(0)] = 0.1):
+    """Gradient descent that goes through the trials."""
+    for trial in range(len(weights)):
+        weights[trial].sub_(lr[trial] * gradients[trial])
 '''
 
 TRAIN = {"epochs": 3, "seeds": 2, "device": "cpu", "threads": 1}
@@ -164,12 +171,14 @@ def test_it_is_resumed_bit_by_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.compiler
-def test_it_is_compiled(tmp_path: Path) -> None:
-    """A compiled step learns what an eager one learns."""
+@pytest.mark.parametrize(
+    "own", [{**CONFIG["optimizer"], "blend": 0.5}, {"name": "one_by_one"}], ids=["lion", "one by one"]
+)
+def test_it_is_compiled(own: dict[str, Any], tmp_path: Path) -> None:
+    """A compiled step learns what an eager one learns, also where it looks at the number of trials."""
     eager, compiled = (
         clsbench.run(
-            {**CONFIG, "optimizer": {**CONFIG["optimizer"], "blend": 0.5}, "train": {**TRAIN, "compile": how}},
-            output=tmp_path,
+            {**CONFIG, "optimizer": own, "train": {**TRAIN, "batch_size": 60, "compile": how}}, output=tmp_path
         )
         for how in ("off", "on")
     )

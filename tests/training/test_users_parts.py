@@ -15,7 +15,27 @@ from clsbench.registry import load_plugin
 PLUGIN = """
 import clsbench
 import torch
+from clsbench.models.layers import Elementwise, Linear
+from clsbench.registry import Size
 from torch import nn
+
+
+@clsbench.loss("counting", stacked=True)
+def counting(logits, targets):
+    '''Cross-entropy, trial by trial, where there are several.'''
+    if logits.dim() == 2:
+        return nn.functional.cross_entropy(logits, targets, reduction="none")
+    return torch.stack([counting(logits[trial], targets[trial]) for trial in range(len(logits))])
+
+
+def softened(x):
+    return torch.cat([x[trial : trial + 1].tanh() for trial in range(len(x))])
+
+
+@clsbench.model("counting", stacked=True, size=lambda shape, num_outputs: Size(10 * num_outputs, 2, 10))
+def counting_model(shape, num_outputs):
+    '''A layer that goes through the trials, between two of clsbench.'''
+    return nn.Sequential(Linear(shape[0], 4), Elementwise(softened), Linear(4, num_outputs))
 
 
 @clsbench.loss("summed")
@@ -80,3 +100,19 @@ def test_a_model_of_ones_own_keeps_what_it_freezes(tmp_path: Path) -> None:
     assert torch.equal(body.weight, other.get_submodule("0").weight)  # the other loss's arm started so, too
     assert not torch.equal(head.weight, other.get_submodule("4").weight)
     assert 5 == len(predict(torch.randn(5, 2)).classes)
+
+
+@pytest.mark.slow
+@pytest.mark.compiler
+@pytest.mark.usefixtures("plugin")
+@pytest.mark.parametrize("part", [{"loss": "counting"}, {"model": "counting"}], ids=["loss", "model"])
+def test_parts_that_count_trials_are_compiled(part: dict[str, str], tmp_path: Path) -> None:
+    """A compiled step learns what an eager one learns, where a user's part looks at the number of trials."""
+    parts = {"loss": "cross_entropy", "model": {"name": "mlp", "hidden": [4]}, **part}
+    eager, compiled = (
+        clsbench.run(config(**parts, train={**config()["train"], "batch_size": 60, "compile": how}), output=tmp_path)
+        for how in ("off", "on")
+    )
+    assert ("eager", "compiled") == (eager.summary["engine"]["mode"], compiled.summary["engine"]["mode"])
+    ours, theirs = (torch.tensor([row["train_loss"] for row in run.records]) for run in (eager, compiled))
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
