@@ -13,7 +13,8 @@ from clsbench.config.reader import read_mapping
 from clsbench.config.schema import DatasetEntry, Entry, Experiment, OptimizerConfig, TrainConfig
 from clsbench.data.memory import ARRAYS, hold
 from clsbench.errors import ConfigError
-from clsbench.registry import catalogue, suggestion
+from clsbench.problems import Problem
+from clsbench.registry import PROBLEMS, catalogue, suggestion
 from clsbench.registry.given import given_loss, given_model
 from clsbench.report.notebook import NotebookProgress, in_notebook
 from clsbench.report.progress import Progress, watcher
@@ -40,47 +41,53 @@ def compare(
         losses: by label. Each is a name (`"cross_entropy"`), a function `(logits [B, C], targets [B])` that returns
             one number for the batch or one for each sample, a module that is called so (`nn.CrossEntropyLoss()`), or a
             dict with `name` (any of these) and the keys of a loss in a config, such as `lr`. Without labels, a list.
+            Targets are `[B, D]` in problems other than `single_label`. Functions and modules that are not registered
+            get the usual link: softmax for classes and for probabilities that sum to 1, a sigmoid for labels and other
+            probabilities, none for values.
         X: [N, features], or [N, ...] such as images [N, C, H, W]: an array, a tensor or a data frame.
-        y: [N] labels, numbers or text.
+        y: [N] classes, whole numbers or text; or numbers, [N] or [N, D]: 0 and 1 for each label, values, or
+            probabilities. Which it is, is found as in a table, and is in the summary; `problem="regression"` sets it.
         model: a name, a function `(shape, num_outputs)` that makes a new module, or a dict with `name` (either) and
             the keys of a model in a config; or a list of these.
         output, resume, jobs: as in `run`. To resume, the same things are handed over again.
         settings: the keys of a config by their own names: `name`, `seeds`, `epochs`, `batch_size`, `lr`, `optimizer`,
-            `val_fraction`, `normalize`, `tune`, `expect` and so on; a section may also be given whole, as a dict.
+            `val_fraction`, `normalize`, `problem`, `tune`, `expect` and so on; a section may also be given whole, as a
+            dict.
 
     Raises:
         ConfigError: what is handed over, or a setting, cannot be used.
         DataError: X or y cannot be used; the message names the column or the row.
         RunError, TrialError: as in `run`.
     """
-    hold(X, y)
-    tree = {**_sections(settings), "loss": _losses(losses), "model": _each(model, _model)}
-    asked = read_mapping(tree)
-    total = sum(plan.num_trial_epochs for plan in plans(asked))
+    kind = settings.get("problem")
+    problem = hold(X, y, kind if kind in PROBLEMS else None)
+    tree = {**_sections(settings), "loss": _losses(losses, problem), "model": _each(model, _model)}
+    wanted = read_mapping(tree)
+    total = sum(plan.num_trial_epochs for plan in plans(wanted))
     with NotebookProgress(total) if in_notebook() else Progress(console_on(sys.stderr), total) as progress:
         try:
-            return experiment.run(asked, output=output, resume=resume, jobs=jobs, watch=watcher(progress))
+            return experiment.run(wanted, output=output, resume=resume, jobs=jobs, watch=watcher(progress))
         except KeyboardInterrupt as stop:
             stop.add_note("in Python: clsbench.compare with the same arguments, and resume=RUN")
             raise
 
 
-def _losses(losses: Mapping[str, Any] | Sequence[Any]) -> list[dict[str, Any]]:
+def _losses(losses: Mapping[str, Any] | Sequence[Any], problem: Problem) -> list[dict[str, Any]]:
     if isinstance(losses, Mapping):
-        return [{**_loss(label, loss), "label": label} for label, loss in losses.items()]
+        return [{**_loss(label, loss, problem), "label": label} for label, loss in losses.items()]
     if isinstance(losses, str) or not isinstance(losses, Sequence):
         raise ConfigError(f"losses is a {type(losses).__name__}; give a dict, {{label: loss}}, or a list")
-    return [_loss(_label_of(loss, "loss"), loss) for loss in losses]
+    return [_loss(_label_of(loss, "loss"), loss, problem) for loss in losses]
 
 
-def _loss(label: Any, loss: Any) -> dict[str, Any]:
+def _loss(label: Any, loss: Any, problem: Problem) -> dict[str, Any]:
     if not isinstance(label, str):
         raise ConfigError(f"losses: the label {label!r} is not text; give text")
     if isinstance(loss, Mapping):
-        return {**loss, **_loss(label, loss.get("name"))}
+        return {**loss, **_loss(label, loss.get("name"), problem)}
     if isinstance(loss, str):
         return {"name": loss}
-    return {"name": given_loss(label, loss), "label": label}
+    return {"name": given_loss(label, loss, problem.kind, problem.usual_link), "label": label}
 
 
 def _model(model: Any) -> dict[str, Any]:

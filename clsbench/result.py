@@ -26,7 +26,9 @@ class Result:
     directory: Path
 
     def __repr__(self) -> str:
-        return f"Result({self.summary['name']}: {len(self.arms)} arms, {len(self.records)} records, {self.directory})"
+        problems = " and ".join(dict.fromkeys(each["problem"] for each in (self.summary["data"] or {}).values()))
+        counts = f"{len(self.arms)} arms, {len(self.records)} records"
+        return f"Result({self.summary['name']}: {problems and f'{problems}, '}{counts}, {self.directory})"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the outcome, curves and test metrics."""

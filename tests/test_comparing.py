@@ -121,8 +121,9 @@ class Sparse:
     [
         (X[:, 0], Y, r"the features have shape \[150\]; give \[samples, features\]"),
         (X[:-1], Y, "149 rows of features but 150 labels; every sample needs one label"),
-        (X, Y / 2, r"y has 0.5 in row \d+, which is no class; give whole numbers or text"),
-        (X, np.eye(3)[Y], r"y has shape \[150, 3\]; give one label for each sample"),
+        (X, np.where(Y == 2, np.nan, Y), r"value 'y' is nan in row \d+ of the labels; every target must be finite"),
+        (X, Y[:, None, None], r"y has shape \[150, 1, 1\]; give one label for each sample, or a column for each"),
+        (X, [["a", 1.0]] * 150, "y has 2 columns, not all of numbers; give numbers, or one column of classes"),
         (X, ["a", None, *"a" * 148], "y has no label in row 1; leave the sample out"),
         (X, ["a", 1, *"a" * 148], "y has labels of several types, int, str; use one"),
         (np.where(X == X[3, 2], np.nan, X), Y, r"the features hold nan in row \d+, column \d+; every value must be"),
@@ -136,6 +137,61 @@ def test_unusable_data_are_refused(
     """The message names the row and the column, and what to do."""
     with pytest.raises(DataError, match=message):
         compare(["cross_entropy"], samples, labels)
+
+
+@pytest.mark.parametrize(
+    ("y", "settings", "posed"),
+    [
+        (Y / 2, {}, ("regression", ["y"])),
+        (np.arange(150), {}, ("regression", ["y"])),
+        (Y, {"problem": "regression"}, ("regression", ["y"])),
+        (X[:, 20:22], {}, ("regression", ["0", "1"])),
+        (X[:, 20:22] > 3, {}, ("multi_label", ["0", "1"])),
+        (np.eye(3)[Y].tolist(), {"problem": "single_label"}, ("single_label", ["0", "1", "2"])),
+        (Frame(0.8 * np.eye(3)[Y] + 0.2 / 3), {}, ("probability", ["c0", "c1", "c2"])),
+        (Y / 2, {"problem": "probability"}, ("probability", ["y"])),
+        (np.array(["a", "b", "c"])[Y], {"problem": "probability"}, ("probability", ["a", "b", "c"])),
+    ],
+)
+def test_the_problem_is_found_or_set(
+    y: Any, settings: dict[str, Any], posed: tuple[str, list[str]], compare: Callable[..., clsbench.Result]
+) -> None:
+    """As in a table: by what the targets look like, or as asked; it is said, and functions get its usual link."""
+    losses = {
+        "single_label": nn.CrossEntropyLoss(),
+        "multi_label": nn.BCEWithLogitsLoss(),
+        "regression": nn.MSELoss(),
+        "probability": nn.BCEWithLogitsLoss() if posed[1] == ["y"] else nn.CrossEntropyLoss(),
+    }
+    ours = {"single_label": "cross_entropy", "multi_label": "bce", "regression": "mse", "probability": "bce"}
+    kind, names = posed
+    result = compare({"theirs": losses[kind], "ours": ours[kind]}, y=y, seeds=1, report="off", **settings)
+    described = result.summary["data"]["arrays"]
+    assert (kind, names) == (described["problem"], names_of(described))
+    assert f": {kind}, 2 arms" in repr(result)
+    headline = {"single_label": "accuracy", "multi_label": "micro_f1", "regression": "r2", "probability": "nll"}[kind]
+    assert all(arm["metrics"][f"test_{headline}"]["mean"] is not None for arm in result.arms.values())
+
+
+def names_of(described: Any) -> list[str]:
+    return [each["name"] for each in described["classes"] or described["targets"]]
+
+
+def test_values_are_those_that_were_handed_over(compare: Callable[..., clsbench.Result]) -> None:
+    """Whole numbers taken for values are not the numbers of their classes."""
+    result = compare(["mse"], y=10 * Y, problem="regression", seeds=1, report="off")
+    (described,) = result.summary["data"]["arrays"]["targets"]
+    assert (0.0, 20.0) == (described["min"], described["max"])
+
+
+def test_a_loss_that_does_not_fit_says_what_was_found(compare: Callable[..., clsbench.Result]) -> None:
+    """The problem that was taken for another is named, with what can be done."""
+    with pytest.raises(
+        ConfigError, match=r"and this is multi_label; use one of bce, .*, or set the dataset's `problem"
+    ):
+        compare(["cross_entropy"], y=np.eye(3)[Y])
+    with pytest.raises(ConfigError, match=r"dataset.problem: must be .* got .singel_label."):
+        compare(["cross_entropy"], problem="singel_label")
 
 
 def coupled(logits: Any, targets: Any) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from clsbench.data.raw import Column, RawData, as_raw
+from clsbench.data.raw import Column, RawData, as_kind, as_raw
+from clsbench.data.targets import SINGLE_LABEL, read_as
 from clsbench.errors import DataError
-from clsbench.registry import dataset
+from clsbench.problems import Problem
+from clsbench.registry import ProblemName, dataset
 
 ARRAYS = "arrays"  # the dataset's name
 
@@ -21,13 +23,15 @@ def arrays(seed: int) -> RawData:
     return _held
 
 
-def hold(X: Any, y: Any) -> None:
-    """Make these the data of `arrays`, instead of those before.
+def hold(X: Any, y: Any, asked: ProblemName | None) -> Problem:
+    """Make these the data of `arrays`, instead of those before, and say which problem they pose.
 
     Args:
         X: [N, features], or [N, ...] such as images [N, C, H, W]: an array, a tensor or a data frame, of which columns
             of text are categories.
-        y: [N] labels, numbers or text. Classes are sorted; a column of categories keeps their order.
+        y: [N] or [N, D]: labels of one class, numbers or text; or numbers, a column for each label, value or
+            probability. Classes are sorted; a column of categories keeps their order.
+        asked: the kind of problem; None for what y looks like.
 
     Raises:
         DataError: they are unusable; the message names the column or the row.
@@ -35,8 +39,11 @@ def hold(X: Any, y: Any) -> None:
     global _held
     _require_one_order(X, y)
     features, columns = _features(X)
-    labels, names = _labels(y)
-    _held = as_raw(RawData(features, labels, len(names), names, columns=columns, full_scale=_full_scale(features)))
+    kind, targets, names = _targets(y, asked)
+    full_scale = _full_scale(features)
+    raw = as_raw(RawData(features, targets, len(names), names, columns=columns, full_scale=full_scale, kind=kind))
+    _held = raw if asked is None else as_kind(raw, asked)
+    return _held.problem
 
 
 def _require_one_order(X: Any, y: Any) -> None:
@@ -89,18 +96,54 @@ def _column(name: str, given: Any) -> tuple[Any, Column]:
     return numbers, Column(name, "category", tuple(words.tolist()))
 
 
-def _labels(y: Any) -> tuple[Any, tuple[str, ...]]:
-    """The number of each label's class, and the names of the classes."""
+def _targets(y: Any, asked: ProblemName | None) -> tuple[ProblemName, Any, tuple[str, ...]]:
+    """The kind of problem, the targets of the samples, and the names of classes, labels or values."""
     import numpy as np
 
     # A list is taken as it is: numpy would make text of a number beside text.
     values = np.array(y, object) if isinstance(y, list | tuple) else _array(y)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1:
-        raise DataError(f"y has shape {list(values.shape)}; give one label for each sample")
-    plain = _plain(values)
+    if values.ndim not in (1, 2) or not values.size:
+        raise DataError(
+            f"y has shape {list(values.shape)}; give one label for each sample, or a column for each target"
+        )
+    columns = values.reshape(len(values), -1)
     categories = getattr(getattr(y, "dtype", None), "categories", None)
+    numbers = None if categories is not None else _numbers(columns)
+    kind = SINGLE_LABEL if numbers is None and columns.shape[1] == 1 else None
+    if numbers is not None:
+        kind = read_as(numbers, asked)
+    if kind is None:
+        raise DataError(f"y has {columns.shape[1]} columns, not all of numbers; give numbers, or one column of classes")
+    if kind == SINGLE_LABEL:
+        return (kind, *_labels(columns[:, 0], categories))
+    return kind, numbers, _names(y, columns.shape[1])
+
+
+def _numbers(columns: Any) -> Any:
+    """Targets `[N, D]` as numbers; None if some are none."""
+    import numpy as np
+
+    if columns.dtype.kind == "O":
+        if not all(isinstance(value, bool | int | float | np.number | np.bool_) for value in columns.flat):
+            return None
+        columns = columns.astype(np.float64)
+    return columns.astype(np.float64) if columns.dtype.kind in "buif" else None
+
+
+def _names(y: Any, number: int) -> tuple[str, ...]:
+    """The names of the columns of y: those of a data frame, else their numbers; `y` if there is one without a name."""
+    given = getattr(y, "columns", None)
+    if given is None:
+        one = getattr(y, "name", None)
+        given = range(number) if number > 1 else ["y" if one is None else one]
+    return tuple(map(str, given))
+
+
+def _labels(values: Any, categories: Any) -> tuple[Any, tuple[str, ...]]:
+    """The number of each label's class, and the names of the classes."""
+    import numpy as np
+
+    plain = _plain(values)
     classes = np.unique(plain) if categories is None else np.array([c for c in categories if c in set(plain)])
     place_of = {each: place for place, each in enumerate(classes.tolist())}
     return np.array([place_of[each] for each in plain.tolist()], np.int64), tuple(map(str, classes.tolist()))

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clsbench.data.targets import are_classes, looks_like
+from clsbench.data.targets import SINGLE_LABEL, read_as
 from clsbench.errors import DataError
-from clsbench.problems import KINDS
 from clsbench.registry import ProblemName
 
 if TYPE_CHECKING:
@@ -32,10 +31,11 @@ def read_targets(
     """
     names = tuple(table.text.names[place] for place in places)
     if len(places) == 1:
-        values = None if classes is not None or _is_of_classes(asked) else table.values(places[0])
-        if values is None or _holds_classes(values[~np.isnan(values)], asked):
-            return ("single_label", *table.labels(places[0], classes, drop=drop))
-        return asked or "regression", _required(table, values[:, None], names, drop), names
+        values = None if classes is not None else table.values(places[0])
+        kind = SINGLE_LABEL if values is None else read_as(values[~np.isnan(values), None], asked)
+        if values is None or kind == SINGLE_LABEL:
+            return (SINGLE_LABEL, *table.labels(places[0], classes, drop=drop))
+        return kind, _required(table, values[:, None], names, drop), names
     if len(set(names)) < len(names):
         raise DataError(f"{table.text.path}: target names a column twice; name each once")
     columns = {name: table.values(place) for name, place in zip(names, places, strict=True)}
@@ -46,12 +46,7 @@ def read_targets(
             "name one column of classes, or columns of 0 and 1"
         )
     values = _required(table, np.stack(found, axis=1), names, drop)
-    # What the columns hold is converted where one class a sample is asked for.
-    return (
-        looks_like(values[~np.isnan(values).any(1)]) if asked is None or _is_of_classes(asked) else asked,
-        values,
-        names,
-    )
+    return read_as(values[~np.isnan(values).any(1)], asked), values, names
 
 
 def _required(table: Table, values: Floats, names: Sequence[str], drop: bool) -> Floats:
@@ -63,15 +58,3 @@ def _required(table: Table, values: Floats, names: Sequence[str], drop: bool) ->
         what = "must be finite" if infinite else "is missing; fill it in, or write missing: drop"
         raise DataError(f"{table.where(row)}: column {names[column]!r}, a target, {what}")
     return values
-
-
-def _holds_classes(numbers: Floats, asked: ProblemName | None) -> bool:
-    """Whether one column of numbers has classes: values are asked for otherwise, or probabilities that it has."""
-    if asked is None:
-        return are_classes(numbers)
-    between = (numbers >= 0) & (numbers <= 1)
-    return asked != "regression" and not between.all() and are_classes(numbers)
-
-
-def _is_of_classes(asked: ProblemName | None) -> bool:
-    return asked is not None and KINDS[asked].exclusive

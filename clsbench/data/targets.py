@@ -31,6 +31,21 @@ def looks_like(targets: Array) -> ProblemName:
     return SINGLE_LABEL if are_classes(targets.reshape(-1)) else REGRESSION
 
 
+def read_as(targets: Array, asked: ProblemName | None) -> ProblemName:
+    """The kind of problem that targets `[N, D]` are read as; `taken_for` makes of it what is asked for.
+
+    One column has classes where classes are asked for; where probabilities or labels are, and numbers are neither, it
+    has those that they look like.
+    """
+    if targets.shape[1] == 1:
+        if asked is None or KINDS[asked].exclusive:
+            return asked or looks_like(targets)
+        is_other = asked != REGRESSION and not _are_probabilities(targets) and are_classes(targets)
+        return SINGLE_LABEL if is_other else asked
+    # What several columns hold is converted where one class a sample is asked for.
+    return looks_like(targets) if asked is None or KINDS[asked].exclusive else asked
+
+
 def are_classes(numbers: Array) -> bool:
     """Whether numbers look like those of classes: whole ones, of few values for so many samples."""
     import numpy as np

@@ -25,7 +25,8 @@ from clsbench.training.stack import Stack
 
 SAMPLES = 8
 CALLED = {  # how clsbench calls what is handed over
-    "loss": "it is given logits [B, C] and class numbers [B], int64",
+    "loss": "it is given logits [B, C] and class numbers [B], int64; of problems other than single_label, targets "
+    "[B, D], float32",
     "model": "it is given the shape of a sample and the number of outputs, its module a batch [B, *shape]",
 }
 # The tolerance of two equal computations with different memory layouts.
@@ -99,7 +100,7 @@ def _loss_fault(loss: Loss, targets: Tensor) -> str | None:
         shapes.append(((2, number, loss.num_outputs), ((2, number),)))
     for shape, allowed in shapes:
         leaf = logits.expand(shape).clone().requires_grad_()
-        value = loss.function(leaf, targets.expand(shape[:-1]), *given, **loss.options)
+        value = loss.function(leaf, targets.expand(*shape[:-1], *loss.problem.target_shape), *given, **loss.options)
         if fault := _value_fault(value, leaf, allowed):
             return fault
     return _company_fault(lambda z: loss.function(z.clone(), targets, *given, **loss.options).detach(), logits)

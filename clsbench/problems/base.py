@@ -84,6 +84,11 @@ class Problem(ABC):
         return tuple(targets.shape[: targets.dim() - len(self.target_shape)])
 
     @property
+    @abstractmethod
+    def usual_link(self) -> LinkName:
+        """The link of a loss that is handed over without one."""
+
+    @property
     def ranks(self) -> bool:
         """Whether samples can be ranked by `scores`."""
         return False
@@ -117,7 +122,10 @@ class Problem(ABC):
         """
         if self.kind not in loss.problems:
             fitting = ", ".join(spec.name for spec in catalogue.losses() if self.kind in spec.problems)
-            raise ValueError(f"it is for {' and '.join(loss.problems)}, and this is {self.kind}; use one of {fitting}")
+            raise ValueError(
+                f"it is for {' and '.join(loss.problems)}, and this is {self.kind}; use one of {fitting}, or set the "
+                "dataset's `problem`"
+            )
         number: int = loss.outputs(len(self.names), **options)
         return number
 

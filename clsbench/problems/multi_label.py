@@ -52,6 +52,10 @@ class MultiLabel(Problem):
     def ranks(self) -> bool:
         return True
 
+    @property
+    def usual_link(self) -> LinkName:
+        return "sigmoid"
+
     @classmethod
     def examples(cls) -> tuple[MultiLabel, ...]:
         return (cls(("0", "1", "2")),)

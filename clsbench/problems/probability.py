@@ -53,6 +53,10 @@ class Probability(Problem):
     def names(self) -> tuple[str, ...]:
         return self.value_names
 
+    @property
+    def usual_link(self) -> LinkName:
+        return "softmax" if self.shares else "sigmoid"
+
     @classmethod
     def examples(cls) -> tuple[Probability, ...]:
         return cls(("0",)), cls(("0", "1", "2"), shares=True)

@@ -53,6 +53,10 @@ class Regression(Problem):
     def names(self) -> tuple[str, ...]:
         return self.value_names
 
+    @property
+    def usual_link(self) -> LinkName:
+        return "identity"
+
     @classmethod
     def examples(cls) -> tuple[Regression, ...]:
         return (cls(("0",)), cls(("0", "1")))

@@ -73,6 +73,10 @@ class SingleLabel(Problem):
             raise ValueError(f"there are {self.num_classes} classes, and {len(names)} are named")
         return SingleLabel(len(names), tuple(name for name in self.class_names if name in names), self.ordered)
 
+    @property
+    def usual_link(self) -> LinkName:
+        return "softmax"
+
     @classmethod
     def examples(cls) -> tuple[SingleLabel, ...]:
         return cls(2), cls(3)

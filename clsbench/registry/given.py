@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from types import FunctionType
 from typing import Any
 
 from clsbench.errors import ConfigError, RegistrationError
 from clsbench.registry.catalogue import catalogue, given_name
-from clsbench.registry.specs import Kind, LossSpec, ModelSpec, Spec
+from clsbench.registry.specs import Kind, LinkName, LossSpec, ModelSpec, ProblemName, Spec
 from clsbench.signatures import HANDED_OVER, place_of, require_signature
 
 
-def given_loss(label: str, loss: Any) -> str:
+def given_loss(label: str, loss: Any, problem: ProblemName, link: LinkName) -> str:
     """The name under which a loss is now known: a function `(logits, targets)`, or a module that is called so.
+
+    It is a loss for this kind of problem, with this link; one that is registered keeps its own.
 
     Raises:
         ConfigError: it cannot be called so.
@@ -26,7 +29,8 @@ def given_loss(label: str, loss: Any) -> str:
         raise ConfigError(f"loss {label!r} has parameters, which are not trained; give a loss without any")
     if isinstance(loss, type):
         raise ConfigError(f"loss {label!r} is the class {loss.__name__}; give an object of it, {loss.__name__}()")
-    return _known("loss", loss) or _registered("loss", label, loss, LossSpec)
+    spec_of = partial(LossSpec, link=link, problems=(problem,))
+    return _known("loss", loss) or _registered("loss", label, loss, spec_of)
 
 
 def given_model(label: str, model: Any) -> str:

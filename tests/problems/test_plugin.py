@@ -39,6 +39,15 @@ def test_a_loss_of_labels_in_one_file(tmp_path: Path, invoke: Callable[..., Any]
     assert "multi_label" == summary["data"]["multilabel"]["problem"]
 
 
+def test_a_loss_of_labels_is_tried_first(tmp_path: Path, fails: Callable[..., str]) -> None:
+    """On real targets, as a loss of classes is: one number for each label is refused before anything is trained."""
+    plugin, config = tmp_path / "mine.py", tmp_path / "labels.yaml"
+    plugin.write_text(PLUGIN.replace(".sum(-1)", ""))
+    config.write_text("dataset: multilabel\nmodel: linear\nloss: margin\ntrain: {device: cpu}\n")
+    said = fails(2, "run", config, "--plugin", plugin, "--output", tmp_path / "runs")
+    assert "returns [8, 3] for logits [8, 3]; return [8] or []" in said
+
+
 def test_tuning_cannot_choose_by_a_likelihood_that_a_loss_lacks(tmp_path: Path, fails: Callable[..., str]) -> None:
     """A loss of labels on raw logits has no NLL: the check says so, and what tuning can choose by instead."""
     plugin, config = tmp_path / "mine.py", tmp_path / "labels.yaml"
