@@ -235,7 +235,8 @@ def _columns(predictor: Predictor, what: str, answer: Answer) -> dict[str, Any]:
 
 
 def _by_name(predictor: Predictor, probabilities: Floats | None, place: int) -> dict[str, float]:
-    if probabilities is None:
+    """The probability of each class or label; none where the answers are probabilities themselves."""
+    if probabilities is None or not predictor.loss.problem.labelled:
         return {}
     return {f"p[{name}]": float(p) for name, p in zip(predictor.class_names, probabilities[place], strict=True)}
 

@@ -128,6 +128,21 @@ def test_predictions_of_every_trial_give_the_recorded_accuracy(
         assert all((row["p[yes]"] == "") == (name == "hinge") for row in mine)
 
 
+def test_predicted_probabilities_are_listed_once(invoke: Callable[..., Any], tmp_path: Path) -> None:
+    """Each in a column beside its target, from which the recorded RMSE follows."""
+    config = {"dataset": {"name": "blobs", "samples": 60, "problem": "probability"}, "loss": "bce", "report": "off"}
+    result = clsbench.run({**config, "model": "linear", "train": {"epochs": 1, "seeds": 1}}, output=tmp_path)
+    file = tmp_path / "predictions.csv"
+    assert 0 == invoke("report", result.directory, "--predictions", file).exit_code
+    with open(file, newline="") as text:
+        table = list(csv.DictReader(text))
+    targets, predictions = ([f"{what}[{number}]" for number in range(3)] for what in ("target", "prediction"))
+    assert {"run", "trial", "arm", "seed", "row", *targets, *predictions} == set(table[0])
+    errors = [[float(row[a]) - float(row[b]) for a, b in zip(targets, predictions, strict=True)] for row in table]
+    rmse = np.sqrt(np.mean(np.square(errors), 0)).mean()
+    assert pytest.approx(result.table()[0]["test_rmse"], rel=1e-6) == rmse
+
+
 def test_exported_network_takes_raw_samples(
     result: clsbench.Result, invoke: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from clsbench.data.targets import checked, looks_like, taken_for
 from clsbench.errors import DataError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Labels = npt.NDArray[np.int64]
 
 
+Posterior: TypeAlias = "Callable[[Array], Array]"
 Fill = Literal["mean", "most_frequent"]
 Marks = tuple[str, str]
 
@@ -52,7 +53,8 @@ class RawData:
         groups: [N]; samples of equal numbers stay in one split. None if every sample may be in any.
         source: where the data are from, for people; by default the dataset's name.
         warnings: what the reader noticed: the code of each warning, and a sentence.
-        posterior: `posterior(features [N, ...]) -> [N, C]`, the true probability of each class, where it is known.
+        posterior: `posterior(features [N, ...]) -> [N, C]`, the true probability of each class or target, where it is
+            known.
         marks: the delimiter and the decimal mark of a table of text, given or found.
     """
 
@@ -70,7 +72,7 @@ class RawData:
     groups: Labels | None = None
     source: str | None = None
     warnings: tuple[tuple[str, str], ...] = ()
-    posterior: Callable[[Array], Array] | None = None
+    posterior: Posterior | None = None
     marks: Marks | None = None
     kind: ProblemName = "single_label"
     ordered: bool = False
@@ -85,10 +87,10 @@ class RawData:
         return name_of(self.table, place)
 
     def posterior_of(self, features: Array) -> Array | None:
-        """`[N, C]`: the true probability of each class, where it is known.
+        """`[N, C]`: the true probability of each class or target, where it is known.
 
         Raises:
-            DataError: it is none of as many classes.
+            DataError: it is none of as many classes or targets.
         """
         import numpy as np
 
@@ -96,8 +98,11 @@ class RawData:
             return None
         found = np.asarray(self.posterior(features), np.float64)
         shape = (len(features), self.num_classes)
-        if found.shape != shape or not (found.min() >= 0 and np.allclose(found.sum(1), 1)):
-            raise DataError(f"the posterior is not {list(shape)} probabilities that sum to 1 for each sample")
+        excluding = KINDS[self.kind].exclusive
+        are_probabilities = found.shape == shape and bool(((found >= 0) & (found <= 1)).all())
+        if not are_probabilities or (excluding and not np.allclose(found.sum(1), 1)):
+            sums = " that sum to 1 for each sample" if excluding else ""
+            raise DataError(f"the posterior is not {list(shape)} probabilities{sums}")
         return found
 
     @property
@@ -168,9 +173,15 @@ def as_kind(raw: RawData, kind: ProblemName) -> RawData:
         labels = checked(kind, labels, names, "")
     parts = np.split(labels, np.cumsum([len(each) for each in given.values()])[:-1])
     converted: dict[str, Any] = dict(zip(given, parts, strict=True))
-    found = replace(raw, num_classes=len(names), class_names=names, kind=kind, posterior=None, **converted)
+    posterior = _columns_of(raw.posterior, len(names)) if kind == "probability" else None
+    found = replace(raw, num_classes=len(names), class_names=names, kind=kind, posterior=posterior, **converted)
     _check_two_classes(found)
     return found
+
+
+def _columns_of(posterior: Posterior | None, number: int) -> Posterior | None:
+    """The last columns of a posterior: of two classes, one may be left."""
+    return None if posterior is None else lambda features: posterior(features)[:, -number:]
 
 
 def _of_pair(features: Any, labels: Any) -> RawData:

@@ -11,9 +11,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@metric("posterior_rmse", label="posterior RMSE", better="lower", splits=HELD_OUT, bounds=(0, 1), stacked=True)
+@metric(
+    "posterior_rmse",
+    label="posterior RMSE",
+    better="lower",
+    splits=HELD_OUT,
+    bounds=(0, 1),
+    problems=("single_label", "probability"),
+    stacked=True,
+)
 class PosteriorError:
-    """Root mean square error of the probabilities against the true ones, over samples and classes.
+    """Root mean square error of the probabilities against the true ones, over samples and classes or values.
 
     It is null where the dataset does not know them; `gaussians` does.
     """

@@ -110,12 +110,7 @@ class MultiLabel(Problem):
 
     def strata(self, targets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """The rarest label of each sample: where labels meet, the one that a split could most easily lack counts."""
-        import numpy as np
-
-        rarest_first = np.argsort(self.class_counts(targets), kind="stable")
-        has = targets[:, rarest_first] > 0
-        found: npt.NDArray[np.int64] = np.where(has.any(1), rarest_first[has.argmax(1)], len(rarest_first))
-        return found
+        return rarest(targets > 0)
 
     def corrupted(
         self, targets: npt.NDArray[Any], share: float, kind: NoiseKind, rng: np.random.Generator
@@ -125,6 +120,16 @@ class MultiLabel(Problem):
         cells = rng.permutation(targets.size)[: round(share * targets.size)]
         wrong.reshape(-1)[cells] = 1 - targets.reshape(-1)[cells]
         return wrong
+
+
+def rarest(labels: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """`[N, C]` to `[N]`: of each sample's labels the one that the fewest samples have, C where it has none."""
+    import numpy as np
+
+    rarest_first = np.argsort(labels.sum(0), kind="stable")
+    has = labels[:, rarest_first]
+    found: npt.NDArray[np.int64] = np.where(has.any(1), rarest_first[has.argmax(1)], len(rarest_first))
+    return found
 
 
 def bernoulli(logits: Tensor, targets: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from clsbench.problems.base import Answer, Problem
 from clsbench.problems.encoding import at_target, log_softmax
 from clsbench.problems.labels import names_in, values_of
-from clsbench.problems.multi_label import bernoulli
+from clsbench.problems.multi_label import bernoulli, rarest
 from clsbench.registry import LinkName, LossSpec, catalogue
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ class Probability(Problem):
         return targets.sum(0) if self.shares else None
 
     def strata(self, targets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        """The likeliest class, where targets are the shares of classes."""
-        return targets.argmax(1) if self.shares else super().strata(targets)
+        """The likeliest class, where targets are the shares of classes; else the rarest of what is likely."""
+        return targets.argmax(1) if self.shares else rarest(targets > 0.5)
 
 
 def are_shares(targets: npt.NDArray[Any]) -> bool:

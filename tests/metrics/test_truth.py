@@ -13,21 +13,22 @@ from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 import clsbench
 from clsbench.config.reader import read_mapping
 from clsbench.data.playground import gaussians
-from clsbench.data.raw import RawData, as_raw
+from clsbench.data.raw import RawData, as_kind, as_raw
 from clsbench.data.splits import split
 from clsbench.data.toy import grades
 from clsbench.errors import ConfigError, DataError
 from clsbench.losses.contract import build_loss
-from clsbench.problems import SingleLabel, problem_from
+from clsbench.problems import Probability, Problem, SingleLabel, problem_from
+from clsbench.registry import catalogue
 from clsbench.results import value_of
 from clsbench.training.evaluation import Ruler, Totals, prediction_metrics
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
-def measured(loss: str, problem: SingleLabel, logits: torch.Tensor, targets: torch.Tensor, **known: Any) -> Any:
+def measured(loss: str, problem: Problem, logits: torch.Tensor, targets: torch.Tensor, **known: Any) -> Any:
     """The test metrics of one network, by name; what has no value is left out."""
-    bound = build_loss(loss, problem, {})
+    bound = build_loss(loss, problem, catalogue.get("loss", loss).defaults)
     totals = Totals(Ruler(bound, torch.device("cpu")), prediction_metrics(problem, "test"))
     totals.add(logits[None], targets, known.get("posterior"))
     return {name: value[0] for name, value in totals.values(len(targets)).items()}
@@ -40,6 +41,16 @@ def test_posterior_error_is_that_of_scikit_learn(num_samples: int) -> None:
     logits, true = torch.randn(num_samples, 3), torch.randn(num_samples, 3).double().softmax(-1)
     found = measured("cross_entropy", SingleLabel(3), logits, torch.arange(num_samples) % 3, posterior=true)
     theirs = root_mean_squared_error(true.flatten(), logits.double().softmax(-1).flatten())
+    assert pytest.approx(theirs, abs=1e-6) == found["test_posterior_rmse"].item()
+
+
+@pytest.mark.parametrize("names", [("yes",), ("a", "b", "c")])
+def test_posterior_error_of_events_is_that_of_scikit_learn(names: tuple[str, ...]) -> None:
+    """Of probabilities each of their own, which need not sum to 1."""
+    torch.manual_seed(0)
+    logits, true = torch.randn(700, len(names)), torch.rand(700, len(names)).double()
+    found = measured("mse_sigmoid", Probability(names), logits, true.round().float(), posterior=true)
+    theirs = root_mean_squared_error(true.flatten(), logits.double().sigmoid().flatten())
     assert pytest.approx(theirs, abs=1e-6) == found["test_posterior_rmse"].item()
 
 
@@ -95,6 +106,17 @@ def test_every_split_has_the_posterior_of_its_samples() -> None:
     scaled = split(raw, test_fraction=0.2)
     assert data.test.posterior is not None
     assert torch.equal(data.test.posterior, scaled.test.posterior)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_classes_taken_for_probabilities_keep_their_posterior(classes: int) -> None:
+    """Of two classes, that of the second alone; of classes taken for values, none."""
+    raw = as_raw(gaussians(0, samples=100, classes=classes))
+    assert raw.posterior is not None
+    columns = slice(1, None) if classes == 2 else slice(None)
+    found = as_kind(raw, "probability").posterior_of(raw.features)
+    np.testing.assert_array_equal(raw.posterior(raw.features)[:, columns], found)
+    assert as_kind(raw, "regression").posterior_of(raw.features) is None
 
 
 def test_a_posterior_that_is_none_is_refused() -> None:

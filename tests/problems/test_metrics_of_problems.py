@@ -154,13 +154,14 @@ def test_batches_of_any_size_add_up(kind: str, name: str) -> None:
     problem = KINDS[kind].of(("a", "b")).fitted(np.array([[1.0, 2.0], [3.0, 5.0]]))
     loss = bound(name, problem)
     logits, targets = drawn(2)[0], problem.example_targets(SIZE)
-    trials = torch.stack([logits, -logits])
+    trials, true = torch.stack([logits, -logits]), logits.double().sigmoid()
     taken = prediction_metrics(problem, "val")
 
     def summed(size: int, y: Tensor) -> dict[str, list[float]]:
         totals = Totals(Ruler(loss, CPU), taken)
         for start in range(0, SIZE, size):
-            totals.add(trials[:, start : start + size], y[..., start : start + size, :])
+            rows = slice(start, start + size)
+            totals.add(trials[:, rows], y[..., rows, :], true[rows])
         return {each: value.tolist() for each, value in totals.values(SIZE).items()}
 
     whole = summed(SIZE, targets)
