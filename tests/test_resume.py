@@ -83,9 +83,10 @@ def test_run_cut_after_any_epoch_ends_as_if_it_had_not_been(often: None, tmp_pat
         {"train": {**TRAIN, "warm_start": {"labels": "rotated", "epochs": 2, "lr": 1.0}}},
         {"train": {**TRAIN, "seeds": 1}},
         {"tune": {"grid": {"lr": [0.1, 1.0]}, "seeds": 1}},
+        {"stop": {"metric": "val_accuracy", "patience": 1}},
         {"dataset": {"name": "digits", "limit": 120}, "model": {"name": "cnn", "channels": [4], "hidden": 8}},
     ],
-    ids=["losses", "adam", "adamw", "nesterov", "diverged", "match", "warm", "lone", "tuned", "cnn"],
+    ids=["losses", "adam", "adamw", "nesterov", "diverged", "match", "warm", "lone", "tuned", "stopped", "cnn"],
 )
 def test_everything_that_is_trained_goes_on(often: None, tmp_path: Path, change: Config) -> None:
     """Whatever a step moves is in the checkpoint: losses, optimizers, schedules, weights of losses, models."""

@@ -66,6 +66,12 @@ class Comparison:
     def last_epoch(self) -> int:
         return max((record["epoch"] for rows in self.records.values() for record in rows), default=0)
 
+    @cached_property
+    def stops(self) -> bool:
+        """Whether a trial was stopped before the last epoch of the comparison."""
+        rows = (record for records in self.records.values() for record in records)
+        return any(record["status"] == "finished" and record["epoch"] < self.last_epoch for record in rows)
+
     def curve(self, arm: str, metric: str) -> Curve:
         """The curve of `metric` over the seeds of `arm`; it has no points if the arm has no such number."""
         return _curve(self._rows[arm], arm, metric)

@@ -134,17 +134,27 @@ def _by_seed(side: Measure, records: Sequence[Record], headline: str) -> dict[in
     if side.epoch == VAL_BEST:
         return _at_validated(side.metric, records, chosen_on(side.metric, headline))
     columns: dict[int, dict[int, float]] = {}
+    if side.epoch is None:
+        return _at_end(side.metric, records)
     for record in records:
         column = columns.setdefault(record["epoch"], {})
         value = value_of(record, side.metric)
         if value is not None and math.isfinite(value):
             column[record["seed"]] = float(value)
     if side.epoch != BEST:
-        return columns.get(max(columns, default=0) if side.epoch is None else side.epoch, {})
+        return columns.get(side.epoch, {})
     most = max(map(len, columns.values()), default=0)
     full = [column for column in columns.values() if column and len(column) == most]
     best = max if direction(side.metric) == "higher" else min
     return best(full, key=lambda column: mean(column.values()), default={})
+
+
+def _at_end(metric: str, records: Sequence[Record]) -> dict[int, float]:
+    """By seed, the value at the last epoch, or at that at which it was stopped."""
+    last = max((record["epoch"] for record in records), default=0)
+    ended = (record for record in records if record["epoch"] == last or record.get("status") == "finished")
+    values = {record["seed"]: value_of(record, metric) for record in ended}
+    return {seed: value for seed, value in values.items() if value is not None and math.isfinite(value)}
 
 
 def _at_validated(metric: str, records: Sequence[Record], chooses: str) -> dict[int, float]:

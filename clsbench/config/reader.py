@@ -26,7 +26,14 @@ from clsbench.config.schema import (
     entry_type,
 )
 from clsbench.config.shipped import nearest_shipped
-from clsbench.config.tuning import match_mistakes, read_tune, seed_mistake, tune_mistakes, with_headline
+from clsbench.config.tuning import (
+    match_mistakes,
+    metric_mistakes,
+    read_tune,
+    seed_mistake,
+    tune_mistakes,
+    with_metric,
+)
 from clsbench.config.warm_start import warm_start_mistakes
 from clsbench.config.wording import UNKNOWN_KEY, Mistake, dotted, mistakes_of
 from clsbench.config.yaml_text import MAX_CHARACTERS, Document, Path, Position, parse, shown
@@ -116,7 +123,7 @@ def _build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | N
     parts: dict[str, Any] = {kind: tuple(entries.values()) for kind, entries in found.items()}
     mistakes += match_mistakes(found["loss"])
     chosen, optimizer = read_optimizer(tree.get("optimizer", {}), mistakes)
-    tune = read_tune(with_headline(tree.get("tune"), found["dataset"].values()), chosen, mistakes)
+    tune = read_tune(with_metric("tune", tree.get("tune"), found["dataset"].values()), chosen, mistakes)
     parts |= {"optimizer": optimizer, "tune": tune}
     mistakes += conflict_mistakes(optimizer, tune)
     if tune is not None:
@@ -125,12 +132,16 @@ def _build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | N
     expected = read_expectations(tree.get("expect", ()), unread)
     parts["expect"] = tuple(expectation.text for expectation in expected.values())
     rest = {key: value for key, value in tree.items() if key in Experiment.model_fields and key not in parts}
+    if "stop" in rest:
+        rest["stop"] = with_metric("stop", rest["stop"], found["dataset"].values())
     try:
         experiment = Experiment.model_validate({**rest, **parts})
     except ValidationError as error:
         return None, mistakes + unread + [m for m in mistakes_of(error) if m[0][0] not in parts]
     if (overlap := seed_mistake(experiment)) is not None:
         mistakes.append(overlap)
+    if experiment.stop is not None:
+        mistakes += metric_mistakes("stop", experiment.stop.metric, found)
     if experiment.train.warm_start is not None:
         mistakes += warm_start_mistakes(experiment.dataset, found["loss"])
     if not mistakes and (reason := plan_mistake(experiment)) is not None:

@@ -327,6 +327,15 @@ class TuneConfig(Frozen):
         return range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.seeds)
 
 
+class StopConfig(Frozen):
+    """A trial stops where a validation metric has not been better for some epochs."""
+
+    metric: Annotated[str, AfterValidator(_validated)] = Field(
+        f"val_{SingleLabel.second}", description="validation metric that must improve"
+    )
+    patience: Count = Field(5, description="epochs without a better value after which a trial stops")
+
+
 def _of_judged(margin: Mapping[str, float]) -> Mapping[str, float]:
     known = [name.removeprefix("test_") for name in judged()]
     for name in margin:
@@ -400,6 +409,9 @@ class Experiment(Frozen):
     )
     verdict: VerdictConfig = Field(
         default_factory=VerdictConfig, description="when a difference between two arms counts"
+    )
+    stop: StopConfig | None = Field(
+        None, description="ends each trial where a validation metric no longer improves; its last epoch is its result"
     )
     report: ReportConfig = Field(
         ReportConfig(), description="what is written to be looked at; off: neither figures nor report.html"

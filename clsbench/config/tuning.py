@@ -1,4 +1,4 @@
-"""Checks of tuning and of matched weights that need several sections; each mistake has its path."""
+"""Checks of tuning, stopping and matched weights that need several sections; each mistake has its path."""
 
 from __future__ import annotations
 
@@ -67,12 +67,15 @@ def read_tune(value: Any, spec: Spec | None, mistakes: list[Mistake]) -> TuneCon
         return None
 
 
-def with_headline(value: Any, datasets: Iterable[Entry]) -> Any:
-    """The section `tune` as it is given, with the headline metric if it names none and the problem is known."""
+def with_metric(section: str, value: Any, datasets: Iterable[Entry]) -> Any:
+    """The section `tune` or `stop` as it is given, with the problem's own metric if it names none.
+
+    Tuning goes by the headline, a stop by the second metric, which moves where the headline rests.
+    """
     kind = _kind_of(datasets)
     if kind is None or not isinstance(value, Mapping) or "metric" in value:
         return value
-    return {**value, "metric": headline(kind, "val")}
+    return {**value, "metric": headline(kind, "val") if section == "tune" else f"val_{kind.second}"}
 
 
 def _kind_of(datasets: Iterable[Entry]) -> type[Problem] | None:
@@ -90,23 +93,30 @@ def tune_mistakes(
         if key in swept:
             section = ("schedule",) if key in SCHEDULE_KEYS else ()
             yield ("optimizer", *section, key), f"{key} is tuned, so it cannot be swept too; drop one of the two"
+    for path, entry in found["loss"].items():
+        if isinstance(entry, LossEntry) and entry.lr is not None and "lr" in tune.grid.axes:
+            yield (*path, "lr"), "lr is tuned, so a loss cannot bring its own; drop one of the two"
+    yield from metric_mistakes("tune", tune.metric, found)
+
+
+def metric_mistakes(section: str, metric: str, found: Mapping[Kind, Mapping[Path, Entry]]) -> Iterable[Mistake]:
+    """Validation metrics that a section chooses by and some dataset or loss does not have."""
     for path, entry in found["dataset"].items():
         if not isinstance(entry, DatasetEntry):
             continue
         if not entry.val_fraction:
-            yield (*path, "val_fraction"), "tuning chooses on validation data; give a fraction above 0"
-        if reason := foreign(tune.metric, entry.posed.kind) or lacking(tune.metric, entry.posed):
-            yield ("tune", "metric"), reason
+            yield (*path, "val_fraction"), f"`{section}` goes by validation data; give a fraction above 0"
+        if reason := foreign(metric, entry.posed.kind) or lacking(metric, entry.posed):
+            yield (section, "metric"), reason
     metrics = chosen_by(_kind_of(found["dataset"].values()))
-    for path, entry in found["loss"].items():
-        if isinstance(entry, LossEntry) and entry.lr is not None and "lr" in tune.grid.axes:
-            yield (*path, "lr"), "lr is tuned, so a loss cannot bring its own; drop one of the two"
-        if tune.metric not in metrics:
-            continue
-        if metrics[tune.metric].needs_probabilities and catalogue.get("loss", entry.name).link == "identity":
+    if metric not in metrics:
+        return
+    if section == "stop" and metrics[metric].at_last:
+        yield (section, "metric"), f"{metric} is measured after the last epoch alone; use val_nll"
+    for entry in found["loss"].values():
+        if metrics[metric].needs_probabilities and catalogue.get("loss", entry.name).link == "identity":
             others = [name for name, each in metrics.items() if not (each.needs_probabilities or each.of_some_data)]
-            what = f"{entry.name} gives no probabilities, so no {tune.metric}; use {' or '.join(others)}"
-            yield ("tune", "metric"), what
+            yield (section, "metric"), f"{entry.name} gives no probabilities, so no {metric}; use {' or '.join(others)}"
 
 
 def chosen_by(problem: Posing | None) -> dict[str, Measured]:

@@ -84,10 +84,15 @@ def require_known(plan: Plan) -> None:
     Raises:
         ConfigError: with all of them.
     """
-    tune = plan.experiment.tune
     opened = plan.posed.values()
-    found = [] if tune is None else [foreign(tune.metric, each.kind) or lacking(tune.metric, each) for each in opened]
-    mistakes = [*unknown_classes(plan), *(f"tune.metric: {reason}" for reason in found if reason)]
+    chosen_by = {"tune": plan.experiment.tune, "stop": plan.experiment.stop}
+    found = [
+        f"{section}.metric: {reason}"
+        for section, asked in chosen_by.items()
+        for each in opened
+        if asked is not None and (reason := foreign(asked.metric, each.kind) or lacking(asked.metric, each))
+    ]
+    mistakes = [*unknown_classes(plan), *found]
     if mistakes:
         raise ConfigError(*dict.fromkeys(mistakes))
 

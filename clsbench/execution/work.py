@@ -20,6 +20,7 @@ from clsbench.errors import RunError
 from clsbench.execution.modes import compiles, threads_for, worth_compiling
 from clsbench.execution.opening import load_data, posed_of
 from clsbench.losses.contract import Loss, build_loss
+from clsbench.metrics.measures import direction
 from clsbench.models.initialisation import initial_module
 from clsbench.problems import Problem
 from clsbench.registry import Kind, catalogue, load_installed_plugins, load_plugin
@@ -29,6 +30,7 @@ from clsbench.training.optimizers import rate_factor
 from clsbench.training.rng import generator_for
 from clsbench.training.settings import StackData, StackSettings, TrialSettings
 from clsbench.training.stack import Stack
+from clsbench.training.stopping import Stop
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,17 @@ class StackWork:
     def settings(self) -> StackSettings:
         """The settings that the trials share."""
         asked, optimizer = self.experiment.train, self.experiment.optimizer
-        return StackSettings(self.arm.batch_size, asked.epochs, optimizer.name, self.compiled, asked.precision)
+        return StackSettings(
+            self.arm.batch_size, asked.epochs, optimizer.name, self.compiled, asked.precision, self.stop
+        )
+
+    @property
+    def stop(self) -> Stop | None:
+        """When a trial stops before the last epoch; None for never."""
+        asked = self.experiment.stop
+        if asked is None:
+            return None
+        return Stop(asked.metric, direction(asked.metric) or "lower", asked.patience)
 
     def trial_settings(self, trial: Trial, loss_weight: float) -> TrialSettings:
         """The settings of a trial."""

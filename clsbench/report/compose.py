@@ -117,11 +117,16 @@ def conditions(comparison: Comparison, summary: Summary) -> Iterator[str]:
     yield from shared(comparison)
     per_seed = comparison.arms[0]["split_seed"] == "per_seed"
     yield f"{count(comparison.num_seeds, 'seed')} on {'a split each' if per_seed else 'one split'}"
-    yield count(comparison.last_epoch, "epoch")
+    yield epochs_of(comparison)
     if summary["tuning"]:
         yield PROTOCOLS[summary["tuning"]["protocol"]]
     if summary["warm_start"]:
         yield f"from {warm_start_of(summary['warm_start'])}"
+
+
+def epochs_of(comparison: Comparison) -> str:
+    """`20 epochs`, or `up to 20 epochs` where trials stop at different ones."""
+    return f"{'up to ' if comparison.stops else ''}{count(comparison.last_epoch, 'epoch')}"
 
 
 def _title(summary: Summary, place: int, in_all: int) -> str:
@@ -173,9 +178,8 @@ def _comparison(comparison: Comparison, summary: Summary, place: int, in_all: in
 
 def _conditions(comparison: Comparison, summary: Summary) -> Iterator[Paragraph]:
     """What all arms of a comparison have in common."""
-    seeds, epochs = count(comparison.num_seeds, "seed"), count(comparison.last_epoch, "epoch")
-    where = f"dataset {comparison.dataset}, model {comparison.model}"
-    yield Paragraph((f"{where}, {seeds}, {epochs}, on {summary['device']}",))
+    seeds, where = count(comparison.num_seeds, "seed"), f"dataset {comparison.dataset}, model {comparison.model}"
+    yield Paragraph((f"{where}, {seeds}, {epochs_of(comparison)}, on {summary['device']}",))
     if summary["warm_start"]:
         yield Paragraph((f"every trial starts from {warm_start_of(summary['warm_start'])}",))
 

@@ -116,12 +116,12 @@ class RecordFile:
         return rows, lines[: len(rows)], dropped
 
     def covers(self, trial: int, epoch: int) -> bool:
-        """Whether each epoch of a trial up to this one is recorded, or each up to that in which it diverged."""
+        """Whether each epoch of a trial up to this one is recorded, or each up to that in which it ended."""
         for each in range(epoch + 1):
             row = self._known.get((trial, each))
             if row is None:
                 return False
-            if row["status"] == "diverged":
+            if row["status"] != "running":
                 break
         return True
 

@@ -41,6 +41,7 @@ from clsbench.training.settings import (
 from clsbench.training.snapshot import Snapshot
 from clsbench.training.stack import Stack
 from clsbench.training.step import Steps
+from clsbench.training.stopping import Waiting
 
 Row = dict[str, float | int | str | dict[str, float | None] | None]
 MOST_CLASSES = 20  # up to so many, a record of every epoch has the metrics by class; beyond, that of the last epoch
@@ -78,19 +79,24 @@ def train(
     """Train every trial of a stack and yield the result of each epoch; epoch 0 is before training.
 
     A trial whose loss or gradient is not finite is frozen before that step; one whose metrics on training or
-    validation data are not finite, after it. Its last row says `diverged`. Training ends early if all trials have
-    diverged. With `since` it goes on from that snapshot and yields the epochs after it.
+    validation data are not finite, after it. Its last row says `diverged`. A trial that stops (`settings.stop`) is
+    frozen too, and its last row says `finished`. Training ends early if all trials are over. With `since` it goes on
+    from that snapshot and yields the epochs after it.
 
     Raises:
         SnapshotMismatch: `since` is of another stack.
     """
     steps = _steps(stack, trials, loss, settings)
     epochs = Epochs(steps, trials, data.train, settings)
-    between, ledger = _BetweenEpochs(steps, data), _Ledger(steps, settings)
+    between, ledger = _BetweenEpochs(steps, data), _Ledger(steps)
     camera = Camera(stack, between.ruler, data.train)
     if since is None:
         measures = between.before_training()
-        rows, snapshot, frame = ledger.rows(0, measures), partial(Snapshot.of, steps, 0), partial(camera.take, epoch=0)
+        rows, snapshot, frame = (
+            ledger.rows(0, measures, None),
+            partial(Snapshot.of, steps, 0),
+            partial(camera.take, epoch=0),
+        )
         yield EpochResult(0, rows, [], 0.0, 0.0, snapshot, frame)
     else:
         since.restore(steps)
@@ -101,8 +107,8 @@ def train(
             return
         plan = epochs.plan(epoch)
         result = epochs.run_steps(plan)
-        measures = between.after_epoch(result.measures, is_last=epoch == settings.epochs)
-        rows, snapshot = ledger.rows(epoch, measures), partial(Snapshot.of, steps, epoch)
+        measures, ending = between.after_epoch(result.measures, is_last=epoch == settings.epochs)
+        rows, snapshot = ledger.rows(epoch, measures, ending), partial(Snapshot.of, steps, epoch)
         frame = partial(camera.take, epoch=epoch)
         yield EpochResult(epoch, rows, plan.hashes(), result.seconds, result.compile_seconds, snapshot, frame)
 
@@ -120,6 +126,7 @@ def _steps(stack: Stack, trials: Sequence[TrialSettings], loss: Loss, settings: 
         alive=weights.new_ones(len(trials), 1),
         taken=weights.new_zeros(len(trials), 1, dtype=torch.float64),
         loss_sum=weights.new_zeros(len(trials), dtype=torch.float64),
+        waiting=None if settings.stop is None else Waiting(settings.stop, len(trials), weights.device),
         precision=settings.precision,
     )
 
@@ -137,17 +144,32 @@ class _BetweenEpochs:
     def before_training(self) -> Measures:
         """Every measure of the initial weights, `[T]` each."""
         self._steps.stack.train(False)
+        self._over()
         return self._all(self._of(self._data.train, [*self._on_train, OBJECTIVE]))
 
-    def after_epoch(self, seen: Measures, *, is_last: bool) -> Measures:
+    def after_epoch(self, seen: Measures, *, is_last: bool) -> tuple[Measures, Tensor | None]:
         """Every measure, `[T]` each; `seen` holds those on the training data, with the unweighted loss.
 
-        After the last epoch also those at temperatures that are fitted on the validation data.
+        Where a trial ends also those at temperatures that are fitted on the validation data.
+
+        Returns:
+            Beside them `[T]`: the trials that end with this epoch; None for none.
         """
         self._steps.stack.train(False)
-        if not is_last or self._data.val is None:
-            return self._all(seen)
-        return self._all(seen, fitted_temperatures(self._steps.stack, self._steps.loss, *self._data.val))
+        over = self._over()
+        ending = torch.ones(self._steps.stack.num_trials, dtype=torch.bool) if is_last else over
+        if ending is None or self._data.val is None:
+            return self._all(seen), ending
+        return self._all(seen, fitted_temperatures(self._steps.stack, self._steps.loss, *self._data.val)), ending
+
+    def _over(self) -> Tensor | None:
+        """`[T]`: the trials whose patience is over; None for none."""
+        waiting = self._steps.waiting
+        if waiting is None or self._data.val is None:
+            return None
+        measures = [each for each in self._on_val if each.name == waiting.stop.metric]
+        over = waiting.over(self._of(self._data.val, measures, self._data.val_posterior)[waiting.stop.metric])
+        return over.cpu() if over.any() else None
 
     def _all(self, seen: Measures, temperatures: Tensor | None = None) -> Measures:
         data, weight = self._data, self._steps.loss_weight
@@ -174,12 +196,13 @@ class _BetweenEpochs:
 class _Ledger:
     """Which trials still run, and their rows after an epoch."""
 
-    def __init__(self, steps: Steps, settings: StackSettings) -> None:
+    def __init__(self, steps: Steps) -> None:
         self._steps = steps
         self._running = [True] * steps.stack.num_trials
-        self._epochs = settings.epochs
         self._names = tuple(measured(steps.loss.problem))
+        self._at_last = [name for name, each in measured(steps.loss.problem).items() if each.at_last]
         self._classes = steps.loss.problem.names
+        self._has_few_classes = len(self._classes) <= MOST_CLASSES
 
     def go_on(self) -> None:
         """Only the trials that are not frozen are running."""
@@ -189,11 +212,12 @@ class _Ledger:
     def all_over(self) -> bool:
         return not any(self._running)
 
-    def rows(self, epoch: int, measures: Measures) -> list[Row | None]:
+    def rows(self, epoch: int, measures: Measures, ending: Tensor | None) -> list[Row | None]:
+        """The row of each trial that was running; those that are `ending`, `[T]`, are frozen and over."""
         names = [name for name in self._names if name in measures and measures[name].dim() == 1]
         values = torch.stack([measures[name] for name in names], 1).tolist()
-        by_class = self._by_class(epoch, measures)
-        last = "finished" if epoch == self._epochs else "running"
+        by_class = self._by_class(measures) if ending is not None or self._has_few_classes else {}
+        ends = [False] * len(values) if ending is None else ending.tolist()
         nothing: Row = dict.fromkeys(("step", *self._names, "status"))
         rows: list[Row | None] = []
         alive, taken = self._steps.alive.squeeze(1).tolist(), self._steps.taken.squeeze(1).tolist()
@@ -201,21 +225,25 @@ class _Ledger:
             if not self._running[trial]:
                 rows.append(None)
                 continue
-            self._running[trial] = bool(lives)
+            self._running[trial] = bool(lives) and not ends[trial]
             known: Row = {}
             if lives:
                 known |= zip(names, map(_finite, values[trial]), strict=True)
-                known |= {
-                    name: dict(zip(self._classes, map(_finite, of[trial]), strict=True))
-                    for name, of in by_class.items()
-                }
-            rows.append({**nothing, "step": int(step), **known, "status": last if lives else "diverged"})
+                if not ends[trial]:
+                    known |= dict.fromkeys(self._at_last)
+                if ends[trial] or self._has_few_classes:
+                    known |= {
+                        name: dict(zip(self._classes, map(_finite, of[trial]), strict=True))
+                        for name, of in by_class.items()
+                    }
+            status = "diverged" if not lives else "finished" if ends[trial] else "running"
+            rows.append({**nothing, "step": int(step), **known, "status": status})
+        if ending is not None:
+            self._steps.alive.mul_(~ending.to(self._steps.alive.device).unsqueeze(1))
         return rows
 
-    def _by_class(self, epoch: int, measures: Measures) -> dict[str, list[list[float]]]:
-        """The measures by class that go into the rows of an epoch, by trial."""
-        if len(self._classes) > MOST_CLASSES and epoch < self._epochs:
-            return {}
+    def _by_class(self, measures: Measures) -> dict[str, list[list[float]]]:
+        """The measures by class, by trial."""
         return {name: measures[name].tolist() for name in self._names if name in measures and measures[name].dim() > 1}
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from clsbench.registry import Column, catalogue, is_number, suggestion
 from clsbench.training.layout import ALL, rows
 from clsbench.training.stack import sent
+from clsbench.training.stopping import Stop
 
 Pair = tuple[Tensor, Tensor]
 Precision = Literal["float32", "bfloat16"]
@@ -38,7 +39,7 @@ class StackSettings:
     """The settings that all trials of a stack share.
 
     `compiled` trains by compiled graphs, whose last bits differ from those of eager steps; `precision` is that of the
-    layers in a step; evaluation is in float32.
+    layers in a step; evaluation is in float32. `stop` ends trials before the last epoch.
     """
 
     batch_size: int
@@ -46,6 +47,7 @@ class StackSettings:
     optimizer: str = "sgd"
     compiled: bool = False
     precision: Precision = "float32"
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True)

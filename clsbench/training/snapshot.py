@@ -85,4 +85,5 @@ def _moved(steps: Steps) -> dict[str, Tensor]:
         "loss_weight": steps.loss_weight,
         "alive": steps.alive,
         "taken": steps.taken,
+        **({} if steps.waiting is None else steps.waiting.tensors),
     }

@@ -15,6 +15,7 @@ from clsbench.training.layout import ALL, rows
 from clsbench.training.optimizers import State, Update, clipped
 from clsbench.training.settings import Precision, StackedOptions, options_of
 from clsbench.training.stack import Stack
+from clsbench.training.stopping import Waiting
 
 Masks = Mapping[str, Tensor]
 
@@ -30,7 +31,7 @@ class Steps:
 
     `alive [T, 1]` is 1 for the trials that are not frozen, else 0; `taken [T, 1]` counts the steps of each;
     `loss_weight [T]` multiplies the loss; `loss_sum [T]` adds up every sample's, unweighted. `options` are those of
-    the optimizer; `clip_norm [T, 1]` bounds the norm of each trial's gradient.
+    the optimizer; `clip_norm [T, 1]` bounds the norm of each trial's gradient. `waiting` changes between epochs alone.
     """
 
     stack: Stack
@@ -43,6 +44,7 @@ class Steps:
     alive: Tensor
     taken: Tensor
     loss_sum: Tensor
+    waiting: Waiting | None = None
     precision: Precision = "float32"
     seconds: ClassVar[float] = 0.0  # nothing is compiled
 

@@ -110,7 +110,7 @@ def test_tune_section_reads_back_as_itself() -> None:
         ("tune: {}\nloss: [bce, {name: hinge, lr: 1}]",
          "f:2:31: loss.lr: lr is tuned, so a loss cannot bring its own; drop one of the two"),
         ("tune: {}\ndataset: {name: moons, val_fraction: 0}",
-         "f:2:38: dataset.val_fraction: tuning chooses on validation data; give a fraction above 0"),
+         "f:2:38: dataset.val_fraction: `tune` goes by validation data; give a fraction above 0"),
         ("tune: {grid: {momentum: [0.9]}}\noptimizer: {name: adam}",
          "f:1:25: tune.grid.momentum: adam has no momentum; sgd and rmsprop have it"),
         ("tune: {metric: val_nll}\nloss: hinge",
@@ -160,3 +160,30 @@ def test_limit_of_trials_counts_those_of_tuning() -> None:
     assert "the grid has up to 100,002 trials (99,992 of them tuning); the limit is 100,000" in mistake
     (mistake,) = mistakes("tune: {seeds: 1000000000}\ntrain: {seeds: 4294967295}")
     assert "is one of tuning's own" in mistake
+
+
+def test_defaults_of_stopping() -> None:
+    """A stop goes by the second metric of the problem, which still moves where the headline rests."""
+    assert {"metric": "val_nll", "patience": 5} == read("stop: {}").to_dict()["stop"]
+    assert {"metric": "val_mae", "patience": 2} == read(
+        "dataset: diabetes\nloss: mse\nmodel: linear\nstop: {patience: 2}"
+    ).to_dict()["stop"]
+    assert read("{}").stop is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("stop: {metric: val_nil}", "stop.metric: unknown validation metric 'val_nil'; did you mean 'val_nll'?"),
+        ("stop: {patience: 0}", "stop.patience: must be at least 1, got 0"),
+        ("stop: {metric: val_nll_ts}", "stop.metric: val_nll_ts is measured after the last epoch alone; use val_nll"),
+        ("stop: {}\nloss: [hinge]", "stop.metric: hinge gives no probabilities, so no val_nll; use val_accuracy"),
+        ("stop: {}\ndataset: {name: moons, val_fraction: 0}",
+         "dataset.val_fraction: `stop` goes by validation data; give a fraction above 0"),
+        ("stop: {metric: val_rmse}", "stop.metric: val_rmse is not a metric of single_label; one of val_accuracy, "),
+    ],
+)  # fmt: skip
+def test_mistakes_of_stopping(text: str, reason: str) -> None:
+    """What a stop goes by must be there at every epoch, for every data set and every loss."""
+    (mistake,) = mistakes(text)
+    assert reason in mistake
