@@ -59,11 +59,13 @@ def surface_losses() -> Words:
 def listed() -> Words:
     """All that `list` explains: kinds, names, keys."""
     from clsbench.config.json_schema import all_keys
+    from clsbench.problems import KINDS as PROBLEMS
     from clsbench.registry import KINDS
-    from clsbench.report.renderers.listing import plural
+    from clsbench.report.renderers.listing import LISTED, plural
 
-    names = [name for kind in KINDS for name in _names(kind)]
-    return [(plural(kind), "") for kind in KINDS] + names + [_word(key.name, key.meaning) for key in all_keys()]
+    names = [_word(each.kind, each.meaning) for each in PROBLEMS.values()]
+    names += [name for kind in KINDS for name in _names(kind)]
+    return [(plural(kind), "") for kind in LISTED] + names + [_word(key.name, key.meaning) for key in all_keys()]
 
 
 def overrides(context: typer.Context, incomplete: str) -> Words:

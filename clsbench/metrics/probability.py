@@ -8,6 +8,7 @@ from clsbench.metrics.regression import RootMeanSquaredError
 from clsbench.metrics.reliability import by_bin
 from clsbench.metrics.single_label import HELD_OUT
 from clsbench.metrics.single_label import ExpectedCalibrationError as OfPredictedClass
+from clsbench.metrics.truth import PosteriorError
 from clsbench.registry import SPLITS, ProblemName, metric
 
 if TYPE_CHECKING:
@@ -76,3 +77,14 @@ class ExpectedCalibrationError:
         return by_bin(probabilities.flatten(-2), surplus.flatten(-2)) / probabilities.shape[-1]
 
     value = staticmethod(OfPredictedClass.value)
+
+
+metric(
+    "posterior_rmse",
+    label="posterior RMSE",
+    better="lower",
+    splits=HELD_OUT,
+    bounds=(0, 1),
+    problems=("probability",),
+    stacked=True,
+)(PosteriorError)

@@ -11,15 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@metric(
-    "posterior_rmse",
-    label="posterior RMSE",
-    better="lower",
-    splits=HELD_OUT,
-    bounds=(0, 1),
-    problems=("single_label", "probability"),
-    stacked=True,
-)
+@metric("posterior_rmse", label="posterior RMSE", better="lower", splits=HELD_OUT, bounds=(0, 1), stacked=True)
 class PosteriorError:
     """Root mean square error of the probabilities against the true ones, over samples and classes or values.
 

@@ -27,6 +27,7 @@ class Problem(ABC):
 
     Attributes:
         kind: its name in configs and summaries.
+        meaning: what its targets are, for people.
         noun: what one of its names is the name of.
         headline: the registered name of the metric that is reported first.
         second: the metric that decides between settings that are equal in the headline.
@@ -37,6 +38,7 @@ class Problem(ABC):
     """
 
     kind: ClassVar[ProblemName]
+    meaning: ClassVar[str]
     noun: ClassVar[str]
     headline: ClassVar[str]
     second: ClassVar[str]

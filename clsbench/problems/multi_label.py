@@ -24,6 +24,7 @@ class MultiLabel(Problem):
     """C labels by name; targets are multi-hot, `[N, C]` of 0 and 1."""
 
     kind = "multi_label"
+    meaning = "Any number of labels for each sample; one is predicted where its probability is above 0.5"
     noun = "label"
     headline = "micro_f1"
     second = "nll"

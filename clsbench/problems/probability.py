@@ -30,6 +30,7 @@ class Probability(Problem):
     """D probabilities by name; `shares` says that those of a sample sum to 1."""
 
     kind = "probability"
+    meaning = "Numbers from 0 to 1 for each sample: shares of classes, which sum to 1, or each a probability of its own"
     noun = "probability"
     headline = "nll"
     second = "brier"

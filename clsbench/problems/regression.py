@@ -25,6 +25,7 @@ class Regression(Problem):
     """D values by name; an output z stands for `shift + scale * z`."""
 
     kind = "regression"
+    meaning = "One number or several for each sample, of any size; standardised for training"
     noun = "value"
     headline = "rmse"
     second = "mae"

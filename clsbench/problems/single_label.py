@@ -28,6 +28,7 @@ class SingleLabel(Problem):
     """
 
     kind = "single_label"
+    meaning = "One class for each sample"
     noun = "class"
     headline = "accuracy"
     second = "nll"

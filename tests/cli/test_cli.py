@@ -15,7 +15,7 @@ import pytest
 
 import clsbench
 from clsbench.config.reader import read_mapping
-from clsbench.registry import catalogue
+from clsbench.registry import PROBLEMS, catalogue
 
 Fails = Callable[..., str]
 Invoke = Callable[..., Any]
@@ -163,7 +163,7 @@ def test_report_of_what_is_no_run(here: Path, fails: Fails) -> None:
     assert "summary.json is damaged: " in fails(6, "report", ".")
 
 
-@pytest.mark.parametrize("kind", ["datasets", "models", "losses", "optimizers", "metrics"])
+@pytest.mark.parametrize("kind", ["problems", "datasets", "models", "losses", "optimizers", "metrics"])
 def test_list_of_a_kind_is_that_kind(kind: str, invoke: Invoke) -> None:
     """Every component of the kind is listed, and those of no other."""
     listed = json.loads(invoke("list", kind, "--json").stdout)
@@ -177,11 +177,22 @@ def test_list_of_a_kind_is_that_kind(kind: str, invoke: Invoke) -> None:
 def test_list_of_everything(invoke: Invoke) -> None:
     """Without a word all kinds are listed, as text and as JSON."""
     text = invoke("list").stdout
-    for word in ("datasets", "models", "losses", "optimizers", "metrics", "mnist", "cnn", "hinge", "adamw", "ece"):
+    for word in (
+        "problems",
+        "datasets",
+        "models",
+        "losses",
+        "optimizers",
+        "metrics",
+        "mnist",
+        "cnn",
+        "hinge",
+        "adamw",
+        "ece",
+    ):
         assert word in text
-    assert sum(len(catalogue.all(kind)) for kind in ("dataset", "model", "loss", "optimizer", "metric")) == len(
-        json.loads(invoke("list", "--json").stdout)
-    )
+    registered = sum(len(catalogue.all(kind)) for kind in ("dataset", "model", "loss", "optimizer", "metric"))
+    assert len(PROBLEMS) + registered == len(json.loads(invoke("list", "--json").stdout))
 
 
 def test_list_of_losses_pairs_problems_activations_and_losses(invoke: Invoke) -> None:
@@ -194,6 +205,18 @@ def test_list_of_losses_pairs_problems_activations_and_losses(invoke: Invoke) ->
     assert sorted(paired) == sorted((pair, name) for pair, names in found.items() for name in names)
     assert {"bce", "mse_sigmoid"} == set(found["multi_label", "sigmoid"])
     assert "last activation sigmoid" in invoke("list", "bce").stdout
+
+
+def test_list_of_a_problem_has_its_losses_and_metrics(invoke: Invoke, fails: Fails) -> None:
+    """Its headline first, and nothing of another; a dataset of the same name is shown as well."""
+    text = invoke("list", "regression").stdout
+    assert ["problem regression", "dataset regression"] == re.findall("^(?:problem|dataset) .*", text, re.MULTILINE)
+    assert "metrics, the headline first: rmse, mae, r2, logit_grad_norm\n" in text
+    (labels,) = json.loads(invoke("list", "multi_label", "--json").stdout)
+    assert {"sigmoid": ["bce", "mse_sigmoid"]} == labels["losses"]
+    rows = [line.split() for line in invoke("list", "metrics").stdout.splitlines()]
+    assert 1 == sum(row[:1] == ["macro_f1"] for row in rows)
+    assert "unknown name 'multilable'; did you mean 'multilabel'?" == fails(2, "list", "multilable")
 
 
 def test_list_of_one_shows_its_options(invoke: Invoke, fails: Fails) -> None:

@@ -57,9 +57,13 @@ def test_what_values_are_trained_as_is_said() -> None:
 def test_a_label_that_a_split_lacks_is_named() -> None:
     """Two samples with a label cannot be in three splits."""
     labels = np.column_stack([np.arange(40) % 2, np.arange(40) < 2])
-    (found,) = read(random_columns(40), labels, kind="multi_label").findings
+    splits = read(random_columns(40), labels, kind="multi_label")
+    (found,) = splits.findings
     assert "missing-class" == found[0]
     assert "split has no sample of 1 of the 2 labels: 'yes'" in found[1]
+    section = data({"mine": splits.summary}, None) if splits.summary else None
+    assert section is not None
+    assert Paragraph(("A label is predicted where its probability is above 0.5",)) == section.blocks[-1]
 
 
 def test_columns_are_counted_by_kind() -> None:

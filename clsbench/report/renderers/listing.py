@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from clsbench import problems
 from clsbench.config.json_schema import Key, as_yaml, in_words
-from clsbench.registry import KINDS, PROBLEMS, Kind, LinkName, LossSpec, Option, PathOption, Spec, catalogue
+from clsbench.problems import Problem
+from clsbench.registry import (
+    KINDS,
+    PROBLEMS,
+    Kind,
+    LinkName,
+    LossSpec,
+    MetricSpec,
+    Option,
+    PathOption,
+    ProblemName,
+    Spec,
+    catalogue,
+)
 from clsbench.report.text import PROTOCOLS, count, in_bytes, printable, warm_start_of
 
 if TYPE_CHECKING:
@@ -21,32 +35,90 @@ if TYPE_CHECKING:
     from clsbench.config.plan import Plan
     from clsbench.results import WarmStart
 
+Listed = Kind | Literal["problem"]
+LISTED: tuple[Listed, ...] = ("problem", *KINDS)
 ACTIVATIONS: Mapping[LinkName, str] = {"softmax": "softmax", "sigmoid": "sigmoid", "identity": "none"}
 
 
-def show_kinds(console: Console, kinds: Sequence[Kind]) -> None:
-    """Every spec of the kinds, a line each."""
+def show_kinds(console: Console, kinds: Sequence[Listed]) -> None:
+    """Every problem or spec of the kinds, a line each."""
     for kind in kinds:
         _print(console, plural(kind), bold=True)
         table = _columns()
-        for spec in catalogue.all(kind):
-            table.add_row(f"  {spec.name}", Text(spec.summary))
+        for name, summary in _lines(kind):
+            table.add_row(f"  {name}", Text(summary))
         console.print(table)
         if kind == "loss":
-            _show_pairs(console, catalogue.losses())
+            _show_pairs(console, PROBLEMS)
+        if kind in ("problem", "metric"):
+            _show_metrics(console)
     _print(console, "`clsbench list NAME` shows one with its options")
 
 
-def _show_pairs(console: Console, losses: Sequence[LossSpec]) -> None:
+def _lines(kind: Listed) -> dict[tuple[str, str], None]:
+    """Names and what each is, once where one metric serves several problems."""
+    if kind == "problem":
+        return dict.fromkeys((each.kind, each.meaning) for each in problems.KINDS.values())
+    return dict.fromkeys((spec.name, spec.summary) for spec in catalogue.all(kind))
+
+
+def _show_pairs(console: Console, kinds: Sequence[ProblemName]) -> None:
     """Which last activation and which losses serve each kind of problem: the lecture's closing table."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in ("  problem", "last activation", "losses"):
         table.add_column(head, overflow="fold")
-    for problem in PROBLEMS:
-        for link in dict.fromkeys(spec.link for spec in losses if problem in spec.problems):
-            names = [spec.name for spec in losses if problem in spec.problems and spec.link == link]
-            table.add_row(f"  {problem}", ACTIVATIONS[link], Text(", ".join(names)))
+    for kind in kinds:
+        for link, names in _losses_of(kind).items():
+            table.add_row(f"  {kind}", ACTIVATIONS[link], Text(", ".join(names)))
     console.print(table)
+
+
+def _losses_of(kind: ProblemName) -> dict[LinkName, list[str]]:
+    """The losses that serve a kind of problem, by their link."""
+    found: dict[LinkName, list[str]] = {}
+    for spec in catalogue.losses():
+        if kind in spec.problems:
+            found.setdefault(spec.link, []).append(spec.name)
+    return found
+
+
+def _show_metrics(console: Console) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("  problem", "metrics, the headline first"):
+        table.add_column(head, overflow="fold")
+    for kind in problems.KINDS.values():
+        table.add_row(f"  {kind.kind}", Text(", ".join(_metrics_of(kind))))
+    console.print(table)
+
+
+def _metrics_of(kind: type[Problem]) -> list[str]:
+    """The metrics of a kind of problem, its headline the first."""
+    names = [spec.name for spec in catalogue.metrics() if kind.kind in spec.problems]
+    return sorted(names, key=lambda name: name != kind.headline)
+
+
+def show_problem(console: Console, kind: type[Problem]) -> None:
+    """A kind of problem: its targets, its losses by last activation, its metrics."""
+    _print(console, f"problem {kind.kind}", bold=True)
+    _print(console, f"{kind.meaning}.\n")
+    _show_pairs(console, [kind.kind])
+    _print(console, f"\nmetrics, the headline first: {', '.join(_metrics_of(kind))}")
+
+
+def problems_data(kinds: Sequence[type[Problem]]) -> list[dict[str, Any]]:
+    """Kinds of problems as plain data, for `--json`."""
+    return [
+        {
+            "kind": "problem",
+            "name": kind.kind,
+            "aliases": [],
+            "summary": kind.meaning,
+            "options": {},
+            "losses": _losses_of(kind.kind),
+            "metrics": _metrics_of(kind),
+        }
+        for kind in kinds
+    ]
 
 
 def show_spec(console: Console, spec: Spec) -> None:
@@ -56,6 +128,8 @@ def show_spec(console: Console, spec: Spec) -> None:
     _print(console, spec.help)
     if isinstance(spec, LossSpec):
         _print(console, f"\nproblems {', '.join(spec.problems)}; last activation {ACTIVATIONS[spec.link]}")
+    if isinstance(spec, MetricSpec):
+        _print(console, f"\nproblems {', '.join(spec.problems)}")
     if not spec.options:
         return
     _print(console, "\noptions", bold=True)
@@ -110,14 +184,15 @@ def catalogue_data(specs: Sequence[Spec]) -> list[dict[str, Any]]:
                 for name, option in spec.options.items()
             },
         }
-        | ({"problems": list(spec.problems), "link": spec.link} if isinstance(spec, LossSpec) else {})
+        | ({"problems": list(spec.problems)} if isinstance(spec, LossSpec | MetricSpec) else {})
+        | ({"link": spec.link} if isinstance(spec, LossSpec) else {})
         for spec in specs
     ]
 
 
-def kind_named(text: str) -> Kind | None:
+def kind_named(text: str) -> Listed | None:
     """The kind that a user calls `losses`, `loss`, `dataset`, ...; None where there is none."""
-    return next((kind for kind in KINDS if text in (kind, plural(kind))), None)
+    return next((kind for kind in LISTED if text in (kind, plural(kind))), None)
 
 
 def allowed(option: Option) -> str:
@@ -230,7 +305,7 @@ def _print(console: Console, text: str, *, bold: bool = False) -> None:
     console.print(Text(shown, "bold" if bold else ""))
 
 
-def plural(kind: Kind) -> str:
+def plural(kind: Listed) -> str:
     """What a user calls a kind: `losses`."""
     return f"{kind}es" if kind.endswith("s") else f"{kind}s"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from clsbench.problems import SingleLabel
+from clsbench.problems import MultiLabel, SingleLabel
 from clsbench.report.document import Paragraph, Section
 from clsbench.report.text import count, number
 from clsbench.results import ClassCounts, DataSummary, RunWarning
@@ -70,6 +70,8 @@ def _lines(label: str, dataset: DataSummary) -> Iterator[str]:
             else ""
         )
         yield f"{_posed(dataset)} (train/val/test): {_counts(classes)}{always}"
+        if dataset["problem"] == MultiLabel.kind:
+            yield "A label is predicted where its probability is above 0.5"
     for place, target in enumerate((dataset["targets"] or ())[:MAX_CLASSES]):
         start = f"{_posed(dataset)}: " if not place else ""
         trained = f"y - {number(target['mean'])}"
@@ -77,7 +79,7 @@ def _lines(label: str, dataset: DataSummary) -> Iterator[str]:
             trained = f"({trained}) / {number(target['std'])}"
         how = f"; trained as {trained}, measured as y"
         yield (
-            f"{start}{target['name']} from {number(target['min'])} to {number(target['max'])} in the training split"
+            f"{start}{target['name']!r} from {number(target['min'])} to {number(target['max'])} in the training split"
             f"{how if target['standardised'] else ''}"
         )
 
