@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from clsbench.problems import KINDS, Problem
 from clsbench.registry import SHARE, SPLITS, Better, Bounds, MetricSpec, Split, catalogue
@@ -75,11 +76,7 @@ class Measured:
 
 def measured(problem: Posing | None = None) -> dict[str, Measured]:
     """The measured fields of the records of a problem, in order; of all problems, one for each name."""
-    found = [Measured(OBJECTIVE, "train loss", "train", "lower")]
-    for split in SPLITS:
-        found += [_on(split, spec) for spec in _metrics(problem) if split in spec.splits]
-    found += [Measured(spec.name, spec.label, None, spec.better, spec) for spec in diagnostics(problem)]
-    return _first_of_each(found)
+    return dict(_fields(tuple(_metrics(problem))))
 
 
 def bounds() -> dict[str, Bounds]:
@@ -187,12 +184,29 @@ def taken_at_the_end(problem: Posing | None) -> list[MetricSpec]:
 
 def diagnostics(problem: Posing | None = None) -> list[MetricSpec]:
     """The diagnostics of a problem, or of all, which are computed at every epoch and belong to no split."""
-    return [spec for spec in _metrics(problem) if not spec.splits and not spec.final]
+    return [spec for spec in _metrics(problem) if _is_diagnostic(spec)]
+
+
+def _is_diagnostic(spec: MetricSpec) -> bool:
+    return not spec.splits and not spec.final
 
 
 def _metrics(problem: Posing | None) -> list[MetricSpec]:
     """The metrics of a problem, or of all, in the order of registration."""
     return [spec for spec in catalogue.metrics() if problem is None or problem.kind in spec.problems]
+
+
+@lru_cache(maxsize=32)
+def _fields(metrics: tuple[MetricSpec, ...]) -> dict[str, Measured]:
+    """The measured fields of these metrics, in order; of several with one name, the first.
+
+    Kept, since sections and tables ask for each number that they show.
+    """
+    found = [Measured(OBJECTIVE, "train loss", "train", "lower")]
+    for split in SPLITS:
+        found += [_on(split, spec) for spec in metrics if split in spec.splits]
+    found += [Measured(spec.name, spec.label, None, spec.better, spec) for spec in metrics if _is_diagnostic(spec)]
+    return _first_of_each(found)
 
 
 def _first_of_each(found: Sequence[Measured]) -> dict[str, Measured]:

@@ -283,7 +283,7 @@ class MetricSpec(Spec):
         """Its name; of one that single-label problems lack, with the first kind that it is for: `regression.rmse`."""
         return self.name if "single_label" in self.problems else f"{self.problems[0]}.{self.name}"
 
-    @property
+    @cached_property
     def needs(self) -> tuple[str, ...]:
         """What it is computed from, by the names of its parameters."""
         return tuple(inspect.signature(self.sums or self.factory).parameters)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from clsbench.metrics.measures import by_class, field_of
 from clsbench.results import Record, classes_in, value_of
@@ -15,7 +15,8 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would co
 
 def as_csv(runs: Iterable[tuple[str, Sequence[Record]]]) -> bytes:
     """The records of runs, each named in its first column, with a column for each class of the metrics by class."""
-    return rows_as_csv((name, [_flat(record) for record in records]) for name, records in runs)
+    divided = by_class()
+    return rows_as_csv((name, [_flat(record, divided) for record in records]) for name, records in runs)
 
 
 def rows_as_csv(runs: Iterable[tuple[str, Sequence[Mapping[str, object]]]]) -> bytes:
@@ -34,12 +35,12 @@ def rows_as_csv(runs: Iterable[tuple[str, Sequence[Mapping[str, object]]]]) -> b
     return in_utf8(table.getvalue())
 
 
-def _flat(record: Record) -> dict[str, object]:
-    """A record with a column for each class of its metrics by class."""
+def _flat(record: Record, divided: Container[str]) -> dict[str, object]:
+    """A record with a column for each class of its fields that are divided by class."""
     found: dict[str, object] = dict(record)
     row: dict[str, object] = {}
     for key, value in found.items():
-        if key in by_class():
+        if key in divided:
             row |= {field_of(key, name): value_of(record, field_of(key, name)) for name in classes_in(record, key)}
         else:
             row[key] = value

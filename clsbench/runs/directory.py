@@ -31,7 +31,7 @@ from clsbench.results import (
 )
 from clsbench.runs.checkpoints import Checkpoints
 from clsbench.runs.files import (
-    as_json,
+    as_wide_json,
     remove_half_written,
     require_own_files,
     write_atomically,
@@ -122,8 +122,7 @@ class RunDirectory:
 
     def write_summary(self, summary: Summary) -> None:
         """Replace `summary.json`; RunError where it cannot be written."""
-        # By two, a third of the summary of hundreds of arms would be blanks.
-        self.manifest.replace("summary.json", as_json(summary, indent=1))
+        self.manifest.replace("summary.json", as_wide_json(summary))
 
     def write_page(self, content: bytes) -> None:
         """Replace `report.html`, also of a run of an earlier version, which lists no sums; the same error."""
