@@ -11,6 +11,8 @@ from clsbench.training.compiled import has_compiler
 
 # The number of steps of a trial from which compiling them pays.
 COMPILED_STEPS = 10_000
+# The multiplications of a step, forward only, from which it is worth that threads wait for each other.
+WORTH_ALL_CORES = 20_000_000
 
 
 def compiles(asked: str, *, stacked: bool, num_steps: int) -> bool:
@@ -23,12 +25,13 @@ def worth_compiling(asked: str, *, stacked: bool, num_steps: int) -> bool:
     return stacked and (asked == "on" or (asked == "auto" and num_steps >= COMPILED_STEPS))
 
 
-def threads_for(asked: str | int, *, stacked: bool, compiled: bool) -> int:
+def threads_for(asked: str | int, *, stacked: bool, compiled: bool, multiplications: int | None) -> int:
     """The cores that train a trial: a function of the trial and the machine, never of the stack.
 
     Models that stack use one thread in every operation, and several cores only by processes (one core if this process
-    cannot be forked). Others use all cores in each operation.
+    cannot be forked). Others use all cores in each operation, unless their steps are small.
     """
-    everywhere = cores() if compiled or not stacked else 1
+    small = multiplications is not None and multiplications < WORTH_ALL_CORES
+    everywhere = cores() if compiled or not (stacked or small) else 1
     threads = everywhere if asked == "auto" else int(asked)
     return 1 if stacked and threads > 1 and not can_fork() else threads

@@ -50,7 +50,7 @@ class Stacked(Protocol):
     @property
     def num_threads(self) -> int: ...
     @property
-    def multiplications(self) -> int: ...
+    def multiplications(self) -> int | None: ...
     @property
     def is_bounded_by_memory(self) -> bool: ...
     def most_beside(self, num_stacks: int) -> int: ...
@@ -114,13 +114,13 @@ def num_processes(stack: Stacked, machine: Machine, threads: str | int, jobs: in
     """In how many processes stacks are trained at the same time: `jobs`, or one for each core.
 
     Two threads that wait for each other after every operation gain a third on an idle machine, and cost ten times that
-    on a busy one: models that stack use one thread, and one process for each core.
+    on a busy one: where operations have one thread, there is one process for each core.
     """
     if not machine.may_have_children:
         return 1
     if jobs is None:
         everywhere = machine.num_cores if threads == "auto" else int(threads)
-        jobs = everywhere if stack.stacked and machine.can_fork else 1
+        jobs = everywhere if stack.num_threads == 1 and machine.can_fork else 1
     if stack.is_bounded_by_memory:  # each has at least two trials
         jobs = min(jobs, stack.most_beside(1) // 2)
     return max(1, min(jobs, machine.num_cores // stack.num_threads))
@@ -135,7 +135,7 @@ def dealt(whole: Sequence[tuple[Stacked, WorkUnit]], processes: int) -> list[Wor
     found = [unit for _, unit in whole[: len(whole) - odd]]
     for stack, unit in whole[len(whole) - odd :]:
         trials = len(unit.trials)
-        worth = trials * stack.multiplications // WORTH_A_PROCESS
+        worth = trials * (stack.multiplications or 0) // WORTH_A_PROCESS
         found += unit.cut_at_once(min(processes // odd, trials // 2, worth))
     return found
 

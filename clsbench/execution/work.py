@@ -19,6 +19,7 @@ from clsbench.data.splits import Splits
 from clsbench.errors import RunError
 from clsbench.execution.modes import compiles, threads_for, worth_compiling
 from clsbench.execution.opening import load_data, posed_of
+from clsbench.execution.sizes import multiplications
 from clsbench.losses.contract import Loss, build_loss
 from clsbench.metrics.measures import direction
 from clsbench.models.initialisation import initial_module
@@ -44,7 +45,7 @@ class StackWork:
         compiled: whether steps are taken by a compiled graph, `worth_compiling` whether they would be if this machine
             could.
         num_cores: the cores that train a trial, alone or in a stack; `num_threads` the threads of each operation.
-        multiplications: those of a trial's step, forward only; 0 if the number of weights is unknown.
+        multiplications: those of a trial's step, forward only; None if the number of weights is unknown.
         bytes_each: the memory of a trial; None if unknown.
         framed: the numbers of the trials that have frames.
     """
@@ -61,7 +62,7 @@ class StackWork:
     worth_compiling: bool
     num_cores: int
     num_threads: int
-    multiplications: int
+    multiplications: int | None
     bytes_each: int | None
     framed: frozenset[int] = frozenset()
 
@@ -182,8 +183,9 @@ class Work:
         # In a graph what a loss draws depends on the trials beside.
         graphed = stacked and not loss.draws
         compiled = compiles(asked.compile, stacked=graphed, num_steps=num_steps)
-        num_cores = threads_for(asked.threads, stacked=stacked, compiled=compiled)
         size = size_of(arm.model, arm.loss, posed_of(splits))
+        each = multiplications(arm, size, splits.shape, loss.num_outputs)
+        num_cores = threads_for(asked.threads, stacked=stacked, compiled=compiled, multiplications=each)
         work = StackWork(
             experiment=plan.experiment,
             trials=tuple(trials),
@@ -197,7 +199,7 @@ class Work:
             worth_compiling=worth_compiling(asked.compile, stacked=graphed, num_steps=num_steps),
             num_cores=num_cores,
             num_threads=1 if stacked else num_cores,
-            multiplications=0 if size is None else arm.batch_size * size.parameters,
+            multiplications=each,
             bytes_each=None if size is None else trial_bytes(size, plan.experiment.optimizer.name, arm.batch_size),
             framed=self.framed,
         )

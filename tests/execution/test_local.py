@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def small(loss: Any = "cross_entropy", lr: Any = 0.1, **train: Any) -> clsbench.Result:
         jobs, watch = train.pop("jobs", None), train.pop("watch", lambda plan, event: None)
         config = {"dataset": {"name": "moons", "samples": 70}, "model": MODEL, "loss": loss}
+        config |= {key: train.pop(key) for key in ("dataset", "model") if key in train}
         config["optimizer"] = {"lr": lr, "momentum": train.pop("momentum", 0.0)}
         config["train"] = {**TRAIN, **train}
         return clsbench.run(config, output=tmp_path / "runs", jobs=jobs, watch=watch)
@@ -94,18 +96,52 @@ def test_the_last_stacks_are_cut_where_processes_would_be_idle(
     assert expected == [len(unit.trials) for unit in dealt(whole, processes)]
 
 
-def test_threads_depend_on_the_trial_and_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`auto`: one core for eager steps of a model that stacks, all for compiled ones and others; a number is obeyed."""
+@pytest.mark.parametrize(
+    ("asked", "stacked", "compiled", "multiplications", "forked", "alone"),
+    [
+        ("auto", True, False, 10**9, 1, 1),
+        ("auto", True, True, 10**3, 8, 1),
+        ("auto", False, False, 10**9, 8, 8),
+        ("auto", False, False, 10**6, 1, 1),
+        ("auto", False, False, None, 8, 8),
+        (3, True, False, 10**9, 3, 1),
+        (3, False, False, 10**6, 3, 3),
+    ],
+)
+def test_threads_depend_on_the_trial_and_the_machine(
+    asked: str | int,
+    stacked: bool,
+    compiled: bool,
+    multiplications: int | None,
+    forked: int,
+    alone: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`auto`: one core for eager steps of a model that stacks and for small ones, else all; a number is obeyed."""
     monkeypatch.setattr(modes, "cores", lambda: 8)
-    monkeypatch.setattr(modes, "can_fork", lambda: True)
-    asked = [("auto", True, False), ("auto", True, True), ("auto", False, False), (3, True, False), (3, False, False)]
-    assert [1, 8, 8, 3, 3] == [
-        threads_for(value, stacked=stacked, compiled=compiled) for value, stacked, compiled in asked
-    ]
-    monkeypatch.setattr(modes, "can_fork", lambda: False)
-    assert [1, 1, 8, 1, 3] == [
-        threads_for(value, stacked=stacked, compiled=compiled) for value, stacked, compiled in asked
-    ]
+    for can_fork, expected in ((True, forked), (False, alone)):
+        monkeypatch.setattr(modes, "can_fork", lambda found=can_fork: found)
+        found = threads_for(asked, stacked=stacked, compiled=compiled, multiplications=multiplications)
+        assert expected == found
+
+
+@pytest.mark.fork
+@pytest.mark.parametrize("model", [{"name": "cnn", "channels": [2], "hidden": 4}, "own"], ids=["cnn", "own"])
+def test_tiny_models_that_run_alone_train_side_by_side(model: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread in each operation, a process for each core, and the bits of one process."""
+    monkeypatch.setattr(modes, "cores", lambda: 2)
+    monkeypatch.setattr(execute, "cores", lambda: 2)
+
+    @clsbench.model("own")
+    def own(shape: tuple[int, ...], num_outputs: int) -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(math.prod(shape), num_outputs))
+
+    how: Config = {"model": model, "dataset": {"name": "digits", "limit": 60}, "seeds": 2, "epochs": 1}
+    both, one = run(threads="auto", **how), run(threads=1, **how)
+    assert ([1], [1]) == (both.summary["engine"]["threads"], one.summary["engine"]["threads"])
+    assert "training 2 stacks in 2 processes" in log_of(both)
+    assert "processes" not in log_of(one)
+    assert untimed(both) == untimed(one)
 
 
 @pytest.mark.fork
