@@ -67,6 +67,15 @@ def test_the_verdict_comes_before_curves_and_tables() -> None:
     assert told.index(sentence) < told.index("test accuracy by epoch") < told.index("verdict")
 
 
+@pytest.mark.parametrize(("finals", "low", "high"), [((0.9, 0.6), -0.02, 0.62), ((0.6, 0.9), -0.62, 0.02)])
+def test_an_interval_around_zero_keeps_its_sign(finals: tuple[float, float], low: float, high: float) -> None:
+    """The test may decide where the interval does not: its far end is on the other arm's side."""
+    records, summary = apart(*finals)
+    (row,) = (row for row in summary["verdicts"] if row["metric"] == "test_accuracy")
+    row.update(low=low, high=high, p=0.04, p_holm=0.04, verdict="better" if finals[0] > finals[1] else "worse")
+    assert "30.0 percentage points above it (95% interval -2.0 to 62.0)" in in_one_line(screen((records, summary)))
+
+
 def test_equal_arms_are_told_as_such() -> None:
     """Without a difference no arm is called better, nor best in the table: it has the highest mean."""
     lines = screen(apart(0.8, 0.8))

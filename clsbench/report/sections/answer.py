@@ -101,7 +101,8 @@ def _difference(row: Verdict) -> str:
     found = f"{lead(row['metric'], abs(row['difference']))} it"
     if row["low"] is None or row["high"] is None:
         return found
-    low, high = sorted((abs(row["low"]), abs(row["high"])))
+    # Seen from the better arm; an end below 0 is on the other's side.
+    low, high = (row["low"], row["high"]) if row["difference"] >= 0 else (-row["high"], -row["low"])
     ends = (f"{100 * low:.1f}", f"{100 * high:.1f}") if is_share(row["metric"]) else (number(low), number(high))
     return f"{found} (95% interval {ends[0]} to {ends[1]})"
 
