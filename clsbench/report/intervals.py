@@ -41,4 +41,5 @@ def _best(comparison: Comparison, metric: str) -> str | None:
 
 def _row(row: Verdict, other: ArmRef) -> dict[str, Any]:
     numbers = {key: row[key] for key in ("difference", "low", "high")}
-    return {"mark": other.mark, "name": other.name, **numbers, "verdict": seen_from(row, row["b"])["verdict"]}
+    verdict = f"{seen_from(row, row['b'])['verdict']}{', negligibly' if row['negligible'] else ''}"
+    return {"mark": other.mark, "name": other.name, **numbers, "verdict": verdict}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from clsbench.report.compose import answer_document
@@ -74,6 +76,16 @@ def test_an_interval_around_zero_keeps_its_sign(finals: tuple[float, float], low
     (row,) = (row for row in summary["verdicts"] if row["metric"] == "test_accuracy")
     row.update(low=low, high=high, p=0.04, p_holm=0.04, verdict="better" if finals[0] > finals[1] else "worse")
     assert "30.0 percentage points above it (95% interval -2.0 to 62.0)" in in_one_line(screen((records, summary)))
+
+
+def test_what_another_metric_decides_negligibly_is_told_so() -> None:
+    """Equal by the headline, better by another metric, but within its negligible difference."""
+    records, summary = apart(0.9, 0.9)
+    rows = {row["metric"]: row for row in summary["verdicts"]}
+    rows["test_accuracy"].update(low=-0.001, high=0.001, verdict="equivalent", negligible=None)
+    rows["test_nll"].update(low=-0.01, high=-0.001, verdict="better", negligible=True)
+    told = in_one_line(screen((records, summary)))
+    assert re.search(r"By test NLL [AB] is negligibly (better|worse) than [AB]\.", told)
 
 
 def test_equal_arms_are_told_as_such() -> None:

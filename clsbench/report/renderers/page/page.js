@@ -206,14 +206,15 @@ class Stage {
   why() {
     const { metrics, headline, stuck } = this.charts, seed = this.charts.seed;
     const panels = [
-      ["gradient on the logits: median, 10% to 90% of samples", () => this.framed("gradients"), { log: true }],
-      ["stuck: wrong, with a gradient under 1% of that at zero logits", () => this.lines(stuck), { share: true }],
-      ["confidently wrong: wrong, with a probability of at least 0.9", () => this.framed("wrong"), { share: true }],
-      ["norm of all weights", () => this.framed("weights"), {}],
+      ["gradient on the logits: median, 10% to 90% of samples", () => this.framed("gradients"), { log: true }, "gradients"],
+      ["stuck: wrong, with a gradient under 1% of that at zero logits", () => this.lines(stuck), { share: true }, ""],
+      ["confidently wrong: wrong, with a probability of at least 0.9", () => this.framed("wrong"), { share: true }, "confidence"],
+      ["norm of all weights", () => this.framed("weights"), {}, "weights"],
     ].filter(([, lines]) => lines().some((line) => line.y.some((value) => value)));
     if (!panels.length) return;
     const over = this.terrains.length ? "the samples that are marbles above" : "some of the samples";
-    const note = seed === undefined ? "" : `Gradients, confidence and weights are those of seed ${seed}, over ${over}.`;
+    const ofOne = panels.map(([, , , word]) => word).filter(Boolean).join(", ").replace(/, (?=\w+$)/, " and ");
+    const note = seed === undefined || !ofOne ? "" : `Of seed ${seed}, over ${over}: ${ofOne}.`;
     const grid = this.section("Why", note);
     this.chart(grid, titled(metrics[headline], this.charts.seeds), () => this.lines(headline), metrics[headline]);
     for (const [title, lines, more] of panels) this.chart(grid, title, lines, more);
