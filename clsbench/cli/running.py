@@ -147,10 +147,10 @@ def check(
     """Validate an experiment and print its plan."""
     load_plugins(plugin)
     from clsbench import experiment
-    from clsbench.config.plan import make_plan
-    from clsbench.report.renderers.listing import show_plan
+    from clsbench.config.plan import plans
+    from clsbench.report.renderers.plan import show_plan
 
-    plan = make_plan(experiment.read(config, overrides or ()))
+    *tuning, plan = plans(experiment.read(config, overrides or ()))
     read = None
     if data:
         from clsbench.data.progress import told_to
@@ -159,7 +159,7 @@ def check(
         with Progress(console_on(sys.stderr)) as progress, told_to(lambda text: progress.advance(0, text)):
             read = experiment.read_data(plan)
     with whole_page() as console:
-        show_plan(console, plan)
+        show_plan(console, [*tuning, plan])
         if read is not None:
             from clsbench.report.compose import data_document
             from clsbench.report.renderers.terminal import show

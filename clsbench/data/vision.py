@@ -63,7 +63,7 @@ def fetch(name: str, data_dir: str | None = None, *, progress: bool = False) -> 
 
 
 def _poses_grey(**_: Any) -> Posed:
-    return Posed((1, 28, 28), SingleLabel(10), own_test=True)
+    return Posed((1, 28, 28), SingleLabel(10), own_test=True, samples=60_000, test_samples=10_000)
 
 
 @dataset("mnist", poses=_poses_grey, aliases=("MNIST",))
@@ -110,7 +110,7 @@ def emnist(seed: int, *, split: EmnistSplit = "balanced", data_dir: PathOption |
 
 
 def _coloured(num_classes: int) -> Posed:
-    return Posed((3, 32, 32), SingleLabel(num_classes), own_test=True)
+    return Posed((3, 32, 32), SingleLabel(num_classes), own_test=True, samples=50_000, test_samples=10_000)
 
 
 @dataset("cifar10", poses=lambda **_: _coloured(10), aliases=("CIFAR10", "cifar_10"))

@@ -17,7 +17,8 @@ class Posed:
 
     `shape` is that of one sample: `(features,)`, or `(channels, height, width)` for images.
     `own_test` says that the dataset has its own test set, `has_posterior` that the true probabilities of its classes
-    are known. `kind` is known wherever the problem is, and where it is `asked` for.
+    are known. `kind` is known wherever the problem is, and where it is `asked` for. `samples` is their number, where no
+    option says it, without the `test_samples` of an own test set.
     """
 
     shape: tuple[int, ...] | None = None
@@ -25,6 +26,8 @@ class Posed:
     own_test: bool | None = False
     has_posterior: bool | None = None
     asked: type[Problem] | None = None
+    samples: int | None = None
+    test_samples: int | None = None
 
     @property
     def kind(self) -> type[Problem] | None:

@@ -99,6 +99,26 @@ def test_check_prints_the_plan_and_opens_no_data(here: Path, invoke: Invoke, mon
     assert ["tiny.yaml"] == [path.name for path in here.iterdir()]
 
 
+def test_check_of_a_large_plan_fits_a_screen_and_a_half(here: Path, invoke: Invoke) -> None:
+    """Ten losses on twenty data sets with three models: the arms once, the rest by name, and what it takes."""
+    losses = "cross_entropy, mse_softmax, focal, bce, mse_sigmoid, mse_logits, hinge, squentropy, hinge_ovr"
+    sets = ", ".join(f"{{name: blobs, label: set {number}, classes: {2 + number}}}" for number in range(20))
+    models = ", ".join(f"{{name: mlp, label: net {number}, hidden: [{number}]}}" for number in (1, 2, 3))
+    Path("large.yaml").write_text(
+        f"dataset: [{sets}]\nmodel: [{models}]\nloss: [{losses}, cross_entropy_on_softmax]\ntrain: {{seeds: 10}}\n"
+    )
+    answer = invoke("check", "large.yaml")
+    assert 0 == answer.exit_code
+    lines = answer.stdout.splitlines()
+    assert len(lines) < 40
+    said = " ".join(" ".join(lines).split())
+    assert "6000 trials = 600 arms x 10 seeds" in said
+    assert "60 comparisons of the same arms:" in said
+    assert all(f"set {number}" in said for number in range(20))
+    assert "of training on one quiet core" in said
+    assert 1 == said.count("cross_entropy_on_softmax")
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_passes_and_names_its_command(config: Path, invoke: Invoke) -> None:
     """A config of the repository is valid and opens with a comment that holds the command to run it."""

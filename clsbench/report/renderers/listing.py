@@ -1,4 +1,4 @@
-"""Listings: registered components, a plan, and one sample under every loss."""
+"""Listings: registered components, keys of a config, and one sample under every loss."""
 
 from __future__ import annotations
 
@@ -27,13 +27,11 @@ from clsbench.registry import (
     Spec,
     catalogue,
 )
-from clsbench.report.text import PROTOCOLS, count, in_bytes, printable, warm_start_of
+from clsbench.report.text import printable
 
 if TYPE_CHECKING:
     from clsbench.analysis.explanation import Explanation, LossAtPoint
     from clsbench.analysis.samples import SampleSeen
-    from clsbench.config.plan import Plan
-    from clsbench.results import WarmStart
 
 Listed = Kind | Literal["problem"]
 LISTED: tuple[Listed, ...] = ("problem", *KINDS)
@@ -43,8 +41,8 @@ ACTIVATIONS: Mapping[LinkName, str] = {"softmax": "softmax", "sigmoid": "sigmoid
 def show_kinds(console: Console, kinds: Sequence[Listed]) -> None:
     """Every problem or spec of the kinds, a line each."""
     for kind in kinds:
-        _print(console, plural(kind), bold=True)
-        table = _columns()
+        print_folded(console, plural(kind), bold=True)
+        table = columns()
         for name, summary in _lines(kind):
             table.add_row(f"  {name}", Text(summary))
         console.print(table)
@@ -52,7 +50,7 @@ def show_kinds(console: Console, kinds: Sequence[Listed]) -> None:
             _show_pairs(console, PROBLEMS)
         if kind in ("problem", "metric"):
             _show_metrics(console)
-    _print(console, "`clsbench list NAME` shows one with its options")
+    print_folded(console, "`clsbench list NAME` shows one with its options")
 
 
 def _lines(kind: Listed) -> dict[tuple[str, str], None]:
@@ -99,10 +97,10 @@ def _metrics_of(kind: type[Problem]) -> list[str]:
 
 def show_problem(console: Console, kind: type[Problem]) -> None:
     """A kind of problem: its targets, its losses by last activation, its metrics."""
-    _print(console, f"problem {kind.kind}", bold=True)
-    _print(console, f"{kind.meaning}.\n")
+    print_folded(console, f"problem {kind.kind}", bold=True)
+    print_folded(console, f"{kind.meaning}.\n")
     _show_pairs(console, [kind.kind])
-    _print(console, f"\nmetrics, the headline first: {', '.join(_metrics_of(kind))}")
+    print_folded(console, f"\nmetrics, the headline first: {', '.join(_metrics_of(kind))}")
 
 
 def problems_data(kinds: Sequence[type[Problem]]) -> list[dict[str, Any]]:
@@ -124,16 +122,16 @@ def problems_data(kinds: Sequence[type[Problem]]) -> list[dict[str, Any]]:
 def show_spec(console: Console, spec: Spec) -> None:
     """A spec's help and options."""
     also = f" (also {', '.join(spec.aliases)})" if spec.aliases else ""
-    _print(console, f"{spec.kind} {spec.name}{also}", bold=True)
-    _print(console, spec.help)
+    print_folded(console, f"{spec.kind} {spec.name}{also}", bold=True)
+    print_folded(console, spec.help)
     if isinstance(spec, LossSpec):
-        _print(console, f"\nproblems {', '.join(spec.problems)}; last activation {ACTIVATIONS[spec.link]}")
+        print_folded(console, f"\nproblems {', '.join(spec.problems)}; last activation {ACTIVATIONS[spec.link]}")
     if isinstance(spec, MetricSpec):
-        _print(console, f"\nproblems {', '.join(spec.problems)}")
+        print_folded(console, f"\nproblems {', '.join(spec.problems)}")
     if not spec.options:
         return
-    _print(console, "\noptions", bold=True)
-    table = _columns(3)
+    print_folded(console, "\noptions", bold=True)
+    table = columns(3)
     for option in spec.options.values():
         default = "required" if option.required else f"default {_yaml(option.default)}"
         table.add_row(f"  {option.name}", Text(allowed(option)), Text(default))
@@ -146,7 +144,7 @@ def show_keys(console: Console, keys: Sequence[Key]) -> None:
         default = "must be given" if key.required else f"default {as_yaml(key.default)}"
         if "$ref" in key.schema:
             default = f"`clsbench list {key.name}` shows them"
-        _print(console, key.name, bold=True)
+        print_folded(console, key.name, bold=True)
         console.print(Padding(Text(f"{in_words(key.schema)}; {default}"), (0, 0, 0, 2)))
         if key.meaning:
             console.print(Padding(Text(key.meaning), (0, 0, 0, 2)))
@@ -163,11 +161,11 @@ def keys_data(keys: Sequence[Key]) -> list[dict[str, Any]]:
 
 def show_shipped(console: Console, titles: Mapping[str, str]) -> None:
     """The shipped configs, a line each."""
-    table = _columns()
+    table = columns()
     for name, title in titles.items():
         table.add_row(Text(name), Text(title))
     console.print(table)
-    _print(console, "`clsbench run NAME` trains one, `clsbench init --from NAME` copies it")
+    print_folded(console, "`clsbench run NAME` trains one, `clsbench init --from NAME` copies it")
 
 
 def catalogue_data(specs: Sequence[Spec]) -> list[dict[str, Any]]:
@@ -200,44 +198,6 @@ def allowed(option: Option) -> str:
     return _in_words(option.annotation)
 
 
-def show_plan(console: Console, plan: Plan) -> None:
-    """What a run would train."""
-    train, stacks = plan.experiment.train, count(len(plan.stacks()), "stack")
-    if any(plan.state_bytes(arm) is None for arm in plan.arms):
-        stacks += " or more"
-    _print(
-        console,
-        f"{plan.experiment.name}: {count(len(plan.trials), 'trial')} = {count(len(plan.arms), 'arm')} x "
-        f"{count(train.num_seeds, 'seed')}, {count(train.epochs, 'epoch')} each, in {stacks}",
-        bold=True,
-    )
-    if tune := plan.experiment.tune:
-        settings, arms = len(tune.grid.settings), len(plan.arms)
-        _print(
-            console,
-            f"before them {count(settings * arms * tune.seeds, 'trial')} of tuning = {count(arms, 'arm')} x "
-            f"{count(settings, 'setting')} x {count(tune.seeds, 'seed')}, judged by {tune.metric}; "
-            f"{tune.protocol}: {PROTOCOLS[tune.protocol]}",
-        )
-    if (warm := train.warm_start) is not None:
-        asked: WarmStart = {"labels": warm.labels, "epochs": warm.epochs, "lr": warm.lr}
-        _print(console, f"every trial starts from {warm_start_of(asked)}")
-    for together in plan.comparisons:
-        first = together[0]
-        init = f"{first.model.init.weights} x {first.scale:g}"
-        ground = (
-            f"dataset {first.dataset.title}, model {first.model.title} (init {init}), batch size {first.batch_size}"
-        )
-        sizes = [plan.state_bytes(arm) for arm in together]
-        kept = "known when it is trained" if None in sizes else in_bytes(max(filter(None, sizes)))
-        _print(console, f"\n{ground}")
-        _print(console, f"weights, gradients and optimizer state of a trial: {kept}")
-        table = _columns()
-        for arm in together:
-            table.add_row(Text(f"  {printable(arm.name, console.encoding)}"), Text(arm.setting))
-        console.print(table)
-
-
 def show_explanation(console: Console, explanation: Explanation) -> None:
     """Probabilities, margin, and each loss with its gradient on every logit."""
     classes = [f"{n}*" if n == explanation.target else str(n) for n in range(len(explanation.logits))]
@@ -247,10 +207,10 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
     sample.add_row("sigmoid", *(f"{value:.4f}" for value in explanation.sigmoid))
     console.print(sample)
     verdict = "right" if explanation.margin > 0 else "wrong"
-    _print(console, f"* the target; margin {explanation.margin:+.4g}, so the prediction is {verdict}")
-    _print(console, f"likelihood {explanation.likelihood:.4g}, log-odds {explanation.log_odds:+.4g}\n")
+    print_folded(console, f"* the target; margin {explanation.margin:+.4g}, so the prediction is {verdict}")
+    print_folded(console, f"likelihood {explanation.likelihood:.4g}, log-odds {explanation.log_odds:+.4g}\n")
     show_losses(console, explanation.losses)
-    _print(console, "\nNorm of the gradient if the largest wrong logit is greater by", bold=True)
+    print_folded(console, "\nNorm of the gradient if the largest wrong logit is greater by", bold=True)
     growing = _figures("loss", [f"{added:g}" for added in explanation.growing])
     for loss in explanation.losses:
         growing.add_row(named(loss), *(f"{norms[loss.name]:.3g}" for norms in explanation.growing.values()))
@@ -259,14 +219,14 @@ def show_explanation(console: Console, explanation: Explanation) -> None:
 
 def show_sample(console: Console, sample: SampleSeen) -> None:
     """One sample of a run under each arm: what its network answers, its loss, and the gradient that it gets."""
-    _print(console, f"Test sample {sample.number} of {sample.run}, class {sample.target}", bold=True)
+    print_folded(console, f"Test sample {sample.number} of {sample.run}, class {sample.target}", bold=True)
     table = _figures("arm", ["answer", "p of target", "log-odds", "loss", "gradient"])
     for arm in sample.arms:
         numbers = (arm.likelihood, arm.log_odds, arm.value, arm.norm)
         shown = ("-" if number is None else f"{number:.3g}" for number in numbers)
         table.add_row(printable(arm.name, console.encoding), printable(arm.prediction, console.encoding), *shown)
     console.print(table)
-    _print(console, "The first trial of each arm; the gradient is the norm on the logits of the arm's own loss.")
+    print_folded(console, "The first trial of each arm; the gradient is the norm on the logits of the arm's own loss.")
 
 
 def show_losses(console: Console, losses: Sequence[LossAtPoint]) -> None:
@@ -291,14 +251,16 @@ def _figures(name: str, columns: Sequence[str]) -> Table:
     return table
 
 
-def _columns(number: int = 2) -> Table:
+def columns(number: int = 2) -> Table:
+    """A table without heads, whose cells are folded."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for _ in range(number):
         table.add_column(overflow="fold")
     return table
 
 
-def _print(console: Console, text: str, *, bold: bool = False) -> None:
+def print_folded(console: Console, text: str, *, bold: bool = False) -> None:
+    """Paragraphs of a text, each folded to the width of the console."""
     # The console folds paragraphs to its own width, not to the docstring's.
     unfolded = re.sub(r"(?<=[^\n])\n(?=[^\n])", " ", text)
     shown = "\n".join(printable(line, console.encoding) for line in unfolded.split("\n"))
