@@ -334,9 +334,10 @@ class _Prepared:
 
     def _require_same_data(self, plan: Plan, event: StackStarted) -> None:
         """A worker that opened the data itself must have those of the run's fingerprint."""
-        dataset = plan.trials[event.trials[0]].dataset
-        if event.data != self.data[dataset.key].hash:
-            raise DataError(f"dataset {dataset.title}: it changed while the run was training; start a new run")
+        for number, found in event.data.items():
+            dataset = plan.trials[number].dataset
+            if found != self.data[dataset.key].hash:
+                raise DataError(f"dataset {dataset.title}: it changed while the run was training; start a new run")
 
     def _summary(
         self,

@@ -34,6 +34,7 @@ Curves = dict[tuple[Any, ...], list[str]]
 MOONS: Config = {"name": "moons", "samples": 333}
 TEN: Config = {"name": "blobs", "samples": 333, "classes": 10}
 MLP: Config = {"name": "mlp", "hidden": [7]}
+CNN: Config = {"name": "cnn", "channels": [4], "hidden": 16}
 LOSSES = [loss.name for loss in catalogue.losses() if "single_label" in loss.problems]
 
 
@@ -134,10 +135,38 @@ def test_split_by_the_seed_is_the_split_of_that_number(run: Run) -> None:
     """With `per_seed` a trial's records are those of its own seed as `split_seed`, whatever trains beside it."""
     arms = {"loss": ["mse_softmax", "cross_entropy"], "optimizer": {"lr": [0.1, 1.0]}}
     varied = run({**NOISY, "split_seed": "per_seed"}, seeds=[4, 2, 9], **arms)
-    assert 6 == varied.summary["engine"]["stacks"]
+    assert 2 == varied.summary["engine"]["stacks"]
     for seed in (4, 9):
         assert_part(run({**NOISY, "split_seed": seed}, seeds=[seed], loss="cross_entropy"), varied)
     assert curves(varied) != curves(run({**NOISY, "split_seed": 4}, seeds=[4, 2, 9], **arms))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "loss", "rest"),
+    [
+        (
+            {"name": "gaussians", "samples": 150},
+            "cross_entropy",
+            {"model": {**MLP, "batch_norm": True, "dropout": 0.1}},
+        ),
+        ({"name": "blobs", "label_noise": 0.2}, {"name": "focal", "class_weight": "balanced", "weight": "match"}, {}),
+        ({"name": "blobs", "label_noise": 0.2}, {"name": "cross_entropy", "logit_adjustment": 1.0}, {"compile": "on"}),
+        ({"name": "regression", "samples": 100, "values": 2}, "huber", {}),
+        ({"name": "digits", "limit": 300}, "mse_softmax", {"model": {"name": "mlp", "hidden": [130, 65]}}),
+        ({"name": "digits", "limit": 100}, "hinge", {"model": CNN}),
+        ({"name": "iris", "val_fraction": 0}, "bce", {"warm_start": {"epochs": 1}}),
+        ({"name": "multilabel", "samples": 100}, "bce", {"seeds": range(GROUP + 1)}),
+    ],
+    ids=["posterior", "weights", "shares", "values", "wide", "images", "warm", "groups"],
+)
+def test_split_does_not_matter_to_the_neighbours(run: Run, dataset: Config, loss: Any, rest: Config) -> None:
+    """Whatever a trial takes from its split, its records beside those of other splits are those that it has alone."""
+    seeds = list(rest.pop("seeds", [4, 0, 7]))
+    whole = run({**dataset, "split_seed": "per_seed"}, loss=loss, seeds=seeds, **rest)
+    alone = rest.get("model") == CNN
+    assert (len(seeds) if alone else 1) == whole.summary["engine"]["stacks"]
+    for seed in (seeds[0], seeds[-1]):
+        assert_part(run({**dataset, "split_seed": seed}, loss=loss, seeds=[seed], **rest), whole)
 
 
 def test_split_by_the_seed_is_paired_and_said(run: Run) -> None:
@@ -147,8 +176,8 @@ def test_split_by_the_seed_is_paired_and_said(run: Run) -> None:
     assert 64 == len(paired["batches"])
     assert ["per_seed", "per_seed"] == [arm["split_seed"] for arm in varied.summary["arms"]]
     assert "split_seed: per_seed" in (varied.directory / "config.yaml").read_text(encoding="utf-8")
-    _, predict = clsbench.load_model(varied.directory, 0)
-    assert 5 == len(predict(torch.zeros(5, 2)).classes)
+    scales = [clsbench.load_model(varied.directory, trial)[1].required_preparation().scale for trial in range(4)]
+    assert [True, False] == [np.array_equal(scales[0], scales[other]) for other in (2, 1)]
 
 
 def test_tuning_splits_by_its_own_seeds(tmp_path: Path) -> None:
@@ -393,7 +422,7 @@ def test_run_that_breaks_its_promise_fails(run: Run, monkeypatch: pytest.MonkeyP
         (MOONS, {"name": "mlp", "batch_norm": True, "dropout": 0.3, "activation": "gelu"}, "mse_softmax"),
         (MOONS, {"name": "linear"}, {"name": "bce", "outputs": 1}),
         (TEN, MLP, "mse_class_index"),
-        ({"name": "digits", "limit": 300}, {"name": "cnn", "channels": [4], "hidden": 16}, "hinge"),
+        ({"name": "digits", "limit": 300}, CNN, "hinge"),
     ],
     ids=["mlp", "one-output", "class-index", "cnn"],
 )

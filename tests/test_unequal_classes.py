@@ -97,19 +97,18 @@ def _bits(record: Any) -> dict[str, str]:
 
 
 def test_weights_are_those_of_each_split(table: Path) -> None:
-    """A stack has the weights of its own training split, in every process that builds it again."""
+    """Each trial has the weights of its own training split, in every process that builds its stack again."""
     dataset = {**config(table)["dataset"], "split_seed": "per_seed", "label_noise": 0.2}
     plan = plans(read_mapping(config(table, dataset=dataset, loss=[WEIGHTED])))[-1]
     work = Work(plan.experiment, plan, load_data(plan.trials, CPU), CPU)
-    weights = []
-    for stack, again in zip(work.stacks(), Work.of_recipe(work.recipe()).stacks(), strict=True):
-        counts = torch.bincount(stack.splits.train.y)
-        assert stack.loss.class_weight is not None
-        assert again.loss.class_weight is not None
-        assert pytest.approx((600 / (2 * counts)).tolist()) == stack.loss.class_weight.tolist()
-        assert stack.loss.class_weight.tolist() == again.loss.class_weight.tolist()
-        weights.append(tuple(stack.loss.class_weight.tolist()))
-    assert 3 == len(set(weights))
+    ((stack,), (again,)) = work.stacks(), Work.of_recipe(work.recipe()).stacks()
+    assert stack.loss.class_weight is not None
+    assert again.loss.class_weight is not None
+    weights = stack.loss.class_weight.squeeze(1).tolist()
+    assert weights == again.loss.class_weight.squeeze(1).tolist()
+    counts = [torch.bincount(stack.splits_of(trial).train.y) for trial in stack.trials]
+    assert [pytest.approx((600 / (2 * each)).tolist()) for each in counts] == weights
+    assert 3 == len(set(map(tuple, weights)))
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def _plane(
     across = torch.linspace(LOW, HIGH, columns, dtype=torch.float64).tolist()
     upwards = torch.linspace(HIGH, LOW, rows, dtype=torch.float64).tolist()
     places = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), *((a, b) for b in upwards for a in across)]
-    template = trained_model(one, work.splits.shape, work.loss.num_outputs, start)
+    template = trained_model(one, work.shape, work.loss.num_outputs, start)
     parameters, modules = {name for name, _ in template.named_parameters()}, []
     for place in places:
         module = copy.deepcopy(template)
@@ -90,7 +90,7 @@ def _plane(
         modules.append(module)
     stack = Stack(modules, stacked=work.stacked, device=work.device)
     stack.train(False)
-    x, y = work.splits.train.x, work.splits.train.y
+    x, y = work.data.train
     shown = torch.tensor(spaced(len(y), SAMPLES))
     losses = {trial.arm.name: each.loss for trial, each in members}
     measures = [Measure(name, _sum_of(loss)) for name, loss in losses.items()]
@@ -142,5 +142,5 @@ def _sum_of(loss: Loss) -> Callable[[Quantities], Tensor]:
 
 def _require_same_data(trial: Trial, work: StackWork, hashes: Hashes) -> None:
     title, seed = trial.dataset.title, str(trial.dataset.split_seed)
-    if hashes.get(title, {}).get(seed, {}).get("train") != work.splits.hashes["train"]:
+    if hashes.get(title, {}).get(seed, {}).get("train") != work.splits_of(trial).hashes["train"]:
         raise DataError(f"dataset {title}: its training samples have changed since the run")

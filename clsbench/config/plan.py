@@ -16,6 +16,7 @@ from clsbench.config.schema import DatasetEntry, Experiment, LossEntry, ModelEnt
 from clsbench.errors import ConfigError
 from clsbench.problems import Posed, Problem
 from clsbench.registry import catalogue
+from clsbench.signatures import is_own
 from clsbench.slices import even_parts, spaced
 
 MAX_TRIALS = 100_000
@@ -103,6 +104,7 @@ class Plan:
     def stacks(self) -> list[list[Trial]]:
         """The trials that can be one tensor program, in stacks of at most `train.stack`, or of what fits into memory.
 
+        Trials of different splits of one dataset are together, if these have equal sizes and shapes.
         The stacks have nearly equal sizes: a small one costs more per trial, and the others wait for the last one.
         Models whose layers take no trial axis run one trial at a time.
         """
@@ -132,9 +134,14 @@ class Plan:
         return trials_that_fit(each)
 
     def _stack_key(self, trial: Trial) -> str:
-        arm = trial.arm
-        shape: list[Any] = [trial.dataset.key, arm.model.name, arm.model.options, arm.batch_size]
+        arm, spec = trial.arm, catalogue.get("loss", trial.arm.loss.name)
+        shape: list[Any] = [arm.dataset.key, arm.model.name, arm.model.options, arm.batch_size]
         shape += [arm.loss.name, arm.loss.options, arm.loss.class_weight]
+        if (known := self.posed.get(trial.dataset.key)) is not None:
+            shape += [known.shape, known.sizes, None if known.problem is None else known.problem.shared_facts]
+            # A user's function takes the numbers of one split.
+            if not is_own(spec.factory) and (spec.takes_shares or arm.loss.class_weight is not None):
+                shape += [known.class_counts]
         return json.dumps(shape, sort_keys=True)
 
 

@@ -133,8 +133,7 @@ class DatasetEntry(Entry):
     )
     split_seed: SplitSeed = Field(
         0,
-        description="seeds the split, the label noise and generated data; per_seed uses each trial's seed, "
-        "and trials of different seeds then share no stack",
+        description="seeds the split, the label noise and generated data; per_seed uses each trial's seed",
     )
     normalize: Literal["standard", "unit", "none"] = Field("standard", description="fitted on the training split")
     label_noise: Share = Field(0.0, description="fraction of the training labels replaced by another class")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,19 @@ class Tensors:
 
     def __len__(self) -> int:
         return len(self.y)
+
+
+def joined(splits: Sequence[Tensors | None]) -> Tensors | None:
+    """Splits of equal size and shape with a leading axis of splits; a single one as it is, None for empty ones."""
+    given = [each for each in splits if each is not None]
+    if len(given) < 2:
+        return given[0] if given else None
+    posteriors = [each.posterior for each in given if each.posterior is not None]
+    return Tensors(
+        torch.stack([each.x for each in given]),
+        torch.stack([each.y for each in given]),
+        torch.stack(posteriors) if posteriors else None,
+    )
 
 
 @dataclass(frozen=True)

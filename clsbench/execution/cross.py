@@ -74,31 +74,32 @@ def cross_evaluations(
     for stack in work.stacks():
         members = [trial for trial in stack.trials if trial.number in wanted]
         if members:
-            found |= _measured(members, work.plan, state_of, stack, usable)
+            found |= _measured(work.plan, state_of, work.resolved(members), usable)
     return found
 
 
 def _measured(
-    trials: Sequence[Trial], plan: Plan, state_of: Callable[[int], State], work: StackWork, usable: Set[str]
+    plan: Plan, state_of: Callable[[int], State], work: StackWork, usable: Set[str]
 ) -> dict[int, CrossEvaluation]:
-    splits, own = work.splits, work.loss
+    trials, own, problem = work.trials, work.loss, work.problem
     torch.set_num_threads(work.num_threads)
-    modules = [trained_model(trial, splits.shape, own.num_outputs, state_of(trial.number)) for trial in trials]
+    modules = [trained_model(trial, work.shape, own.num_outputs, state_of(trial.number)) for trial in trials]
     places = work.places_in_stack(len(trials))
     stack = Stack([modules[place] for place in places], stacked=work.stacked, device=work.device)
     stack.train(False)
+    splits = [work.splits_of(trial) for trial in trials]
     losses = {e.title: bound_loss(e, splits) if e.name in usable else None for e in judging(plan, work.arm)}
-    test = splits.test
-    problem = splits.problem
     of_classes = [RELIABILITY, *([CONFUSION] if len(problem.names) <= MOST_CLASSES else [])]
     taken = [*final_metrics(problem), *(of_classes if problem.exclusive else []), *_judged(own, losses)]
-    measured = evaluate(stack, Ruler(own, work.device), test.x, test.y, taken, test.posterior)
+    data = work.data
+    assert data.test is not None
+    measured = evaluate(stack, Ruler(own, work.device), *data.test, taken, data.test_posterior, places=data.places)
     values = {name: tensor.tolist() for name, tensor in measured.items()}
     found = {}
     for place, trial in enumerate(trials):
         # The trials of a stack have one loss, which may have several labels.
         names = dict(zip((entry.title for entry in judging(plan, trial.arm)), losses, strict=True))
-        found[trial.number] = _of_trial(values, place, names, splits.problem)
+        found[trial.number] = _of_trial(values, place, names, problem)
     return found
 
 

@@ -35,7 +35,8 @@ class Checkpoint:
     """The state from which the training of some trials can go on, in the order of the snapshot's rows.
 
     `seconds` is how long each has trained, `finished` whether they are done, `compiled` whether their steps were
-    compiled, since their bits depend on it. `preparation`, once they are finished, is that of their samples as text.
+    compiled, since their bits depend on it. `preparations`, once they are finished, has that of each trial's samples
+    as text, by its number.
     """
 
     trials: tuple[int, ...]
@@ -43,12 +44,13 @@ class Checkpoint:
     seconds: float
     finished: bool
     compiled: bool
-    preparation: str = ""
+    preparations: Mapping[int, str] = field(default_factory=dict)
 
     def part(self, places: Sequence[int]) -> Checkpoint:
         """The checkpoint of some of the trials, by place."""
         trials = tuple(self.trials[place] for place in places)
-        return replace(self, trials=trials, snapshot=self.snapshot.rows(places))
+        preparations = {trial: text for trial, text in self.preparations.items() if trial in trials}
+        return replace(self, trials=trials, snapshot=self.snapshot.rows(places), preparations=preparations)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class StackStarted:
     """A stack is about to train, from the epoch after `epoch`.
 
     `weights` holds, by trial number, the hash of every initial parameter; empty after a checkpoint.
-    `data` is the hash of the splits, computed by the process that trains.
+    `data` holds, by trial number, the hash of its splits, computed by the process that trains.
     """
 
     trials: tuple[int, ...]
@@ -86,7 +88,7 @@ class StackStarted:
     threads: int
     compiled: bool
     weights: Mapping[int, Mapping[str, str]]
-    data: str
+    data: Mapping[int, str]
 
 
 @dataclass(frozen=True)

@@ -38,5 +38,7 @@ def loss_weights(stack: Stack, trials: Sequence[Trial], work: StackWork) -> list
 def _gradient_norms(stack: Stack, loss: Loss, work: StackWork) -> torch.Tensor:
     """`[T]`: the mean gradient norm of an unweighted loss on the logits."""
     stack.train(False)
-    data = work.splits.train if work.splits.val is None else work.splits.val
-    return evaluate(stack, Ruler(loss, work.device), data.x, data.y, [GRADIENT_NORM])[GRADIENT_NORM.name]
+    data = work.data
+    measured = data.train if data.val is None else data.val
+    found = evaluate(stack, Ruler(loss, work.device), *measured, [GRADIENT_NORM], places=data.places)
+    return found[GRADIENT_NORM.name]

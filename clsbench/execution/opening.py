@@ -110,7 +110,14 @@ def test_samples(entry: DatasetEntry) -> Part:
 
 def posed_of(splits: Splits) -> Posed:
     """What is known about an opened dataset."""
-    return Posed(splits.shape, splits.problem, has_posterior=splits.test.posterior is not None)
+    counts = splits.train_counts
+    return Posed(
+        splits.shape,
+        splits.problem,
+        has_posterior=splits.test.posterior is not None,
+        sizes=(len(splits.train), len(splits.val or ()), len(splits.test)),
+        class_counts=None if counts is None else tuple(counts.tolist()),
+    )
 
 
 def _load(

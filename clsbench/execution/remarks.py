@@ -34,7 +34,7 @@ def remarks(plan: Plan, data: Mapping[str, Splits]) -> dict[str, list[Remark]]:
 
 def _of_arm(arm: Arm, splits: Splits) -> Iterator[tuple[str, Remark]]:
     model, loss = catalogue.get("model", arm.model.name), catalogue.get("loss", arm.loss.name)
-    bound = bound_loss(arm.loss, splits)
+    bound = bound_loss(arm.loss, [splits])
     names = splits.problem.names
     if bound.num_outputs == 1 and len(names) > 2 and _is_without_order(arm, names):
         shown = listed(names, MOST_NAMED)

@@ -62,7 +62,7 @@ def _faults(arm: Arm, splits: Splits) -> Iterator[str]:
     model, loss = catalogue.get("model", arm.model.name), catalogue.get("loss", arm.loss.name)
     if is_own(model.factory) and is_own(loss.factory):
         return
-    bound = bound_loss(arm.loss, splits)
+    bound = bound_loss(arm.loss, [splits])
     if not is_own(loss.factory) and (fault := _fault(loss, lambda: _loss_fault(bound, splits.train.y))):
         yield f"loss {arm.loss.title} {fault}"
     if not is_own(model.factory) and (fault := _fault(model, lambda: _model_fault(arm, splits, bound.num_outputs))):

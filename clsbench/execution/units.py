@@ -85,7 +85,8 @@ def _train(unit: WorkUnit, trials: Sequence[Trial], work: StackWork) -> Iterator
         warm_start(stack, members, work)
     weights = {} if since else {number: stack.fingerprints(i) for i, number in enumerate(unit.trials)}
     epoch = since.snapshot.epoch if since else 0
-    yield StackStarted(unit.trials, epoch, work.num_cores, work.compiled, weights, work.splits.hash)
+    data = {trial.number: work.splits_of(trial).hash for trial in trials}
+    yield StackStarted(unit.trials, epoch, work.num_cores, work.compiled, weights, data)
     # A snapshot has its own weights.
     scales = loss_weights(stack, members, work) if since is None else [1.0] * len(members)
     results = train(
@@ -113,8 +114,9 @@ def _events(
 
     def checkpoint(result: EpochResult, *, finished: bool) -> Checkpoint:
         snapshot = result.snapshot().rows(range(len(numbers)))
-        preparation = work.splits.preparation.to_json() if finished else ""
-        return Checkpoint(numbers, snapshot, before + seconds / len(numbers), finished, work.compiled, preparation)
+        texts = {key: splits.preparation.to_json() for key, splits in work.splits.items()} if finished else {}
+        prepared = {trial.number: texts[trial.dataset.key] for trial in trials} if finished else {}
+        return Checkpoint(numbers, snapshot, before + seconds / len(numbers), finished, work.compiled, prepared)
 
     due, result = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS, None
     for number, result in enumerate(results):
@@ -123,7 +125,7 @@ def _events(
         # The other units of the stack train at the same time: this one counts its share.
         seconds += result.seconds / unit.units_at_once
         compile_seconds += result.compile_seconds / unit.units_at_once
-        records = _records(trials, work.splits.problem, result, before + seconds / len(numbers))
+        records = _records(trials, work.problem, result, before + seconds / len(numbers))
         taken = checkpoint(result, finished=False) if time.monotonic() >= due else None
         sent = time.monotonic()
         frames = _frames(numbers, result, work)

@@ -25,18 +25,19 @@ def warm_start(stack: Stack, trials: Sequence[Trial], work: StackWork) -> None:
     the batch size and the seed, never on the arm's loss or optimizer. The weights of a trial that diverges here become
     NaN, and it is `diverged` at epoch 0.
     """
-    asked, splits = work.experiment.train, work.splits
+    asked, problem = work.experiment.train, work.problem
     warm, batch_size = asked.warm_start, work.arm.batch_size
     if warm is None:
         return
-    x, y = splits.train.x, splits.train.y
-    warming = catalogue.get("loss", splits.problem.warm_loss)
-    compiled = compiles(asked.compile, stacked=work.stacked, num_steps=-(-len(y) // batch_size) * warm.epochs)
+    x, y = work.data.train
+    warming = catalogue.get("loss", problem.warm_loss)
+    num_samples = len(work.splits_of(trials[0]).train)
+    compiled = compiles(asked.compile, stacked=work.stacked, num_steps=-(-num_samples // batch_size) * warm.epochs)
     results = train(
         stack,
         [TrialSettings(seed=_own_seed(trial.seed), lr=float(warm.lr)) for trial in trials],
-        build_loss(warming.name, splits.problem, warming.defaults),
-        StackData((x, y if warm.labels is True else splits.problem.rotated(y))),
+        build_loss(warming.name, problem, warming.defaults),
+        StackData((x, y if warm.labels is True else problem.rotated(y)), places=work.data.places),
         StackSettings(batch_size, warm.epochs, compiled=compiled, precision=asked.precision),
     )
     for result in results:

@@ -15,16 +15,16 @@ from clsbench.config.plan import Arm, Plan, Trial, framed_trials, plans, with_ch
 from clsbench.config.reader import read_mapping
 from clsbench.config.schema import SCHEDULE_KEYS, Entry, Experiment, LossEntry
 from clsbench.data.memory import ARRAYS
-from clsbench.data.splits import Splits
+from clsbench.data.splits import Splits, joined
 from clsbench.errors import RunError
 from clsbench.execution.modes import compiles, threads_for, worth_compiling
 from clsbench.execution.opening import load_data, posed_of
 from clsbench.execution.sizes import multiplications
-from clsbench.losses.contract import Loss, build_loss
+from clsbench.losses.contract import Loss, build_loss, side_by_side
 from clsbench.metrics.measures import direction
 from clsbench.models.initialisation import initial_module
 from clsbench.problems import Problem
-from clsbench.registry import Kind, catalogue, load_installed_plugins, load_plugin
+from clsbench.registry import SPLITS, Kind, catalogue, load_installed_plugins, load_plugin
 from clsbench.training.compiled import has_compiler
 from clsbench.training.frames import frame_epochs
 from clsbench.training.optimizers import rate_factor
@@ -39,7 +39,8 @@ class StackWork:
     """Trials that train as one tensor program, with everything needed to build and train them.
 
     Attributes:
-        trials: they differ only by seed, initial weights and the numbers of the optimizer.
+        trials: they differ only by seed, split, initial weights and the numbers of the optimizer.
+        splits: the data of the trials, by the keys of their datasets, of equal sizes and shapes.
         first_loss: the first loss of the experiment, which `weight: match` matches.
         stacked: whether the model's layers take a leading trial axis; other models run one trial at a time.
         compiled: whether steps are taken by a compiled graph, `worth_compiling` whether they would be if this machine
@@ -52,7 +53,7 @@ class StackWork:
 
     experiment: Experiment
     trials: tuple[Trial, ...]
-    splits: Splits
+    splits: Mapping[str, Splits]
     sees_test: bool
     device: torch.device
     loss: Loss
@@ -77,15 +78,34 @@ class StackWork:
         return self.trials[0].arm
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """That of a sample, as the networks see it."""
+        return self.splits_of(self.trials[0]).shape
+
+    @property
+    def problem(self) -> Problem:
+        """The problem of one of the trials; those of the others differ in what they learned from their splits alone."""
+        return self.splits_of(self.trials[0]).problem
+
+    def splits_of(self, trial: Trial) -> Splits:
+        """The data of a trial."""
+        return self.splits[trial.dataset.key]
+
+    @cached_property
     def data(self) -> StackData:
         """The tensors that the trials may use."""
-        train, val, test = self.splits.train, self.splits.val, self.splits.test
+        each = list(self.splits.values())
+        train, val, test = (joined([getattr(splits, name) for splits in each]) for name in SPLITS)
+        assert train is not None
+        assert test is not None
+        places = [list(self.splits).index(trial.dataset.key) for trial in self.trials]
         return StackData(
             (train.x, train.y),
             val=None if val is None else (val.x, val.y),
             test=(test.x, test.y) if self.sees_test else None,
             val_posterior=None if val is None else val.posterior,
             test_posterior=test.posterior if self.sees_test else None,
+            places=None if len(each) == 1 else torch.tensor(places, device=self.device),
         )
 
     @property
@@ -120,7 +140,7 @@ class StackWork:
     def stack(self, trials: Sequence[Trial], num_outputs: int | None = None) -> Stack:
         """Models of some of the trials with their initial weights, by default with the loss's number of outputs."""
         outputs = self.loss.num_outputs if num_outputs is None else num_outputs
-        modules = [initial_model(trial.arm, trial.seed, self.splits.shape, outputs) for trial in trials]
+        modules = [initial_model(trial.arm, trial.seed, self.shape, outputs) for trial in trials]
         return Stack(modules, stacked=self.stacked, device=self.device)
 
     def places_in_stack(self, number: int) -> list[int]:
@@ -174,18 +194,19 @@ class Work:
             RunError: as `stacks`.
         """
         plan, first = self.plan, trials[0]
-        if first.dataset.key not in self.data:
-            self.data |= load_data([first], self.device, plan.spared)
-        splits, arm, asked = self.data[first.dataset.key], first.arm, plan.experiment.train
+        self.data |= load_data(trials, self.device, plan.spared, self.data)
+        splits = {trial.dataset.key: self.data[trial.dataset.key] for trial in trials}
+        each = [splits[trial.dataset.key] for trial in trials]
+        one, arm, asked = each[0], first.arm, plan.experiment.train
         stacked = catalogue.get("model", arm.model.name).stacked
-        num_steps = -(-len(splits.train) // arm.batch_size) * asked.epochs
-        loss = bound_loss(arm.loss, splits)
+        num_steps = -(-len(one.train) // arm.batch_size) * asked.epochs
+        loss = bound_loss(arm.loss, each)
         # In a graph what a loss draws depends on the trials beside.
         graphed = stacked and not loss.draws
         compiled = compiles(asked.compile, stacked=graphed, num_steps=num_steps)
-        size = size_of(arm.model, arm.loss, posed_of(splits))
-        each = multiplications(arm, size, splits.shape, loss.num_outputs)
-        num_cores = threads_for(asked.threads, stacked=stacked, compiled=compiled, multiplications=each)
+        size = size_of(arm.model, arm.loss, posed_of(one))
+        products = multiplications(arm, size, one.shape, loss.num_outputs)
+        num_cores = threads_for(asked.threads, stacked=stacked, compiled=compiled, multiplications=products)
         work = StackWork(
             experiment=plan.experiment,
             trials=tuple(trials),
@@ -193,13 +214,13 @@ class Work:
             sees_test=plan.sees_test,
             device=self.device,
             loss=loss,
-            first_loss=bound_loss(next(plan.experiment.loss[0].points())[1], splits),
+            first_loss=bound_loss(next(plan.experiment.loss[0].points())[1], each),
             stacked=stacked,
             compiled=compiled,
             worth_compiling=worth_compiling(asked.compile, stacked=graphed, num_steps=num_steps),
             num_cores=num_cores,
             num_threads=1 if stacked else num_cores,
-            multiplications=each,
+            multiplications=products,
             bytes_each=None if size is None else trial_bytes(size, plan.experiment.optimizer.name, arm.batch_size),
             framed=self.framed,
         )
@@ -250,9 +271,14 @@ class Work:
         return cls(experiment, plan, {}, torch.device(recipe["device"]), recipe["compiled"])
 
 
-def bound_loss(entry: LossEntry, splits: Splits) -> Loss:
-    """The loss of an entry for a dataset; class weights and shares are those of the training split."""
-    return build_loss(entry.name, splits.problem, entry.options, entry.class_weight, splits.train_counts)
+def bound_loss(entry: LossEntry, splits: Sequence[Splits]) -> Loss:
+    """The loss of an entry for trials with these data; class weights and shares are those of each training split."""
+    distinct = {id(each): each for each in splits}
+    bound = {
+        key: build_loss(entry.name, each.problem, entry.options, entry.class_weight, each.train_counts)
+        for key, each in distinct.items()
+    }
+    return side_by_side([bound[id(each)] for each in splits])
 
 
 def _parts(arm: Arm) -> tuple[tuple[Kind, Entry], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,9 @@ class Loss:
     training for each trial and here in evaluation. `given` is what the function takes after the targets, the share of
     each class in the training split or nothing. `class_weight [C]` multiplies each sample's loss by the weight of its
     class, whatever else is in the batch; None weighs nothing.
+
+    For `num_trials` trials whose splits differ, tensors have a leading axis of trials and one for samples, `[T, 1, C]`,
+    and the problem is that of each trial; None where all trials share it.
     """
 
     name: str
@@ -44,6 +47,30 @@ class Loss:
     draws: bool = False
     given: tuple[Tensor, ...] = ()
     class_weight: Tensor | None = None
+    num_trials: int | None = None
+
+    def of(self, trials: slice) -> Loss:
+        """The loss of some trials."""
+        if self.num_trials is None:
+            return self
+        return replace(
+            self,
+            problem=self.problem.of_trials(trials),
+            given=tuple(each[trials] for each in self.given),
+            class_weight=None if self.class_weight is None else self.class_weight[trials],
+            num_trials=len(range(self.num_trials)[trials]),
+        )
+
+    @property
+    def weights(self) -> tuple[Tensor, ...]:
+        """The weight of each class, or nothing."""
+        return () if self.class_weight is None else (self.class_weight,)
+
+    def tensors(self) -> list[Tensor]:
+        """All tensors whose first axis is the trials."""
+        if self.num_trials is None:
+            return []
+        return [*self.given, *self.weights]
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """`[..., B, K], [..., B, ...] -> [..., B]`: the loss of every sample."""
@@ -103,6 +130,31 @@ class Loss:
 
     def margins(self, logits: Tensor, targets: Tensor) -> Tensor | None:
         return self.problem.margins(self.link, logits, targets)
+
+
+def side_by_side(losses: Sequence[Loss]) -> Loss:
+    """One loss for trials that have these in turn, bound to different splits of one dataset."""
+    first = losses[0]
+    alike = all(
+        each.problem == first.problem
+        and all(map(torch.equal, each.given, first.given))
+        and all(map(torch.equal, each.weights, first.weights))
+        for each in losses
+    )
+    if alike:
+        return first
+    return replace(
+        first,
+        problem=first.problem.beside([each.problem for each in losses]),
+        given=tuple(map(_column, zip(*(each.given for each in losses), strict=True))),
+        class_weight=None if first.class_weight is None else _column([w for each in losses for w in each.weights]),
+        num_trials=len(losses),
+    )
+
+
+def _column(values: Sequence[Tensor]) -> Tensor:
+    """`[C]` of each of T trials to `[T, 1, C]`."""
+    return torch.stack(list(values)).unsqueeze(1)
 
 
 def build_loss(

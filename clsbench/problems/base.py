@@ -201,6 +201,19 @@ class Problem(ABC):
         """The facts that `fitted` learned, which differ between splits."""
         return {}
 
+    @property
+    def shared_facts(self) -> dict[str, Any]:
+        """The facts that every split of a dataset shares."""
+        return {name: fact for name, fact in self.facts.items() if name not in self.learned}
+
+    def beside(self, problems: Sequence[Any]) -> Problem:
+        """The problem of trials that have these in turn, which differ in what they learned alone."""
+        return self
+
+    def of_trials(self, trials: slice) -> Problem:
+        """The problem of some of the trials, if it was made by `beside`."""
+        return self
+
     def encoded(self, targets: Array) -> Array:
         """`[N, *target_shape]`: the data's targets as training sees them."""
         return targets

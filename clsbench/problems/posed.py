@@ -18,7 +18,8 @@ class Posed:
     `shape` is that of one sample: `(features,)`, or `(channels, height, width)` for images.
     `own_test` says that the dataset has its own test set, `has_posterior` that the true probabilities of its classes
     are known. `kind` is known wherever the problem is, and where it is `asked` for. `samples` is their number, where no
-    option says it, without the `test_samples` of an own test set.
+    option says it, without the `test_samples` of an own test set. Of opened data `sizes` counts the
+    training, validation and test samples, and `class_counts` the training samples of each class.
     """
 
     shape: tuple[int, ...] | None = None
@@ -28,6 +29,8 @@ class Posed:
     asked: type[Problem] | None = None
     samples: int | None = None
     test_samples: int | None = None
+    sizes: tuple[int, int, int] | None = None
+    class_counts: tuple[float, ...] | None = None
 
     @property
     def kind(self) -> type[Problem] | None:

@@ -6,7 +6,7 @@ by value. The outputs of a network are in that scale, and predictions, metrics a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Regression(Problem):
-    """D values by name; an output z stands for `shift + scale * z`."""
+    """D values by name; an output z stands for `shift + scale * z`, in each of several trials by its own `by_trial`."""
 
     kind = "regression"
     meaning = "One number or several for each sample, of any size; standardised for training"
@@ -33,6 +33,7 @@ class Regression(Problem):
     value_names: tuple[str, ...]
     shift: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
+    by_trial: tuple[Regression, ...] = ()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -123,6 +124,16 @@ class Regression(Problem):
         found: npt.NDArray[np.float32] = ((targets - np.array(self.shift)) / np.array(self.scale)).astype(np.float32)
         return found
 
+    def beside(self, problems: Sequence[Regression]) -> Regression:
+        return replace(self, by_trial=tuple(problems))
+
+    def of_trials(self, trials: slice) -> Regression:
+        return replace(self, by_trial=self.by_trial[trials])
+
     def decoded(self, targets: Tensor) -> Tensor:
+        """`[..., D]`, or of several trials `[T, n, D]`."""
         values = targets.double()
+        if self.by_trial:
+            scale, shift = ([[getattr(each, name)] for each in self.by_trial] for name in ("scale", "shift"))
+            return values * values.new_tensor(scale) + values.new_tensor(shift)
         return values * values.new_tensor(self.scale) + values.new_tensor(self.shift)

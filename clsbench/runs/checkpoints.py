@@ -38,7 +38,8 @@ log = logging.getLogger("clsbench")
 class _Content(BaseModel):
     """What a file holds. `batches` has, by trial number, the hashes of all epochs as one text: quickly read.
 
-    From `run` on it says whose it is, as JSON if it is not plain text; earlier versions did not.
+    From `run` on it says whose it is, as JSON if it is not plain text; earlier versions did not. `preparation` is that
+    of all trials, `preparations` that of each by number if they differ.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -56,6 +57,7 @@ class _Content(BaseModel):
     phase: str = ""
     fingerprint: str = ""
     preparation: str = ""
+    preparations: dict[int, str] = {}
     frames: dict[int, Any] = {}
 
 
@@ -123,7 +125,7 @@ class Checkpoints:
         """
         found = [each.checkpoint for each in self.newest()]
         return {
-            number: (each.snapshot.model_state(place), each.preparation)
+            number: (each.snapshot.model_state(place), each.preparations.get(number, ""))
             for each in found
             for place, number in enumerate(each.trials)
         }
@@ -197,6 +199,7 @@ def _packed(
 ) -> bytes:
     import torch
 
+    texts = set(checkpoint.preparations.values())
     content = _Content(
         trials=list(checkpoint.trials),
         epoch=checkpoint.snapshot.epoch,
@@ -210,7 +213,8 @@ def _packed(
         run=manifest.run,
         phase=phase,
         fingerprint=manifest.fingerprint.brief.model_dump_json(),
-        preparation=checkpoint.preparation,
+        preparation=texts.pop() if len(texts) == 1 else "",
+        preparations=dict(checkpoint.preparations) if len(texts) > 1 else {},
         # As tensors: loading with weights alone knows no bytes.
         frames={trial: torch.frombuffer(bytearray(content), dtype=torch.uint8) for trial, content in frames.items()},
     )
@@ -244,7 +248,9 @@ def _unpacked(path: Path, content: bytes, entry: Entry, places: Sequence[int], r
             raise RunError(f"{path} is not a checkpoint: {name!r} is not a dense tensor with a row for each trial")
     trials = [read.trials[place] for place in places]
     snapshot = Snapshot(read.epoch, read.tensors).rows(places)
-    checkpoint = Checkpoint(tuple(trials), snapshot, read.seconds, read.finished, read.compiled, read.preparation)
+    preparations = read.preparations or dict.fromkeys(trials, read.preparation)
+    prepared = {trial: preparations[trial] for trial in trials if preparations.get(trial)}
+    checkpoint = Checkpoint(tuple(trials), snapshot, read.seconds, read.finished, read.compiled, prepared)
     evidence = Evidence(
         {t: read.weights[t] for t in trials},
         {t: _hashes(read.batches[t]) for t in trials},

@@ -16,16 +16,18 @@ class Evidence:
     batches: dict[int, list[str]] = field(default_factory=dict)
     data: dict[int, str] = field(default_factory=dict)
 
-    def started(self, trials: Sequence[int], epoch: int, weights: Mapping[int, Mapping[str, str]], data: str) -> None:
+    def started(
+        self, trials: Sequence[int], epoch: int, weights: Mapping[int, Mapping[str, str]], data: Mapping[int, str]
+    ) -> None:
         """Trials start, or go on after an epoch: the batches of later epochs are forgotten.
 
         Raises:
             RunError: the data of a trial have changed since it began.
         """
         for trial in trials:
-            if self.data.get(trial, data) != data:
+            if self.data.get(trial, data[trial]) != data[trial]:
                 raise RunError(f"the data of trial {trial} have changed since it began; start a new run")
-        self.data.update(dict.fromkeys(trials, data))
+        self.data.update(data)
         self.weights.update(weights)
         self.batches.update({trial: self.batches.get(trial, [])[:epoch] for trial in trials})
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from clsbench.training.compiled import CompiledSteps
 from clsbench.training.evaluation import OBJECTIVE, Measures, Ruler, Totals, prediction_metrics
 from clsbench.training.rng import own_rng, seed_for
-from clsbench.training.settings import Pair, StackSettings, TrialSettings, column
+from clsbench.training.settings import Pair, StackData, StackSettings, TrialSettings, column
 from clsbench.training.stack import sent
 from clsbench.training.step import Steps, best_unrolling, blocks
 
@@ -48,18 +48,23 @@ class StepsResult:
 class Epochs:
     """Takes the steps of a stack, an epoch at a time."""
 
-    def __init__(self, steps: Steps, trials: Sequence[TrialSettings], data: Pair, settings: StackSettings) -> None:
-        self._steps, self._trials, self._data, self._batch_size = steps, trials, data, settings.batch_size
-        self._ruler = Ruler(steps.loss, data[0].device)
+    def __init__(self, steps: Steps, trials: Sequence[TrialSettings], data: StackData, settings: StackSettings) -> None:
+        self._steps, self._trials, self._batch_size = steps, trials, settings.batch_size
+        self._ruler = Ruler(steps.loss, data.train[0].device)
         self._measured = prediction_metrics(steps.loss.problem, "train")
         self._seeds = [trial.seed for trial in trials]
-        self._unrolled = best_unrolling(len(data[1]), settings.batch_size) if settings.compiled else 1
+        self._num_samples = data.train[1].shape[0 if data.places is None else 1]
+        self._unrolled = best_unrolling(self._num_samples, settings.batch_size) if settings.compiled else 1
+        # Different splits lie one after the other: a trial's samples are those from its own split's first on.
+        x, y = data.train
+        self._data = data.train if data.places is None else (x.flatten(0, 1), y.flatten(0, 1))
+        self._first = None if data.places is None else (data.places * self._num_samples).unsqueeze(1)
         self._take: Steps | CompiledSteps = CompiledSteps(steps) if settings.compiled else steps
 
     def plan(self, epoch: int) -> EpochPlan:
         """The plan of epoch `epoch` (from 1); a trial whose learning rate is not finite is frozen."""
-        started, (_, y), steps = time.perf_counter(), self._data, self._steps
-        order = sent(_batch_order(self._seeds, epoch, len(y)), y.device)
+        started, steps = time.perf_counter(), self._steps
+        order = sent(_batch_order(self._seeds, epoch, self._num_samples), self._data[1].device)
         rate = column([trial.lr * trial.rate_factor(epoch - 1) for trial in self._trials], steps.stack.weights)
         steps.alive.mul_(rate.isfinite())
         return EpochPlan(epoch, order, rate.nan_to_num_(0.0, 0.0, 0.0), started)
@@ -88,8 +93,9 @@ class Epochs:
         are taken eagerly.
         """
         stack, number, first = self._steps.stack, 0, None
+        order = plan.order if self._first is None else plan.order + self._first
         with self._own_rng():
-            for block in blocks(plan.order, self._batch_size, self._unrolled):
+            for block in blocks(order, self._batch_size, self._unrolled):
                 first = first or block.shape
                 _, count, size = block.shape
                 masks = [stack.dropout_masks(self._seeds, (plan.epoch, number + i), size) for i in range(count)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,8 +29,8 @@ CHUNK = 1000  # the most samples measured at once
 LOGITS = 5000  # the most logits of a trial measured at once, if that is at least half a chunk of samples
 FORWARD = 250  # about as many samples go through the network at once
 GROUP = 64  # trials measured together on a CPU: the activations of more do not fit into its caches
-# Quantities without an axis of trials, if these share the targets; `posterior` never has one.
-SHARED = ("targets", "encoded_targets", "zero_gradient_norms")
+# Quantities without an axis of trials, if these share the targets.
+SHARED = ("targets", "encoded_targets", "zero_gradient_norms", "posterior")
 Measures = dict[str, Tensor]
 
 
@@ -39,16 +40,26 @@ class Ruler:
     def __init__(self, loss: Loss, device: torch.device) -> None:
         self.loss, self._device = loss, device
 
+    def of(self, trials: slice) -> Ruler:
+        """The ruler of some trials."""
+        some = self.loss.of(trials)
+        return self if some is self.loss else Ruler(some, self._device)
+
     @cached_property
     def _of_distinct(self) -> Tensor | None:
-        """`[M]`: for each target, if they can be listed, the norm of the loss's gradient at zero logits."""
+        """`[M]`, or `[T, M]`: for each target, if they can be listed, the norm of the gradient at zero logits."""
         targets = self.loss.problem.distinct_targets(self._device)
-        return None if targets is None else self._at_zero(targets)
+        if targets is None:
+            return None
+        number = self.loss.num_trials
+        return self._at_zero(targets if number is None else targets.expand(number, -1))
 
     def zero_gradient_norms(self, targets: Tensor) -> Tensor:
         """The norm of the loss's gradient at zero logits, for each target."""
         known = self._of_distinct
-        return self._at_zero(targets) if known is None else known[targets]
+        if known is None:
+            return self._at_zero(targets)
+        return known[targets] if known.dim() == 1 else known.gather(-1, targets)
 
     def _at_zero(self, targets: Tensor) -> Tensor:
         zeros = torch.zeros(*self.loss.problem.samples_of(targets), self.loss.num_outputs, device=self._device)
@@ -72,7 +83,7 @@ class Quantities:
         self._ruler, self.loss = ruler, ruler.loss
         self.logits = logits  # [T, n, K]
         self.encoded_targets = targets  # as training sees them: [T, n, ...], or [n, ...] that the trials share
-        self.posterior = posterior  # [n, C]: the true probabilities, or None if they are not known
+        self.posterior = posterior  # [T, n, C] or [n, C]: the true probabilities, or None if they are not known
         self._temperatures = temperatures  # [T], or None before the last epoch
 
     @property
@@ -215,7 +226,7 @@ def _metric_sums(spec: MetricSpec, known: Quantities) -> Tensor | None:
     if spec.stacked:
         return _summed(spec, needed)
     trials, samples = known.logits.shape[:2]
-    one_for_all = ("posterior", *(SHARED if known.are_targets_shared else ()))
+    one_for_all = SHARED if known.are_targets_shared else ()
     by_trial = zip(
         *(
             each.expand(trials, *each.shape) if need in one_for_all else each
@@ -260,28 +271,39 @@ def evaluate(
     measures: Sequence[Measure],
     posterior: Tensor | None = None,
     temperatures: Tensor | None = None,
+    places: Tensor | None = None,
 ) -> Measures:
     """The measures on a split `x [N, ...]`, `y [N]`, `[T]` each, or `[T, C]` by class.
 
     Args:
         posterior: the true probabilities `[N, C]`, where they are known.
         temperatures: those of the trials, `[T]`, from `fitted_temperatures`; None leaves scaled metrics out.
+        places: the split of each trial, `[T]`, if `x`, `y` and `posterior` have a leading axis of splits.
     """
     groups: list[Measures] = []
+    number = _num_samples(y, places)
     for trials in _groups(stack):
-        totals = Totals(ruler, measures, None if temperatures is None else temperatures[trials])
-        for rows, logits in _logits(stack, trials, x):
-            totals.add(logits, y[rows], None if posterior is None else posterior[rows])
-        groups.append(totals.values(len(y)))
+        totals = Totals(ruler.of(trials), measures, None if temperatures is None else temperatures[trials])
+        for rows, logits in _logits(stack, trials, x, places):
+            own = _some(trials, rows, places)
+            totals.add(logits, y[own], None if posterior is None else posterior[own])
+        groups.append(totals.values(number))
     return {name: _joined([group[name] for group in groups], 0) for name in groups[0]}
 
 
-def fitted_temperatures(stack: Stack, loss: Loss, x: Tensor, y: Tensor) -> Tensor | None:
-    """`[T]`: the temperature of each trial on a split; None if the loss's link gives no probabilities of classes."""
+def fitted_temperatures(stack: Stack, loss: Loss, x: Tensor, y: Tensor, places: Tensor | None = None) -> Tensor | None:
+    """`[T]`: the temperature of each trial on a split; None if the loss's link gives no probabilities of classes.
+
+    `x`, `y` and `places` are as for `evaluate`.
+    """
     found: list[Tensor] = []
+    number = _num_samples(y, places)
     for trials in _groups(stack):
-        logits = _joined([each for _, each in _logits(stack, trials, x)], 1)
-        parts = [(loss.log_probabilities(logits[:, rows]), y[rows]) for rows in even_parts(len(y), -(-len(y) // CHUNK))]
+        logits = _joined([each for _, each in _logits(stack, trials, x, places)], 1)
+        parts = [
+            (loss.log_probabilities(logits[:, rows]), y[_some(trials, rows, places)])
+            for rows in even_parts(number, -(-number // CHUNK))
+        ]
         known = [(log_p, targets) for log_p, targets in parts if log_p is not None]
         if not known or not loss.problem.exclusive:
             return None
@@ -289,13 +311,22 @@ def fitted_temperatures(stack: Stack, loss: Loss, x: Tensor, y: Tensor) -> Tenso
     return _joined(found, 0)
 
 
-def _logits(stack: Stack, trials: slice, x: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def _logits(stack: Stack, trials: slice, x: Tensor, places: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
     """The logits `[T, n, K]` of some trials for slices of the samples."""
-    predict = stack.predictor(trials)
-    for rows in forward_slices(len(x)):
+    predict = stack.predictor(trials, shared=places is None)
+    for rows in forward_slices(_num_samples(x, places)):
         with torch.no_grad():
-            logits = predict(x[rows])
+            logits = predict(x[_some(trials, rows, places)])
         yield rows, logits
+
+
+def _num_samples(values: Tensor, places: Tensor | None) -> int:
+    return values.shape[0 if places is None else 1]
+
+
+def _some(trials: slice, rows: slice, places: Tensor | None) -> Any:
+    """The index of some samples: of a split that the trials share, or of each trial's own."""
+    return rows if places is None else (places[trials], rows)
 
 
 class Totals:
@@ -311,14 +342,14 @@ class Totals:
         self._scored: list[tuple[Tensor, Tensor]] = []  # the scores of all samples so far, and their targets
 
     def add(self, logits: Tensor, targets: Tensor, posterior: Tensor | None = None) -> None:
-        """Add `logits [T, n, K]`, `targets [T, n, ...]` or `[n, ...]`, and where it is known `posterior [n, C]`."""
+        """Add `logits [T, n, K]`, `targets [T, n, ...]` or `[n, ...]`, and where it is known their `posterior`."""
         chunk = min(CHUNK, max(CHUNK // 2, LOGITS // logits.shape[-1]))
         while (room := chunk - self._num_waiting) <= (number := logits.shape[1]):
-            true = None if posterior is None else posterior[:room]
+            true = None if posterior is None else posterior[..., :room, :]
             self._waiting.append((logits[:, :room], targets.narrow(self._axis, 0, room), true))
             self._settle()
             logits, targets = logits[:, room:], targets.narrow(self._axis, room, number - room)
-            posterior = None if posterior is None else posterior[room:]
+            posterior = None if posterior is None else posterior[..., room:, :]
         if number:
             self._waiting.append((logits, targets, posterior))
             self._num_waiting += number
@@ -353,7 +384,7 @@ class Totals:
         targets = _joined([targets for _, targets, _ in self._waiting], self._axis)
         true = [posterior for _, _, posterior in self._waiting if posterior is not None]
         self._waiting, self._num_waiting = [], 0
-        known = Quantities(self._ruler, logits, targets, _joined(true, 0) if true else None, self._temperatures)
+        known = Quantities(self._ruler, logits, targets, _joined(true, -2) if true else None, self._temperatures)
         if self._ranked and known.scores is not None:
             self._scored.append((known.scores, targets))
         for measure in self._measures:

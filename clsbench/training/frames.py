@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,7 +9,7 @@ from torch import Tensor
 from clsbench.data.scene import SIDE, Array, Frame, places, window
 from clsbench.problems.encoding import at_target, one_hot
 from clsbench.training.evaluation import Quantities, Ruler
-from clsbench.training.settings import Pair
+from clsbench.training.settings import Pair, StackData
 from clsbench.training.stack import Stack
 
 MOST_FRAMES = 40  # of a trial
@@ -28,32 +26,27 @@ def frame_epochs(epochs: int) -> frozenset[int]:
 class Camera:
     """Takes the frames of a stack whose modules are in evaluation mode."""
 
-    def __init__(self, stack: Stack, ruler: Ruler, train: Pair) -> None:
-        self._stack, self._ruler, self._train = stack, ruler, train
+    def __init__(self, stack: Stack, ruler: Ruler, data: StackData) -> None:
+        self._stack, self._ruler, self._data = stack, ruler, data
+        self._seen: dict[int | None, tuple[Pair, Tensor | None]] = {}
 
-    @cached_property
-    def _shown(self) -> Pair:
-        x, y = self._train
-        rows = torch.from_numpy(places(len(y))).to(y.device)
-        return x.index_select(0, rows), y.index_select(0, rows)
-
-    @cached_property
-    def _grid(self) -> Tensor | None:
-        """`[SIDE * SIDE, 2]`: the points of the window, row by row from the bottom."""
-        x, _ = self._train
-        if tuple(x.shape[1:]) != (2,):
-            return None
-        across, up = window(x.cpu().numpy())
-        points = np.stack([np.tile(across, SIDE), np.repeat(up, SIDE)], 1)
-        return torch.from_numpy(points).to(x.device, x.dtype)
+    def _views(self, trial: int) -> tuple[Pair, Tensor | None]:
+        """The samples of a trial that are shown, and the points of its window if there is one."""
+        place = None if self._data.places is None else int(self._data.places[trial])
+        if place not in self._seen:
+            x, y = self._data.train if place is None else (each[place] for each in self._data.train)
+            rows = torch.from_numpy(places(len(y))).to(y.device)
+            self._seen[place] = (x.index_select(0, rows), y.index_select(0, rows)), _grid(x)
+        return self._seen[place]
 
     def take(self, trial: int, epoch: int) -> Frame:
         """The frame of one trial."""
-        predict = self._stack.predictor(slice(trial, trial + 1))
-        x, y = self._shown
+        own = slice(trial, trial + 1)
+        predict, ruler = self._stack.predictor(own), self._ruler.of(own)
+        (x, y), points = self._views(trial)
         with torch.no_grad():
-            known = Quantities(self._ruler, predict(x), y)
-            grid = None if self._grid is None else Quantities(self._ruler, predict(self._grid), y)
+            known = Quantities(ruler, predict(x), y)
+            grid = None if points is None else Quantities(ruler, predict(points), y)
         found: dict[str, Tensor] = {"losses": known.losses[0], "gradients": known.gradient_norms[0]}
         problem = self._ruler.loss.problem
         if problem.exclusive:
@@ -63,6 +56,15 @@ class Camera:
         arrays: dict[str, Array] = {name: _small(tensor) for name, tensor in found.items()}
         weights = self._stack.weights[trial].detach().double().square().sum().sqrt()
         return Frame(epoch, {**arrays, "weights": np.array(weights.item())})
+
+
+def _grid(x: Tensor) -> Tensor | None:
+    """`[SIDE * SIDE, 2]`: the points of the window, row by row from the bottom; None unless there are two features."""
+    if tuple(x.shape[1:]) != (2,):
+        return None
+    across, up = window(x.cpu().numpy())
+    points = np.stack([np.tile(across, SIDE), np.repeat(up, SIDE)], 1)
+    return torch.from_numpy(points).to(x.device, x.dtype)
 
 
 def _of_classes(known: Quantities) -> dict[str, Tensor]:

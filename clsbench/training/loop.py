@@ -87,9 +87,9 @@ def train(
         SnapshotMismatch: `since` is of another stack.
     """
     steps = _steps(stack, trials, loss, settings)
-    epochs = Epochs(steps, trials, data.train, settings)
+    epochs = Epochs(steps, trials, data, settings)
     between, ledger = _BetweenEpochs(steps, data), _Ledger(steps)
-    camera = Camera(stack, between.ruler, data.train)
+    camera = Camera(stack, between.ruler, data)
     if since is None:
         measures = between.before_training()
         rows, snapshot, frame = (
@@ -160,7 +160,8 @@ class _BetweenEpochs:
         ending = torch.ones(self._steps.stack.num_trials, dtype=torch.bool) if is_last else over
         if ending is None or self._data.val is None:
             return self._all(seen), ending
-        return self._all(seen, fitted_temperatures(self._steps.stack, self._steps.loss, *self._data.val)), ending
+        stack, places = self._steps.stack, self._data.places
+        return self._all(seen, fitted_temperatures(stack, self._steps.loss, *self._data.val, places)), ending
 
     def _over(self) -> Tensor | None:
         """`[T]`: the trials whose patience is over; None for none."""
@@ -190,7 +191,8 @@ class _BetweenEpochs:
         posterior: Tensor | None = None,
         temperatures: Tensor | None = None,
     ) -> Measures:
-        return evaluate(self._steps.stack, self.ruler, *data, measures, posterior, temperatures)
+        places = self._data.places
+        return evaluate(self._steps.stack, self.ruler, *data, measures, posterior, temperatures, places)
 
 
 class _Ledger:

@@ -24,7 +24,8 @@ class StackData:
     """The data of a stack: pairs `x [N, ...]`, `y [N]` on the stack's device.
 
     The posteriors `[N, C]` are the true probabilities of the classes, where they are known: metrics see them, and
-    neither training nor a network does.
+    neither training nor a network does. If trials have different splits, all of these have a leading axis of S splits,
+    and `places [T]` holds the split of each trial.
     """
 
     train: Pair
@@ -32,6 +33,7 @@ class StackData:
     test: Pair | None = None
     val_posterior: Tensor | None = None
     test_posterior: Tensor | None = None
+    places: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -174,13 +174,22 @@ class Stack:
             torch._foreach_copy_([part for part, _ in elsewhere], [gradient for _, gradient in elsewhere])
         return self._gradients
 
-    def predictor(self, trials: slice) -> Callable[[Tensor], Tensor]:
-        """The function of some trials from shared samples to their logits: `[B, ...] -> [T, B, K]`."""
+    def predictor(self, trials: slice, *, shared: bool = True) -> Callable[[Tensor], Tensor]:
+        """The function of some trials from samples to their logits: `[B, ...] -> [T, B, K]`.
+
+        If samples are not `shared`, each trial has its own: `[T, B, ...] -> [T, B, K]`.
+        """
         numbers = range(self.num_trials)[trials]
+
+        def of_each(x: Tensor) -> Tensor:
+            return x.expand(len(numbers), *x.shape) if shared else x
+
         if not self.stacked:
-            return lambda x: torch.stack([self._measured_alone(trial, x) for trial in numbers])
+            return lambda x: torch.stack(
+                [self._measured_alone(*pair) for pair in zip(numbers, of_each(x), strict=True)]
+            )
         module = self._group(numbers)
-        return lambda x: module(x.expand(len(numbers), *x.shape))
+        return lambda x: module(of_each(x))
 
     def _group(self, numbers: range) -> nn.Module:
         """A module that has some trials' parameters and buffers."""

@@ -65,6 +65,7 @@ class Steps:
         return replace(
             self,
             stack=self.stack.of(trials),
+            loss=self.loss.of(trials),
             state={name: tensor[trials] for name, tensor in self.state.items()},
             options=options_of(self.options, trials),
             clip_norm=None if self.clip_norm is None else self.clip_norm[trials],
@@ -78,7 +79,7 @@ class Steps:
         """All tensors whose first axis is the trials, beside the batches, also as values of mappings."""
         stack = self.stack
         state = [self.state, self.options, self.clip_norm, self.loss_weight, self.alive, self.taken, self.loss_sum]
-        return [*stack.tensors(), *state]
+        return [*stack.tensors(), *self.loss.tensors(), *state]
 
     def _one(self, inputs: Tensor, targets: Tensor, masks: Masks, rate: Tensor) -> Tensor:
         """A trial whose loss or gradient is not finite is frozen before the step."""

@@ -138,13 +138,21 @@ def test_stack_holds_one_loss_with_all_that_may_differ_by_trial() -> None:
     assert [[0], [1]] == stacks(loss="bce", model=["mlp", "linear"], train={"seeds": 1})
 
 
-def test_splits_by_seed_share_no_stack_across_seeds() -> None:
-    """A stack has one set of data: with `per_seed` the arms at one seed are together, the seeds apart."""
+def test_splits_by_seed_share_a_stack_if_they_are_alike() -> None:
+    """With `per_seed` the seeds train together, except those whose splits turn out to have other sizes or shapes."""
     per_seed = {"name": "moons", "split_seed": "per_seed"}
-    made = plan(dataset=per_seed, loss="bce", optimizer={"lr": [0.1, 1.0]}, train={"seeds": [7, 3]})
-    assert [[0, 2], [1, 3]] == [[trial.number for trial in stack] for stack in made.stacks()]
-    assert [7, 3, 7, 3] == [trial.dataset.split_seed for trial in made.trials]
+    made = plan(dataset=per_seed, loss="bce", optimizer={"lr": [0.1, 1.0]}, train={"seeds": [7, 3, 5, 6]})
+    assert [7, 3, 5, 6] * 2 == [trial.dataset.split_seed for trial in made.trials]
     assert {"per_seed"} == {trial.arm.dataset.split_seed for trial in made.trials}
+    assert [list(range(8))] == [[trial.number for trial in stack] for stack in made.stacks()]
+    alike, larger, wider = (
+        Posed((2,), SingleLabel(2), sizes=(60, 20, 20)),
+        Posed((2,), SingleLabel(2), sizes=(61, 20, 19)),
+        Posed((3,), SingleLabel(2), sizes=(60, 20, 20)),
+    )
+    posed = {trial.dataset.key: known for trial, known in zip(made.trials, (alike, larger, alike, wider), strict=False)}
+    opened = replace(made, posed=posed).stacks()
+    assert [[0, 2, 4, 6], [1, 5], [3, 7]] == [[trial.number for trial in stack] for stack in opened]
 
 
 def test_stack_is_cut_in_pieces() -> None:

@@ -188,7 +188,7 @@ def test_checkpoints_of_another_run_are_refused(tmp_path: Path) -> None:
 
 def test_worker_that_opens_other_data_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that trains on other data than the fingerprint says ends the run with 4, naming the dataset."""
-    monkeypatch.setattr(units, "StackStarted", lambda *told: StackStarted(*told[:-1], "other data"))
+    monkeypatch.setattr(units, "StackStarted", lambda *told: StackStarted(*told[:-1], {1: "other data"}))
     with pytest.raises(DataError, match=r"dataset moons: it changed while the run was training; start a new run"):
         clsbench.run(TREE, output=tmp_path)
 
