@@ -20,7 +20,8 @@ def measure(options: Options) -> Result:
     for mode, epochs in modes.items():
         how = "off" if mode == "eager" else "on"
         turns = {
-            name: partial(_step, split_seed, seeds, epochs, how) for name, split_seed in ((SHARED, 0), (OWN, "per_seed"))
+            name: partial(_step, split_seed, seeds, epochs, how)
+            for name, split_seed in ((SHARED, 0), (OWN, "per_seed"))
         }
         races[f"{mode} steps"] = race(turns, options.repeats, unit="us per trial and step", tolerance=1.0)
     targets = [target for run in races.values() for target in run.target(OWN, SHARED, MOST)]
