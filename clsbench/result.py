@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsbench.config.plan import plans
+from clsbench.config.plan import Arm, Plan, make_plan, plans, with_chosen
 from clsbench.errors import ConfigError, RunError
 from clsbench.registry import suggestion
 from clsbench.results import ArmSummary, Record, Summary, origins
@@ -106,6 +106,21 @@ def load(run: str | Path) -> Result:
     summary = directory.summary()
     records = directory.records(origins(summary), ended=summary["status"] == "finished")
     return Result(records, summary, directory.path)
+
+
+def trained_arms(result: Result) -> dict[str, Arm]:
+    """The arms of a run by name, at the settings that were trained.
+
+    Raises:
+        RunError: its config is damaged.
+    """
+    return {arm.name: arm for arm in trained_plan(result).arms}
+
+
+def trained_plan(result: Result) -> Plan:
+    """The plan that a run trained, at the settings that tuning chose; errors as `trained_arms`."""
+    plan, tuned = make_plan(RunDirectory(result.directory).experiment()), result.summary["tuning"]
+    return plan if tuned is None else with_chosen(plan, {arm["name"]: arm["chosen"] for arm in tuned["arms"]})
 
 
 def _unfinished(directory: RunDirectory) -> RunError:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from clsbench.analysis.joining import Joined, joined
 from clsbench.analysis.obstacles import Part, obstacle
-from clsbench.config.plan import make_plan, with_chosen
 from clsbench.errors import ConfigError, RunError
-from clsbench.result import Result, load
+from clsbench.result import Result, load, trained_plan
 from clsbench.runs.directory import METRICS, RunDirectory
 from clsbench.runs.evidence import Evidence
 from clsbench.runs.resume import comparable
@@ -84,10 +83,7 @@ def _part(result: Result) -> Part:
             f"{directory.path} was made by an earlier version of clsbench, which kept no hashes of its data to compare "
             "it by; show it by itself"
         )
-    experiment, tuned = directory.experiment(), result.summary["tuning"]
-    plan = make_plan(experiment)
-    if tuned:
-        plan = with_chosen(plan, {arm["name"]: arm["chosen"] for arm in tuned["arms"]})
+    plan = trained_plan(result)
     evidence = Evidence()
     for each in directory.checkpoints(METRICS).newest():
         evidence.add(each.evidence)
@@ -98,5 +94,5 @@ def _part(result: Result) -> Part:
         plan=plan,
         data=directory.hashes(),
         evidence=evidence,
-        settings=comparable(experiment),
+        settings=comparable(plan.experiment),
     )

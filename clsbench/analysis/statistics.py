@@ -115,6 +115,15 @@ def _signs(n: int) -> npt.NDArray[Any]:
     return signs
 
 
+def interquartile_mean(values: Sequence[float]) -> float:
+    """The mean of the middle half: a quarter of the values, rounded down, is left out at either end.
+
+    Source: Agarwal et al. 2021, Deep Reinforcement Learning at the Edge of the Statistical Precipice, section 4.3.
+    """
+    cut = len(values) // 4
+    return mean(sorted(values)[cut : len(values) - cut])
+
+
 def spread(values: Sequence[float], scale: float) -> float | None:
     """The standard deviation (n - 1) of `values` computed from numbers as large as `scale`; None for one value.
 

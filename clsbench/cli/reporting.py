@@ -14,7 +14,7 @@ from clsbench.cli.showing import show_result
 from clsbench.errors import ClsbenchError, ConfigError, RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from clsbench.report.outputs import Output
     from clsbench.result import Result
@@ -36,6 +36,14 @@ def report(
     ] = None,
     table: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write the records as CSV.", show_default=False)
+    ] = None,
+    tables: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write arms, verdicts, tuning and comparisons there as tidy CSV and as LaTeX (booktabs).",
+            show_default=False,
+        ),
     ] = None,
     predictions: Annotated[
         Path | None,
@@ -73,6 +81,7 @@ def report(
     page_file = Output("--html", page, PAGES) if html and together else None
     table_file = None if table is None else Output("--csv", table, RECORDS)
     predicted_file = None if predictions is None else Output("--predictions", predictions, RECORDS)
+    table_files = {} if tables is None else _table_files(tables, _as_tables(result, together))
     written: list[Path] = []
     if png is not None:
         require_replaceable_figures(png)
@@ -81,6 +90,9 @@ def report(
     if table_file is not None:
         table_file.write(as_csv(zip(map(str, paths), records, strict=True)))
         written.append(table_file.path)
+    for file, content in table_files.items():
+        file.write(content)
+        written.append(file.path)
     if predicted_file is not None:
         predicted_file.write(_predictions(paths))
         written.append(predicted_file.path)
@@ -106,6 +118,30 @@ def _predictions(paths: Sequence[Path]) -> bytes:
     from clsbench.runs.directory import RunDirectory
 
     return rows_as_csv((str(path), [*test_predictions(RunDirectory(path))]) for path in paths)
+
+
+def _as_tables(result: Result, together: Runs | None) -> dict[str, bytes]:
+    """The tables of a run, or of several, by file name."""
+    from clsbench.report.records_table import rows_as_csv
+    from clsbench.report.tidy import latex, tidy
+    from clsbench.result import trained_arms
+    from clsbench.text import in_utf8
+
+    arms = trained_arms(result) if together is None else {n: arm for n, (_, arm) in together.joined.members.items()}
+    rows = tidy(result.summary, arms).items()
+    found = {f"{name}.csv": rows_as_csv([(result.summary["name"], each)]) for name, each in rows}
+    return found | {f"{name}.tex": in_utf8(text) for name, text in latex(result.summary).items()}
+
+
+def _table_files(folder: Path, contents: Mapping[str, bytes]) -> dict[Output, bytes]:
+    """The files of a folder, with what goes into each; errors as `Output`."""
+    from clsbench.report.outputs import TABLES, Output
+
+    _make(folder)
+    return {
+        Output("--tables", folder / name, TABLES[name.rpartition(".")[2]]): content
+        for name, content in contents.items()
+    }
 
 
 def _write_page(result: Result, together: Runs | None, file: Output | None) -> None:

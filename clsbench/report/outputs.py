@@ -33,6 +33,10 @@ class Kind:
 
 JUNIT = Kind("JUnit XML", re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<testsuites?[\s/>]", re.DOTALL))
 RECORDS = Kind("a table of records that clsbench wrote", re.compile(rb"run,trial,arm,"))
+TABLES = {
+    "csv": Kind("a table that clsbench wrote", re.compile(rb"run,(arm|a),")),
+    "tex": Kind("a table that clsbench wrote", re.compile(rb"% clsbench; ")),
+}
 PAGE = Kind("a page of clsbench", re.compile(rb"<!doctype html>.*http-equiv=\"Content-Security-Policy\"", re.DOTALL))
 PROGRAM = Kind("an exported network", re.compile(rb"PK\x03\x04"))
 FIGURES = {

@@ -15,6 +15,7 @@ from clsbench.analysis.statistics import (
     PairedDifference,
     TimeToTarget,
     holm,
+    interquartile_mean,
     paired_difference,
     seeds_to_settle,
     sign_flip,
@@ -245,3 +246,10 @@ def test_seeds_to_settle_may_be_unknown(a: Any, tolerance: Any) -> None:
 def test_times_not_reached_are_later_than_all(times: Any, summary: Any) -> None:
     """A trial that did not arrive counts in the median as the latest, and is counted beside it."""
     assert summary == time_to_target(times)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=30))
+def test_mean_of_the_middle_half_is_scipys(values: list[float]) -> None:
+    """A quarter is cut at either end, rounded down, in whatever order the values come."""
+    assert pytest.approx(stats.trim_mean(values, 0.25)) == interquartile_mean(values)
+    assert interquartile_mean(values) == interquartile_mean(values[::-1])

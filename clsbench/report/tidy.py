@@ -1,0 +1,210 @@
+"""The results of runs as tables for other programs: tidy rows, one observation each, and LaTeX (booktabs) of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from clsbench.analysis.statistics import interquartile_mean
+from clsbench.metrics.measures import direction, is_share, judged, label_of
+from clsbench.report.values import PValue
+from clsbench.results import ArmSummary, Statistic, Summary
+from clsbench.results.verdicts import BETTER, WORSE
+
+if TYPE_CHECKING:
+    from clsbench.config.plan import Arm
+
+Row = dict[str, Any]
+Cells = Sequence[str]
+
+ESCAPED = {char: f"\\{char}" for char in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+def tidy(summary: Summary, arms: Mapping[str, Arm]) -> dict[str, list[Row]]:
+    """The tables of a summary by name: `arms`, `verdicts`, and `tuning`, `across`, `pairs` where there are some.
+
+    Args:
+        summary: of a run, or of several that are shown together.
+        arms: by the names in the summary, the arms at the settings that were trained.
+    """
+    found = {
+        "arms": [row for arm in summary["arms"] for row in _of_arm(arm, arms[arm["name"]])],
+        "verdicts": [_flat(row) for row in summary["verdicts"]],
+        "tuning": [*_of_tuning(summary)],
+        "across": [],
+        "pairs": [],
+    }
+    if (across := summary["across"]) is not None:
+        shared = {"metric": across["metric"], "comparisons": len(across["blocks"])}
+        best = min(across["arms"], key=lambda arm: arm["mean_rank"])["name"]
+        found["across"] = [{"arm": arm["name"], **shared, **_flat(arm, "name")} for arm in across["arms"]]
+        found["pairs"] = [{**_flat(pair), **shared, "best": best in (pair["a"], pair["b"])} for pair in across["pairs"]]
+    return {name: rows for name, rows in found.items() if rows or name in ("arms", "verdicts")}
+
+
+def latex(summary: Summary) -> dict[str, str]:
+    """The same as LaTeX tables for `booktabs`, rounded, by the same names."""
+    found = {"arms": _arms_in_latex(summary), "verdicts": _verdicts_in_latex(summary)}
+    if tuning := summary["tuning"]:
+        heads = ["arm", *map(_text, tuning["grid"]), _text(label_of(tuning["metric"]))]
+        rows = [
+            [_text(arm["name"]), *(_number(arm["chosen"].get(key)) for key in tuning["grid"]), _chosen(arm)]
+            for arm in tuning["arms"]
+        ]
+        found["tuning"] = _tabular(heads, rows)
+    if across := summary["across"]:
+        order = sorted(across["arms"], key=lambda arm: arm["mean_rank"])
+        heads = ["arm", "mean rank", f"mean {_text(label_of(across['metric']))}", r"95\% interval"]
+        rows = [
+            [
+                _text(arm["name"]),
+                f"{arm['mean_rank']:.2f}",
+                _number(arm["mean"]),
+                _interval(arm["low"], arm["high"]),
+            ]
+            for arm in order
+        ]
+        found["across"] = _tabular(heads, rows)
+        heads = ["pair", "won", "tied", "lost", "Holm's $p$", "better", "equivalent", "worse"]
+        rows = [
+            [
+                _text(f"{pair['a']} - {pair['b']}"),
+                *(str(pair[key]) for key in ("win", "tie", "loss")),
+                _p(pair["p_holm"]),
+                *(f"{pair[key]:.2f}" for key in ("p_better", "p_equivalent", "p_worse")),
+            ]
+            for pair in across["pairs"]
+        ]
+        found["pairs"] = _tabular(heads, rows)
+    return found
+
+
+def _of_arm(arm: ArmSummary, asked: Arm) -> Iterator[Row]:
+    """A row for each metric: what the arm is, every setting in a column, and the metric over seeds."""
+    facts: Mapping[str, Any] = arm
+    named: Row = {"arm": arm["name"], "label": arm["label"]}
+    named |= {key: facts[key] for key in ("loss", "dataset", "model", "batch_size", "split_seed")}
+    named |= {"seeds": len(arm["seeds"]), "diverged": arm["diverged"], "failed": len(arm["failures"] or ())}
+    named |= _settings_of(asked)
+    for metric, statistic in arm["metrics"].items():
+        yield {**named, "metric": metric, "better": direction(metric), **_over_seeds(statistic)}
+
+
+def _settings_of(arm: Arm) -> Row:
+    """Every setting of an arm, by its dotted key."""
+    found: Row = {f"dataset.{key}": value for key, value in arm.dataset.options.items()}
+    found |= {f"model.{key}": value for key, value in arm.model.options.items()}
+    found |= {"model.init.weights": arm.model.init.weights, "model.init.scale": arm.scale}
+    found |= {f"loss.{key}": value for key, value in arm.loss.options.items()}
+    found |= {"loss.weight": arm.loss.weight, "loss.class_weight": arm.loss.class_weight}
+    found |= {f"optimizer.{key}": value for key, value in arm.settings.items()}
+    return {key: _plain(value) for key, value in found.items()}
+
+
+def _over_seeds(statistic: Statistic) -> Row:
+    known = [value for value in statistic["values"] if value is not None]
+    middle = {"median": median(known), "iqm": interquartile_mean(known)} if known else {"median": None, "iqm": None}
+    return {"mean": statistic["mean"], "std": statistic["std"], **middle, "n": statistic["n"]}
+
+
+def _of_tuning(summary: Summary) -> Iterator[Row]:
+    """A row for each arm and setting."""
+    tuning, labels = summary["tuning"], {arm["name"]: arm["label"] for arm in summary["arms"]}
+    for arm in tuning["arms"] if tuning is not None else ():
+        for row in arm["sensitivity"]:
+            settings = {key: _plain(row["settings"].get(key)) for key in tuning["grid"]} if tuning else {}
+            named = {"arm": arm["name"], "label": labels.get(arm["name"]), **settings}
+            measured = {"metric": tuning["metric"] if tuning else None, **_over_seeds(row), "diverged": row["diverged"]}
+            yield {**named, **measured, "chosen": row["settings"] == arm["chosen"]}
+
+
+def _flat(row: Mapping[str, Any], *left_out: str) -> Row:
+    """A row without nesting: `scaled` becomes `scaled_verdict` and so on."""
+    found: Row = {}
+    for key, value in row.items():
+        if key == "scaled":
+            names = ("difference", "low", "high", "p_holm", "verdict")
+            found |= {f"scaled_{name}": None if value is None else value[name] for name in names}
+        elif key not in left_out:
+            found[key] = value
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | None) else json.dumps(value)
+
+
+def _arms_in_latex(summary: Summary) -> str:
+    """Each arm with the metrics that verdicts compare, mean and standard deviation over seeds."""
+    columns = [name for name in judged() if any(_has(arm, name) for arm in summary["arms"])]
+    rows = [
+        [_text(arm["name"]), *(_mean_std(name, arm["metrics"].get(name)) for name in columns)]
+        for arm in summary["arms"]
+    ]
+    return _tabular(["arm", *(_text(label_of(name)) for name in columns)], rows)
+
+
+def _has(arm: ArmSummary, metric: str) -> bool:
+    return metric in arm["metrics"] and arm["metrics"][metric]["mean"] is not None
+
+
+def _verdicts_in_latex(summary: Summary) -> str:
+    rows = [
+        [
+            _text(f"{row['a']} - {row['b']}"),
+            _text(label_of(row["metric"])),
+            _number(row["difference"]),
+            _interval(row["low"], row["high"]),
+            _p(row["p_holm"]),
+            row["verdict"] + (", negligibly" if row["negligible"] and row["verdict"] in (BETTER, WORSE) else ""),
+        ]
+        for row in summary["verdicts"]
+    ]
+    return _tabular(["pair", "metric", "difference", "interval", "Holm's $p$", "first is"], rows)
+
+
+def _chosen(arm: Mapping[str, Any]) -> str:
+    row = next(row for row in arm["sensitivity"] if row["settings"] == arm["chosen"])
+    return _number(row["mean"])
+
+
+def _mean_std(metric: str, statistic: Statistic | None) -> str:
+    if statistic is None or statistic["mean"] is None:
+        return "-"
+    share, std = is_share(metric), statistic["std"]
+    scale, digits, unit = (100, 1, r"\%") if share else (1, 3, "")
+    spread = "" if std is None else rf" $\pm$ {scale * std:.{digits}f}"
+    return f"{scale * statistic['mean']:.{digits}f}{unit}{spread}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "-" if low is None or high is None else f"[{_number(low)}, {_number(high)}]"
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else _text(str(value))
+
+
+def _p(value: float | None) -> str:
+    return "-" if value is None else f"${PValue(value)}$"
+
+
+def _tabular(heads: Sequence[str], rows: Sequence[Cells]) -> str:
+    """A `tabular` with the rules of booktabs, of cells in LaTeX; the first column is text."""
+    lines = ["% clsbench; \\usepackage{booktabs}", rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}", r"\toprule"]
+    lines += [" & ".join(heads) + r" \\", r"\midrule"]
+    lines += [" & ".join(row) + r" \\" for row in rows]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _text(text: str) -> str:
+    """A text with what LaTeX takes for commands escaped."""
+    return "".join(ESCAPED.get(char, char) for char in text)
