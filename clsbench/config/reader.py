@@ -272,6 +272,8 @@ def foreign_keys(dataset: DatasetEntry, kind: type[Problem] | None) -> Iterator[
         return
     if dataset.label_noise and not kind.labelled:
         yield "label_noise", f"label noise is for labels, and this is {kind.kind}; leave it out"
+    elif dataset.label_noise and dataset.label_noise_kind == "pairwise" and not kind.exclusive:
+        yield "label_noise_kind", f"pairwise is for samples of one class each, and this is {kind.kind}; leave it out"
     if dataset.imbalance is not None and not kind.exclusive:
         yield "imbalance", f"it is for samples of one class each, and this is {kind.kind}; leave it out"
 

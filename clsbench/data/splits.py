@@ -181,6 +181,8 @@ def split(
 
     if label_noise and not problem.labelled:
         raise DataError(f"label noise is for labels, and this is {problem.kind}; leave it out")
+    if label_noise and label_noise_kind == "pairwise" and not problem.exclusive:
+        raise DataError(f"pairwise label noise is for samples of one class each, and this is {problem.kind}")
     # A stream of its own: changing the label noise leaves the split as it is.
     noisy = problem.corrupted(parts.train.labels, label_noise, label_noise_kind, rng_for(split_seed, NOISE))
     splits = Splits(

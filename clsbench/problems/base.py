@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from clsbench.registry import LinkName, LossSpec, ProblemName, catalogue, suggestion
+from clsbench.text import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,8 +101,8 @@ class Problem(ABC):
         known = self.known_names
         if not known or name in known:
             return None
-        listed = known if len(known) <= MOST_LISTED else (*known[:MOST_LISTED], "...")
-        return f"no {self.noun} is called {name!r}; {suggestion(name, known, listed)}"
+        shown = known if len(known) <= MOST_LISTED else (*known[:MOST_LISTED], "...")
+        return f"no {self.noun} is called {name!r}; {suggestion(name, known, shown)}"
 
     def only(self, names: Sequence[str]) -> Problem:
         """The problem of some of its classes, in their order here.
@@ -125,8 +126,8 @@ class Problem(ABC):
         if self.kind not in loss.problems:
             fitting = ", ".join(spec.name for spec in catalogue.losses() if self.kind in spec.problems)
             raise ValueError(
-                f"it is for {' and '.join(loss.problems)}, and this is {self.kind}; use one of {fitting}, or set the "
-                "dataset's `problem`"
+                f"it is for {listed(loss.problems, MOST_LISTED)}, and this is {self.kind}; use one of {fitting}, "
+                "or set the dataset's `problem`"
             )
         number: int = loss.outputs(len(self.names), **options)
         return number

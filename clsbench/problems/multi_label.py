@@ -116,7 +116,7 @@ class MultiLabel(Problem):
     def corrupted(
         self, targets: npt.NDArray[Any], share: float, kind: NoiseKind, rng: np.random.Generator
     ) -> npt.NDArray[Any]:
-        """A copy in which a share of the cells, one for each sample and label, is flipped; there is no other `kind`."""
+        """A copy in which a share of the cells, one for each sample and label, is flipped; no label has a next one."""
         wrong = targets.copy()
         cells = rng.permutation(targets.size)[: round(share * targets.size)]
         wrong.reshape(-1)[cells] = 1 - targets.reshape(-1)[cells]

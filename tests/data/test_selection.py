@@ -110,6 +110,10 @@ def test_tail_without_samples_is_refused() -> None:
         ({"name": "iris", "only_classes": ["a", "b", "c", "d"]}, "there are 3 classes, and 4 are named"),
         ({"name": "digits", "only_classes": ["3"]}, "only_classes: must be two or more different classes"),
         ({"name": "digits", "only_classes": ["3", "3"]}, "only_classes: must be two or more different classes"),
+        (
+            {"name": "multilabel", "label_noise": 0.1, "label_noise_kind": "pairwise"},
+            "label_noise_kind: pairwise is for samples of one class each, and this is multi_label; leave it out",
+        ),
         ({"name": "digits", "imbalance": 0.5}, "imbalance: must be a number at least 1 or null, got 0.5"),
         ({"name": "digits", "label_noise_kind": "pair"}, "label_noise_kind"),
     ],

@@ -207,6 +207,13 @@ def test_label_noise_replaces_training_labels_by_others() -> None:
     assert raw.labels.tolist() == numbered([1000, 1000, 1000, 1000]).labels.tolist()
 
 
+def test_pairwise_label_noise_is_for_classes() -> None:
+    """A label that is there or not has no next one, whenever the problem becomes known."""
+    raw = as_raw(RawData(np.arange(40.0)[:, None], np.eye(2)[np.arange(40) % 2], 2, kind="multi_label"))
+    with pytest.raises(DataError, match="pairwise label noise is for samples of one class each, and this is multi_l"):
+        cut(raw, label_noise=0.1, label_noise_kind="pairwise")
+
+
 def test_pairwise_label_noise_takes_the_next_class() -> None:
     """The same training labels are wrong as under symmetric noise, each one class further, the last as the first."""
     raw = numbered([50, 50, 50])
