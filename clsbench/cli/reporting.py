@@ -45,6 +45,14 @@ def report(
             show_default=False,
         ),
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Show the arms over several comparisons at each value of model, dataset, lr or another setting.",
+            show_default=False,
+        ),
+    ] = None,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -99,7 +107,10 @@ def report(
     if html:
         _write_page(result, together, page_file)
         written.append(page)
-    show_result(result, as_json=as_json, details=details)
+    if by is None or as_json:
+        show_result(result, as_json=as_json, details=details)
+    else:
+        _show_by(by, result, together)
     for path in written:
         print(f"wrote {printable(str(path), sys.stderr.encoding)}", file=sys.stderr)
     if open_it:
@@ -118,6 +129,24 @@ def _predictions(paths: Sequence[Path]) -> bytes:
     from clsbench.runs.directory import RunDirectory
 
     return rows_as_csv((str(path), [*test_predictions(RunDirectory(path))]) for path in paths)
+
+
+def _show_by(key: str, result: Result, together: Runs | None) -> None:
+    """The page over several comparisons, once for each value of a setting."""
+    from clsbench.analysis.by import across_by
+    from clsbench.config.schema import VerdictConfig
+    from clsbench.report.compose import by_document
+    from clsbench.report.renderers.terminal import show
+    from clsbench.report.streams import whole_page
+    from clsbench.result import trained_plan
+
+    if together is not None:
+        raise ConfigError("--by: shows one run; leave the others out")
+    summary = result.summary
+    rules = summary["rules"] or VerdictConfig().rules
+    found = across_by(key, trained_plan(result), summary["arms"], summary["data"], rules)
+    with whole_page() as console:
+        show(by_document(summary["name"], found), console)
 
 
 def _as_tables(result: Result, together: Runs | None) -> dict[str, bytes]:

@@ -53,7 +53,7 @@ class Arm:
         """What is printed with the loss's name: its options, its weights and its learning rate."""
         own = {"weight": self.loss.weight, "class_weight": self.loss.class_weight, "lr": self.settings["lr"]}
         shown = {**self.loss.options, **own, **self.tuned}
-        return ", ".join(f"{key}={_as_json(value)}" for key, value in shown.items() if value is not None)
+        return ", ".join(f"{key}={as_json(value)}" for key, value in shown.items() if value is not None)
 
 
 @dataclass(frozen=True)
@@ -264,9 +264,10 @@ def named_by(label: str, swept: Mapping[str, Any]) -> str:
     """A label and the swept settings, by the last part of their dotted names; in full where two end alike."""
     last = Counter(key.rpartition(".")[2] for key in swept)
     short = {key: key if last[end] > 1 else end for key in swept for end in [key.rpartition(".")[2]]}
-    parts = [f"{short[key]}={_as_json(value)}" for key, value in sorted(swept.items(), key=lambda item: short[item[0]])]
+    parts = [f"{short[key]}={as_json(value)}" for key, value in sorted(swept.items(), key=lambda item: short[item[0]])]
     return " ".join([label, *parts])
 
 
-def _as_json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """A value as the names of arms have it."""
     return value if isinstance(value, str) else json.dumps(value)

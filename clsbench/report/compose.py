@@ -35,7 +35,7 @@ from clsbench.report.sections.standing import standing
 from clsbench.report.sections.tuning import sensitivity, tuning
 from clsbench.report.sections.why import why
 from clsbench.report.text import PROTOCOLS, count, first_few, warm_start_of
-from clsbench.results import DataSummary, Record, RunWarning, Summary, Tuning
+from clsbench.results import Across, DataSummary, Record, RunWarning, Summary, Tuning
 
 MAX_COMPARISONS = 8  # of a figure
 MOST_SECTIONS = 20  # of comparisons: what is beyond has a row in a table
@@ -76,6 +76,11 @@ def over_all(compared: Sequence[Comparison], summary: Summary) -> Iterator[Secti
         yield by_comparison(compared, summary, found["blocks"])
     elif len(compared) > MOST_SECTIONS:
         yield by_comparison(compared, summary, [_ground(each) for each in compared])
+
+
+def by_document(name: str, found: Mapping[str, Across]) -> Document:
+    """The same over the comparisons at each value of a setting."""
+    return Document(name, tuple(across(each, value) for value, each in found.items()))
 
 
 def end_document(summary: Summary, files: Sequence[str], *, brief: bool) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,27 @@ def test_a_name_stays_text_in_the_page() -> None:
     assert "&lt;script&gt;" in svg
     assert "<script>" not in svg
     assert 1 == svg.count('stroke-width="4"')
+
+
+def test_the_page_can_be_shown_for_each_value_of_a_setting(invoke: Callable[..., Any], tmp_path: Path) -> None:
+    """By model, the arms over the data sets of each; by rate, those of one rate, called alike; else a hint."""
+    config = {
+        **CONFIG,
+        "dataset": DATASETS[:2],
+        "model": ["linear", {"name": "mlp", "hidden": [4]}],
+        "loss": ["cross_entropy", "bce"],
+        "optimizer": {"lr": [1e-9, 0.5]},
+        "train": {"epochs": 3, "seeds": 1, "device": "cpu", "threads": 1},
+    }
+    directory = str(clsbench.run(config, output=tmp_path).directory)
+    by_model = invoke("report", directory, "--by", "model").stdout
+    assert 2 == by_model.count(": over 2 comparisons")
+    assert by_model.index("model=linear: over") < by_model.index("model=mlp: over")
+    assert "cross_entropy lr=0.5" in by_model
+    by_rate = invoke("report", directory, "--by", "lr").stdout
+    assert "lr=1e-09: over 4 comparisons" in by_rate
+    assert "lr=0.5: over 4 comparisons" in by_rate
+    assert "cross_entropy lr" not in by_rate
+    refused = invoke("report", directory, "--by", "modell")
+    assert 2 == refused.exit_code
+    assert "--by: the arms do not differ in 'modell'; did you mean 'model'?" in refused.stderr

@@ -17,12 +17,16 @@ from clsbench.results import Across, AcrossArm, AcrossPair, Summary
 from clsbench.results.verdicts import BETTER, EQUIVALENT
 
 
-def across(found: Across) -> Section:
-    """The sentence, the mean ranks as a diagram, and a row for each arm against the best one."""
+def across(found: Across, at: str | None = None) -> Section:
+    """The sentence, the mean ranks as a diagram, and a row for each arm against the best one.
+
+    `at` is the setting that the comparisons share, where others have another.
+    """
     order = sorted(found["arms"], key=lambda arm: arm["mean_rank"])
     refs = _references(found)
     blocks = (Paragraph(_answer(found, order, refs)), _diagram(found, refs), _table(found, order, refs), _note(found))
-    return Section("across", (f"Over {count(len(found['blocks']), 'comparison')}",), blocks)
+    title = f"Over {count(len(found['blocks']), 'comparison')}"
+    return Section("across", (title if at is None else f"{at}: {title.lower()}",), blocks)
 
 
 def ranks(found: Across) -> Section:
