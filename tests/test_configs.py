@@ -59,6 +59,16 @@ def test_saturated_sigmoids_do_not_learn_by_squared_error(tmp_path: Path) -> Non
     assert [True] * 5 == [each["met"] for each in result.summary["expectations"]]
 
 
+@pytest.mark.parametrize("config", sorted(CONFIGS.glob("problems/*.yaml")), ids=lambda path: path.stem)
+def test_each_row_of_the_lectures_table_is_as_its_config_expects(config: Path, tmp_path: Path) -> None:
+    """Each kind of problem with its last activation and loss: its expectations hold, and it has a verdict."""
+    summary = clsbench.run(config, ["report=off"], output=tmp_path).summary
+    assert {each["text"]: True for each in summary["expectations"]} == {
+        each["text"]: each["met"] for each in summary["expectations"]
+    }
+    assert any(row["verdict"] in ("better", "worse") for row in summary["verdicts"])
+
+
 def test_descent_of_cross_entropy_is_ascent_of_the_likelihood(tmp_path: Path) -> None:
     """Its loss is the NLL of the training set, which every step lowers, and no other loss brings it as low."""
     overrides = ["train.device=cpu", "train.seeds=2", "report=off"]
