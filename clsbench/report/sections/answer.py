@@ -108,19 +108,19 @@ def _difference(row: Verdict) -> str:
 
 
 def _other_metrics(comparison: Comparison, refs: Refs, best: str, summary: Summary) -> Iterator[Text]:
-    """Where another metric decides otherwise than the headline: the arms that it finds better."""
+    """Where another metric decides otherwise than the headline, and not negligibly: the arms that it finds better."""
     headline = {row["b"]: row["verdict"] for row in verdicts_on(best, comparison, summary)}
-    found: dict[tuple[str, bool, tuple[str, ...]], list[str]] = {}
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for metric in dict.fromkeys(row["metric"] for row in summary["verdicts"]):
         rows = verdicts_on(best, comparison, summary, metric)
-        decided = [row for row in rows if headline.get(row["b"]) != row["verdict"]]
-        for word, slight in ((BETTER, False), (BETTER, True), (WORSE, False), (WORSE, True)):
-            others = tuple(row["b"] for row in decided if (row["verdict"], bool(row["negligible"])) == (word, slight))
+        decided = [row for row in rows if headline.get(row["b"]) != row["verdict"] and not row["negligible"]]
+        for word in (BETTER, WORSE):
+            others = tuple(row["b"] for row in decided if row["verdict"] == word)
             if others and metric != comparison.headline:
-                found.setdefault((word, slight, others), []).append(label_of(metric))
-    for (word, slight, others), metrics in found.items():
+                found.setdefault((word, others), []).append(label_of(metric))
+    for (word, others), metrics in found.items():
         arms = listed(first_few([Mark(refs[name]) for name in others], "more arms"))
-        relation = f"{'negligibly ' if slight else ''}{'better' if word == BETTER else 'worse'} than"
+        relation = "better than" if word == BETTER else "worse than"
         yield (f"By {''.join(map(str, listed(metrics)))} ", Mark(refs[best]), f" is {relation} ", *arms, ".")
 
 
