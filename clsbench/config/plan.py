@@ -129,9 +129,15 @@ class Plan:
             return 1
         if asked != "auto":
             return int(asked)
-        size = size_of(arm.model, arm.loss, self.posed.get(trial.dataset.key) or arm.dataset.posed)
-        each = None if size is None else trial_bytes(size, self.experiment.optimizer.name, arm.batch_size)
-        return trials_that_fit(each)
+        return trials_that_fit(self.bytes_each(arm, self.posed.get(trial.dataset.key) or arm.dataset.posed))
+
+    def bytes_each(self, arm: Arm, known: Posed) -> int | None:
+        """The memory that a trial of the arm takes in a stack; None until the data or model is opened."""
+        size = size_of(arm.model, arm.loss, known)
+        if size is None:
+            return None
+        own = sum(known.sizes or ()) if arm.dataset.split_seed == "per_seed" else 0
+        return trial_bytes(size, self.experiment.optimizer.name, arm.batch_size, own)
 
     def _stack_key(self, trial: Trial) -> str:
         arm, spec = trial.arm, catalogue.get("loss", trial.arm.loss.name)

@@ -54,7 +54,7 @@ class _Found:
     seen: dict[Identity, tuple[str, str]] = field(default_factory=dict)
 
 
-@dataset("image_folder", poses=lambda **_: Posed(own_test=None), aliases=("ImageFolder",))
+@dataset("image_folder", poses=lambda **_: Posed(own_test=None), drawn=False, aliases=("ImageFolder",))
 def image_folder(seed: int, *, path: PathOption, image_size: Annotated[int, Interval(ge=1, le=10_000)] = 64) -> RawData:
     """A folder of images for each class: `path/cat/1.png`, `path/dog/2.jpg`, as torchvision's ImageFolder has it.
 

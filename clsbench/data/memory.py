@@ -15,7 +15,7 @@ ARRAYS = "arrays"  # the dataset's name
 _held: RawData | None = None
 
 
-@dataset(ARRAYS)
+@dataset(ARRAYS, drawn=False)
 def arrays(seed: int) -> RawData:
     """The samples and labels that `clsbench.compare` was called with, in this process."""
     if _held is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -28,15 +28,20 @@ if TYPE_CHECKING:
 class Tensors:
     """Samples and their targets: `x` [N, *shape], `y` [N] classes, numbered from 0, or [N, D].
 
-    `posterior` [N, C] is the true probability of each class, where it is known.
+    `samples` are these, or prepare them anew whenever they are asked for. `posterior` [N, C] is the true probability
+    of each class, where it is known.
     """
 
-    x: torch.Tensor
+    samples: torch.Tensor | Callable[[], torch.Tensor]
     y: torch.Tensor
     posterior: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def x(self) -> torch.Tensor:
+        return self.samples if isinstance(self.samples, torch.Tensor) else self.samples()
 
 
 def joined(splits: Sequence[Tensors | None]) -> Tensors | None:
@@ -45,11 +50,11 @@ def joined(splits: Sequence[Tensors | None]) -> Tensors | None:
     if len(given) < 2:
         return given[0] if given else None
     posteriors = [each.posterior for each in given if each.posterior is not None]
-    return Tensors(
-        torch.stack([each.x for each in given]),
-        torch.stack([each.y for each in given]),
-        torch.stack(posteriors) if posteriors else None,
-    )
+    first = given[0].x
+    x = first.new_empty(len(given), *first.shape)
+    for place, each in enumerate(given):  # at most one copy besides the whole
+        x[place] = each.x
+    return Tensors(x, torch.stack([each.y for each in given]), torch.stack(posteriors) if posteriors else None)
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,7 @@ def split(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     described_as: str | None = None,
+    resident: bool = True,
 ) -> Splits:
     """Divide and prepare a dataset.
 
@@ -158,6 +164,8 @@ def split(
         label_noise, label_noise_kind: fraction of the training labels that are made wrong, see `Problem.corrupted`.
         imbalance: see `long_tailed`; of the training split alone, None leaves it as it is.
         described_as: the dataset's name, to describe what was read; None leaves it out.
+        resident: whether prepared samples are kept. Otherwise they are prepared once for their hashes, and then
+            whenever they are asked for: many splits take the memory of the raw samples alone.
 
     Raises:
         DataError: as `divided`, `long_tailed` and `fitted`, or a prepared value is not finite.
@@ -173,11 +181,14 @@ def split(
     preparation = fitted(raw, parts.train.rows, normalize, problem.learned)
 
     def tensors(part: Part, labels: Array) -> Tensors:
-        x = preparation(part.features, part.rows, np.float64 if dtype == torch.float64 else np.float32)
+        def prepared() -> torch.Tensor:
+            x = preparation(part.features, part.rows, np.float64 if dtype == torch.float64 else np.float32)
+            return torch.from_numpy(x).to(device, dtype)
+
         y = torch.from_numpy(_encoded(problem, labels, part.rows))
         true = raw.posterior_of(part.features[part.rows])
         posterior = None if true is None else torch.from_numpy(true).to(device)
-        return Tensors(torch.from_numpy(x).to(device, dtype), y.to(device), posterior)
+        return Tensors(prepared() if resident else prepared, y.to(device), posterior)
 
     if label_noise and not problem.labelled:
         raise DataError(f"label noise is for labels, and this is {problem.kind}; leave it out")
@@ -193,6 +204,8 @@ def split(
         problem=problem,
         held_out=held_out,
     )
+    if not resident:
+        splits.hash  # noqa: B018 - kept from now on, and no sample is found later that cannot be prepared
     if described_as is None:
         return splits
     summary = described(raw, problem, parts, described_as, splits.hash)

@@ -32,7 +32,7 @@ def _poses(*, encoding: str | None, split: str | None, test_path: str | None, **
     return Posed(own_test=split is not None or test_path is not None)
 
 
-@dataset("csv", poses=_poses)
+@dataset("csv", poses=_poses, drawn=False)
 def csv(
     seed: int,
     problem: ProblemName | None = None,

@@ -194,26 +194,26 @@ def gaussian_quantiles(
     return RawData(points, labels, num_classes=classes, ordered=True)
 
 
-@dataset("digits", poses=lambda **_: Posed((1, 8, 8), numbered(10), samples=1797))
+@dataset("digits", poses=lambda **_: Posed((1, 8, 8), numbered(10), samples=1797), drawn=False)
 def digits(seed: int) -> RawData:
     """1,797 handwritten digits as images of 8 by 8 pixels with 17 shades (UCI, shipped with scikit-learn)."""
     images, labels = digit_images()
     return RawData(images, labels, num_classes=10, full_scale=16.0)
 
 
-@dataset("iris", poses=lambda **_: Posed((4,), SingleLabel(3), samples=150))
+@dataset("iris", poses=lambda **_: Posed((4,), SingleLabel(3), samples=150), drawn=False)
 def iris(seed: int) -> RawData:
     """150 irises of three species, described by the size of their sepals and petals (Fisher 1936)."""
     return _bundled("iris")
 
 
-@dataset("wine", poses=lambda **_: Posed((13,), SingleLabel(3), samples=178))
+@dataset("wine", poses=lambda **_: Posed((13,), SingleLabel(3), samples=178), drawn=False)
 def wine(seed: int) -> RawData:
     """178 wines of three growers, described by 13 chemical measurements (UCI, shipped with scikit-learn)."""
     return _bundled("wine_data")
 
 
-@dataset("breast_cancer", poses=lambda **_: Posed((30,), SingleLabel(2), samples=569))
+@dataset("breast_cancer", poses=lambda **_: Posed((30,), SingleLabel(2), samples=569), drawn=False)
 def breast_cancer(seed: int) -> RawData:
     """569 tumours, malignant or benign: 30 measurements of cell nuclei (Wisconsin, shipped with scikit-learn)."""
     return _bundled("breast_cancer")

@@ -99,7 +99,7 @@ def friedman(
     return RawData(x, y + noise * rng.standard_normal(size=samples), 1, ("value",), kind="regression")
 
 
-@dataset("diabetes", poses=lambda **_: Posed((10,), Regression(("progression",)), samples=442))
+@dataset("diabetes", poses=lambda **_: Posed((10,), Regression(("progression",)), samples=442), drawn=False)
 def diabetes(seed: int) -> RawData:
     """442 patients, ten measurements each: how far diabetes progressed in a year (shipped with scikit-learn).
 

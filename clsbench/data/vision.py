@@ -66,7 +66,7 @@ def _poses_grey(**_: Any) -> Posed:
     return Posed((1, 28, 28), SingleLabel(10), own_test=True, samples=60_000, test_samples=10_000)
 
 
-@dataset("mnist", poses=_poses_grey, aliases=("MNIST",))
+@dataset("mnist", poses=_poses_grey, drawn=False, aliases=("MNIST",))
 def mnist(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     """Handwritten digits, 60,000 and 10,000 grey images of 28 by 28 pixels (LeCun 1998).
 
@@ -75,7 +75,7 @@ def mnist(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     return _load(SOURCES["mnist"], data_dir)
 
 
-@dataset("fashion_mnist", poses=_poses_grey, aliases=("FashionMNIST",))
+@dataset("fashion_mnist", poses=_poses_grey, drawn=False, aliases=("FashionMNIST",))
 def fashion_mnist(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     """Clothes of ten kinds, in the format of MNIST (Xiao 2017).
 
@@ -84,7 +84,7 @@ def fashion_mnist(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     return _load(SOURCES["fashion_mnist"], data_dir)
 
 
-@dataset("kmnist", poses=_poses_grey, aliases=("KMNIST",))
+@dataset("kmnist", poses=_poses_grey, drawn=False, aliases=("KMNIST",))
 def kmnist(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     """Cursive Japanese characters of ten kinds, in the format of MNIST (Clanuwat 2018).
 
@@ -97,7 +97,7 @@ def _poses_emnist(*, split: EmnistSplit, **_: Any) -> Posed:
     return Posed((1, 28, 28), SingleLabel(EMNIST_CLASSES[split]), own_test=True)
 
 
-@dataset("emnist", poses=_poses_emnist, aliases=("EMNIST",))
+@dataset("emnist", poses=_poses_emnist, drawn=False, aliases=("EMNIST",))
 def emnist(seed: int, *, split: EmnistSplit = "balanced", data_dir: PathOption | None = None) -> RawData:
     """Handwritten digits and letters in the format of MNIST, turned upright (Cohen 2017).
 
@@ -113,7 +113,7 @@ def _coloured(num_classes: int) -> Posed:
     return Posed((3, 32, 32), SingleLabel(num_classes), own_test=True, samples=50_000, test_samples=10_000)
 
 
-@dataset("cifar10", poses=lambda **_: _coloured(10), aliases=("CIFAR10", "cifar_10"))
+@dataset("cifar10", poses=lambda **_: _coloured(10), drawn=False, aliases=("CIFAR10", "cifar_10"))
 def cifar10(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     """Colour photographs of ten kinds of things, 50,000 and 10,000 of 32 by 32 pixels (Krizhevsky 2009).
 
@@ -122,7 +122,7 @@ def cifar10(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     return _load(SOURCES["cifar10"], data_dir)
 
 
-@dataset("cifar100", poses=lambda **_: _coloured(100), aliases=("CIFAR100", "cifar_100"))
+@dataset("cifar100", poses=lambda **_: _coloured(100), drawn=False, aliases=("CIFAR100", "cifar_100"))
 def cifar100(seed: int, *, data_dir: PathOption | None = None) -> RawData:
     """Colour photographs of a hundred kinds of things, in the format of CIFAR-10 (Krizhevsky 2009).
 

@@ -62,14 +62,16 @@ def load_data(
     loaded = dict(known)
     seen: set[str] = set()
     tested: dict[str, set[bytes]] = {}
+    opened = _Opened()
     for trial in trials:
         entry, whole = trial.dataset, trial.arm.dataset
         key = entry.key
         if key not in loaded:
+            varies = whole.split_seed == "per_seed"
             if whole.key not in tested:
-                seeds = spared if whole.split_seed == "per_seed" else ()
-                tested[whole.key] = _tested(whole, seeds)
-            loaded[key] = _load(entry, device, tested[whole.key], len(spared), describe=whole.key not in seen)
+                tested[whole.key] = _tested(whole, spared if varies else (), opened)
+            how = {"resident": not varies, "described_as": None if whole.key in seen else entry.name}
+            loaded[key] = _load(entry, opened, device, tested[whole.key], len(spared), how)
             seen.add(whole.key)
         posed = posed_of(loaded[key])
         for part in (trial.arm.model, trial.arm.loss):
@@ -121,10 +123,15 @@ def posed_of(splits: Splits) -> Posed:
 
 
 def _load(
-    entry: DatasetEntry, device: torch.device, tested: Collection[bytes], num_testing: int, *, describe: bool
+    entry: DatasetEntry,
+    opened: _Opened,
+    device: torch.device,
+    tested: Collection[bytes],
+    num_testing: int,
+    how: Mapping[str, Any],
 ) -> Splits:
     with _naming(entry):
-        raw = _opened(entry)
+        raw = opened(entry)
         try:
             return split(
                 raw,
@@ -135,7 +142,7 @@ def _load(
                 imbalance=entry.imbalance,
                 tested=tested,
                 device=device,
-                described_as=entry.name if describe else None,
+                **how,
             )
         except DataError as error:
             if not tested:
@@ -146,15 +153,30 @@ def _load(
             ) from error
 
 
-def _tested(entry: DatasetEntry, seeds: Iterable[int]) -> set[bytes]:
+def _tested(entry: DatasetEntry, seeds: Iterable[int], opened: _Opened) -> set[bytes]:
     """Digests of all samples that any of the seeds tests."""
     found: set[bytes] = set()
     for seed in seeds:
         drawn = entry.model_copy(update={"split_seed": seed})
         with _naming(entry):
-            raw = _opened(drawn)
+            raw = opened(drawn)
             found |= tested_samples(raw, **_drawing(drawn, raw))
     return found
+
+
+class _Opened:
+    """Opens datasets: one whose seed draws nothing once, however many splits of it are asked for."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, RawData] = {}
+
+    def __call__(self, entry: DatasetEntry) -> RawData:
+        if catalogue.get("dataset", entry.name).drawn:
+            return _opened(entry)
+        key = entry.model_copy(update={"split_seed": 0}).key
+        if key not in self._kept:
+            self._kept[key] = _opened(entry)
+        return self._kept[key]
 
 
 def _opened(entry: DatasetEntry) -> RawData:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from clsbench.config.memory import size_of, trial_bytes, trials_that_fit
+from clsbench.config.memory import size_of, trials_that_fit
 from clsbench.config.plan import Arm, Plan, Trial, framed_trials, plans, with_chosen
 from clsbench.config.reader import read_mapping
 from clsbench.config.schema import SCHEDULE_KEYS, Entry, Experiment, LossEntry
@@ -204,7 +204,8 @@ class Work:
         # In a graph what a loss draws depends on the trials beside.
         graphed = stacked and not loss.draws
         compiled = compiles(asked.compile, stacked=graphed, num_steps=num_steps)
-        size = size_of(arm.model, arm.loss, posed_of(one))
+        known = posed_of(one)
+        size = size_of(arm.model, arm.loss, known)
         products = multiplications(arm, size, one.shape, loss.num_outputs)
         num_cores = threads_for(asked.threads, stacked=stacked, compiled=compiled, multiplications=products)
         work = StackWork(
@@ -221,7 +222,7 @@ class Work:
             num_cores=num_cores,
             num_threads=1 if stacked else num_cores,
             multiplications=products,
-            bytes_each=None if size is None else trial_bytes(size, plan.experiment.optimizer.name, arm.batch_size),
+            bytes_each=plan.bytes_each(arm, known),
             framed=self.framed,
         )
         _require_same_steps(work, self.compiled)

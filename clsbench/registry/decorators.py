@@ -29,14 +29,15 @@ Factory = TypeVar("Factory", bound=Callable[..., Any])
 
 
 def dataset(
-    name: str, *, poses: Callable[..., Any] | None = None, aliases: tuple[str, ...] = ()
+    name: str, *, poses: Callable[..., Any] | None = None, drawn: bool = True, aliases: tuple[str, ...] = ()
 ) -> Callable[[Factory], Factory]:
     """Register a dataset: a function `(seed, *, options) -> (features, labels)` or a `RawData`.
 
     `poses(**options)` gives the `problems.Posed` that is known without opening the data, where something is.
+    `drawn` says that another seed gives other samples; without, the data are read once, however many splits there are.
     A second parameter, `problem=None`, gets the kind of problem that `dataset.problem` asks for.
     """
-    return _registers("dataset", name, aliases, lambda factory: DatasetSpec(name, factory, aliases, poses))
+    return _registers("dataset", name, aliases, lambda factory: DatasetSpec(name, factory, aliases, poses, drawn))
 
 
 def model(

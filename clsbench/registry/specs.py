@@ -162,9 +162,13 @@ def one_for_each_class(num_classes: int, **options: Any) -> int:
 
 @dataclass(frozen=True, eq=False)
 class DatasetSpec(Spec):
-    """What `dataset` registers. `poses(**options)` is the `problems.Posed` that is known before the data is opened."""
+    """What `dataset` registers. `poses(**options)` is the `problems.Posed` that is known before the data is opened.
+
+    `drawn`: whether another seed gives other samples.
+    """
 
     poses: Callable[..., Any] | None = None
+    drawn: bool = True
     kind: ClassVar[Kind] = "dataset"
 
     @property

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from clsbench.data.raw import RawData, as_raw
-from clsbench.data.splits import Splits, split
+from clsbench.data.splits import Splits, joined, split
 from clsbench.errors import DataError
+
+PRECISIONS = [torch.float32, torch.float64]
 
 
 def numbered(counts: list[int], seed: int = 0) -> RawData:
@@ -334,3 +336,28 @@ def test_channel_of_an_image_is_named() -> None:
     raw = as_raw(RawData(images, np.arange(40) % 2, num_classes=2))
     with pytest.raises(DataError, match=r"channel 2 has 1e\+300 in row 7"):
         cut(raw)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1), normalize=st.sampled_from(["standard", "unit"]), dtype=st.sampled_from(PRECISIONS)
+)
+def test_samples_that_are_not_kept_are_prepared_alike(seed: int, normalize: Any, dtype: torch.dtype) -> None:
+    """Prepared whenever they are asked for, samples are to the bit those that are kept, and their hashes too."""
+    options = {"split_seed": seed, "normalize": normalize, "dtype": dtype}
+    kept, passing = cut(numbered([9, 12], seed), **options), cut(numbered([9, 12], seed), **options, resident=False)
+    for _ in range(2):
+        assert torch.equal(kept.train.x, passing.train.x)
+        assert torch.equal(kept.test.x, passing.test.x)
+    assert kept.hashes == passing.hashes
+
+
+def test_splits_are_joined_with_their_targets() -> None:
+    """A leading axis holds the splits in order; one alone stays as it is, and none is none."""
+    raw = numbered([9, 12])
+    splits = [cut(raw, split_seed=seed, resident=resident) for seed, resident in ((1, False), (2, True))]
+    both = joined([each.val for each in splits])
+    assert both is not None
+    assert [rows(each.val) for each in splits] == both.x[..., 0].int().tolist()
+    assert [each.val.y.tolist() for each in splits if each.val] == both.y.tolist()
+    assert splits[0].val is joined([splits[0].val])
+    assert joined([None, None]) is None
