@@ -279,3 +279,25 @@ def test_arm_is_named_without_what_was_chosen(run: Run) -> None:
     assert ["cross_entropy momentum=0", "cross_entropy momentum=0.9"] == list(result.arms)
     for arm in result.summary["arms"]:
         assert f"lr={arm['lr']}" in arm["setting"]
+
+
+def test_the_chosen_options_of_a_loss_are_trained(run: Run) -> None:
+    """Every arm is trained at its loss's own best options, as if they had been in the config; the name stays."""
+    options = {"gamma": [0, 4], "label_smoothing": [0, 0.9], "class_weight": [None, "balanced"]}
+    tuned = run({"grid": {"lr": [0.01, 1.0], **options}, "seeds": 1}, loss=["focal", "mse_softmax"])
+    assert ["focal", "mse_softmax"] == list(tuned.arms)
+    chosen = {arm["name"]: arm["chosen"] for arm in tuned.summary["tuning"]["arms"]}
+    assert {"lr", *options} == set(chosen["focal"])
+    assert {"lr", "class_weight"} == set(chosen["mse_softmax"])
+    assert [16, 4] == [len(arm["sensitivity"]) for arm in tuned.summary["tuning"]["arms"]]
+    best = max(arm["mean"] for arm in tuned.summary["tuning"]["arms"][0]["sensitivity"])
+    row = next(r for r in tuned.summary["tuning"]["arms"][0]["sensitivity"] if r["settings"] == chosen["focal"])
+    assert best == row["mean"]
+    given = [{"name": name, **settings} for name, settings in chosen.items()]
+    plain = run(None, loss=given)
+    left_out = ("seconds",)
+    assert [as_text(record, *left_out) for record in plain.records] == [
+        as_text(record, *left_out) for record in tuned.records
+    ]
+    shown = json.loads((tuned.directory / "summary.json").read_text())["arms"][0]["setting"]
+    assert f"gamma={json.dumps(chosen['focal']['gamma'])}" in shown

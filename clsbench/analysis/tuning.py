@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from clsbench.config.plan import Arm, Plan
+from clsbench.config.plan import Arm, Plan, parted, settings_for, tried
+from clsbench.config.schema import Experiment
 from clsbench.metrics.measures import direction, is_share
 from clsbench.results import Record, SettingResult, Tuning, TuningSizes, value_of
 
@@ -41,10 +42,10 @@ def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Ma
     last = {record["trial"]: record for record in records}
     found = _by_setting(tuning, last)
     second = {trial.arm.dataset.key: f"val_{data[trial.dataset.key].problem.second}" for trial in tuning.trials}
-    tried = {
+    measured = {
         arm.name: [
-            _result(settings, found[_key(arm, settings)], tune.metric, second[arm.dataset.key])
-            for settings in tune.grid.settings
+            _result(settings, found[_key(plan.experiment, arm, settings)], tune.metric, second[arm.dataset.key])
+            for settings in settings_for(plan.experiment, arm.loss)
         ]
         for arm in plan.arms
     }
@@ -53,8 +54,8 @@ def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Ma
         names = [arm.name for arm in arms]
         together = [names] if tune.protocol == "shared" else [[name] for name in names]
         for group in together:
-            place = choose([tried[name] for name in group], tune.metric)
-            chosen |= dict.fromkeys(group, tune.grid.settings[place])
+            place = choose([measured[name] for name in group], tune.metric)
+            chosen |= dict.fromkeys(group, measured[group[0]][place]["settings"])
     return {
         "protocol": tune.protocol,
         "metric": tune.metric,
@@ -70,7 +71,7 @@ def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Ma
                 "at_edge": at_edge(chosen[name], tune.grid.axes),
                 "sensitivity": rows,
             }
-            for name, rows in tried.items()
+            for name, rows in measured.items()
         ],
     }
 
@@ -128,7 +129,11 @@ def at_edge(chosen: Mapping[str, Any], axes: Mapping[str, Sequence[Any]]) -> lis
 
     Zero, and null for `clip_norm`, do not count: nothing is beyond them.
     """
-    return [key for key, values in axes.items() if len(values) > 1 and chosen[key] and chosen[key] in _ends(values)]
+    return [
+        key
+        for key, values in axes.items()
+        if len(values) > 1 and chosen.get(key) and not isinstance(chosen[key], str) and chosen[key] in _ends(values)
+    ]
 
 
 def _ends(values: Sequence[Any]) -> tuple[float, float]:
@@ -140,13 +145,14 @@ def _by_setting(tuning: Plan, last: Mapping[int, Record]) -> dict[tuple[Any, ...
     """The last records of each arm of tuning, seed by seed."""
     rows: dict[tuple[Any, ...], list[Record]] = {}
     for trial in tuning.trials:
-        rows.setdefault(_key(trial.arm, {}), []).append(last[trial.number])
+        rows.setdefault(_key(tuning.experiment, trial.arm, {}), []).append(last[trial.number])
     return rows
 
 
-def _key(arm: Arm, settings: Mapping[str, Any]) -> tuple[Any, ...]:
+def _key(experiment: Experiment, arm: Arm, settings: Mapping[str, Any]) -> tuple[Any, ...]:
     """The key of an arm with the given settings: its dataset, model, batch size, loss and settings."""
-    return (arm.comparison, arm.loss.key, *{**arm.settings, **settings}.values())
+    of_loss, rest = parted(experiment, settings)
+    return (arm.comparison, tried(arm.loss, of_loss).key, *{**arm.settings, **rest}.values())
 
 
 def _sizes(tuning: Plan, data: Mapping[str, Splits]) -> dict[str, TuningSizes]:

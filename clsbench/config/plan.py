@@ -6,13 +6,13 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from clsbench.config.memory import size_of, state_bytes, trial_bytes, trials_that_fit
-from clsbench.config.schema import DatasetEntry, Experiment, LossEntry, ModelEntry, OptimizerConfig
+from clsbench.config.schema import DatasetEntry, Experiment, Grid, LossEntry, ModelEntry, OptimizerConfig
 from clsbench.errors import ConfigError
 from clsbench.problems import Posed, Problem
 from clsbench.registry import catalogue
@@ -183,12 +183,56 @@ def plans(experiment: Experiment) -> list[Plan]:
 
 def with_chosen(plan: Plan, chosen: Mapping[str, Mapping[str, Any]]) -> Plan:
     """The plan with the settings that tuning chose, by the arm's name."""
-    arms = {
-        arm.name: replace(arm, settings={**arm.settings, **chosen[arm.name]}, tuned=chosen[arm.name])
-        for arm in plan.arms
-    }
+    arms: dict[str, Arm] = {}
+    for arm in plan.arms:
+        of_loss, rest = parted(plan.experiment, chosen[arm.name])
+        loss = arm.loss.model_copy(update=of_loss)
+        arms[arm.name] = replace(arm, loss=loss, settings={**arm.settings, **rest}, tuned=chosen[arm.name])
     trials = tuple(replace(trial, arm=arms[trial.arm.name]) for trial in plan.trials)
     return replace(plan, arms=tuple(arms.values()), trials=trials)
+
+
+def takes(loss: LossEntry, key: str) -> bool:
+    """Whether a loss has an option, or a weight for each class, that a grid may tune."""
+    return key == "class_weight" or key in loss.options
+
+
+def axes_of_losses(grid: Grid, optimizer: OptimizerConfig, losses: Sequence[LossEntry]) -> dict[str, tuple[Any, ...]]:
+    """The keys of a grid that are options of losses, with their values.
+
+    A key of the optimizer or its schedule is theirs, but `gamma` of a schedule that has no drops is the losses'.
+    """
+    own = set(optimizer.swept)
+    if optimizer.schedule.name != "step" and any(takes(loss, "gamma") for loss in losses):
+        own.discard("gamma")
+    return {key: values for key, values in grid.axes.items() if key not in own}
+
+
+def settings_for(experiment: Experiment, loss: LossEntry) -> list[dict[str, Any]]:
+    """Every setting of the grid for a loss, in grid order: the last key changes fastest."""
+    axes = {} if experiment.tune is None else experiment.tune.grid.axes
+    foreign = {key for key in _axes_of_losses(experiment) if not takes(loss, key)}
+    own = {key: values for key, values in axes.items() if key not in foreign}
+    return [dict(zip(own, values, strict=True)) for values in itertools.product(*own.values())]
+
+
+def parted(experiment: Experiment, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings that are options of a loss, and the others."""
+    of_losses = _axes_of_losses(experiment)
+    own = {key: value for key, value in settings.items() if key in of_losses}
+    return own, {key: value for key, value in settings.items() if key not in of_losses}
+
+
+def tried(loss: LossEntry, setting: Mapping[str, Any]) -> LossEntry:
+    """A loss as tuning tries it, at some of its options; told from the others by its label."""
+    if not setting:
+        return loss
+    return loss.model_copy(update={**setting, "label": named_by(loss.title, setting)})
+
+
+def _axes_of_losses(experiment: Experiment) -> dict[str, tuple[Any, ...]]:
+    tune = experiment.tune
+    return {} if tune is None else axes_of_losses(tune.grid, experiment.optimizer, experiment.loss)
 
 
 def framed_trials(plan: Plan) -> frozenset[int]:
@@ -224,8 +268,21 @@ def _grid_experiment(experiment: Experiment) -> Experiment | None:
     if tune is None:
         return None
     train = experiment.train.model_copy(update={"seeds": tune.seed_range})
-    optimizer = experiment.optimizer.sweeping(tune.grid.axes)
-    return experiment.model_copy(update={"optimizer": optimizer, "train": train, "tune": None})
+    _, axes = parted(experiment, tune.grid.axes)
+    losses = {
+        (loss.key, entry.key): entry
+        for loss in experiment.loss
+        for setting in settings_for(experiment, loss)
+        for entry in [tried(loss, parted(experiment, setting)[0])]
+    }
+    return experiment.model_copy(
+        update={
+            "optimizer": experiment.optimizer.sweeping(axes),
+            "loss": tuple(losses.values()),
+            "train": train,
+            "tune": None,
+        }
+    )
 
 
 def _most_trials(experiment: Experiment) -> int:
@@ -236,7 +293,6 @@ def _most_trials(experiment: Experiment) -> int:
 
 
 def _arms(experiment: Experiment) -> Iterator[Arm]:
-    tuned = dict.fromkeys(experiment.tune.grid.axes if experiment.tune else (), "tuned")
     models = [
         (point, setting | ({"scale": scale} if len(model.init.scale) > 1 else {}), scale)
         for model in experiment.model
@@ -259,6 +315,7 @@ def _arms(experiment: Experiment) -> Iterator[Arm]:
                 swept = {f"optimizer.{key}": settings[key] for key in values if len(values[key]) > 1}
                 name = named_by(loss.title, ground | own_setting | swept)
                 alike = named_by(loss.title, own_setting | swept)
+                tuned = dict.fromkeys(settings_for(experiment, loss)[0], "tuned")
                 yield Arm(name, comparison, dataset, model, float(scale), batch_size, loss, settings, tuned, alike)
 
 

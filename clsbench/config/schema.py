@@ -272,25 +272,22 @@ class TrainConfig(Frozen):
 
 
 class Grid(Frozen):
-    """Values to try, by the last part of an optimizer's or a schedule's key; empty if not tuned.
+    """Values to try, by the last part of an optimizer's, a schedule's or a loss's key; empty if not tuned.
 
-    `grid_type` adds the numbers of an optimizer, before these.
+    `tune_type` adds the numbers of an optimizer, before these, and those of losses. `gamma` is the schedule's where
+    that has one, else the losses'.
     """
 
     clip_norm: Trials[PositiveOrNull] = ()
     warmup: Trials[Annotated[int, Interval(ge=0, le=MAX_COUNT)]] = ()
     step: Trials[Count] = ()
-    gamma: Trials[Positive] = ()
+    gamma: Trials[NonNegative] = ()
+    class_weight: Trials[Literal["balanced"] | None] = ()
 
     @property
     def axes(self) -> dict[str, tuple[Any, ...]]:
         """The tuned keys, in the order of the fields above, not of the file."""
         return {key: values for key in type(self).model_fields if (values := getattr(self, key))}
-
-    @property
-    def settings(self) -> list[dict[str, Any]]:
-        """Every setting, in grid order: the last key changes fastest."""
-        return [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())]
 
     @model_serializer
     def _tuned_alone(self) -> dict[str, Any]:
@@ -307,7 +304,9 @@ def _validated(metric: str) -> str:
 
 
 class TuneConfig(Frozen):
-    """Every arm tries the whole grid on separate seeds, and is then trained again at the chosen setting.
+    """Every arm tries the grid on separate seeds, and is then trained again at the chosen setting.
+
+    A key of losses is tried by those that have it: the others have fewer settings.
 
     Test samples of the experiment's seeds take no part: with `per_seed` splits, tuning uses the samples that remain.
     """

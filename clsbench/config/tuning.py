@@ -6,10 +6,11 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError, create_model
+from pydantic import AfterValidator, Field, PlainValidator, ValidationError, create_model
 
 from clsbench.config.optimizer import without_foreign
 from clsbench.config.options import numbers_of
+from clsbench.config.plan import axes_of_losses, takes
 from clsbench.config.schema import (
     DEFAULT_GRID,
     DEFAULT_OPTIMIZER,
@@ -23,7 +24,7 @@ from clsbench.config.schema import (
     OptimizerConfig,
     TuneConfig,
 )
-from clsbench.config.values import Trials, mistake
+from clsbench.config.values import Trials, mistake, number
 from clsbench.config.wording import Mistake, mistakes_of
 from clsbench.config.yaml_text import Path
 from clsbench.metrics.measures import Measured, Posing, headline, on_split
@@ -31,13 +32,19 @@ from clsbench.problems import Posed, Problem
 from clsbench.registry import Kind, Spec, catalogue
 
 
-@functools.cache
 def tune_type(spec: Spec) -> type[TuneConfig]:
-    """The type of the section `tune` for an optimizer: its grid has the optimizer's numbers."""
+    """The type of the section `tune` for an optimizer: its grid has the numbers of the optimizer and of losses."""
+    return _tune_type(spec, tuple(sorted({name for loss in catalogue.losses() for name in numbers_of(loss)})))
+
+
+@functools.cache
+def _tune_type(spec: Spec, of_losses: tuple[str, ...]) -> type[TuneConfig]:
     trials: Any = Trials
     axes: dict[str, Any] = {name: (trials[kind], ()) for name, kind in numbers_of(spec).items()}
     bases: Any = (Grid, create_model(f"numbers of {spec.name}", __base__=Frozen, **axes))
-    grid: Any = Annotated[create_model(f"grid of {spec.name}", __base__=bases), AfterValidator(_not_empty)]
+    kind: Any = trials[Annotated[int | float, PlainValidator(number())]]
+    options: dict[str, Any] = {name: (kind, ()) for name in of_losses if name not in {**axes, **Grid.model_fields}}
+    grid: Any = Annotated[create_model(f"grid of {spec.name}", __base__=bases, **options), AfterValidator(_not_empty)]
     described = TuneConfig.model_fields["grid"].description
     default: Any = Field(DEFAULT_GRID, validate_default=True, description=described)
     return create_model(f"tuning of {spec.name}", __base__=TuneConfig, grid=(grid, default))
@@ -89,14 +96,50 @@ def tune_mistakes(
 ) -> Iterable[Mistake]:
     """Settings that are both tuned and given, and metrics that tuning lacks."""
     swept = {key for key, values in optimizer.swept.items() if len(values) > 1}
-    for key in tune.grid.axes:
+    for key in tune.grid.axes:  # the losses' gamma cannot be tuned beside a sweep of the schedule's either
         if key in swept:
             section = ("schedule",) if key in SCHEDULE_KEYS else ()
             yield ("optimizer", *section, key), f"{key} is tuned, so it cannot be swept too; drop one of the two"
     for path, entry in found["loss"].items():
         if isinstance(entry, LossEntry) and entry.lr is not None and "lr" in tune.grid.axes:
             yield (*path, "lr"), "lr is tuned, so a loss cannot bring its own; drop one of the two"
+    losses = {path: entry for path, entry in found["loss"].items() if isinstance(entry, LossEntry)}
+    yield from _option_mistakes(tune, optimizer, losses)
     yield from metric_mistakes("tune", tune.metric, found)
+
+
+def _option_mistakes(
+    tune: TuneConfig, optimizer: OptimizerConfig, losses: Mapping[Path, LossEntry]
+) -> Iterable[Mistake]:
+    """Tuned options that no loss has, that one gives or cannot take, or that cannot be shared."""
+    axes = axes_of_losses(tune.grid, optimizer, list(losses.values()))
+    for key, values in axes.items():
+        having = {path: entry for path, entry in losses.items() if takes(entry, key)}
+        if not having:
+            yield ("tune", "grid", key), f"no loss here has an option {key}; leave it out"
+        elif tune.protocol == "shared" and len(having) < len(losses):
+            yield ("tune", "grid", key), f"not every loss has an option {key}, so they cannot share it; use per_arm"
+        for path, entry in having.items():
+            if getattr(entry, key) != type(entry).model_fields[key].default:
+                yield (*path, key), f"{key} is tuned, so a loss cannot bring its own; drop one of the two"
+            yield from _refused(entry, key, values)
+    if axes and any(entry.weight == "match" for entry in losses.values()):
+        yield (
+            ("tune", "grid", next(iter(axes))),
+            "losses that match the first one need it as it is; drop one",
+        )
+    if optimizer.schedule.name == "step" and 0 in tune.grid.axes.get("gamma", ()):
+        yield ("tune", "grid", "gamma"), "must be above 0: it is the factor of each drop of the schedule"
+
+
+def _refused(entry: LossEntry, key: str, values: Iterable[Any]) -> Iterable[Mistake]:
+    """Values that a loss does not take."""
+    for value in values:
+        try:
+            type(entry).model_validate({"name": entry.name, key: value})
+        except ValidationError as error:
+            own = [text for where, text in mistakes_of(error) if where[:1] == (key,)]
+            yield from ((("tune", "grid", key), f"{entry.name}: {text}") for text in own)
 
 
 def metric_mistakes(section: str, metric: str, found: Mapping[Kind, Mapping[Path, Entry]]) -> Iterable[Mistake]:

@@ -32,7 +32,7 @@ from clsbench.report.sections.data import brief_data, data
 from clsbench.report.sections.outcome import diverged_at_once, outcome, stuck
 from clsbench.report.sections.reliability import reliability
 from clsbench.report.sections.standing import standing
-from clsbench.report.sections.tuning import sensitivity, tuning
+from clsbench.report.sections.tuning import numeric_keys, sensitivity, tuning
 from clsbench.report.sections.why import why
 from clsbench.report.text import PROTOCOLS, count, first_few, warm_start_of
 from clsbench.results import Across, DataSummary, Record, RunWarning, Summary, Tuning
@@ -166,8 +166,8 @@ def figure_documents(records: Iterable[Record], summary: Summary) -> dict[str, D
     """What the figures of a run draw, by file name: its curves; tuning, reliability and mean ranks if it has them."""
     compared = comparisons(records, summary)
     figures = {"curves": _curves_figure(compared, summary)}
-    if summary["tuning"]:
-        figures["tuning"] = _tuning_figure(compared, summary["name"], summary["tuning"])
+    if (tuned := summary["tuning"]) and any(numeric_keys(each, tuned) for each in compared):
+        figures["tuning"] = _tuning_figure(compared, summary["name"], tuned)
     if any(arm["reliability"] for arm in summary["arms"]):
         figures["reliability"] = _reliability_figure(compared, summary)
     if (found := summary["across"]) is not None and len(found["blocks"]) >= FEWEST_BLOCKS:
@@ -255,7 +255,7 @@ def _tuning_figure(compared: Sequence[Comparison], name: str, tuned: Tuning) -> 
     sections = []
     for comparison in compared[:MAX_COMPARISONS]:
         refs = references(comparison)
-        panels = (sensitivity(comparison, refs, tuned, key) for key in tuned["grid"])
+        panels = (sensitivity(comparison, refs, tuned, key) for key in numeric_keys(comparison, tuned))
         blocks: tuple[Block, ...] = (Paragraph((over,)), *panels, settings(comparison, refs))
         sections.append(Section("tuning", (_ground(comparison),), blocks))
     return Document(name, tuple(sections))

@@ -20,7 +20,7 @@ from clsbench.report.sections.classes import by_class
 from clsbench.report.sections.convergence import convergence
 from clsbench.report.sections.cross import cross
 from clsbench.report.sections.data import data
-from clsbench.report.sections.tuning import sensitivity, tuning
+from clsbench.report.sections.tuning import numeric_keys, sensitivity, tuning
 from clsbench.report.sections.why import why
 from clsbench.report.seen import Film, pictures_of
 from clsbench.report.text import setting_of
@@ -159,7 +159,7 @@ def _charts(comparison: Comparison, refs: Refs, summary: Summary) -> dict[str, A
 
 def _tuning(comparison: Comparison, refs: Refs, tuned: Tuning | None) -> list[dict[str, Any]]:
     """A chart for each key that tuning tried several values of."""
-    keys = [key for key, values in tuned["grid"].items() if len(values) > 1] if tuned else []
+    keys = numeric_keys(comparison, tuned) if tuned else []
     found = [sensitivity(comparison, refs, tuned, key) for key in keys if tuned]
     return [
         {

@@ -125,17 +125,17 @@ class SettingResult(Statistic):
     `second` is the mean of the validation metric that decides between equal settings.
     """
 
-    settings: dict[str, int | float | None]
+    settings: dict[str, int | float | str | None]
     diverged: Count
     second: Annotated[float | None, ADDED]
 
 
 @with_config(STRICT)
 class ArmTuning(TypedDict):
-    """An arm at every setting of the grid, in its order."""
+    """An arm at every setting of the grid that its loss takes, in the grid's order."""
 
     name: str
-    chosen: dict[str, int | float | None]
+    chosen: dict[str, int | float | str | None]
     at_edge: list[str]
     sensitivity: list[SettingResult]
 
@@ -156,7 +156,7 @@ class Tuning(TypedDict):
     protocol: Protocol
     metric: str
     seeds: Annotated[list[Seed], Field(min_length=1)]
-    grid: Annotated[dict[str, list[int | float | None]], Field(min_length=1)]
+    grid: Annotated[dict[str, list[int | float | str | None]], Field(min_length=1)]
     data: Annotated[dict[str, TuningSizes] | None, ADDED]
     trials: Count
     seconds: Seconds

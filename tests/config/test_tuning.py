@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from clsbench.config.dump import as_yaml
-from clsbench.config.plan import MAX_TRIALS, make_plan, tuning_plan
+from clsbench.config.plan import MAX_TRIALS, make_plan, settings_for, tuning_plan
 from clsbench.config.reader import read_mapping
 from clsbench.metrics.measures import on_split
 from clsbench.problems import SingleLabel
@@ -61,7 +61,7 @@ def test_grid_takes_every_sweepable_number_in_one_order() -> None:
     experiment = read("tune: {grid: {momentum: [0, 0.9], lr: [1, 2]}}")
     assert experiment.tune is not None
     expected = [{"lr": lr, "momentum": momentum} for lr in (1, 2) for momentum in (0, 0.9)]
-    assert expected == experiment.tune.grid.settings
+    assert expected == settings_for(experiment, experiment.loss[0])
     assert {"clip_norm": (None, 1)} == grid("clip_norm: [null, 1]")
 
 
@@ -92,7 +92,7 @@ def test_tune_section_reads_back_as_itself() -> None:
     [
         ("tune: 3", "f:1:7: tune: must be a mapping of keys, got 3"),
         ("tune: {grid: {}}", "f:1:14: tune.grid: an empty grid; give values for one or more of lr, momentum, "
-         "weight_decay, clip_norm, warmup, step, gamma"),
+         "weight_decay, clip_norm, warmup, step, gamma, class_weight, M, delta, k, label_smoothing, temperature"),
         ("tune: {grid: {lr: []}}", "f:1:19: tune.grid.lr: an empty list; give at least one value"),
         ("tune: {grid: {lr: [0.1, 0]}}", "f:1:25: tune.grid.lr: must be a number above 0, got 0"),
         ("tune: {grid: {lr: [1, 1.0]}}", "f:1:19: tune.grid.lr: a value is listed twice: [1, 1.0]"),
@@ -122,6 +122,20 @@ def test_tune_section_reads_back_as_itself() -> None:
          "f:2:16: train.seeds: seed 10002 is one of tuning's own, 10000 to 10002; name others"),
         ("tune: {}\ntrain: {seeds: 10001}",
          "f:2:16: train.seeds: seed 10000 is one of tuning's own, 10000 to 10002; name others"),
+        ("tune: {grid: {k: [1, 5]}}\nloss: hinge", "f:1:18: tune.grid.k: no loss here has an option k; leave it out"),
+        ("tune: {grid: {gamma: [0, -1]}}\nloss: focal", "f:1:26: tune.grid.gamma: must be a number at least 0, got -1"),
+        ("tune: {grid: {label_smoothing: [0, 2]}}\nloss: focal",
+         "f:1:32: tune.grid.label_smoothing: focal: must be below 1.0, got 2"),
+        ("tune: {grid: {class_weight: [balance]}}",
+         "f:1:30: tune.grid.class_weight: must be 'balanced', got 'balance'"),
+        ("tune: {grid: {gamma: [0, 1]}}\nloss: {name: focal, gamma: 1}",
+         "f:2:28: loss.gamma: gamma is tuned, so a loss cannot bring its own; drop one of the two"),
+        ("tune: {grid: {gamma: [0, 1]}, protocol: shared}\nloss: [focal, hinge]",
+         "f:1:22: tune.grid.gamma: not every loss has an option gamma, so they cannot share it; use per_arm"),
+        ("tune: {grid: {gamma: [0, 1]}}\nloss: [focal, {name: bce, weight: match}]",
+         "f:1:22: tune.grid.gamma: losses that match the first one need it as it is; drop one"),
+        ("tune: {grid: {gamma: [0, 1]}}\noptimizer: {schedule: {name: step}}",
+         "f:1:22: tune.grid.gamma: must be above 0: it is the factor of each drop of the schedule"),
         ("loss: [{name: bce, weight: match}, hinge]",
          "f:1:28: loss.weight: the other losses match the first; give it a number"),
         ("loss: {name: bce, weight: mach}", "f:1:27: loss.weight: must be a number above 0 or match, got 'mach'"),
@@ -187,3 +201,26 @@ def test_mistakes_of_stopping(text: str, reason: str) -> None:
     """What a stop goes by must be there at every epoch, for every data set and every loss."""
     (mistake,) = mistakes(text)
     assert reason in mistake
+
+
+def test_options_of_losses_are_tuned_where_a_loss_has_them() -> None:
+    """Each loss has the settings of its own options; `gamma` is the schedule's only where that has drops."""
+    text = "tune: {grid: {gamma: [0, 2], lr: [0.1, 1], class_weight: [null, balanced]}, seeds: 1}\nloss: [focal, hinge]"
+    experiment = read(text)
+    of_focal, of_hinge = (settings_for(experiment, loss) for loss in experiment.loss)
+    assert [(8, {"lr", "gamma", "class_weight"}), (4, {"lr", "class_weight"})] == [
+        (len(found), set(found[0])) for found in (of_focal, of_hinge)
+    ]
+    plan = tuning_plan(experiment)
+    assert plan is not None
+    assert 12 == len(plan.trials)
+    tried = {(arm.loss.options.get("gamma"), arm.loss.class_weight, arm.lr) for arm in plan.arms}
+    assert {(g, w, lr) for g in (0, 2, None) for w in (None, "balanced") for lr in (0.1, 1)} == tried
+    stepped = read(text.replace("[0, 2]", "[0.5, 0.1]") + "\noptimizer: {schedule: {name: step}}")
+    assert 8 == len(settings_for(stepped, stepped.loss[1]))
+    plan = tuning_plan(stepped)
+    assert plan is not None
+    assert {(0.5, 2.0), (0.1, 2.0), (0.5, None), (0.1, None)} == {
+        (arm.settings["gamma"], arm.loss.options.get("gamma")) for arm in plan.arms
+    }
+    assert stepped == read(as_yaml(stepped.to_dict()))

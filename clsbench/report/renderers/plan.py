@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from clsbench.config.estimate import estimate
+from clsbench.config.plan import settings_for
 from clsbench.report.renderers.listing import columns, print_folded
 from clsbench.report.text import PROTOCOLS, count, duration, in_bytes, printable, warm_start_of
 
@@ -33,11 +34,13 @@ def show_plan(console: Console, plans: Sequence[Plan]) -> None:
         bold=True,
     )
     if tune := plan.experiment.tune:
-        settings, arms = len(tune.grid.settings), len(plan.arms)
+        settings = {len(settings_for(plan.experiment, arm.loss)) for arm in plan.arms}
+        most = count(max(settings), "setting")
+        of_each = most if len(settings) == 1 else f"{min(settings)} to {most}"
         print_folded(
             console,
-            f"before them {count(len(tuning[0].trials), 'trial')} of tuning = {count(arms, 'arm')} x "
-            f"{count(settings, 'setting')} x {count(tune.seeds, 'seed')}, judged by {tune.metric}; "
+            f"before them {count(len(tuning[0].trials), 'trial')} of tuning = {count(len(plan.arms), 'arm')} x "
+            f"{of_each} x {count(tune.seeds, 'seed')}, judged by {tune.metric}; "
             f"{tune.protocol}: {PROTOCOLS[tune.protocol]}",
         )
     if (stop := plan.experiment.stop) is not None:

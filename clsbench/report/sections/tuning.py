@@ -34,9 +34,21 @@ def tuning(comparison: Comparison, refs: Refs, tuned: Tuning | None) -> Section 
     if tuned is None:
         return None
     title = f"Tuned by {label_of(tuned['metric'])}: {PROTOCOLS[tuned['protocol']]}"
-    keys = [_by_key(comparison, refs, tuned, key) for key, values in tuned["grid"].items() if len(values) > 1]
+    keys = [_by_key(comparison, refs, tuned, key) for key in _tried(comparison, tuned)]
     chosen = ArmList(tuple(_chosen(comparison, refs, tuned)), ("chosen", "mean [min, max over tuning seeds]"))
     return Section("tuning", (title,), (*keys, chosen, *findings(comparison, refs, tuned)))
+
+
+def numeric_keys(comparison: Comparison, tuned: Tuning) -> list[str]:
+    """The keys of the grid that have an axis: those with a number."""
+    grid = tuned["grid"]
+    return [key for key in _tried(comparison, tuned) if any(isinstance(value, int | float) for value in grid[key])]
+
+
+def _tried(comparison: Comparison, tuned: Tuning) -> list[str]:
+    """The keys of the grid with several values that some loss of the comparison has."""
+    arms = tuned_arms(comparison, tuned).values()
+    return [key for key, values in tuned["grid"].items() if len(values) > 1 and any(key in a["chosen"] for a in arms)]
 
 
 def sensitivity(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> Curves:
@@ -46,7 +58,7 @@ def sensitivity(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> 
     series = tuple(
         _series(refs, name, profile(arms[name]["sensitivity"], metric, key, values), key)
         for name in drawn(refs)
-        if name in arms
+        if name in arms and key in arms[name]["chosen"]
     )
     x, y = _scale([line.x for line in series]), _scale([line.y for line in series])
     logs = [axis for axis, scale in (("x", x), ("y", y)) if scale == "log"]
@@ -57,7 +69,7 @@ def sensitivity(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> 
 
 
 def profile(
-    rows: Sequence[SettingResult], metric: str, key: str, values: Sequence[float | None]
+    rows: Sequence[SettingResult], metric: str, key: str, values: Sequence[float | str | None]
 ) -> list[SettingResult]:
     """An arm's best row at each of a key's values, whatever the other keys are."""
     by_value = [[row for row in rows if row["settings"][key] == value] for value in values]
@@ -69,7 +81,7 @@ def _series(refs: Refs, name: str, rows: Sequence[SettingResult], key: str) -> S
     for row in rows:
         place, mean = row["settings"][key], row["mean"]
         # A setting without a number (null for `clip_norm`) has no place on an axis.
-        if place is not None and mean is not None:
+        if isinstance(place, int | float) and mean is not None:
             known = [value for value in row["values"] if value is not None]
             points.append((place, mean, min(known), max(known)))
     points.sort(key=lambda point: point[0])
@@ -91,18 +103,23 @@ def _scale(values: Sequence[Sequence[float]]) -> Scale:
 
 def _by_key(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> Section:
     """The metric against one key: curves, and a table with every value."""
-    metric, values, arms = tuned["metric"], tuned["grid"][key], tuned_arms(comparison, tuned)
+    metric, values = tuned["metric"], tuned["grid"][key]
+    arms = {name: arm for name, arm in tuned_arms(comparison, tuned).items() if key in arm["chosen"]}
     profiles = {name: profile(arm["sensitivity"], metric, key, values) for name, arm in arms.items()}
     rows: Rows = tuple((refs[name], *_cells(profiles[name], values, arm["chosen"][key])) for name, arm in arms.items())
     columns = (Column(("arm",), "left"), *(Column((setting_value(value),)) for value in values))
     lost = any(row["diverged"] for found in profiles.values() for row in found)
     note = Paragraph(("* chosen" + ("; div.: tuning seeds that diverged" if lost else ""),), "note")
     curves = sensitivity(comparison, refs, tuned, key)
-    table = Table(columns, rows, omitted=len(comparison.arms) - len(rows))
-    return Section(f"tuning.{key}", (curves.title,), (curves, table, note))
+    having = [arm for arm in tuned["arms"] if key in arm["chosen"] and arm["name"] in comparison.records]
+    table = Table(columns, rows, omitted=len(having) - len(rows))
+    drawn_ones = [curves] if key in numeric_keys(comparison, tuned) else []
+    return Section(f"tuning.{key}", (curves.title,), (*drawn_ones, table, note))
 
 
-def _cells(rows: Sequence[SettingResult], values: Sequence[float | None], chosen: float | None) -> Iterator[Tried]:
+def _cells(
+    rows: Sequence[SettingResult], values: Sequence[float | str | None], chosen: float | str | None
+) -> Iterator[Tried]:
     for row, value in zip(rows, values, strict=True):
         yield Tried(row["mean"], row["diverged"], len(row["values"]), chosen=value == chosen)
 

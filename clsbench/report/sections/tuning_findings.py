@@ -35,8 +35,10 @@ def chosen_row(arm: ArmTuning) -> SettingResult:
     return next(row for row in arm["sensitivity"] if row["settings"] == arm["chosen"])
 
 
-def setting_value(value: float | None) -> str:
-    """Three digits, and 10000 rather than 1e+04."""
+def setting_value(value: float | str | None) -> str:
+    """Three digits, and 10000 rather than 1e+04; a word as it is."""
+    if isinstance(value, str):
+        return value
     return "null" if value is None else f"{float(f'{value:.3g}'):g}"
 
 
@@ -79,7 +81,7 @@ def _diverged(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Tex
 
 
 def _at_edge(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Text]:
-    places: dict[tuple[str, float | None], list[ArmRef]] = {}
+    places: dict[tuple[str, float | str | None], list[ArmRef]] = {}
     for name, arm in tuned_arms(comparison, tuned).items():
         for key in arm["at_edge"]:
             places.setdefault((key, arm["chosen"][key]), []).append(refs[name])
@@ -90,10 +92,12 @@ def _at_edge(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Text
 
 def _cost(comparison: Comparison, tuned: Tuning) -> str:
     seeds = tuned["seeds"]
-    settings = len(tuned["arms"][0]["sensitivity"])
+    settings = {len(arm["sensitivity"]) for arm in tuned["arms"]}
+    most = count(max(settings), "setting")
+    of_each = most if len(settings) == 1 else f"{min(settings)} to {most}"
     return (
         f"Tuning cost {count(tuned['trials'], 'trial')} ({count(len(tuned['arms']), 'arm')} x "
-        f"{count(settings, 'setting')} x {count(len(seeds), 'seed')}, from {seeds[0]}) and "
+        f"{of_each} x {count(len(seeds), 'seed')}, from {seeds[0]}) and "
         f"{duration(tuned['seconds'])} of training{'; no test data were used' if _is_blind(comparison, tuned) else ''}."
     )
 
