@@ -342,6 +342,24 @@ def test_wrong_samples_are_those_that_the_network_gets_wrong(of_images: Tab, ima
     assert wrong == shown
 
 
+def test_everything_is_on_paper(tab: Tab) -> None:
+    """Each comparison with its pictures, each table with all of its columns, and the config; the screen stays as is."""
+    folded = "[...document.querySelectorAll('.comparison, details')].map((e) => e.hidden || e.open === false)"
+    before = tab.evaluate(folded)
+    tab.evaluate("Promise.all(Object.keys(PAGE.pictures).map(picture)).then(() => true)")  # as once it is idle
+    tab.ask("Emulation.setEmulatedMedia", media="print", features=[])
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    tab.settle()
+    assert not any(tab.evaluate(folded))
+    drawn = "(c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((value) => value)"
+    assert all(tab.evaluate(f"[...document.querySelectorAll('.terrains canvas')].map({drawn})"))
+    clipping = "[...document.querySelectorAll('.scroll')].map((e) => getComputedStyle(e).overflowX)"
+    assert {"visible"} == set(tab.evaluate(clipping))
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert before == tab.evaluate(folded)
+    assert any(before)
+
+
 def test_page_is_the_same_twice(plane: clsbench.Result) -> None:
     """Written again from what the run keeps, byte by byte; and small."""
     directory = RunDirectory(plane.directory)

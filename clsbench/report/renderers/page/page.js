@@ -313,13 +313,29 @@ function redraw() {
 
 document.querySelectorAll(".choice").forEach((button, place) => button.addEventListener("click", () => showComparison(place)));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+const folded = [];
+
+function unfold(element, open) {
+  if (element.matches("details")) element.open = open;
+  else element.hidden = !open;
+}
+
 addEventListener("beforeprint", () => {
   document.documentElement.classList.add("printing");
+  for (const element of document.querySelectorAll(".comparison[hidden], details:not([open])")) {
+    folded.push(element);
+    unfold(element, true);
+  }
   PAGE.comparisons.forEach((_, place) => stage(place)); // on paper all are shown
   redraw();
 });
 addEventListener("afterprint", () => {
   document.documentElement.classList.remove("printing");
+  for (const element of folded.splice(0)) unfold(element, false);
   redraw();
 });
 showComparison(PAGE.first);
+// Printing waits for nothing: the pictures of what is not shown yet are opened before.
+setTimeout(async () => {
+  for (const blob of Object.keys(PAGE.pictures)) await picture(blob);
+}, 1000);
