@@ -28,7 +28,8 @@ from clsbench.config.shipped import located
 from clsbench.data.progress import told_to
 from clsbench.errors import ConfigError, DataError, RunError, TrialError
 from clsbench.execution.engine import engine_of, resolved_auto
-from clsbench.execution.events import Event, Reading, RunResumed, StackStarted, Warned
+from clsbench.execution.events import Event, Reading, RunResumed, Said, StackStarted, Warned
+from clsbench.execution.workers import RETRIES, Executor, Workers
 from clsbench.prediction import kept_of
 from clsbench.report.failures import whole_failures
 from clsbench.result import Result, load
@@ -98,6 +99,9 @@ def run(
     output: str | Path = "runs",
     resume: str | Path | None = None,
     jobs: int | None = None,
+    executor: Executor = "local",
+    ray_address: str | None = None,
+    retries: int = RETRIES,
     watch: Watch = lambda plan, event: None,
     command_line: Sequence[str] | None = None,
 ) -> Result:
@@ -111,7 +115,11 @@ def run(
         resume: the directory of a run to go on with, instead of a new one. It ends as if it had never stopped.
         jobs: the number of processes, at most one for each core; by default, dense models train in one for each core
             of `train.threads`, if this process can be forked. No bit of a record depends on it. If it cannot be
-            forked, the other processes lack what the calling script registers itself: put that into a plugin.
+            forked, the other processes lack what the calling script registers itself: put that into a plugin. With
+            Ray, the most units of work at a time, by default as many as the cluster has room for.
+        executor: `local`, or `ray` for a Ray cluster: the one that `ray.init` has connected to, that at `ray_address`
+            (`HOST:PORT` or `auto`), else a new one on this machine.
+        retries: how often a trial is tried again from its last checkpoint when its process or node is lost.
         watch: called with every event as it happens.
         command_line: the arguments of the command `clsbench`, if it was called; kept in `environment.json`.
 
@@ -121,8 +129,9 @@ def run(
         RunError: the run cannot be written, or cannot go on.
         TrialError: every trial of an arm failed. The run is written, in the error's `directory`.
     """
-    clock, asked = Clock(), read(config, overrides, resume)
-    result = train(asked, clock, output=output, resume=resume, jobs=jobs, watch=watch, command_line=command_line)
+    clock, workers = Clock(), Workers(jobs, executor, ray_address, retries)
+    asked = read(config, overrides, resume)
+    result = train(asked, clock, output=output, resume=resume, workers=workers, watch=watch, command_line=command_line)
     result = Drawing(result, asked).finish()
     if failed := whole_failures(result.summary):
         where = f"the trace is in {result.directory / 'run.log'}"
@@ -136,12 +145,12 @@ def train(
     *,
     output: str | Path,
     resume: str | Path | None,
-    jobs: int | None,
+    workers: Workers,
     watch: Watch,
     command_line: Sequence[str] | None,
 ) -> Result:
     """As `run`, but nothing is drawn, and a result comes back also if every trial of an arm failed."""
-    prepare = partial(_Prepared.of, asked, jobs, watch, clock)
+    prepare = partial(_Prepared.of, asked, workers, watch, clock)
     if resume is None:
         return _start(prepare(), Path(output), command_line)
     return _resume(asked, prepare, RunDirectory(Path(resume)), command_line)
@@ -204,7 +213,7 @@ def _go_on(
         for change in changes:
             log.warning("the run is resumed after a change, and last bits may differ: %s", change)
         directory.write_environment({**before, "format_version": FORMAT_VERSION, "resumed": resumed}, began)
-        exact = all(not changes_since(began.conditions(), other) for other in resumed)
+        exact = not before["nodes"] and all(not changes_since(began.conditions(), other) for other in resumed)
         return prepared.finish(directory, exact=exact)
 
 
@@ -239,12 +248,12 @@ class _Prepared:
     plan: Plan
     data: Mapping[str, Splits]
     device: torch.device
-    jobs: int | None
+    workers: Workers
     watch: Watch
     clock: Clock
 
     @classmethod
-    def of(cls, experiment: Experiment, jobs: int | None, watch: Watch, clock: Clock) -> _Prepared:
+    def of(cls, experiment: Experiment, workers: Workers, watch: Watch, clock: Clock) -> _Prepared:
         with clock.counting("imports"):
             from clsbench.execution.opening import device_for, load_data, posed_of, require_known
             from clsbench.execution.soundness import require_sound
@@ -259,13 +268,14 @@ class _Prepared:
         posed = {key: posed_of(splits) for key, splits in data.items()}
         *tuning, plan = (replace(each, posed=posed) for each in (*tuning, plan))
         require_known(plan)
-        return cls(tuning[0] if tuning else None, plan, data, device, jobs, watch, clock)
+        return cls(tuning[0] if tuning else None, plan, data, device, workers, watch, clock)
 
     def finish(self, directory: RunDirectory, *, exact: bool) -> Result:
         """Train what is left to train, and write the rest of the run. `exact`: no last bit may differ."""
+        from clsbench.execution.execute import ready
         from clsbench.execution.process import training
 
-        with training():
+        with training(), ready(self.workers, self.data.values(), lambda text: self.watch(self.plan, Said(text))):
             return self._finish(directory, exact)
 
     def _finish(self, directory: RunDirectory, exact: bool) -> Result:
@@ -278,11 +288,11 @@ class _Prepared:
         self._warn()
         plan, tuned = self.plan, None
         if self.tuning is not None:
-            tried = self._train(self.tuning, writers[TUNING], kept[TUNING])
+            tried = self._train(self.tuning, writers[TUNING], kept[TUNING], directory)
             pairing(writers[TUNING].evidence, self.tuning)
             tuned = tuning_summary(plan, self.tuning, tried, self.data)
             plan = with_chosen(plan, {arm["name"]: arm["chosen"] for arm in tuned["arms"]})
-        records = self._train(plan, writers[METRICS], kept[METRICS])
+        records = self._train(plan, writers[METRICS], kept[METRICS], directory)
         result = Result(records, self._summary(plan, writers, tuned, records, directory), directory.path)
         self._keep_replay(plan, writers[METRICS], result.summary, directory)
         directory.write_summary(result.summary)  # the last: a run that has it is complete
@@ -320,14 +330,17 @@ class _Prepared:
             log.warning(text)
             self.watch(self.plan, Warned(text))
 
-    def _train(self, plan: Plan, writer: RunWriter, kept: Mapping[int, Checkpoint]) -> list[Record]:
+    def _train(
+        self, plan: Plan, writer: RunWriter, kept: Mapping[int, Checkpoint], directory: RunDirectory
+    ) -> list[Record]:
         from clsbench.execution.execute import execute
 
-        events = execute(self._work(plan, kept), kept, self.jobs)
+        events = execute(self._work(plan, kept), kept, self.workers)
         with closing(events), self.clock.dividing(writer.spent):
             for event in events:
                 if isinstance(event, StackStarted):
                     self._require_same_data(plan, event)
+                    self._note_host(plan, event, writer, directory)
                 writer.keep(event)
                 self.watch(plan, event)
         return writer.close()
@@ -339,6 +352,18 @@ class _Prepared:
             if found != self.data[dataset.key].hash:
                 raise DataError(f"dataset {dataset.title}: it changed while the run was training; start a new run")
 
+    def _note_host(self, plan: Plan, event: StackStarted, writer: RunWriter, directory: RunDirectory) -> None:
+        """Say once of each machine of a cluster in what it differs from this one."""
+        from clsbench.execution.host import this_host
+
+        if differences := this_host().differences(event.host):
+            writer.records.exact = False
+            log.warning("trials %s are trained on another machine, %s", list(event.trials), event.host.name)
+            if directory.note_node({"name": event.host.name, "differences": differences}):
+                text = f"on {event.host.name} last bits may differ: {'; '.join(differences)}"
+                log.warning("%s", text)
+                self.watch(plan, Warned(text))
+
     def _summary(
         self,
         plan: Plan,
@@ -349,6 +374,12 @@ class _Prepared:
     ) -> Summary:
         writer = writers[METRICS]
         data, warned = _described(plan, self.data)
+        others = [
+            ("other-machine", f"trials were trained on {node['name']}, and last bits may differ: {differs}")
+            for node in directory.environment()["nodes"] or ()
+            for differs in ["; ".join(node["differences"])]
+        ]
+        warned += unsilenced([(plan.experiment.name, others)], plan.experiment.silence)
         with self.clock.counting("measuring"):
             crossed = self._crossed(plan, records, directory)
         found, expectations = judged(plan, records, writer.failures, crossed, writer.evidence, data, warned)

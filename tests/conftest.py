@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 import shutil
@@ -84,6 +85,7 @@ NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
     "fork": ("needs Linux, and no GPU that PyTorch drives", lambda: sys.platform == "linux" and not _has_gpu()),
     "browser": ("needs Chromium", lambda: any(map(shutil.which, CHROMIUM))),
     "cuda": ("needs an NVIDIA GPU", _has_gpu),
+    "ray": ("needs the package ray, of the extra clsbench[ray]", lambda: importlib.util.find_spec("ray") is not None),
 }
 
 
@@ -92,7 +94,7 @@ def same_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers, by a plugin say, is gone after it."""
     for name in ("_specs", "_canonical"):
         monkeypatch.setattr(catalogue, name, {kind: dict(known) for kind, known in getattr(catalogue, name).items()})
-    monkeypatch.setattr(catalogue, "plugins", list(catalogue.plugins))
+    monkeypatch.setattr(catalogue, "plugins", dict(catalogue.plugins))
 
 
 @pytest.fixture(scope="session")

@@ -363,7 +363,7 @@ def test_ci_runs_the_same_checks() -> None:
     run = ROOT / ".ci" / "run"
     assert os.access(run, os.X_OK)
     lines = run.read_text().splitlines()
-    assert "needs=compiler,fork" in lines
+    assert "needs=compiler,fork,ray" in lines
     assert 'exec python3 scripts/test.py --require="$needs"' == lines[-1]
 
 

@@ -15,6 +15,7 @@ from clsbench.cli.exits import ARGUMENTS
 from clsbench.cli.parameters import AsJson, Config, Details, Overrides, Plugins, load_plugins
 from clsbench.cli.showing import show_answer, show_end
 from clsbench.errors import ExpectationError, TrialError
+from clsbench.execution.workers import RETRIES, Executor, Workers
 from clsbench.report.streams import (
     ReaderLeft,
     console_on,
@@ -48,6 +49,20 @@ def run(
         int | None,
         typer.Option(metavar="N", min=1, help="Train in N processes, at most one for each core.", show_default=False),
     ] = None,
+    executor: Annotated[
+        Executor, typer.Option(help="Train in processes of this machine, or on a Ray cluster.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="The Ray cluster, or auto; without it, RAY_ADDRESS, or a new one here.",
+            show_default=False,
+        ),
+    ] = None,
+    retries: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Try a trial N times again when its process or node is lost.")
+    ] = RETRIES,
     plugin: Plugins = None,
     details: Details = False,
     as_json: AsJson = False,
@@ -68,6 +83,7 @@ def run(
     inputs = [Path(config)] if config is not None else []
     output_file = None if junit is None else Output("--junit", junit, JUNIT, [*inputs, *(plugin or ())])
     with errors_to(output_file, "clsbench"):
+        workers = Workers(jobs, executor, ray_address, retries)
         load_plugins(plugin)
         from clsbench import experiment
         from clsbench.clock import Clock
@@ -91,7 +107,7 @@ def run(
             Clock(of_command=True),
             output=output,
             resume=resume,
-            jobs=jobs,
+            workers=workers,
             watch=watcher(progress),
             command_line=context.meta[ARGUMENTS],
         )

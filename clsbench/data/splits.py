@@ -99,6 +99,13 @@ class Splits:
         return None if counts is None else torch.from_numpy(counts).to(self.train.y.device)
 
     @property
+    def num_bytes(self) -> int:
+        """The size of all tensors."""
+        parts = [part for part in (self.train, self.val, self.test) if part is not None]
+        tensors = [each for part in parts for each in (part.x, part.y, part.posterior) if each is not None]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    @property
     def facts(self) -> DatasetFacts:
         """The metadata of the splits, as plain values."""
         sizes: Any = {

@@ -12,6 +12,7 @@ from clsbench.results import Record
 if TYPE_CHECKING:
     from clsbench.config.plan import Trial
     from clsbench.data.scene import Frame
+    from clsbench.execution.host import Host
     from clsbench.problems import Problem
     from clsbench.training.snapshot import Snapshot
 
@@ -69,6 +70,13 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class Said:
+    """Something about the run as a whole, to be shown once."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Reading:
     """Data are being read: what, and how much of it is done."""
 
@@ -80,7 +88,7 @@ class StackStarted:
     """A stack is about to train, from the epoch after `epoch`.
 
     `weights` holds, by trial number, the hash of every initial parameter; empty after a checkpoint.
-    `data` holds, by trial number, the hash of its splits, computed by the process that trains.
+    `data` holds, by trial number, the hash of its splits, computed by the process that trains, and `host` its machine.
     """
 
     trials: tuple[int, ...]
@@ -89,6 +97,7 @@ class StackStarted:
     compiled: bool
     weights: Mapping[int, Mapping[str, str]]
     data: Mapping[int, str]
+    host: Host
 
 
 @dataclass(frozen=True)
@@ -129,4 +138,4 @@ class TrialFailed:
     trace: str
 
 
-Event = RunResumed | Warned | Reading | StackStarted | EpochDone | StackDone | TrialFailed
+Event = RunResumed | Warned | Said | Reading | StackStarted | EpochDone | StackDone | TrialFailed

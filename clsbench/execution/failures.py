@@ -13,7 +13,7 @@ from typing import cast
 import torch
 
 from clsbench.config.plan import Trial
-from clsbench.execution.events import Checkpoint, fields, identity_of
+from clsbench.execution.events import Checkpoint, TrialFailed, fields, identity_of
 from clsbench.problems import Problem
 from clsbench.registry import KINDS, catalogue
 from clsbench.results import Record
@@ -44,6 +44,11 @@ def failed_record(trial: Trial, problem: Problem, last: Record | None, since: Ch
         came_to = {"epoch": since.snapshot.epoch + 1, "step": step, "seconds": round(since.seconds, 6)}
     known = {**identity_of(trial), **came_to, "status": "failed"}
     return cast(Record, {field: known.get(field) for field in fields(problem)})
+
+
+def given_up(trial: Trial, problem: Problem, since: Checkpoint | None, reason: str) -> TrialFailed:
+    """The failure of a trial whose process died for the last time, and left no trace."""
+    return TrialFailed(trial.number, failed_record(trial, problem, None, since), reason, "")
 
 
 def reason_of(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from clsbench.config.plan import Trial
-from clsbench.execution.events import Checkpoint
+from clsbench.execution.events import Checkpoint, EpochDone, Event
 from clsbench.slices import even_parts
 from clsbench.training.snapshot import Snapshot
 
@@ -19,12 +19,21 @@ WORTH_A_PROCESS = 2_000_000
 class WorkUnit:
     """Trials to train as one stack, by number, from the start or from a checkpoint of all of them.
 
-    If a stack is divided into units that train at the same time, this is one of `units_at_once`.
+    If a stack is divided into units that train at the same time, this is one of `units_at_once`. `lost` counts the
+    processes that died while they trained it, alone, from this start or checkpoint.
     """
 
     trials: tuple[int, ...]
     since: Checkpoint | None = None
     units_at_once: int = 1
+    lost: int = 0
+
+    def come_to(self, event: Event) -> WorkUnit:
+        """The unit after an event of its training: from now on it goes on from the event's checkpoint."""
+        checkpoint = event.checkpoint if isinstance(event, EpochDone) else None
+        if checkpoint is None or checkpoint.trials != self.trials:
+            return self
+        return replace(self, since=checkpoint, lost=0)
 
     def cut(self, number: int) -> list[WorkUnit]:
         """`number` units of nearly equal size, at least one."""
@@ -58,12 +67,16 @@ class Stacked(Protocol):
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine: its cores, whether this process can be forked, and whether it may have children."""
+    """The machine: its cores, whether this process can be forked, and whether it may have children.
+
+    A cluster is as many machines as it has `nodes`.
+    """
 
     num_cores: int
     can_fork: bool
     may_have_children: bool = True
     shares_memory: bool = True  # stacks on a CPU; a GPU trains one at a time
+    nodes: int = 1
 
 
 @dataclass(frozen=True)
@@ -91,7 +104,8 @@ def batches(
     for processes, group in by_processes.items():
         if machine.shares_memory:
             group = [(stack, part) for stack, unit in group for part in _fitting(stack, unit, processes)]
-            yield Batch(tuple(dealt(group, processes)), processes)
+            everywhere = processes * machine.nodes
+            yield Batch(tuple(dealt(group, everywhere)), everywhere)
         else:
             yield Batch(tuple(unit for _, unit in group), processes)
 
@@ -140,18 +154,15 @@ def dealt(whole: Sequence[tuple[Stacked, WorkUnit]], processes: int) -> list[Wor
     return found
 
 
-def after_a_death(unit: WorkUnit, tried: set[int]) -> list[WorkUnit]:
-    """The units to train after a unit's process died: its halves, or a single trial once more; empty if it has failed.
+def after_a_death(unit: WorkUnit, retries: int) -> list[WorkUnit]:
+    """The units to train after a unit's process died: its halves, or a single trial again; empty if it has failed.
 
     Args:
-        tried: the single trials that were tried again; this one is added.
+        retries: how often a single trial is tried again from the same start or checkpoint.
     """
     if len(unit.trials) > 1:
         return unit.cut(2)
-    if not tried.isdisjoint(unit.trials):
-        return []
-    tried.update(unit.trials)
-    return [unit]
+    return [replace(unit, lost=unit.lost + 1)] if unit.lost < retries else []
 
 
 def _fitting(stack: Stacked, unit: WorkUnit, processes: int) -> list[WorkUnit]:

@@ -25,6 +25,7 @@ from clsbench.execution.events import (
     identity_of,
 )
 from clsbench.execution.failures import failed_record, reason_of
+from clsbench.execution.host import this_host
 from clsbench.execution.matching import loss_weights
 from clsbench.execution.process import settled, thawed
 from clsbench.execution.scheduling import WorkUnit
@@ -86,7 +87,7 @@ def _train(unit: WorkUnit, trials: Sequence[Trial], work: StackWork) -> Iterator
     weights = {} if since else {number: stack.fingerprints(i) for i, number in enumerate(unit.trials)}
     epoch = since.snapshot.epoch if since else 0
     data = {trial.number: work.splits_of(trial).hash for trial in trials}
-    yield StackStarted(unit.trials, epoch, work.num_cores, work.compiled, weights, data)
+    yield StackStarted(unit.trials, epoch, work.num_cores, work.compiled, weights, data, this_host())
     # A snapshot has its own weights.
     scales = loss_weights(stack, members, work) if since is None else [1.0] * len(members)
     results = train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -169,7 +170,8 @@ class Work:
     """A plan with its data on this machine. A process that is not a fork builds its own from `recipe`.
 
     `experiment` is the source of the plan, or of the tuning before it. `compiled` says, by trial number, whether the
-    steps of the trials with a checkpoint were compiled.
+    steps of the trials with a checkpoint were compiled. `num_cores` is how many train a trial, where another machine
+    has decided it.
     """
 
     experiment: Experiment
@@ -177,6 +179,7 @@ class Work:
     data: dict[str, Splits]
     device: torch.device
     compiled: Mapping[int, bool] = field(default_factory=dict)
+    num_cores: int | None = None
 
     def stacks(self) -> list[StackWork]:
         """Every stack of the plan, in its order.
@@ -207,7 +210,9 @@ class Work:
         known = posed_of(one)
         size = size_of(arm.model, arm.loss, known)
         products = multiplications(arm, size, one.shape, loss.num_outputs)
-        num_cores = threads_for(asked.threads, stacked=stacked, compiled=compiled, multiplications=products)
+        num_cores = self.num_cores or threads_for(
+            asked.threads, stacked=stacked, compiled=compiled, multiplications=products
+        )
         work = StackWork(
             experiment=plan.experiment,
             trials=tuple(trials),
@@ -249,7 +254,7 @@ class Work:
             "experiment": self.experiment.to_dict(),
             "sees_test": self.plan.sees_test,
             "chosen": {arm.name: dict(arm.tuned) for arm in self.plan.arms},
-            "plugins": list(catalogue.plugins),
+            "plugins": {path: (content, _sha256(content)) for path, content in catalogue.plugins.items()},
             "device": str(self.device),
             "compiled": dict(self.compiled),
         }
@@ -262,14 +267,21 @@ class Work:
         import clsbench.models  # noqa: F401 - the rooms register what they offer
 
         load_installed_plugins()
-        for path in recipe["plugins"]:
-            load_plugin(Path(path))
+        for path, (content, sha256) in recipe["plugins"].items():
+            if _sha256(content) != sha256:
+                raise RunError(f"plugin {path}: what came here is not what was sent; start again")
+            if catalogue.plugins.get(path) != content:  # a process may train several plans
+                load_plugin(Path(path), content)
         experiment = read_mapping(recipe["experiment"])
         each = plans(experiment)
         plan = each[-1] if recipe["sees_test"] else each[0]
         if recipe["sees_test"] and len(each) > 1:
             plan = with_chosen(plan, recipe["chosen"])
         return cls(experiment, plan, {}, torch.device(recipe["device"]), recipe["compiled"])
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def bound_loss(entry: LossEntry, splits: Sequence[Splits]) -> Loss:

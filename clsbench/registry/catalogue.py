@@ -42,8 +42,7 @@ class Registry:
         self._specs: dict[Kind, dict[str, Spec]] = {kind: {} for kind in KINDS}
         self._canonical: dict[Kind, dict[str, str]] = {kind: {} for kind in KINDS}
         self._checks: list[Callable[[Spec], None]] = []
-        self.plugins: list[str] = []  # the user's files that added to it; another process runs them too
-        self.sources: dict[str, str] = {}  # the SHA-256 of each of them
+        self.plugins: dict[str, bytes] = {}  # what the user's files that added to it held; other processes run it too
 
     def add(self, spec: Spec) -> None:
         known, own = self._canonical[spec.kind], self._specs[spec.kind]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import sys
@@ -18,21 +17,19 @@ from clsbench.signatures import described
 from clsbench.sources import require_regular
 
 
-def load_plugin(path: Path) -> None:
+def load_plugin(path: Path, content: bytes | None = None) -> None:
     """Run a Python file of the user's, so that what it decorates is registered.
+
+    Args:
+        content: what the file held in the process that read it, which may have been another machine's.
 
     Raises:
         ConfigError: the file does not exist, or it fails.
     """
-    try:
-        require_regular(path)
-    except FileNotFoundError:
-        raise ConfigError(f"plugin {path}: no such file; give a Python file") from None
-    except (OSError, ValueError) as error:
-        what = getattr(error, "strerror", None) or error
-        raise ConfigError(f"plugin {path}: cannot be read: {what}; give a Python file") from None
+    if content is None:
+        _require_readable(path)
     name = f"clsbench_plugin_{path.stem}"
-    loader = _LoadedOnce(name, str(path))
+    loader = _LoadedOnce(name, str(path), content)
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
@@ -42,20 +39,33 @@ def load_plugin(path: Path) -> None:
             loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise _broken(path, error) from error
-    resolved = str(path.resolve())
-    if resolved not in catalogue.plugins:
-        catalogue.plugins.append(resolved)
-    catalogue.sources[resolved] = hashlib.sha256(loader.content).hexdigest()
+    catalogue.plugins[str(path.resolve())] = loader.get_data(loader.path)
+
+
+def _require_readable(path: Path) -> None:
+    try:
+        require_regular(path)
+    except FileNotFoundError:
+        raise ConfigError(f"plugin {path}: no such file; give a Python file") from None
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or error
+        raise ConfigError(f"plugin {path}: cannot be read: {what}; give a Python file") from None
 
 
 class _LoadedOnce(SourceFileLoader):
-    """Runs the very bytes that `content` keeps: the file may change meanwhile, and no cached bytecode counts."""
+    """Reads a file once: it may change meanwhile, and no cached bytecode counts."""
 
-    content = b""
+    def __init__(self, name: str, path: str, content: bytes | None) -> None:
+        super().__init__(name, path)
+        self._content = content
+
+    def get_data(self, path: str) -> bytes:
+        if self._content is None:
+            self._content = super().get_data(path)
+        return self._content
 
     def get_code(self, fullname: str) -> CodeType:
-        self.content = self.get_data(self.path)
-        return self.source_to_code(self.content, self.path)
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def _broken(path: Path, error: BaseException) -> ConfigError:

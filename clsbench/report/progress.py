@@ -18,6 +18,7 @@ from clsbench.execution.events import (
     Event,
     Reading,
     RunResumed,
+    Said,
     StackDone,
     StackStarted,
     TrialFailed,
@@ -168,6 +169,8 @@ def watcher(progress: Shows) -> Callable[[Plan, Event], None]:
             progress.advance(event.done, "")
         elif isinstance(event, Warned):
             progress.warn(f"warning: {event.text}")
+        elif isinstance(event, Said):
+            progress.say(event.text)
         elif isinstance(event, Reading):
             progress.advance(0, event.text)
         elif isinstance(event, StackStarted):

@@ -4,7 +4,7 @@ Files are plain JSON, and what is read is plain dicts: the types name their keys
 lacks with None, keeps keys that it does not know, and refuses a file of a newer major version.
 """
 
-from clsbench.results.environment import DatasetFacts, Environment, Platform, read_environment
+from clsbench.results.environment import DatasetFacts, Environment, Node, Platform, read_environment
 from clsbench.results.reading import FORMAT_VERSION, damaged, require_known_format
 from clsbench.results.record import Origin, Record, classes_in, reader_of, require_sequence, value_of
 from clsbench.results.summary import (
@@ -56,6 +56,7 @@ __all__ = [
     "ExpectationResult",
     "JoinedRun",
     "Judged",
+    "Node",
     "Origin",
     "Pairing",
     "Pairs",

@@ -45,6 +45,14 @@ class Platform(TypedDict):
 
 
 @with_config(STRICT)
+class Node(TypedDict):
+    """A machine of a cluster, and in words in what it differs from the run's own."""
+
+    name: str
+    differences: list[str]
+
+
+@with_config(STRICT)
 class DatasetFacts(TypedDict):
     """An opened dataset: the shape of a sample, the samples of each split, the facts of its problem."""
 
@@ -64,7 +72,10 @@ class DatasetFacts(TypedDict):
 
 @with_config(STRICT)
 class Environment(Platform):
-    """`datasets` has the facts of each dataset by its title, `auto` what each `auto` of the config became."""
+    """`datasets` has the facts of each dataset by its title, `auto` what each `auto` of the config became.
+
+    `nodes` has the machines of a cluster that trained and are not like the run's own; None if there are none.
+    """
 
     format_version: Annotated[Annotated[int, Field(ge=1)] | None, ADDED]
     auto: Annotated[dict[str, Any] | None, ADDED]
@@ -72,6 +83,7 @@ class Environment(Platform):
     git_revision: Annotated[str | None, ADDED]
     datasets: dict[str, DatasetFacts]
     resumed: Annotated[list[Platform] | None, ADDED]
+    nodes: Annotated[list[Node] | None, ADDED]
 
 
 @cache

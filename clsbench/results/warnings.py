@@ -25,13 +25,14 @@ WARNINGS: dict[str, str] = {
     "one-class": "an arm predicts one class only",
     "best-on-test": "an expectation chooses an epoch on test data",
     "batch-loss": "a loss of a batch is not the mean over its samples",
+    "other-machine": "trials were trained on another machine, and last bits may differ",
     "probabilities": "a model returns probabilities where logits are expected",
 }
 
 
 @with_config(STRICT)
 class RunWarning(TypedDict):
-    """`code` is one of `WARNINGS`, `where` the label of a dataset, model, loss or arm, `text` a sentence."""
+    """`code` is one of `WARNINGS`; `where` the label of a dataset, model, loss or arm, or the run; `text` says why."""
 
     code: Annotated[str, Field(min_length=1)]
     where: str

@@ -20,6 +20,7 @@ from clsbench.problems import kind_of
 from clsbench.registry.catalogue import GIVEN
 from clsbench.results import (
     Environment,
+    Node,
     Origin,
     Record,
     Summary,
@@ -154,6 +155,15 @@ class RunDirectory:
         """Replace `environment.json`, with the whole fingerprint of the run; the same error."""
         run = self.manifest.written().run
         self.manifest.replace("environment.json", sealed_environment(environment, run, fingerprint))
+
+    def note_node(self, node: Node) -> bool:
+        """Keep in `environment.json` which other machine trains; return whether it is new there; the same error."""
+        before = self.environment()
+        known = before["nodes"] or []
+        if node in known:
+            return False
+        self.write_environment({**before, "nodes": [*known, node]}, self.identify().fingerprint)
+        return True
 
     def hashes(self) -> Hashes:
         """The SHA-256 of each split that the run saw.

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import subprocess
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
+from clsbench.execution.host import this_host
 from clsbench.results import FORMAT_VERSION, DatasetFacts, Environment
-
-PACKAGES = ("clsbench", "torch", "torchvision", "numpy", "scikit-learn")
 
 
 def environment(
@@ -28,34 +25,20 @@ def environment(
     """
     import torch
 
+    host = this_host()
     model = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "format_version": FORMAT_VERSION,
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
+        "versions": dict(host.versions),
+        "machine": {"system": host.system, "processor": host.processor, "cores": host.cores},
         "device": {"name": str(device), "kind": device.type, "model": model, "threads": threads},
         "auto": auto,
         "command_line": None if command_line is None else list(command_line),
         "git_revision": _git_revision(),
         "datasets": datasets,
         "resumed": None,
+        "nodes": None,
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except ModuleNotFoundError:
-        return None
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _git_revision() -> str | None:

@@ -146,7 +146,7 @@ def _sources(experiment: Experiment) -> Iterator[tuple[str, str]]:
     for path in catalogue.plugins:
         name = Path(path).name
         names[name] += 1
-        yield f"plugin {name}" + (f" ({names[name]})" if names[name] > 1 else ""), catalogue.sources[path]
+        yield f"plugin {name}" + (f" ({names[name]})" if names[name] > 1 else ""), sha256_of(catalogue.plugins[path])
     installed = {each.name: each.module for each in entry_points(group="clsbench")}
     for name, module in installed.items():
         yield f"plugin {name}", _source_of(sys.modules.get(module))

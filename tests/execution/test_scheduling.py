@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clsbench.execution.events import Checkpoint
+from clsbench.execution.events import Checkpoint, EpochDone, StackDone
 from clsbench.execution.scheduling import Machine, WorkUnit, after_a_death, batches, num_processes, units_left
 from clsbench.training.snapshot import Snapshot
 
@@ -96,11 +96,31 @@ def test_every_trial_is_trained_once_and_fits(sizes: list[int], holds: int, num_
         assert all(len(unit.trials) <= max(1, holds // batch.num_processes) for unit in batch.units)
 
 
-def test_a_unit_whose_process_died_is_halved_and_a_single_trial_tried_once_more() -> None:
-    """Halves keep their part of the checkpoint; a trial whose process dies twice has failed."""
-    tried: set[int] = set()
-    halves = after_a_death(WorkUnit((1, 2, 3)), tried)
+def test_a_unit_whose_process_died_is_halved_and_a_single_trial_tried_again() -> None:
+    """A trial has failed whose process dies once more than there are retries, from one checkpoint."""
+    halves = after_a_death(WorkUnit((1, 2, 3)), retries=1)
     assert [(1,), (2, 3)] == [unit.trials for unit in halves]
-    assert [halves[0]] == after_a_death(halves[0], tried)
-    assert [] == after_a_death(halves[0], tried)
-    assert {1} == tried
+    (again,) = after_a_death(halves[0], retries=1)
+    assert (1,) == again.trials
+    assert [] == after_a_death(again, retries=1)
+    assert [] == after_a_death(halves[0], retries=0)
+
+
+def test_a_checkpoint_of_all_trials_gives_new_retries() -> None:
+    """A unit goes on from the checkpoint of exactly its trials, as often as from the start."""
+    own, other = (
+        EpochDone(3, (), {}, Checkpoint(trials, Snapshot(3, {}), 1.0, finished=False, compiled=False))
+        for trials in ((1,), (1, 2))
+    )
+    lost = WorkUnit((1,), lost=2)
+    assert lost == lost.come_to(other) == lost.come_to(StackDone(own.checkpoint, 0.0, 0.0, 0.0))
+    assert WorkUnit((1,), since=own.checkpoint) == lost.come_to(own)
+
+
+def test_a_cluster_has_units_for_all_nodes_that_fit_into_one() -> None:
+    """On three nodes of four cores twelve units train at a time; each has what fits beside three others."""
+    whole = stack(range(240), holds=100)
+    (batch,) = batches([whole], {}, Machine(4, can_fork=True, nodes=3), "auto", None)
+    assert 12 == batch.num_processes
+    assert 100 // 4 >= max(len(unit.trials) for unit in batch.units)
+    assert list(range(240)) == sorted(number for unit in batch.units for number in unit.trials)

@@ -97,8 +97,8 @@ def at_epoch(epoch: int, *trials: int) -> EpochDone:
 
 
 def test_process_that_dies_while_it_tells(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a message is no event: the trials go on from their last checkpoint, and one fails at its second."""
-    lives: list[list[Event | None]] = [[at_epoch(3, 0, 1)], [], [None], [at_epoch(5, 0)]]
+    """Half a message is no event: the trials go on from their last checkpoint, and one fails at its second try."""
+    lives: list[list[Event | None]] = [[at_epoch(3, 0, 1)], [], [None], [at_epoch(5, 0)], []]
     given: list[tuple[list[int], int | None]] = []
 
     class Mortal(processes._Worker):
@@ -123,8 +123,8 @@ def test_process_that_dies_while_it_tells(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(processes, "_Worker", Mortal)
     experiment = read_mapping({**CONFIG, "tune": None, "loss": "bce", "train": {"epochs": 9, "seeds": 2}})
     work = work_of(experiment)
-    told = list(processes.run(list(units_left(work.plan.trials, {})), work, 1))
-    assert [([0, 1], None), ([0], 3), ([1], 3), ([0], 3)] == given
+    told = list(processes.run(list(units_left(work.plan.trials, {})), work, 1, retries=1))
+    assert [([0, 1], None), ([0], 3), ([1], 3), ([0], 3), ([0], 5)] == given
     *epochs, failed = told
     assert [3, 5] == [event.epoch for event in epochs if isinstance(event, EpochDone)]
     assert isinstance(failed, TrialFailed)

@@ -150,7 +150,7 @@ def test_environment_says_where_it_ran_and_nothing_of_the_user(result: Result) -
     """Versions, machine, device, what `auto` became, command line, revision, data; no environment variable."""
     environment = strict((result.directory / "environment.json").read_text(encoding="utf-8"))
     named = {"versions", "machine", "device", "auto", "command_line", "git_revision", "datasets"}
-    assert {"format_version", "run", "fingerprint", "sum", "resumed"} | named == set(environment)
+    assert {"format_version", "run", "fingerprint", "sum", "resumed", "nodes"} | named == set(environment)
     assert {"python", "clsbench", "torch"} <= set(environment["versions"])
     assert {"threads", "stack", "compile"} == set(environment["auto"])
     assert {

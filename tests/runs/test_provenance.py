@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def test_other_plugin_is_refused(tmp_path: Path) -> None:
     path = stopped({**TREE, "loss": ["mine", "bce"]}, tmp_path / "runs")
     from clsbench.registry import catalogue
 
-    catalogue.sources[str(tmp_path / "p.py")] = "of another text"
+    catalogue.plugins[str(tmp_path / "p.py")] = b"another text"
     refused(path, r"plugin p\.py changed; start a new run$")
     catalogue.plugins.clear()
     refused(path, r"plugin p\.py is missing; start a new run$")
@@ -188,7 +189,7 @@ def test_checkpoints_of_another_run_are_refused(tmp_path: Path) -> None:
 
 def test_worker_that_opens_other_data_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that trains on other data than the fingerprint says ends the run with 4, naming the dataset."""
-    monkeypatch.setattr(units, "StackStarted", lambda *told: StackStarted(*told[:-1], {1: "other data"}))
+    monkeypatch.setattr(units, "StackStarted", lambda *told: replace(StackStarted(*told), data={1: "other data"}))
     with pytest.raises(DataError, match=r"dataset moons: it changed while the run was training; start a new run"):
         clsbench.run(TREE, output=tmp_path)
 

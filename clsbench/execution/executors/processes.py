@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -19,8 +18,8 @@ from typing import TYPE_CHECKING, cast
 
 from clsbench import system
 from clsbench.errors import ClsbenchError
-from clsbench.execution.events import EpochDone, Event, TrialFailed
-from clsbench.execution.failures import failed_record
+from clsbench.execution.events import Event, TrialFailed
+from clsbench.execution.failures import given_up
 from clsbench.execution.process import training
 from clsbench.execution.scheduling import WorkUnit, after_a_death
 from clsbench.execution.units import train_unit
@@ -33,11 +32,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("clsbench")
 
 
-def run(units: Sequence[WorkUnit], work: Work, num_processes: int) -> Iterator[Event]:
+def run(units: Sequence[WorkUnit], work: Work, num_processes: int, retries: int) -> Iterator[Event]:
     """Train units, several at a time, and yield their events.
 
     A unit whose process dies (of lack of memory, for example) is trained in halves from its last checkpoint; a single
-    trial is tried once more, then it has failed.
+    trial is tried `retries` more times from there, then it has failed.
 
     If possible, the processes are forks of this one and share its data and plugins. Others open the data themselves,
     and have only the plugins that are files.
@@ -52,7 +51,6 @@ def run(units: Sequence[WorkUnit], work: Work, num_processes: int) -> Iterator[E
     target = partial(_work, (lambda: work) if forked else partial(Work.of_recipe, work.recipe()))
     idle: list[_Worker] = []
     busy: dict[Connection, _Worker] = {}
-    tried: set[int] = set()
     try:
         while waiting or busy:
             while waiting and len(busy) < num_processes:
@@ -71,7 +69,7 @@ def run(units: Sequence[WorkUnit], work: Work, num_processes: int) -> Iterator[E
                     message = worker.receive()
                 except (EOFError, OSError):  # OSError if it died in the middle of a message
                     del busy[channel]
-                    yield from _after_death(worker, waiting, tried, work)
+                    yield from _after_death(worker, waiting, retries, work)
                     continue
                 if message is None:
                     idle.append(busy.pop(channel))
@@ -118,9 +116,8 @@ class _Worker:
     def receive(self) -> Event | ClsbenchError | None:
         """The next event, the error that ended the process, or None when the unit is finished."""
         event: Event | ClsbenchError | None = pickle.loads(self.channel.recv_bytes())
-        checkpoint = event.checkpoint if isinstance(event, EpochDone) else None
-        if checkpoint is not None and checkpoint.trials == self.unit.trials:
-            self.unit = replace(self.unit, since=checkpoint)
+        if event is not None and not isinstance(event, ClsbenchError):
+            self.unit = self.unit.come_to(event)
         return event
 
     def end(self, patience: float = 0.0) -> str:
@@ -134,16 +131,15 @@ class _Worker:
         return f"its process was killed by {signal.Signals(-code).name}" if code and code < 0 else "its process ended"
 
 
-def _after_death(worker: _Worker, waiting: deque[WorkUnit], tried: set[int], work: Work) -> Iterator[Event]:
+def _after_death(worker: _Worker, waiting: deque[WorkUnit], retries: int, work: Work) -> Iterator[TrialFailed]:
     unit, reason = worker.unit, worker.end(patience=5.0)
     log.warning("trials %s: %s", sorted(unit.trials), reason)
-    again = after_a_death(unit, tried)
+    again = after_a_death(unit, retries)
     waiting.extend(again)
     if not again:
         (number,) = unit.trials
         trial = work.plan.trials[number]
-        record = failed_record(trial, work.problem_of(trial), None, unit.since)
-        yield TrialFailed(number, record, reason, "")
+        yield given_up(trial, work.problem_of(trial), unit.since, reason)
 
 
 def _work(make: Callable[[], Work], orders: Connection, events: Connection) -> None:
