@@ -1,9 +1,15 @@
-"""False and missed verdicts: python scripts/null_experiments.py [--experiments N] [--run RUN] [--json FILE]
+"""False, missed and reversed verdicts: python scripts/null_experiments.py [PART ...] [--experiments N] [--json FILE]
 
-One loss is trained on many seeds. In a null experiment two disjoint sets of its seeds stand for two arms, so a
-verdict of better or worse is wrong; also where one seed in ten collapses (loses 60 points) or diverges. In a true one
-the second arm is worse by one standard deviation of the paired difference. The verdicts are clsbench's own, on the
-numbers of real records. Exit code 1 where a figure is missed.
+null: one loss is trained on many seeds, each with data of its own. In a null experiment two disjoint sets of its seeds
+stand for two arms, so a verdict of better or worse is wrong; also where one seed in ten collapses (loses 60 points) or
+diverges. In a true one the second arm is worse by one standard deviation of the paired difference. `--run RUN` draws
+from a run's first arm, and trains nothing.
+coverage: two losses are trained on 2,000 seeds of three populations, each seed with data of its own. How often does the
+interval over 10 seeds, or over 40, hold the mean difference over all of them?
+reversal: two losses are trained on twelve disjoint sets of ten seeds of two data sets, a split for each seed. Does one
+set find better what another finds worse? Beside it, the same with one split for each set.
+
+The verdicts are clsbench's own, on the numbers of real records. Exit code 1 where a figure is missed.
 """
 
 from __future__ import annotations
@@ -14,6 +20,7 @@ import math
 import random
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +32,7 @@ from clsbench.results.verdicts import BETTER, WORSE
 
 CONFIG: dict[str, Any] = {
     "name": "null_experiments",
-    "dataset": {"name": "moons", "samples": 500, "noise": 0.3},
+    "dataset": {"name": "moons", "samples": 500, "noise": 0.3, "split_seed": "per_seed"},
     "model": {"name": "mlp", "hidden": [8]},
     "loss": "cross_entropy",
     "optimizer": {"lr": 0.3},
@@ -43,12 +50,32 @@ SPOILED: dict[str, dict[str, float] | None] = {
     "diverging": None,
 }
 
+LOSSES = ["cross_entropy", "mse_softmax"]
+POPULATIONS: tuple[dict[str, Any], ...] = (
+    {"name": "moons", "samples": 500, "noise": 0.3},
+    {"name": "gaussians", "samples": 500},
+    {"name": "xor", "samples": 500},
+)
+COVERED_SEEDS = (10, 40)
+LEAST_COVERED = 0.93
+REVERSED = ("wine", "breast_cancer")
+SETS, SET_SEEDS = 12, 10
+
 Pool = Mapping[str, Sequence[float]]
 Values = dict[str, list[float | None]]
 
 
 def main() -> int:
     asked = arguments()
+    parts = {"null": null, "coverage": coverage, "reversal": reversal}
+    found = {name: parts[name](asked) for name in asked.parts or parts}
+    if asked.json:
+        asked.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return 0 if all(figures["reached"] for figures in found.values()) else 1
+
+
+def null(asked: argparse.Namespace) -> dict[str, Any]:
+    """False and missed verdicts between sets of seeds of one loss."""
     result = clsbench.load(asked.run) if asked.run else clsbench.run(CONFIG, output=asked.output)
     print(f"records: {result.directory}", flush=True)
     figures = measure(pool_of(result), asked.experiments)
@@ -61,13 +88,85 @@ def main() -> int:
         found = figures["found"][metric]
         print(f"true: {metric} found in {found['single']:.1%} of comparisons, after Holm in {found['holm']:.1%}")
     print(f"      (each comparison in at least {LEAST_FOUND:.0%})")
-    if asked.json:
-        asked.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    return 0 if figures["reached"] else 1
+    return figures
+
+
+def coverage(asked: argparse.Namespace) -> dict[str, Any]:
+    """By population, number of seeds and metric: the share of intervals that hold the difference over all seeds."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for population in POPULATIONS:
+        result = _trained(asked, "coverage", {**population, "split_seed": "per_seed"}, 2000)
+        pools = [pool_of(result, loss) for loss in LOSSES]
+        found[population["name"]] = by_number = {
+            f"{number} seeds": covered(pools, number, asked.experiments) for number in COVERED_SEEDS
+        }
+        for number, shares in by_number.items():
+            listed = ", ".join(f"{metric} {share:.1%}" for metric, share in shares.items())
+            print(f"coverage: {population['name']}, {number}: {listed}", flush=True)
+    least = min(share for by_number in found.values() for shares in by_number.values() for share in shares.values())
+    print(f"      (each at least {LEAST_COVERED:.0%})")
+    return {"experiments": asked.experiments, "covered": found, "reached": least >= LEAST_COVERED}
+
+
+def covered(pools: Sequence[Pool], num_seeds: int, experiments: int) -> dict[str, float]:
+    """By metric, how often the interval over some seeds holds the mean difference over all seeds of two pools."""
+    chance = random.Random(0)
+    first, second = pools
+    true = {m: statistics.fmean(first[m]) - statistics.fmean(second[m]) for m in METRICS}
+    inside: dict[str, list[bool]] = {metric: [] for metric in METRICS}
+    for _ in range(experiments):
+        places = chance.sample(range(len(first[METRICS[0]])), num_seeds)
+        a, b = (_at(places, pool) for pool in pools)
+        for row in _verdicts(a, b, "metric"):
+            inside[row["metric"]].append(row["low"] <= true[row["metric"]] <= row["high"])
+    return {metric: _share(outcomes) for metric, outcomes in inside.items()}
+
+
+def reversal(asked: argparse.Namespace) -> dict[str, Any]:
+    """By data set, kind of split and metric: the words of disjoint sets of seeds."""
+    found: dict[str, dict[str, dict[str, dict[str, int]]]] = {}
+    for name in REVERSED:
+        own = _trained(asked, "reversal", {"name": name, "split_seed": "per_seed"}, SETS * SET_SEEDS)
+        fixed = [{"name": name, "label": f"split {n}", "split_seed": n} for n in range(SETS)]
+        shared = _trained(asked, "reversal", fixed, SET_SEEDS)
+        sets = {
+            "a split for each seed": [_part(own, LOSSES, n * SET_SEEDS) for n in range(SETS)],
+            "a split for each set": [_part(shared, [f"{x} dataset=split {n}" for x in LOSSES], 0) for n in range(SETS)],
+        }
+        found[name] = {how: words_of(each) for how, each in sets.items()}
+        for how, by_metric in found[name].items():
+            for metric, counts in by_metric.items():
+                listed = ", ".join(f"{word} {count}" for word, count in counts.items())
+                print(f"reversal: {name}, {how}, {metric}: {listed}", flush=True)
+    own_words = [counts for each in found.values() for counts in each["a split for each seed"].values()]
+    return {"words": found, "reached": not any({BETTER, WORSE} <= counts.keys() for counts in own_words)}
+
+
+def words_of(sets: Sequence[tuple[Values, Values]]) -> dict[str, dict[str, int]]:
+    """By metric, how many of these pairs of arms got each word, by the rules of a config that says nothing of them."""
+    words: dict[str, list[str]] = {metric: [] for metric in METRICS}
+    for pair in sets:
+        for row in _verdicts(*pair, "comparison"):
+            words[row["metric"]].append(row["verdict"])
+    return {metric: dict(Counter(each)) for metric, each in words.items()}
+
+
+def _trained(asked: argparse.Namespace, name: str, dataset: Any, seeds: int) -> Any:
+    """Two losses on many seeds, on small networks."""
+    train = {**CONFIG["train"], "seeds": seeds, **({"epochs": 20} if name == "reversal" else {})}
+    config = {**CONFIG, "name": name, "dataset": dataset, "loss": LOSSES, "train": train, "report": "off"}
+    return clsbench.run(config, output=asked.output)
+
+
+def _part(result: Any, arms: Sequence[str], first: int) -> tuple[Values, Values]:
+    """The values of two arms at the seeds of a set."""
+    a, b = ({m: result.arms[arm]["metrics"][m]["values"][first : first + SET_SEEDS] for m in METRICS} for arm in arms)
+    return a, b
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="How often verdicts see what is not there, and miss what is.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="null, coverage, reversal; by default all")
     parser.add_argument("--experiments", type=int, default=EXPERIMENTS, metavar="N", help="of each kind")
     parser.add_argument("--run", type=Path, metavar="RUN", help="draw from this run's first arm; train nothing")
     parser.add_argument("--output", type=Path, default=Path("runs"), metavar="DIR", help="where the run goes")
@@ -80,9 +179,9 @@ def most_false(experiments: int) -> float:
     return 0.05 + 2.5 * math.sqrt(0.05 * 0.95 / experiments)
 
 
-def pool_of(result: Any) -> Pool:
-    """The values of the first arm by metric, one for each seed that has them."""
-    arm = next(iter(result.arms.values()))
+def pool_of(result: Any, name: str | None = None) -> Pool:
+    """The values of an arm, by default the first, by metric, one for each seed that has them."""
+    arm = result.arms[name] if name else next(iter(result.arms.values()))
     by_seed = zip(*(arm["metrics"][metric]["values"] for metric in METRICS), strict=True)
     known = [values for values in by_seed if None not in values]
     return dict(zip(METRICS, zip(*known, strict=True), strict=True))
@@ -150,12 +249,20 @@ def _true(pool: Pool, chance: random.Random) -> tuple[dict[str, str], dict[str, 
 
 def _two_arms(pool: Pool, num_seeds: int, chance: random.Random) -> tuple[Values, Values]:
     places = chance.sample(range(len(pool[METRICS[0]])), 2 * num_seeds)
-    first, second = places[:num_seeds], places[num_seeds:]
-    return {m: [pool[m][i] for i in first] for m in METRICS}, {m: [pool[m][i] for i in second] for m in METRICS}
+    return _at(places[:num_seeds], pool), _at(places[num_seeds:], pool)
+
+
+def _at(places: Sequence[int], pool: Pool) -> Values:
+    return {metric: [pool[metric][place] for place in places] for metric in METRICS}
 
 
 def _words(a: Values, b: Values) -> tuple[dict[str, str], dict[str, str]]:
     """The verdicts on a, each metric by itself, and corrected over them all as in a run."""
+    alone, together = ({row["metric"]: row["verdict"] for row in _verdicts(a, b, family)} for family in FAMILIES)
+    return alone, together
+
+
+def _verdicts(a: Values, b: Values, family: Literal["metric", "comparison"]) -> list[Any]:
     arms = [
         {
             "name": name,
@@ -166,11 +273,7 @@ def _words(a: Values, b: Values) -> tuple[dict[str, str], dict[str, str]]:
         for name, values in (("a", a), ("b", b))
     ]
     compared: Any = {"arms": arms, "pairing": [{"arms": ["a", "b"]}]}  # the keys that verdicts read
-    alone, together = (
-        {row["metric"]: row["verdict"] for row in verdicts(compared, VerdictConfig(family=family).rules)}
-        for family in FAMILIES
-    )
-    return alone, together
+    return list(verdicts(compared, VerdictConfig(family=family).rules))
 
 
 def _decided(word: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +62,31 @@ def test_script_draws_from_a_run(
 ) -> None:
     """`--run` trains nothing; the figures are printed and written; the exit code says whether they are reached."""
     monkeypatch.setattr(clsbench, "run", None)
-    command = ["--run", str(trained.directory), "--experiments", "40", "--json", str(tmp_path / "figures.json")]
+    command = ["null", "--run", str(trained.directory), "--experiments", "40", "--json", str(tmp_path / "figures.json")]
     monkeypatch.setattr("sys.argv", ["null_experiments.py", *command])
     code = null_experiments.main()
-    figures = json.loads((tmp_path / "figures.json").read_text())
+    figures = json.loads((tmp_path / "figures.json").read_text())["null"]
     assert (0 if figures["reached"] else 1) == code
     assert f"{figures['false_single']:.1%} of 120 comparisons" in capsys.readouterr().out
+
+
+def drawn(num_seeds: int, shift: float, seed: int) -> Any:
+    """By metric, normal values that share nothing with those of another seed."""
+    chance = random.Random(seed)
+    return {metric: [chance.gauss(shift, 1.0) for _ in range(num_seeds)] for metric in null_experiments.METRICS}
+
+
+def test_intervals_of_normal_values_cover_what_they_say() -> None:
+    """95 of 100 intervals over ten of a thousand seeds hold the difference over all, to the luck of 400 draws."""
+    pools = [drawn(1000, shift, seed) for seed, shift in enumerate((0.0, 0.7))]
+    for share in null_experiments.covered(pools, 10, 400).values():
+        assert 0.95 == pytest.approx(share, abs=2.5 * math.sqrt(0.05 * 0.95 / 400))
+
+
+def test_sets_that_disagree_are_counted_by_word() -> None:
+    """Of three sets that find better, worse and nothing, each metric has one of each word."""
+    values = {metric: [0.5 + step / 1000 for step in range(10)] for metric in null_experiments.METRICS}
+    noise = {metric: [0.5 + (-1) ** step * step / 10 for step in range(10)] for metric in null_experiments.METRICS}
+    moved = {metric: [value + 0.2 + value / 100 for value in column] for metric, column in values.items()}
+    words = null_experiments.words_of([(moved, values), (values, moved), (noise, values)])
+    assert [{"better": 1, "worse": 1, "undecided": 1}] * 3 == list(words.values())

@@ -79,6 +79,14 @@ def test_the_conclusion_is_for_this_split_unless_splits_vary() -> None:
     assert [anew] == sentences(run_with(accuracies, split_seed="per_seed"))
 
 
+def test_verdicts_on_one_split_say_what_they_do_not_cover() -> None:
+    """Below the table of a fixed split, not where every seed has a split of its own."""
+    for split_seed, expected in ((0, 1), ("per_seed", 0)):
+        summary = run_with({"one": around(0.7), "two": around(0.9)}, split_seed=split_seed)
+        notes = [plain(each.text) for each in blocks(verdicts(*compared([], summary), summary), Paragraph)]
+        assert expected == len([note for note in notes if note.startswith("All seeds share one split: ")])
+
+
 def test_the_conclusion_names_the_question_that_tuning_asked() -> None:
     """Tuned arms are compared each at its best or all at one setting, and the sentence says which."""
     summary = run_with({"one": around(0.7), "two": around(0.9, SPREAD[::-1])})
@@ -193,9 +201,8 @@ def test_many_arms_show_the_pairs_of_the_best_one() -> None:
     rows = blocks(section, Table)[0].rows
     assert [f"[arm6] - [arm{n}]" for n in range(6)] == list(dict.fromkeys(_plain(row[0]) for row in rows))
     assert ["[arm6] better"] * 18 == [_plain(row[-1]) for row in rows]
-    assert [("Only pairs with the best arm are shown; summary.json holds all 63 verdicts.",)] == [
-        block.text for block in blocks(section, Paragraph)
-    ]
+    bound, _ = blocks(section, Paragraph)
+    assert ("Only pairs with the best arm are shown; summary.json holds all 63 verdicts.",) == bound.text
     six = table_of(run_with(dict(list(accuracies.items())[:6])))
     assert 15 == len({_plain(row[0]) for row in six.rows})
 

@@ -35,7 +35,7 @@ def verdicts(comparison: Comparison, refs: Refs, summary: Summary) -> Section | 
     title = "Verdicts: differences paired by seed, mean [95% confidence interval]"
     if rules is not None:
         title = f"Verdicts: mean difference over seeds [95% interval], family: {rules['family']}"
-    return Section("verdicts", (title,), (*blocks, *unjudged))
+    return Section("verdicts", (title,), (*blocks, *map(Paragraph, _uncovered(comparison)), *unjudged))
 
 
 def conclusions(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[Text]:
@@ -106,6 +106,19 @@ def _unjudged(summary: Summary) -> Iterator[Text]:
         )
 
 
+def _uncovered(comparison: Comparison) -> Iterator[Text]:
+    if not _has_own_splits(comparison):
+        yield (
+            "All seeds share one split: intervals and words hold for these training and test samples, and do not cover "
+            "what others would change; dataset.split_seed=per_seed draws a split for every seed.",
+        )
+
+
+def _has_own_splits(comparison: Comparison) -> bool:
+    """Whether every seed has a split of its own."""
+    return comparison.arms[0]["split_seed"] == "per_seed"
+
+
 def _baseline(summary: Summary) -> str | None:
     return None if summary["rules"] is None else summary["rules"]["baseline"]
 
@@ -158,8 +171,7 @@ def _word(refs: Refs, row: Verdict) -> Text:
 
 def _ground(comparison: Comparison, summary: Summary) -> str:
     """What the verdicts are conditional on."""
-    per_seed = comparison.arms[0]["split_seed"] == "per_seed"
-    split = "Over a different split for every seed" if per_seed else "For this split"
+    split = "Over a different split for every seed" if _has_own_splits(comparison) else "For this split"
     tuning = summary["tuning"]
     return split if tuning is None else f"{split}, with {PROTOCOLS[tuning['protocol']]}"
 
