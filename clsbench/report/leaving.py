@@ -37,9 +37,7 @@ def obeyed(verb: Callable[[], Any]) -> Any:
         raise VerbLeft from left
     except KeyboardInterrupt as stop:
         # Typer would exit silently.
-        how = _note(stop, "resume it with ")
-        kept = f"; the finished epochs are kept, {how}" if how else ""
-        raise Interrupted(f"interrupted{kept}") from stop
+        raise Interrupted(f"interrupted{_to_go_on(stop)}") from stop
 
 
 def exit_code(verb: Callable[[], Any], mistaken: Callable[[Exception], str | None] = lambda error: None) -> int:
@@ -59,7 +57,7 @@ def exit_code(verb: Callable[[], Any], mistaken: Callable[[Exception], str | Non
     except ExpectationError as error:
         return _failed(error.exit_code, *error.unmet)
     except ClsbenchError as error:
-        return _failed(error.exit_code, str(error))
+        return _failed(error.exit_code, f"{error}{_to_go_on(error)}")
     except SystemExit as left:  # before any verb: shell completion
         return left.code if isinstance(left.code, int) else 0
     except VerbLeft as left:
@@ -78,6 +76,12 @@ def _unforeseen(error: BaseException) -> int:
         traceback.print_exception(error)
     what = _in_one_line(f"{type(error).__name__}: {error}")
     return _failed(1, f"a bug: {what}; {where or 'the trace is above'}; please report it")
+
+
+def _to_go_on(error: BaseException) -> str:
+    """How a run that it ended goes on, if a run was begun."""
+    how = _note(error, "resume it with ")
+    return f"; the finished epochs are kept, {how}" if how else ""
 
 
 def _note(error: BaseException, start: str) -> str | None:

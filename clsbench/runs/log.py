@@ -68,7 +68,9 @@ def logged(run: Path) -> Iterator[None]:
         with suppress(RunError):  # a log that cannot be written must not hide the error
             log.exception("the run ended early")
         _raise_if_out_of_memory(error, run)
-        error.add_note(f"the trace is in {run / 'run.log'}")
+        lacks_room = isinstance(error, RunError) and isinstance(error.__cause__, OSError) and run.is_dir()
+        how, where = f"resume it with clsbench run --resume {run}", f"the trace is in {run / 'run.log'}"
+        error.add_note(how if lacks_room else where)
         raise
     finally:
         log.removeHandler(handler)

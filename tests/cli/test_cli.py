@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import re
 import subprocess
@@ -16,6 +17,8 @@ import pytest
 import clsbench
 from clsbench.config.reader import read_mapping
 from clsbench.registry import PROBLEMS, catalogue
+from clsbench.runs.files import unwritable
+from clsbench.runs.records import RecordFile
 
 Fails = Callable[..., str]
 Invoke = Callable[..., Any]
@@ -404,6 +407,22 @@ def test_bug_outside_a_run_shows_its_trace(invoke: Invoke, monkeypatch: pytest.M
     assert (
         "error: a bug: ZeroDivisionError: boom; the trace is above; please report it" == answer.stderr.splitlines()[-1]
     )
+
+
+def test_full_disk_says_how_to_go_on(here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a run has begun, a file that cannot be written is 6, with the command that resumes it when there is room."""
+
+    def full(self: Any, *_: Any) -> None:
+        error = OSError(errno.ENOSPC, "No space left on device")
+        raise unwritable(self.path, error) from error
+
+    with monkeypatch.context() as disk:
+        disk.setattr(RecordFile, "keep", full)
+        line = fails(6, "run", "tiny.yaml", "loss=bce")
+    (directory,) = (here / "runs" / "moons").iterdir()
+    assert "metrics.jsonl cannot be written: disk full: no space left on device; " in line
+    run = directory.relative_to(here)
+    assert line.endswith(f"; the finished epochs are kept, resume it with clsbench run --resume {run}")
 
 
 def test_interrupt_keeps_the_finished_epochs(here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
