@@ -21,7 +21,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "scripts"
 ENTRIES = [SCRIPTS / "quickstart.py", SCRIPTS / "test.py"]
-MEASURING = {"bench.py", "costs.py", "faults.py", "marbles.py", "null_experiments.py"}  # these run in the environment
+# These run in the environment.
+MEASURING = {"atlas.py", "bench.py", "costs.py", "faults.py", "marbles.py", "null_experiments.py"}
 BARE = sorted(path for path in SCRIPTS.glob("*.py") if path.name not in MEASURING)
 
 specification = importlib.util.spec_from_file_location("environment", SCRIPTS / "environment.py")

@@ -1,7 +1,6 @@
 """About how long a plan trains and what memory and disk it takes: from shapes and counts, no data opened. Pure.
 
-The times were measured on two cores of a 2 GHz server with nothing beside it (docs/speed.md): of another machine they
-tell the size, not the number.
+The times were measured on two shared cores of a server: of another machine they tell the size, not the number.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from clsbench.config.plan import Arm, Plan, Trial
 from clsbench.config.schema import DatasetEntry
 from clsbench.registry import Size, catalogue
 
-STEP = 350e-6  # seconds of a step of a stack beside its arithmetic, whatever its number of trials
+STACK = 0.15  # seconds of building a stack, and of measuring its networks at the end
+STEP = 700e-6  # seconds of a step of a stack beside its arithmetic, whatever its number of trials
 TRIAL_STEP = 12e-6  # seconds of a step of each trial beside its products
-MEASUREMENT = 4e-3  # seconds of measuring a stack after an epoch beside its arithmetic
+MEASUREMENT = 12e-3  # seconds of measuring a stack after an epoch beside its arithmetic
 SAMPLE = 0.2e-6  # seconds of measuring a sample of a trial, by class, beside its products
 RATE = 70e9  # operations a second of matrix products on one core
 
@@ -85,7 +85,7 @@ def _seconds(plan: Plan, trials: Sequence[Trial], size: Size, counts: tuple[int,
     measured = val + (test if plan.sees_test else 0) + train
     each = TRIAL_STEP * steps + 6 * size.parameters * train / RATE  # forward once, backward twice
     each += measured * SAMPLE * _num_classes(trials[0].arm) + 2 * size.parameters * (measured - train) / RATE
-    return epochs * (STEP * steps + MEASUREMENT + together * each)
+    return STACK + epochs * (STEP * steps + MEASUREMENT + together * each)
 
 
 def _disk(plan: Plan, trials: Sequence[Trial]) -> int:

@@ -118,7 +118,7 @@ def test_check_of_a_large_plan_fits_a_screen_and_a_half(here: Path, invoke: Invo
     assert "6000 trials = 600 arms x 10 seeds" in said
     assert "60 comparisons of the same arms:" in said
     assert all(f"set {number}" in said for number in range(20))
-    assert "of training on one quiet core" in said
+    assert "of training on one core" in said
     assert 1 == said.count("cross_entropy_on_softmax")
 
 

@@ -67,7 +67,7 @@ def _taken(plans: Sequence[Plan]) -> Iterator[str]:
     beside = f" (without {named}, whose size is not known yet)" if found.unknown else ""
     if not found.unknown or found.seconds:
         yield (
-            f"about {duration(found.seconds)} of training on one quiet core, {in_bytes(found.memory)} of memory, "
+            f"about {duration(found.seconds)} of training on one core, {in_bytes(found.memory)} of memory, "
             f"{in_bytes(found.disk)} of disk{beside}"
         )
     else:
