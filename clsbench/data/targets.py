@@ -107,7 +107,7 @@ def _as_classes(own: Problem, targets: Array) -> tuple[Array, tuple[str, ...]]:
 
     if targets.shape[1] == 1 and (targets == np.floor(targets)).all():
         values, numbers = np.unique(targets[:, 0], return_inverse=True)
-        return numbers.reshape(-1).astype(np.int64), tuple(f"{value:g}" for value in values)
+        return numbers.reshape(-1).astype(np.int64), tuple(str(int(value)) for value in values)
     if _are_labels(targets) and (targets.sum(1) == 1).all():
         return targets.argmax(1), own.names
     raise DataError(

@@ -119,3 +119,9 @@ def test_missing_targets_are_refused_or_dropped(tmp_path: Path) -> None:
     assert (59, 1) == read(path, "price", missing="drop").labels.shape
     with pytest.raises(DataError, match=r"table.csv:4: column 'price', a target, must be finite"):
         read(table(tmp_path, {3: "1,0,4,inf,a,0,false,0,1"}), "price", missing="drop")
+
+
+def test_large_numbers_stay_different_classes() -> None:
+    """Whole numbers of values that are asked for as classes keep all of their digits as names."""
+    raw = as_raw(RawData(np.eye(4), [[12345671.0], [12345672.0]] * 2, 1, kind="regression"))
+    assert ("12345671", "12345672") == as_kind(raw, "single_label").class_names
