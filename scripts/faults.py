@@ -24,6 +24,7 @@ PARTS = {
     "crash": "2,000 states in which a power failure could leave a run: no kept epoch lost",
     "mutations": "1,000 changes of values in each of five files of a run: 0 or 6",
     "sigterm": "50 SIGTERM at random moments: 143 within 5 s, nothing lost",
+    "cluster": "20 kill -9 of workers, nodes and drivers of a Ray cluster: the same end",
     "cost": "the cost of checkpoints and fsync in a run of moons: under 5% of its time",
 }
 SHOWN_FAILURES = 5
