@@ -18,7 +18,7 @@ from typing import Any
 import clsbench
 from clsbench.analysis.by import across_by
 from clsbench.analysis.statistics import LEVEL
-from clsbench.config.reader import read_mapping, read_tree
+from clsbench.experiment import read
 from clsbench.metrics.measures import direction, label_of
 from clsbench.report.text import duration
 from clsbench.result import trained_plan
@@ -42,10 +42,10 @@ def main() -> int:
 
 
 def train(overrides: Sequence[str], data_dir: Path | None) -> clsbench.Result:
-    tree: dict[str, Any] = dict(read_tree(CONFIG, overrides))
+    tree = read(CONFIG, overrides).to_dict()
     if data_dir is not None and (data_dir / "MNIST" / "raw").is_dir():
         tree["dataset"] = [*tree["dataset"], {**MNIST, "data_dir": os.fspath(data_dir.resolve())}]
-    return clsbench.run(read_mapping(tree))
+    return clsbench.run(tree)
 
 
 def page(result: clsbench.Result) -> str:

@@ -71,14 +71,13 @@ def rescaled(comparison: Comparison, refs: Refs, summary: Summary, *, brief: boo
             for (winner, loser), metrics in reversed_ones.items()
         ]
         yield ("After temperature scaling the verdict is reversed: ", *joined(first_few(told, "more pairs"), "; "), ".")
-    for word in dict.fromkeys(word for word, _, _ in others):
+    for word in () if brief else dict.fromkeys(word for word, _, _ in others):
         pairs = [
             (Mark(refs[a]), " and ", Mark(refs[b]), " in ", *listed(metrics))
             for (of, a, b), metrics in others.items()
             if of == word
         ]
-        if not brief:
-            yield (f"After temperature scaling {RESCALED[word]}: ", *joined(first_few(pairs, "more pairs"), "; "), ".")
+        yield (f"After temperature scaling {RESCALED[word]}: ", *joined(first_few(pairs, "more pairs"), "; "), ".")
 
 
 def _found(refs: Refs, best: str, rows: Sequence[Verdict]) -> Iterator[Text]:
