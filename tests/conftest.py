@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,14 @@ NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
     "cuda": ("needs an NVIDIA GPU", _has_gpu),
     "ray": ("needs the package ray, of the extra clsbench[ray]", lambda: importlib.util.find_spec("ray") is not None),
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graphs_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests compile is kept for this session, and is not in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("graphs")))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,17 +1,12 @@
-"""Steps as compiled graphs, each for any number of trials, and the folder in which they are kept between runs."""
+"""Steps as compiled graphs, each for any number of trials."""
 
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import sysconfig
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
-from importlib import import_module
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -19,18 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clsbench import system
 from clsbench.slices import even_parts
+from clsbench.training.graph_cache import kept_in_cache
 from clsbench.training.layout import ALL, rows
 from clsbench.training.step import Masks, Steps
-
-log = logging.getLogger("clsbench")
 
 # The most trials that a graph trains on a CPU at once: the data of more do not fit into the caches.
 TRIALS_AT_ONCE = 128
 # For so many trials a graph is made, whatever their number: the same graph for all, and the same file of it.
 TYPICAL_TRIALS = 16
-CACHE = "TORCHINDUCTOR_CACHE_DIR"  # what PyTorch reads; its own default is a folder that others may write to
 
 
 def has_compiler() -> bool:
@@ -79,12 +71,15 @@ class CompiledSteps:
         graph = self._graphs[size] = _graph()
         if self._any_size:
             _for_any_number([steps.tensors(), batches])
+        import torch._functorch.config
         import torch._inductor.config
 
         # A fork of a process that compiled would wait for the compiling threads, which it lacks.
         with (
             kept_in_cache(),
             torch._dynamo.config.patch(trace_autograd_ops=True),
+            # What `kernels.loops` defines is a part of the graph, and so of its key: without, graphs are traced again.
+            torch._functorch.config.patch(autograd_cache_allow_custom_autograd_functions=True),
             torch._inductor.config.patch(compile_threads=1),
         ):
             logits = graph(steps, *batches)
@@ -119,53 +114,3 @@ def _for_any_number(value: Any) -> None:
     elif isinstance(value, dict | list | tuple):
         for part in value.values() if isinstance(value, dict) else value:
             _for_any_number(part)
-
-
-@contextmanager
-def kept_in_cache() -> Iterator[None]:
-    """In this block PyTorch keeps graphs in clsbench's folder, unless the user named one; their own are elsewhere.
-
-    Where there is no such folder, or it is not safe, it keeps them in a temporary one, removed after the block.
-    """
-    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
-
-    before = os.environ.get(CACHE)
-    if before not in (None, default_cache_dir()):  # importing the compiler names its default there
-        yield
-        return
-    kept = cache_folder()
-    with nullcontext(kept) if kept else _passing_folder() as folder:
-        os.environ[CACHE] = str(folder)
-        try:
-            yield
-        finally:
-            del os.environ[CACHE]
-            if before is not None:
-                os.environ[CACHE] = before
-
-
-def _passing_folder() -> AbstractContextManager[str]:
-    return tempfile.TemporaryDirectory(prefix="clsbench-graphs-", ignore_cleanup_errors=True)
-
-
-@cache
-def cache_folder() -> Path | None:
-    """The folder of compiled graphs, of this version of PyTorch and of clsbench: code, which only the user may write.
-
-    It is in the user's cache directory; None where it cannot be written, or is not safe.
-    """
-    import platformdirs
-
-    own = import_module("clsbench").__version__  # not an import of this room: the package names all rooms
-    versions = f"torch-{torch.__version__}_clsbench-{own}"
-    try:
-        folder = Path(platformdirs.user_cache_dir("clsbench")) / "graphs" / versions
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not system.only_owner_writes(folder):
-            log.warning("%s may be written by others: compiled graphs are not kept; chmod it to 700", folder)
-            return None
-        tempfile.TemporaryDirectory(dir=folder).cleanup()  # else compiling would be what finds that nothing can
-    except (OSError, RuntimeError) as error:
-        log.warning("compiled graphs are not kept: %s", error)
-        return None
-    return folder

@@ -1,10 +1,13 @@
-"""Where compiled graphs are kept: with the user alone, by version."""
+"""Where compiled graphs are kept: with the user alone, by version, within bounds, and whole."""
 
 from __future__ import annotations
 
+import _ctypes
 import errno
 import os
 import stat
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +17,8 @@ import torch
 from torch._inductor.runtime.cache_dir_utils import cache_dir
 
 import clsbench
-from clsbench.training.compiled import CACHE, cache_folder, kept_in_cache
+from clsbench.training import graph_cache
+from clsbench.training.graph_cache import CACHE, cache_folder, kept_in_cache
 
 
 @pytest.fixture
@@ -99,3 +103,55 @@ def assert_passing(home: Path) -> None:
         folder = Path(cache_dir())
         assert (False, 0o700) == (folder.is_relative_to(home), mode(folder))
     assert not folder.exists()
+
+
+def kept(folder: Path) -> set[str]:
+    """The names of the files below a folder."""
+    return {path.name for path in folder.rglob("*") if path.is_file()}
+
+
+def test_graphs_of_other_versions_go_when_nobody_uses_them(home: Path) -> None:
+    """After a month; those of a version that is still used stay."""
+    for name, days in (("torch-1_clsbench-1", 31), ("torch-2_clsbench-1", 29)):
+        (home / "graphs" / name).mkdir(parents=True)
+        os.utime(home / "graphs" / name, (time.time() - days * 86_400,) * 2)
+    folder = cache_folder()
+    assert folder is not None
+    assert {folder.name, "torch-2_clsbench-1"} == {path.name for path in (home / "graphs").iterdir()}
+
+
+@pytest.mark.parametrize(("most", "left"), [(400, {"a", "b", "c", "d"}), (399, {"d"})])
+def test_a_cache_that_has_grown_too_large_loses_its_oldest(
+    most: int, left: set[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the bound, down to half of it."""
+    folder = cache_folder()
+    assert folder is not None
+    (folder / "sub").mkdir()
+    for age, name in enumerate("dcba"):
+        path = folder / "sub" / name
+        path.write_bytes(bytes(100))
+        os.utime(path, (time.time() - age,) * 2)
+    cache_folder.cache_clear()
+    monkeypatch.setattr(graph_cache, "MOST_BYTES", most)
+    cache_folder()
+    assert left == kept(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libraries have another form")
+def test_libraries_that_were_cut_off_are_removed(home: Path) -> None:
+    """Those that a killed compiler left: what is whole stays, and what another process compiles at the moment."""
+    import fcntl
+
+    folder, whole = cache_folder(), Path(_ctypes.__file__).read_bytes()
+    assert folder is not None
+    (folder / "ab").mkdir()
+    (folder / "locks").mkdir()
+    torn = {"half.main.so": whole[: len(whole) // 2], "last.so": whole[:-1], "empty.main.so": b"", "begun.main.so": b""}
+    for name, content in {**torn, "whole.main.so": whole}.items():
+        (folder / "ab" / name).write_bytes(content)
+    with (folder / "locks" / "begun.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        cache_folder.cache_clear()
+        cache_folder()
+        assert {"whole.main.so", "begun.main.so"} == kept(folder / "ab")
