@@ -156,6 +156,18 @@ def train(
     return _resume(asked, prepare, RunDirectory(Path(resume)), command_line)
 
 
+def compile_ahead(asked: Experiment, watch: Watch = lambda plan, event: None) -> int:
+    """Compile the steps that a run of an experiment takes compiled, for its cache; return how many graphs they are.
+
+    Raises:
+        ConfigError, DataError: as `run`.
+        ConfigError: this machine cannot compile.
+    """
+    from clsbench.execution.compiling import compile_steps
+
+    return compile_steps(_Prepared.of(asked, None, watch, Clock()).works())
+
+
 def _resume(
     asked: Experiment,
     prepare: Callable[[], _Prepared],
@@ -318,10 +330,14 @@ class _Prepared:
         compiled = {trial: checkpoint.compiled for trial, checkpoint in kept.items()}
         return Work(self.plan.experiment, plan, dict(self.data), self.device, compiled)
 
+    def works(self) -> list[Work]:
+        """The work of each plan, from its start."""
+        return [self._work(each, {}) for each in (self.tuning, self.plan) if each]
+
     def _warn(self) -> None:
         from clsbench.execution.work import lacks_compiler
 
-        if any(lacks_compiler(self._work(each, {}).stacks()) for each in (self.tuning, self.plan) if each):
+        if any(lacks_compiler(work.stacks()) for work in self.works()):
             text = (
                 "long training is several times faster compiled, which needs a C++ compiler, Python's headers and a "
                 "PyTorch that traces gradients; one of them is missing here; install it, or set train.compile=off to "

@@ -14,7 +14,7 @@ from clsbench.cli.choices import list_, schema
 from clsbench.cli.exits import ExitCodes
 from clsbench.cli.explaining import explain
 from clsbench.cli.lecture import demo
-from clsbench.cli.preparing import download, init
+from clsbench.cli.preparing import compile_, download, init
 from clsbench.cli.reporting import report
 from clsbench.cli.running import check, run
 from clsbench.cli.surfaces import surface
@@ -56,6 +56,7 @@ app.command()(surface)
 app.command()(demo)
 app.command()(init)
 app.command()(download)
+app.command("compile")(compile_)
 
 
 def main() -> NoReturn:

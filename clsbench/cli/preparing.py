@@ -1,4 +1,4 @@
-"""The verbs before the first run: `init`, `download`."""
+"""The verbs before the first run: `init`, `download`, `compile`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from clsbench.cli import completion
+from clsbench.cli.parameters import Config, Overrides, Plugins, load_plugins
 from clsbench.errors import ConfigError
-from clsbench.report.streams import whole_page, write
+from clsbench.report.streams import console_on, stdout_for_results, whole_page, write
 
 
 def init(
@@ -72,3 +73,18 @@ def download(
 
     folder = fetch(dataset, data_dir, progress=sys.stderr.isatty())
     write(f"{dataset} is in {folder}\n")
+
+
+def compile_(config: Config, overrides: Overrides = None, plugin: Plugins = None) -> None:
+    """Compile what a run of an experiment would, so that it starts at once."""
+    load_plugins(plugin)
+    from clsbench import experiment
+    from clsbench.report.progress import Progress, watcher
+
+    asked = experiment.read(config, overrides or ())
+    with stdout_for_results(), Progress(console_on(sys.stderr)) as progress:
+        number = experiment.compile_ahead(asked, watcher(progress))
+    if number:
+        write(f"compiled; the cache has {number} {'graph' if number == 1 else 'graphs'} of {asked.name}\n")
+    else:
+        write(f"nothing to compile: the steps of {asked.name} are eager\n")

@@ -326,7 +326,7 @@ def test_help_and_version(invoke: Invoke) -> None:
     """`--help`, `-h` and nothing at all show the verbs; each verb has help of its own."""
     texts = [invoke(*arguments).stdout for arguments in (("--help",), ("-h",), ())]
     assert 1 == len(set(texts))
-    for verb in ("run", "check", "report", "list", "explain", "surface", "demo", "init", "download"):
+    for verb in ("run", "check", "report", "list", "explain", "surface", "demo", "init", "download", "compile"):
         assert f"  {verb} " in texts[0]
         assert (0, "") == (invoke(verb, "--help").exit_code, invoke(verb, "--help").stderr)
     assert "..." not in texts[0].replace("[ARGS]...", "")
