@@ -32,7 +32,7 @@ def compile_steps(works: Sequence[Work]) -> int:
         brief = replace(
             work.plan,
             experiment=asked.model_copy(update={"train": train}),
-            trials=tuple(replace(trial, number=number) for number, trial in enumerate(arms.values())),
+            trials=tuple(replace(trial, number=place) for place, trial in enumerate(arms.values())),
             sees_test=False,
         )
         number += len(brief.stacks())

@@ -72,13 +72,12 @@ def cache_folder() -> Path | None:
             log.warning("%s may be written by others: compiled graphs are not kept; chmod it to 700", folder)
             return None
         tempfile.TemporaryDirectory(dir=folder).cleanup()  # else compiling would be what finds that nothing can
-        os.utime(folder)
-        _remove_unused(folder)
-        _remove_oldest(folder)
-        _remove_torn(folder)
     except (OSError, RuntimeError) as error:
         log.warning("compiled graphs are not kept: %s", error)
         return None
+    for tidy in (_remove_unused, _remove_oldest, _remove_torn):
+        with suppress(OSError):  # other processes make and remove files meanwhile
+            tidy(folder)
     return folder
 
 
