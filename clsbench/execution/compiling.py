@@ -10,6 +10,7 @@ from clsbench.execution.events import TrialFailed
 from clsbench.execution.execute import execute
 from clsbench.execution.process import training
 from clsbench.execution.work import Work, lacks_compiler
+from clsbench.execution.workers import Workers
 from clsbench.forks import can_fork
 
 
@@ -37,7 +38,7 @@ def compile_steps(works: Sequence[Work]) -> int:
         )
         number += len(brief.stacks())
         with training():
-            for event in execute(replace(work, plan=brief), {}, None if can_fork() else 1):
+            for event in execute(replace(work, plan=brief), {}, Workers(jobs=None if can_fork() else 1)):
                 if isinstance(event, TrialFailed):
                     raise ConfigError(f"{brief.trials[event.trial].arm.name} cannot be compiled: {event.reason}")
     return number
