@@ -210,9 +210,7 @@ def axes_of_losses(grid: Grid, optimizer: OptimizerConfig, losses: Sequence[Loss
 
 def settings_for(experiment: Experiment, loss: LossEntry) -> list[dict[str, Any]]:
     """Every setting of the grid for a loss, in grid order: the last key changes fastest."""
-    axes = {} if experiment.tune is None else experiment.tune.grid.axes
-    foreign = {key for key in _axes_of_losses(experiment) if not takes(loss, key)}
-    own = {key: values for key, values in axes.items() if key not in foreign}
+    own = _axes_for(experiment, loss)
     return [dict(zip(own, values, strict=True)) for values in itertools.product(*own.values())]
 
 
@@ -228,6 +226,13 @@ def tried(loss: LossEntry, setting: Mapping[str, Any]) -> LossEntry:
     if not setting:
         return loss
     return loss.model_copy(update={**setting, "label": named_by(loss.title, setting)})
+
+
+def _axes_for(experiment: Experiment, loss: LossEntry) -> dict[str, tuple[Any, ...]]:
+    """The keys of the grid that a loss tries, with their values."""
+    axes = {} if experiment.tune is None else experiment.tune.grid.axes
+    foreign = {key for key in _axes_of_losses(experiment) if not takes(loss, key)}
+    return {key: values for key, values in axes.items() if key not in foreign}
 
 
 def _axes_of_losses(experiment: Experiment) -> dict[str, tuple[Any, ...]]:
@@ -315,7 +320,7 @@ def _arms(experiment: Experiment) -> Iterator[Arm]:
                 swept = {f"optimizer.{key}": settings[key] for key in values if len(values[key]) > 1}
                 name = named_by(loss.title, ground | own_setting | swept)
                 alike = named_by(loss.title, own_setting | swept)
-                tuned = dict.fromkeys(settings_for(experiment, loss)[0], "tuned")
+                tuned = dict.fromkeys(_axes_for(experiment, loss), "tuned")
                 yield Arm(name, comparison, dataset, model, float(scale), batch_size, loss, settings, tuned, alike)
 
 
