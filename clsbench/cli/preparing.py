@@ -76,7 +76,7 @@ def download(
 
 
 def compile_(config: Config, overrides: Overrides = None, plugin: Plugins = None) -> None:
-    """Compile what a run of an experiment would, so that it starts at once."""
+    """Compile the steps of an experiment ahead of its run."""
     load_plugins(plugin)
     from clsbench import experiment
     from clsbench.report.progress import Progress, watcher
