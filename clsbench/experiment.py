@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -192,7 +192,7 @@ def _resume(
     now = prepared.fingerprint(environment)
     changes = known.fingerprint.changes(now, prepared.files)
     began = known.fingerprint.model_copy(update={"data": now.data})  # which are the same
-    with directory.held():
+    with prepared.with_workers(), directory.held():
         directory.restore(known.run)
         if directory.is_complete() and directory.has_environment():  # another process was faster
             return _judged(directory, asked)
@@ -210,9 +210,11 @@ def _judged(directory: RunDirectory, asked: Experiment) -> Result:
 
 def _start(prepared: _Prepared, output: Path, command_line: Sequence[str] | None) -> Result:
     environment = prepared.environment(command_line)
-    directory = create_run(output, prepared.plan.experiment, prepared.fingerprint(environment), environment)
-    with directory.held(), logged(directory.path):
-        return prepared.finish(directory, exact=True)
+    fingerprint = prepared.fingerprint(environment)
+    with prepared.with_workers():
+        directory = create_run(output, prepared.plan.experiment, fingerprint, environment)
+        with directory.held(), logged(directory.path):
+            return prepared.finish(directory, exact=True)
 
 
 def _go_on(
@@ -282,12 +284,17 @@ class _Prepared:
         require_known(plan)
         return cls(tuning[0] if tuning else None, plan, data, device, workers, watch, clock)
 
+    def with_workers(self) -> AbstractContextManager[None]:
+        """In this block the workers are there; where they cannot be, nothing of the run is written or changed."""
+        from clsbench.execution.execute import ready
+
+        return ready(self.workers, self.data.values(), lambda text: self.watch(self.plan, Said(text)))
+
     def finish(self, directory: RunDirectory, *, exact: bool) -> Result:
         """Train what is left to train, and write the rest of the run. `exact`: no last bit may differ."""
-        from clsbench.execution.execute import ready
         from clsbench.execution.process import training
 
-        with training(), ready(self.workers, self.data.values(), lambda text: self.watch(self.plan, Said(text))):
+        with training():
             return self._finish(directory, exact)
 
     def _finish(self, directory: RunDirectory, exact: bool) -> Result:

@@ -63,6 +63,20 @@ def test_options_that_do_not_fit_are_refused(
     assert expected in fails(2, "run", "moons", *arguments)
 
 
+@pytest.mark.ray
+def test_no_cluster_at_an_address(fails: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit code 6 and the address; no run is begun."""
+    import ray
+
+    def refuse(address: str, **how: object) -> None:
+        raise ConnectionError(f"nobody at {address}\nlong story")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    told = fails(6, "run", "moons", "-q", "--executor", "ray", "--ray-address", "h:1", "--output", tmp_path / "runs")
+    assert "no Ray cluster answers at h:1: nobody at h:1" == told
+    assert not (tmp_path / "runs").exists()
+
+
 def test_differences_of_machines_are_named() -> None:
     """Another processor, another set of instructions, another version: what may change last bits, in words."""
     here = this_host()
