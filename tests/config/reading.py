@@ -75,6 +75,7 @@ DEFAULTS = {
         "family": "comparison",
         "baseline": None,
     },
+    "stop": None,
     "report": {"figures": True, "html": True},
     "expect": [],
     "silence": [],

@@ -111,10 +111,10 @@ train: {epochs: true, seeds: [0, -1], batch_size: [1, 0]}
          "f:1:31: dataset.label: '\\ud800' contains an unpaired surrogate, which no file can hold"),
         ('"a\\nb": 1',
          "f:1:1: 'a\\nb': unknown key; one of name, dataset, model, loss, optimizer, train, tune, "
-         "verdict, report, expect, silence"),
+         "verdict, stop, report, expect, silence"),
         ('"\\e[31m": 1',
          "f:1:1: '\\x1b[31m': unknown key; one of name, dataset, model, loss, optimizer, train, tune, "
-         "verdict, report, expect, silence"),
+         "verdict, stop, report, expect, silence"),
         ("a: 1\n---\nb: 2", "f:2:1: a second document; one file is one experiment"),
     ],
 )  # fmt: skip
