@@ -111,6 +111,13 @@ def test_the_figure_of_ranks_names_its_arms(result: Result) -> None:
     assert b"slow 2.00" in first
 
 
+def test_a_diagram_of_some_arms_says_so() -> None:
+    """The axis goes to the rank of the worst of all."""
+    svg = as_svg(Ranks(((ArmRef("a", 0), 1.2), (ArmRef("b", 1), 1.8)), (), 11))
+    assert 'aria-label="mean rank, of the best 2 of 11 arms; a bar' in svg
+    assert ">11</text>" in svg
+
+
 @pytest.mark.parametrize("width", [30, 80])
 def test_ranks_keep_to_the_width(width: int) -> None:
     """A bar over all ranks leaves the words about it no room, so they have a line of their own."""
@@ -130,6 +137,9 @@ def test_a_name_stays_text_in_the_page() -> None:
     assert "&lt;script&gt;" in svg
     assert "<script>" not in svg
     assert 1 == svg.count('stroke-width="4"')
+    assert 'aria-label="mean rank; a bar joins' in svg
+    # Names lie over the lines of other arms.
+    assert svg.rindex("<path") < svg.index('<text class="name"')
 
 
 def test_the_page_can_be_shown_for_each_value_of_a_setting(invoke: Callable[..., Any], tmp_path: Path) -> None:

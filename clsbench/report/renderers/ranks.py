@@ -65,6 +65,7 @@ def _letters(placed: list[tuple[ArmRef, int]]) -> Iterator[Text]:
 
 def draw_rank_axes(axes: Axes, ranks: Ranks) -> None:
     """A figure's panel: a marker at each arm's mean rank, its name beside it, bars over groups."""
+    over = {"facecolor": axes.get_facecolor(), "edgecolor": "none", "pad": 1}  # names lie over other arms' lines
     axes.set_xlim(0.9, ranks.worst + 0.1)
     axes.set_ylim(-len(ranks.entries) - 0.5, 0.6 + GROUP_STEP * len(ranks.groups))
     for place, (arm, rank) in enumerate(ranks.entries):
@@ -73,7 +74,8 @@ def draw_rank_axes(axes: Axes, ranks: Ranks) -> None:
         axes.plot([rank], [-place - 1], color=look["color"], marker=look["marker"], linestyle="none")
         side = "left" if rank < (1 + ranks.worst) / 2 else "right"
         gap = 0.012 * ranks.worst * (1 if side == "left" else -1)
-        axes.text(rank + gap, -place - 1, f"{printable(arm.name)} {rank:.2f}", ha=side, va="center")
+        name = f"{printable(arm.name)} {rank:.2f}"
+        axes.text(rank + gap, -place - 1, name, ha=side, va="center", bbox=over)
     for place, group in enumerate(ranks.groups):
         axes.plot(ranks.span(group), [GROUP_STEP * (place + 1)] * 2, color="0.3", linewidth=3, solid_capstyle="butt")
     axes.set_yticks([])
@@ -81,7 +83,7 @@ def draw_rank_axes(axes: Axes, ranks: Ranks) -> None:
     axes.xaxis.tick_top()
     axes.spines[["left", "right", "bottom"]].set_visible(False)
     axes.spines["top"].set_visible(True)
-    axes.set_title("mean rank; a bar joins what no test tells apart", loc="left")
+    axes.set_title(_meaning(ranks), loc="left")
 
 
 def as_svg(ranks: Ranks) -> str:
@@ -99,12 +101,20 @@ def as_svg(ranks: Ranks) -> str:
         start, end = map(along, ranks.span(group))
         line = f"M{start} {30 + SVG_STEP * place}H{end}"
         parts.append(f'<path d="{line}" stroke="currentColor" stroke-width="4"/>')
+    names = []
     for place, (arm, rank) in enumerate(ranks.entries, start=1):
         x, y = along(rank), top + SVG_STEP * place
         on_left = rank > (1 + ranks.worst) / 2
         parts.append(f'<path d="M{x} 18V{y}" stroke="currentColor" opacity=".4"/><circle cx="{x}" cy="{y}" r="3"/>')
         side = f'x="{x - 8:.1f}" text-anchor="end"' if on_left else f'x="{x + 8:.1f}"'
-        parts.append(f'<text {side} y="{y + 4}">{safe(arm.name)} {rank:.2f}</text>')
-    label = "mean ranks; a bar joins what no test tells apart"
+        names.append(f'<text class="name" {side} y="{y + 4}">{safe(arm.name)} {rank:.2f}</text>')
+    label = _meaning(ranks)
     size = f'viewBox="0 0 {SVG_WIDTH} {height}" width="{SVG_WIDTH}"'
-    return f'<svg {size} role="img" aria-label="{label}" font-size="12" fill="currentColor">{"".join(parts)}</svg>'
+    drawn = "".join([*parts, *names])
+    return f'<svg {size} role="img" aria-label="{label}" font-size="12" fill="currentColor">{drawn}</svg>'
+
+
+def _meaning(ranks: Ranks) -> str:
+    drawn, known = len(ranks.entries), ranks.worst
+    best = "" if drawn == known else f", of the best {drawn} of {known} arms"
+    return f"mean rank{best}; a bar joins what no test tells apart"
