@@ -409,6 +409,7 @@ class _Prepared:
         return {
             "format_version": FORMAT_VERSION,
             "name": plan.experiment.name,
+            "directory": str(directory.path),
             "status": "failed" if any(each.failures for each in writers.values()) else "finished",
             "device": str(self.device),
             "engine": {**engine_of(self._work(self.plan, {})), "compile_seconds": round(writer.spent["compiling"], 3)},

@@ -138,6 +138,7 @@ def _summary(
     return {
         "format_version": FORMAT_VERSION,
         "name": " and ".join(dict.fromkeys(each["name"] for each in summaries)),
+        "directory": None,
         "status": "failed" if any(each["status"] == "failed" for each in summaries) else "finished",
         "device": " and ".join(dict.fromkeys(each["device"] for each in summaries)),
         "engine": None,

@@ -254,6 +254,8 @@ class TimeSpent(TypedDict):
 class Summary(TypedDict):
     """`summary.json` as a whole; `runs` only where several are shown together.
 
+    `directory` is where the run was written, as that was said; None of several runs.
+
     `seconds` is what training cost, added up over stacks that may have trained side by side. `wall_seconds` is what
     the run took by the clock until its answer was known, figures not included; of a resumed run, the process that
     finished it.
@@ -261,6 +263,7 @@ class Summary(TypedDict):
 
     format_version: Annotated[Annotated[int, Field(ge=1)] | None, ADDED]
     name: str
+    directory: Annotated[str | None, ADDED]
     status: Literal["finished", "failed"]
     device: str
     engine: Annotated[dict[str, Any] | None, ADDED]

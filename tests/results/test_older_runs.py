@@ -43,7 +43,9 @@ def test_older_run_is_loaded(path: Path, arms: list[str]) -> None:
     unknown = dict.fromkeys(measured(SingleLabel).keys() - json.loads(lines[0]).keys())
     assert unknown.keys() > {"test_recall", "test_auroc"}
     assert [json.loads(line) | unknown for line in lines] == result.records
-    lacking = dict.fromkeys(["format_version", "rules", "across", "clock", "wall_seconds", "pairs", "data", "warnings"])
+    lacking = dict.fromkeys(
+        ["format_version", "directory", "rules", "across", "clock", "wall_seconds", "pairs", "data", "warnings"]
+    )
     kept = json.loads((path / "summary.json").read_text())
     kept["arms"] = [{**arm, "confusion": None} for arm in kept["arms"]]
     words = {"no difference": "equivalent", "too few seeds": "undecided"}

@@ -116,7 +116,19 @@ def test_summary_has_the_fields_of_the_contract(result: Result) -> None:
     """Strict JSON; each arm with its last metrics over seeds, std with n - 1, and the pairing's hashes."""
     summary = strict((result.directory / "summary.json").read_text(encoding="utf-8"))
     assert result.summary == summary
-    first = ["format_version", "name", "status", "device", "engine", "data", "warnings", "warm_start", "arms", "rules"]
+    first = [
+        "format_version",
+        "name",
+        "directory",
+        "status",
+        "device",
+        "engine",
+        "data",
+        "warnings",
+        "warm_start",
+        "arms",
+        "rules",
+    ]
     assert [
         *first,
         "pairs",
@@ -131,6 +143,7 @@ def test_summary_has_the_fields_of_the_contract(result: Result) -> None:
     ] == list(summary)
     assert 0 < sum(filter(None, summary["clock"].values())) <= summary["wall_seconds"] + summary["clock"]["figures"]
     assert ("tiny", "finished", "cpu") == (summary["name"], summary["status"], summary["device"])
+    assert str(result.directory) == summary["directory"]
     arm = summary["arms"][0]
     assert ["mse_softmax", "mse_softmax", LABEL, 0.1, [0, 1], 0] == [
         arm[key] for key in ("name", "loss", "dataset", "lr", "seeds", "diverged")
