@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,66 +18,13 @@ from clsbench.analysis.pairing import PromiseBroken
 from clsbench.config.plan import make_plan
 from clsbench.data.dividing import divided
 from clsbench.data.raw import as_raw
-from clsbench.execution import scheduling
 from clsbench.execution.opening import load_data
-from clsbench.experiment import Result, read
+from clsbench.experiment import read
 from clsbench.registry import catalogue
 from clsbench.training.evaluation import GROUP
-from clsbench.training.step import Steps
+from tests.promises.curves import CNN, MLP, MOONS, TEN, Config, Run, as_text, assert_part, curves
 
-Config = dict[str, Any]
-Run = Callable[..., Result]
-Curves = dict[tuple[Any, ...], list[str]]
-
-MOONS: Config = {"name": "moons", "samples": 333}
-TEN: Config = {"name": "blobs", "samples": 333, "classes": 10}
-MLP: Config = {"name": "mlp", "hidden": [7]}
-CNN: Config = {"name": "cnn", "channels": [4], "hidden": 16}
 LOSSES = [loss.name for loss in catalogue.losses() if "single_label" in loss.problems]
-
-
-@pytest.fixture(autouse=True)
-def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """They are put back; where there are several, every stack that can be is dealt out in parts."""
-    monkeypatch.setattr(scheduling, "WORTH_A_PROCESS", 1)
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run(loss=..., optimizer=..., epochs=..., ...)`: a small run on the CPU, without its figures."""
-    monkeypatch.setattr(clsbench.shown, "figures", lambda *_: {})
-
-    def small(dataset: Any = MOONS, model: Any = MLP, loss: Any = "cross_entropy", **rest: Any) -> Result:
-        optimizer = rest.pop("optimizer", {})
-        train = {"epochs": 2, "seeds": [4], "device": "cpu", "threads": 1, **rest}
-        config = {"dataset": dataset, "model": model, "loss": loss, "optimizer": optimizer, "train": train}
-        return clsbench.run(config, output=tmp_path)
-
-    return small
-
-
-def as_text(record: dict[str, Any]) -> str:
-    """A record without what depends on its neighbours by design."""
-    return json.dumps({key: value for key, value in record.items() if key not in ("trial", "arm", "seconds")})
-
-
-def curves(result: Result) -> Curves:
-    """What every trial recorded, as text."""
-    found: Curves = {}
-    for record in result.records:
-        found.setdefault((record["loss"], record["lr"], record["seed"]), []).append(as_text(record))
-    assert len(found) == len({record["trial"] for record in result.records})  # the key tells the trials apart
-    return found
-
-
-def assert_part(part: Result, whole: Result) -> None:
-    """Every trial of `part` recorded in `whole` the same bytes."""
-    few, many = curves(part), curves(whole)
-    assert few
-    assert few == {key: many[key] for key in few}
 
 
 # Independent: whatever else is in the config.
@@ -463,94 +408,3 @@ def test_run_is_read_back_as_it_was(run: Run) -> None:
     again = clsbench.load(result.directory)
     assert (result.records, result.summary) == (again.records, again.summary)
     assert ["bce", "hinge"] == list(again.arms)
-
-
-@pytest.mark.compiler
-@pytest.mark.parametrize(
-    ("dataset", "losses", "how"),
-    [
-        (MOONS, ["cross_entropy", "mse_softmax"], {"threads": 1}),
-        (TEN, ["focal", "mse_sigmoid", "hinge", "bce"], {"threads": 2}),
-        (TEN, ["cross_entropy"], {"threads": 2, "precision": "bfloat16"}),
-    ],
-    ids=["two", "ten", "bfloat16"],
-)
-def test_compiled_trials_do_not_know_each_other(run: Run, dataset: Config, losses: list[str], how: Config) -> None:
-    """Compiled, two or four losses on three seeds record what one loss on one seed records alone."""
-    same = {"dataset": dataset, "batch_size": 67, "compile": "on", "optimizer": {"momentum": 0.9}, **how}
-    together = run(loss=losses, seeds=[4, 0, 7], **same)
-    assert "compiled" == together.summary["engine"]["mode"]
-    assert_part(run(loss=losses[0], seeds=[7], **same), together)
-    assert_part(run(loss=losses[-1], seeds=[0, 4], **same), together)
-
-
-@pytest.mark.compiler
-def test_a_graph_trains_part_after_part(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trials of a stack of which each call of a graph trains two record what they record in a call for all.
-
-    Those of a part have other settings than those of the next, and some of them diverge.
-    """
-    model = {"name": "mlp", "hidden": [32, 13], "batch_norm": True, "dropout": 0.2}
-    settings = {"momentum": 0.9, "lr": [0.01, 1e30, 0.1]}
-    same: Config = {"model": model, "loss": "cross_entropy", "optimizer": settings}
-    same |= {"compile": "on", "threads": 1, "batch_size": 67}
-    at_once = run(seeds=4, **same)
-    assert {"finished", "diverged"} == {record["status"] for record in at_once.records if record["status"] != "running"}
-    monkeypatch.setattr("clsbench.training.compiled.TRIALS_AT_ONCE", 2)
-    parts: list[slice] = []
-    of = Steps.of
-    monkeypatch.setattr(Steps, "of", lambda steps, trials: parts.append(trials) or of(steps, trials))
-    assert_part(run(seeds=4, **same), at_once)
-    assert [slice(start, start + 2) for start in range(0, 12, 2)] == parts
-
-
-@pytest.mark.slow
-@pytest.mark.compiler
-def test_one_graph_is_for_any_number_of_seeds(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the first run compiles, whatever its number of seeds, and every number has the bits of the others."""
-    from torch._dynamo.utils import counters
-
-    def counted() -> tuple[int, int]:
-        """The graphs that were compiled, and those that were found without tracing their gradients."""
-        return counters["inductor"]["fxgraph_cache_miss"], counters["aot_autograd"]["autograd_cache_hit"]
-
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "graphs"))
-    compiled, found = counted()
-    parts, whole = in_stacks(run, model={**MLP, "hidden": [8, 8]}, compile="on", batch_size=267)
-    assert (compiled + 1, found + len(parts)) == counted()
-    for part in parts:
-        assert_part(part, whole)
-
-
-def test_the_size_of_a_stack_is_not_in_the_numbers(run: Run) -> None:
-    """The same for eager steps."""
-    parts, whole = in_stacks(run)
-    for part in parts:
-        assert_part(part, whole)
-
-
-def in_stacks(run: Run, **how: Any) -> tuple[list[Result], Result]:
-    """Runs of several numbers of seeds, each in one stack, and one of the most."""
-    how = {"optimizer": {"momentum": 0.9}, "batch_size": 67, "epochs": 1, **how}
-    return [run(seeds=number, **how) for number in (20, 1, 2, 3, 16, 17, 128)], run(seeds=130, **how)
-
-
-@pytest.mark.compiler
-def test_compiled_steps_go_where_eager_ones_go(run: Run) -> None:
-    """Compiled and eager training differ by rounding alone; a trial that diverges is frozen in both."""
-    deep, lr = {**MLP, "hidden": [32, 13]}, [0.01, 1e30]
-    # A bias before batch normalisation has no gradient but rounding, which Adam would scale up to its learning rate.
-    momentum = {"name": "sgd", "lr": lr, "momentum": 0.9}
-    for model, optimizer in (
-        (deep, {"name": "adam", "lr": lr}),
-        ({**deep, "batch_norm": True, "dropout": 0.2}, momentum),
-    ):
-        how = {"model": model, "optimizer": optimizer, "threads": 1, "batch_size": 67}
-        eager, compiled = (run(compile=mode, **how) for mode in ("off", "on"))
-        assert len(eager.records) == len(compiled.records)
-        for ours, theirs in zip(eager.records, compiled.records, strict=True):
-            for key in ("trial", "epoch", "step", "status"):
-                assert ours[key] == theirs[key]
-            for key in ("train_loss", "val_nll", "test_brier", "logit_grad_norm"):  # these do not jump
-                expected = None if ours[key] is None else pytest.approx(ours[key], rel=1e-3, abs=1e-4)
-                assert expected == theirs[key]
