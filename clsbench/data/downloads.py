@@ -14,10 +14,11 @@ import shutil
 import socket
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partialmethod
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from clsbench.data.sources import opened
@@ -262,7 +263,12 @@ def _silence_bounded() -> Iterator[None]:
 def _unpacked_inside() -> Iterator[None]:
     # torchvision passes no filter, and before Python 3.14 an archive can then write outside its folder.
     if not hasattr(tarfile, "data_filter"):  # Python before 3.11.4
-        yield
+        extract = tarfile.TarFile.extractall
+        tarfile.TarFile.extractall = partialmethod(_extracted_inside, extract)  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            tarfile.TarFile.extractall = extract  # type: ignore[method-assign]
         return
     before = tarfile.TarFile.extraction_filter
     tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
@@ -270,6 +276,14 @@ def _unpacked_inside() -> Iterator[None]:
         yield
     finally:
         tarfile.TarFile.extraction_filter = before
+
+
+def _extracted_inside(archive: tarfile.TarFile, extract: Callable[..., None], *where: Any, **how: Any) -> None:
+    for member in archive:
+        name = PurePosixPath(member.name)
+        if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
+            raise tarfile.ExtractError(f"{member.name!r} would be written outside, or is a link")
+    extract(archive, *where, **how)
 
 
 @contextmanager

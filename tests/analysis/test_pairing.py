@@ -19,7 +19,7 @@ def honest(*losses: str) -> tuple[Evidence, Any]:
     evidence = Evidence()
     for trial in plan.trials:
         weights = {"hidden [4]": f"h{trial.seed}", f"last [{trial.arm.loss.name}]": "any"}
-        evidence.started([trial.number], 0, {trial.number: weights}, f"data {trial.seed}")
+        evidence.started([trial.number], 0, {trial.number: weights}, {trial.number: f"data {trial.seed}"})
         for epoch in (1, 2):
             evidence.add_batches({trial.number: f"order {trial.seed} {epoch}"})
     return evidence, plan
@@ -38,7 +38,7 @@ def test_honest_pairing_is_accepted() -> None:
     ("tamper", "message"),
     [
         (
-            lambda evidence: evidence.started([3], 2, {3: {"hidden [4]": "another"}}, "data 1"),
+            lambda evidence: evidence.started([3], 2, {3: {"hidden [4]": "another"}}, {3: "data 1"}),
             "seed 1 .* initial weights",
         ),
         (lambda evidence: evidence.batches.update({2: ["order 0 1", "another"]}), "seed 0 .* batches"),

@@ -223,8 +223,8 @@ def test_without_an_address_a_cluster_is_started_said_and_ended(tmp_path: Path) 
         assert process.stderr is not None
         said = process.stderr.readline()
         assert said.startswith("training on a new Ray cluster on this machine: nodes: 1, cores: "), said
-        records = next(iter((tmp_path / "runs").glob("*/*"))) / "metrics.jsonl"
-        while not (records.exists() and records.stat().st_size):
+        while not any(records.stat().st_size for records in (tmp_path / "runs").glob("*/*/metrics.jsonl")):
+            assert process.poll() is None
             time.sleep(0.1)
         tasks = [pid for pid in descendants(process.pid) if named(pid).startswith(TASK)]
         assert [] != tasks
