@@ -115,13 +115,15 @@ def _over_seeds(statistic: Statistic) -> Row:
 
 def _of_tuning(summary: Summary) -> Iterator[Row]:
     """A row for each arm and setting."""
-    tuning, labels = summary["tuning"], {arm["name"]: arm["label"] for arm in summary["arms"]}
-    for arm in tuning["arms"] if tuning is not None else ():
+    if (tuning := summary["tuning"]) is None:
+        return
+    labels = {arm["name"]: arm["label"] for arm in summary["arms"]}
+    for arm in tuning["arms"]:
+        named = {"arm": arm["name"], "label": labels[arm["name"]]}
         for row in arm["sensitivity"]:
-            settings = {key: _plain(row["settings"].get(key)) for key in tuning["grid"]} if tuning else {}
-            named = {"arm": arm["name"], "label": labels.get(arm["name"]), **settings}
-            measured = {"metric": tuning["metric"] if tuning else None, **_over_seeds(row), "diverged": row["diverged"]}
-            yield {**named, **measured, "chosen": row["settings"] == arm["chosen"]}
+            settings = {key: _plain(row["settings"].get(key)) for key in tuning["grid"]}
+            measured = {"metric": tuning["metric"], **_over_seeds(row), "diverged": row["diverged"]}
+            yield {**named, **settings, **measured, "chosen": row["settings"] == arm["chosen"]}
 
 
 def _flat(row: Mapping[str, Any], *left_out: str) -> Row:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -49,7 +49,7 @@ def show_plan(console: Console, plans: Sequence[Plan]) -> None:
     if (warm := train.warm_start) is not None:
         asked: WarmStart = {"labels": warm.labels, "epochs": warm.epochs, "lr": warm.lr}
         print_folded(console, f"every trial starts from {warm_start_of(asked)}")
-    print_folded(console, " ".join(_taken(plans)))
+    print_folded(console, _taken(plans))
     comparisons = plan.comparisons
     if len(comparisons) > MOST_COMPARISONS:
         _show_grounds(console, plan)
@@ -60,18 +60,17 @@ def show_plan(console: Console, plans: Sequence[Plan]) -> None:
         _show_arms(console, together, alike=False)
 
 
-def _taken(plans: Sequence[Plan]) -> Iterator[str]:
+def _taken(plans: Sequence[Plan]) -> str:
     """`about 12 min of training on one core, 610 MB of memory, 80 MB of disk`."""
     found = estimate(plans)
     named = ", ".join(found.unknown)
+    if found.unknown and not found.seconds:
+        return f"time, memory and disk are known when data and models are opened: {named}"
     beside = f" (without {named}, whose size is not known yet)" if found.unknown else ""
-    if not found.unknown or found.seconds:
-        yield (
-            f"about {duration(found.seconds)} of training on one core, {in_bytes(found.memory)} of memory, "
-            f"{in_bytes(found.disk)} of disk{beside}"
-        )
-    else:
-        yield f"time, memory and disk are known when data and models are opened: {named}"
+    return (
+        f"about {duration(found.seconds)} of training on one core, {in_bytes(found.memory)} of memory, "
+        f"{in_bytes(found.disk)} of disk{beside}"
+    )
 
 
 def _show_ground(console: Console, plan: Plan, together: Sequence[Arm]) -> None:
