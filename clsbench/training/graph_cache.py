@@ -105,7 +105,7 @@ def _remove_torn(folder: Path) -> None:
     """Remove libraries that a killed compiler left unfinished: loading one would end this process by SIGBUS."""
     if not system.LINUX:
         return
-    for path in folder.glob("*/*.so"):
+    for path in folder.glob("??/c*.so"):  # as the compiler names them
         with suppress(OSError):  # another process has removed it, or compiles it now
             if not _is_whole(path):
                 with _locked(folder / "locks" / f"{path.name.partition('.')[0]}.lock"):

@@ -147,11 +147,17 @@ def test_libraries_that_were_cut_off_are_removed(home: Path) -> None:
     assert folder is not None
     (folder / "ab").mkdir()
     (folder / "locks").mkdir()
-    torn = {"half.main.so": whole[: len(whole) // 2], "last.so": whole[:-1], "empty.main.so": b"", "begun.main.so": b""}
-    for name, content in {**torn, "whole.main.so": whole}.items():
+    torn = {
+        "chalf.main.so": whole[: len(whole) // 2],
+        "clast.so": whole[:-1],
+        "cempty.main.so": b"",
+        "cbegun.main.so": b"",
+    }
+    others = {"libmine.so": b"not the compiler's"}
+    for name, content in {**torn, **others, "cwhole.main.so": whole}.items():
         (folder / "ab" / name).write_bytes(content)
-    with (folder / "locks" / "begun.lock").open("w") as lock:
+    with (folder / "locks" / "cbegun.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         cache_folder.cache_clear()
         cache_folder()
-        assert {"whole.main.so", "begun.main.so"} == kept(folder / "ab")
+        assert {"cwhole.main.so", "cbegun.main.so", *others} == kept(folder / "ab")
