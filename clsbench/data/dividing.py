@@ -182,11 +182,11 @@ def _stratified(
     counts = np.bincount(strata[chosen], minlength=len(present))
     _check_members(raw.problem, present, counts, parts)
 
-    # One of each stratum stays in the training split, and one is left for validation.
+    # One of each stratum stays in the training split, and one, if there are three, is left for validation.
     num_strata = int((counts > 0).sum())
     in_val, in_test = (max(sizes[name], num_strata) if sizes[name] else 0 for name in ("val", "test"))
     spare = np.maximum(counts - 1, 0)
-    for_test = np.maximum(counts - (parts - 1), 0)
+    for_test = np.where(counts > 2, counts - 2, spare)
     if in_test > for_test.sum() or in_val + in_test > spare.sum():
         raise DataError("val_fraction and test_fraction leave too little to train on; make them smaller")
     tested = _allot(in_test, counts, for_test)

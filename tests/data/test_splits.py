@@ -109,6 +109,14 @@ def test_choices_do_not_disturb_one_another() -> None:
     assert rows(plain.test) == rows(noisy.test) == rows(without_val.test)
 
 
+def test_validation_leaves_the_test_set_as_it_is() -> None:
+    """Also of a small class, of which the test set would have all but one sample: one is left for validation."""
+    raw = numbered([4, 40])
+    tested = [rows(cut(raw, val_fraction=val, test_fraction=0.7).test) for val in (0.0, 0.1, 0.2)]
+    assert [tested[0]] * 3 == tested
+    assert 2 == raw.labels[tested[0]].tolist().count(0)
+
+
 @given(seed=st.integers(0, 1000), normalize=st.sampled_from(["standard", "unit"]))
 def test_normalisation_is_fitted_on_training_rows_alone(seed: int, normalize: str) -> None:
     """Whatever test and validation rows hold, the training tensors stay bit for bit the same."""
