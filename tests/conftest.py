@@ -105,6 +105,16 @@ def same_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "plugins", dict(catalogue.plugins))
 
 
+@pytest.fixture
+def same_threads() -> Iterator[None]:
+    """The number of threads that a run in this process sets is put back."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def mnist_dir() -> Path:
     """The `data_dir` of an unpacked MNIST beside the clone, where there is one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import clsbench
 import clsbench.execution.execute
@@ -24,18 +23,13 @@ from clsbench.execution.work import Work
 from clsbench.experiment import Result
 from clsbench.problems import Posed, SingleLabel
 
+pytestmark = pytest.mark.usefixtures("same_threads")
+
 Run = Callable[..., Result]
 
 MOONS = {"name": "moons", "samples": 300}
 MLP = {"name": "mlp", "hidden": [8]}
 PERMUTED: list[bool] = []  # how the throwaway dataset below gives its test labels
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import clsbench
 import clsbench.shown
 from clsbench.experiment import Result
 
+pytestmark = pytest.mark.usefixtures("same_threads")
+
 Run = Callable[..., Result]
 
 FIRST = {"name": "mse_softmax", "reduction": "mean", "weight": 3}
 ROUNDING = 2e-7  # a weight is rounded to float32
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import clsbench
 import clsbench.shown
 from clsbench.experiment import Result
 
+pytestmark = pytest.mark.usefixtures("same_threads")
+
 Run = Callable[..., Result]
 
 LOSSES = ["mse_softmax", "cross_entropy", "bce", "hinge"]
 ROTATED = {"labels": "rotated", "epochs": 4}
-
-
-@pytest.fixture(autouse=True)
-def threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

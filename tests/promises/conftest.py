@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import clsbench
 import clsbench.shown
@@ -17,12 +15,9 @@ from tests.promises.curves import MLP, MOONS, Run
 
 
 @pytest.fixture(autouse=True)
-def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """They are put back; where there are several, every stack that can be is dealt out in parts."""
+def in_parts(monkeypatch: pytest.MonkeyPatch, same_threads: None) -> None:
+    """Where there are several threads, every stack that can be is dealt out in parts."""
     monkeypatch.setattr(scheduling, "WORTH_A_PROCESS", 1)
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
