@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from clsbench.analysis.across import across
-from clsbench.config.plan import Arm, Plan, as_json
+from clsbench.config.plan import Arm, Plan, as_json, short_keys
 from clsbench.errors import ConfigError
 from clsbench.registry import suggestion
 from clsbench.results import Across, ArmSummary, DataSummary, Rules
@@ -19,7 +19,7 @@ def across_by(
     """The arms over the comparisons at each value of a setting, by `KEY=VALUE`.
 
     Args:
-        key: `dataset`, `model`, `batch_size`, `scale`, or an option of losses, models or the optimizer.
+        key: `dataset`, `model`, `batch_size`, or a setting by its dotted key, or by the last part where that is enough.
         plan: the trials that were trained.
         arms: their summary.
         data: that of the summary.
@@ -28,30 +28,45 @@ def across_by(
     Raises:
         ConfigError: the arms do not differ in it, or no value is left with two arms in two comparisons.
     """
-    values = {arm.name: settings_of(arm) for arm in plan.arms}
+    values = {arm.name: _told_by(arm) for arm in plan.arms}
     known = {name for found in values.values() for name in found}
     swept = [name for name in sorted(known) if len({as_json(found.get(name)) for found in values.values()}) > 1]
-    if key not in swept:
-        raise ConfigError(f"--by: the arms do not differ in {key!r}; {suggestion(key, swept)}")
-    found: dict[str, Across] = {}
-    for value in dict.fromkeys(as_json(of[key]) for of in values.values() if key in of):
-        part = _with(plan, key, [arm for arm in plan.arms if as_json(values[arm.name].get(key)) == value])
-        if part.arms and (each := across(part, arms, data, rules)) is not None:
-            found[f"{key}={value}"] = each
+    short = short_keys(swept)
+    full = next((name for name in swept if key in (name, short[name])), None)
+    if full is None:
+        raise ConfigError(f"--by: the arms do not differ in {key!r}; {suggestion(key, sorted(short.values()))}")
+    by_value: dict[str, list[Arm]] = {}
+    for arm in plan.arms:
+        if full in values[arm.name]:
+            by_value.setdefault(as_json(values[arm.name][full]), []).append(arm)
+    parts = {f"{key}={value}": _without(full, plan, of) for value, of in by_value.items()}
+    found = {title: each for title, part in parts.items() if (each := across(part, arms, data, rules)) is not None}
     if not found:
         raise ConfigError(f"--by: no value of {key} has two arms in two comparisons; show the run without it")
     return found
 
 
 def settings_of(arm: Arm) -> dict[str, Any]:
-    """The settings that an arm may be told from others by, by the last part of their dotted names."""
-    ground = {"dataset": arm.dataset.title, "model": arm.model.title, "scale": arm.scale, "batch_size": arm.batch_size}
-    return {**arm.model.options, **arm.settings, **arm.loss.options, **ground}
+    """Every setting of an arm, by its dotted key."""
+    return {
+        **{f"dataset.{key}": value for key, value in arm.dataset.options.items()},
+        **{f"model.{key}": value for key, value in arm.model.options.items()},
+        "model.init.weights": arm.model.init.weights,
+        "model.init.scale": arm.scale,
+        **{f"loss.{key}": value for key, value in arm.loss.options.items()},
+        "loss.weight": arm.loss.weight,
+        "loss.class_weight": arm.loss.class_weight,
+        **{f"optimizer.{key}": value for key, value in arm.settings.items()},
+    }
 
 
-def _with(plan: Plan, key: str, arms: Sequence[Arm]) -> Plan:
+def _told_by(arm: Arm) -> dict[str, Any]:
+    """What an arm may be told from others by."""
+    ground = {"dataset": arm.dataset.title, "model": arm.model.title, "batch_size": arm.batch_size}
+    return settings_of(arm) | ground
+
+
+def _without(key: str, plan: Plan, arms: Sequence[Arm]) -> Plan:
     """The plan of some arms, which are called alike whatever their value of the key."""
-    renamed = tuple(
-        replace(arm, alike=arm.alike.replace(f" {key}={as_json(settings_of(arm)[key])}", "")) for arm in arms
-    )
-    return replace(plan, arms=renamed)
+    kept = ({name: value for name, value in arm.swept.items() if name != key} for arm in arms)
+    return replace(plan, arms=tuple(replace(arm, swept=swept) for arm, swept in zip(arms, kept, strict=True)))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from clsbench.report.outputs import Output
     from clsbench.result import Result
+    from clsbench.results import Across
     from clsbench.together import Runs
 
 
@@ -80,6 +81,7 @@ def report(
     paths = [*{os.path.realpath(path): path for path in runs or [newest(Path("runs")).path]}.values()]
     together = _together(paths) if len(paths) > 1 else None
     result = load(paths[0]) if together is None else together.result
+    by_value = None if by is None else _by_value(by, result, together, as_json=as_json)
     records = [result.records] if together is None else [part.records for part in together.parts]
     page = Path(PAGE) if together else result.directory / PAGE
     if open_it and not html and (together or not page.exists()):
@@ -107,10 +109,10 @@ def report(
     if html:
         _write_page(result, together, page_file)
         written.append(page)
-    if by is None or as_json:
+    if by_value is None:
         show_result(result, as_json=as_json, details=details)
     else:
-        _show_by(by, result, together)
+        _show_by_value(result, by_value)
     for path in written:
         print(f"wrote {printable(str(path), sys.stderr.encoding)}", file=sys.stderr)
     if open_it:
@@ -131,22 +133,29 @@ def _predictions(paths: Sequence[Path]) -> bytes:
     return rows_as_csv((str(path), [*test_predictions(RunDirectory(path))]) for path in paths)
 
 
-def _show_by(key: str, result: Result, together: Runs | None) -> None:
-    """The page over several comparisons, once for each value of a setting."""
+def _by_value(key: str, result: Result, together: Runs | None, *, as_json: bool) -> dict[str, Across]:
+    """The arms over several comparisons at each value of a setting."""
     from clsbench.analysis.by import across_by
     from clsbench.config.schema import VerdictConfig
-    from clsbench.report.compose import by_document
-    from clsbench.report.renderers.terminal import show
-    from clsbench.report.streams import whole_page
     from clsbench.result import trained_plan
 
     if together is not None:
         raise ConfigError("--by: shows one run; leave the others out")
+    if as_json:
+        raise ConfigError("--by: shows a page for each value, and --json prints summary.json; leave one of them out")
     summary = result.summary
     rules = summary["rules"] or VerdictConfig().rules
-    found = across_by(key, trained_plan(result), summary["arms"], summary["data"], rules)
+    return across_by(key, trained_plan(result), summary["arms"], summary["data"], rules)
+
+
+def _show_by_value(result: Result, found: Mapping[str, Across]) -> None:
+    """The page over several comparisons, once for each value of a setting."""
+    from clsbench.report.compose import by_document
+    from clsbench.report.renderers.terminal import show
+    from clsbench.report.streams import whole_page
+
     with whole_page() as console:
-        show(by_document(summary["name"], found), console)
+        show(by_document(result.summary["name"], found), console)
 
 
 def _as_tables(result: Result, together: Runs | None) -> dict[str, bytes]:

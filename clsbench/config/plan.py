@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -29,8 +29,8 @@ class Arm:
     """The trials that differ by seed alone.
 
     `settings` holds one value for every number of the optimizer and its schedule; `comparison` counts the
-    comparisons from 0; `tuned` holds the settings that tuning chose, or says that it has yet to choose; `alike` is the
-    name without the dataset, the model and the batch size, the same in every comparison.
+    comparisons from 0; `tuned` holds the settings that tuning chose, or says that it has yet to choose; `swept` has
+    those of the loss and the optimizer that its name tells, by dotted key.
     """
 
     name: str
@@ -42,7 +42,12 @@ class Arm:
     loss: LossEntry
     settings: Mapping[str, Any]
     tuned: Mapping[str, Any] = field(default_factory=dict)
-    alike: str = ""
+    swept: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def alike(self) -> str:
+        """Its name without the dataset, the model and the batch size, the same in every comparison."""
+        return named_by(self.loss.title, self.swept)
 
     @property
     def lr(self) -> float:
@@ -317,11 +322,10 @@ def _arms(experiment: Experiment) -> Iterator[Arm]:
             own_setting = {f"loss.{key}": value for key, value in setting.items()}
             for combination in itertools.product(*values.values()):
                 settings = dict(zip(values, combination, strict=True))
-                swept = {f"optimizer.{key}": settings[key] for key in values if len(values[key]) > 1}
-                name = named_by(loss.title, ground | own_setting | swept)
-                alike = named_by(loss.title, own_setting | swept)
+                swept = own_setting | {f"optimizer.{key}": settings[key] for key in values if len(values[key]) > 1}
+                name = named_by(loss.title, ground | swept)
                 tuned = dict.fromkeys(_axes_for(experiment, loss), "tuned")
-                yield Arm(name, comparison, dataset, model, float(scale), batch_size, loss, settings, tuned, alike)
+                yield Arm(name, comparison, dataset, model, float(scale), batch_size, loss, settings, tuned, swept)
 
 
 def _optimizer_values(optimizer: OptimizerConfig, own_lr: float | None) -> dict[str, tuple[Any, ...]]:
@@ -330,10 +334,15 @@ def _optimizer_values(optimizer: OptimizerConfig, own_lr: float | None) -> dict[
 
 def named_by(label: str, swept: Mapping[str, Any]) -> str:
     """A label and the swept settings, by the last part of their dotted names; in full where two end alike."""
-    last = Counter(key.rpartition(".")[2] for key in swept)
-    short = {key: key if last[end] > 1 else end for key in swept for end in [key.rpartition(".")[2]]}
+    short = short_keys(swept)
     parts = [f"{short[key]}={as_json(value)}" for key, value in sorted(swept.items(), key=lambda item: short[item[0]])]
     return " ".join([label, *parts])
+
+
+def short_keys(keys: Collection[str]) -> dict[str, str]:
+    """Dotted keys with the last part of each; in full where two end alike."""
+    last = Counter(key.rpartition(".")[2] for key in keys)
+    return {key: key if last[end] > 1 else end for key in keys for end in [key.rpartition(".")[2]]}
 
 
 def as_json(value: Any) -> str:

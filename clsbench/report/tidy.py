@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from clsbench.analysis.by import settings_of
 from clsbench.analysis.statistics import interquartile_mean
 from clsbench.metrics.measures import direction, is_share, judged, label_of
 from clsbench.report.values import PValue
@@ -91,20 +92,9 @@ def _of_arm(arm: ArmSummary, asked: Arm) -> Iterator[Row]:
     named: Row = {"arm": arm["name"], "label": arm["label"]}
     named |= {key: facts[key] for key in ("loss", "dataset", "model", "batch_size", "split_seed")}
     named |= {"seeds": len(arm["seeds"]), "diverged": arm["diverged"], "failed": len(arm["failures"] or ())}
-    named |= _settings_of(asked)
+    named |= {key: _plain(value) for key, value in settings_of(asked).items()}
     for metric, statistic in arm["metrics"].items():
         yield {**named, "metric": metric, "better": direction(metric), **_over_seeds(statistic)}
-
-
-def _settings_of(arm: Arm) -> Row:
-    """Every setting of an arm, by its dotted key."""
-    found: Row = {f"dataset.{key}": value for key, value in arm.dataset.options.items()}
-    found |= {f"model.{key}": value for key, value in arm.model.options.items()}
-    found |= {"model.init.weights": arm.model.init.weights, "model.init.scale": arm.scale}
-    found |= {f"loss.{key}": value for key, value in arm.loss.options.items()}
-    found |= {"loss.weight": arm.loss.weight, "loss.class_weight": arm.loss.class_weight}
-    found |= {f"optimizer.{key}": value for key, value in arm.settings.items()}
-    return {key: _plain(value) for key, value in found.items()}
 
 
 def _over_seeds(statistic: Statistic) -> Row:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import clsbench
+from clsbench.analysis.by import across_by
 from clsbench.analysis.curves import comparisons
 from clsbench.analysis.verdicts import judgement
 from clsbench.config.schema import VerdictConfig
@@ -20,7 +21,7 @@ from clsbench.report.renderers.ranks import as_svg, draw_ranks
 from clsbench.report.sections.across import across, by_comparison
 from clsbench.report.sections.arms import short_references
 from clsbench.report.values import Proportion
-from clsbench.result import Result
+from clsbench.result import Result, trained_plan
 from tests.report.runs import blocks, on_screen
 
 DATASETS = [{"name": "moons", "label": f"m{number}", "samples": 60, "split_seed": number} for number in range(6)]
@@ -164,3 +165,42 @@ def test_the_page_can_be_shown_for_each_value_of_a_setting(invoke: Callable[...,
     refused = invoke("report", directory, "--by", "modell")
     assert 2 == refused.exit_code
     assert "--by: the arms do not differ in 'modell'; did you mean 'model'?" in refused.stderr
+
+
+def test_settings_that_end_alike_are_asked_for_in_full(invoke: Callable[..., Any], tmp_path: Path) -> None:
+    """A loss's gamma is not the schedule's: each divides the run by itself, and a label stays as it is."""
+    config = {
+        **CONFIG,
+        "dataset": DATASETS[:2],
+        "loss": [{"name": "focal", "gamma": [0.1, 2.0]}, {"name": "bce", "label": "b optimizer.gamma=0.5"}],
+        "optimizer": {"lr": 0.5, "schedule": {"name": "step", "step": 1, "gamma": [0.1, 0.5]}},
+        "train": {"epochs": 2, "seeds": 1, "device": "cpu", "threads": 1},
+    }
+    result = clsbench.run(config, output=tmp_path)
+
+    def names(key: str) -> dict[str, list[str]]:
+        rules = VerdictConfig().rules
+        found = across_by(key, trained_plan(result), result.summary["arms"], result.summary["data"], rules)
+        return {title: [arm["name"] for arm in each["arms"]] for title, each in found.items()}
+
+    of_rate = ["focal gamma=0.1", "focal gamma=2.0", "b optimizer.gamma=0.5"]
+    assert {"optimizer.gamma=0.1": of_rate, "optimizer.gamma=0.5": of_rate} == names("optimizer.gamma")
+    of_loss = ["focal gamma=0.1", "focal gamma=0.5"]
+    assert {"loss.gamma=0.1": of_loss, "loss.gamma=2.0": of_loss} == names("loss.gamma")
+    refused = invoke("report", str(result.directory), "--by", "gamma")
+    assert 2 == refused.exit_code
+    assert "the arms do not differ in 'gamma'; " in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(("--by", "momentum"), "do not differ in 'momentum'"), (("--by", "dataset", "--json"), "--json")],
+)
+def test_a_page_that_cannot_be_shown_writes_nothing(
+    result: Result, invoke: Callable[..., Any], tmp_path: Path, wrong: tuple[str, ...], said: str
+) -> None:
+    """What is wrong with --by is said before files are written."""
+    refused = invoke("report", str(result.directory), "--csv", str(tmp_path / "records.csv"), *wrong)
+    assert 2 == refused.exit_code
+    assert said in refused.stderr
+    assert [] == list(tmp_path.iterdir())
