@@ -1,7 +1,7 @@
 """Which sample is in which split.
 
 All randomness comes from `split_seed`, one stream for each purpose: changing the validation fraction leaves the test
-set as it is.
+set as it is, unless other labels become too rare to be in every split.
 """
 
 from __future__ import annotations

@@ -262,20 +262,17 @@ def _silence_bounded() -> Iterator[None]:
 @contextmanager
 def _unpacked_inside() -> Iterator[None]:
     # torchvision passes no filter, and before Python 3.14 an archive can then write outside its folder.
-    if not hasattr(tarfile, "data_filter"):  # Python before 3.11.4
-        extract = tarfile.TarFile.extractall
-        tarfile.TarFile.extractall = partialmethod(_extracted_inside, extract)  # type: ignore[assignment]
-        try:
-            yield
-        finally:
-            tarfile.TarFile.extractall = extract  # type: ignore[method-assign]
-        return
-    before = tarfile.TarFile.extraction_filter
-    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    inside: Any
+    if hasattr(tarfile, "data_filter"):
+        name, inside = "extraction_filter", staticmethod(tarfile.data_filter)
+    else:  # Python before 3.11.4
+        name, inside = "extractall", partialmethod(_extracted_inside, tarfile.TarFile.extractall)
+    before = vars(tarfile.TarFile)[name]
+    setattr(tarfile.TarFile, name, inside)
     try:
         yield
     finally:
-        tarfile.TarFile.extraction_filter = before
+        setattr(tarfile.TarFile, name, before)
 
 
 def _extracted_inside(archive: tarfile.TarFile, extract: Callable[..., None], *where: Any, **how: Any) -> None:

@@ -364,6 +364,27 @@ def test_cifar_archive_is_unpacked(cifar: Path, mirrors: Mirrors, monkeypatch: p
     assert 10 == len(vision.cifar10(0, data_dir=str(cifar)).labels)
 
 
+@pytest.mark.parametrize("filtered", [True, False], ids=["with a filter", "before 3.11.4"])
+def test_archive_is_unpacked_inside_its_folder(
+    filtered: bool, cifar: Path, mirrors: Mirrors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive that would write outside is refused, whether or not this Python filters archives."""
+    if not filtered:
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    cls = torchvision.datasets.CIFAR10
+    archive = cifar / "made.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(cifar / cls.base_folder / "test_batch", "../../outside")
+    mirrors.served[cls.url] = archive.read_bytes()
+    monkeypatch.setattr(cls, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
+    shutil.rmtree(cifar / cls.base_folder)
+    extract = tarfile.TarFile.extractall
+    with pytest.raises(DataError, match=r"'\.\./\.\./outside' would be (written|extracted) .*outside"):
+        vision.cifar10(0, data_dir=str(cifar))
+    assert not [*cifar.parent.rglob("outside")]
+    assert (extract, None) == (tarfile.TarFile.extractall, tarfile.TarFile.extraction_filter)
+
+
 def test_many_at_once_download_once(tmp_path: Path, mirrors: Mirrors) -> None:
     """Eight that start with an empty folder all succeed on one download."""
     with ThreadPoolExecutor(8) as pool:
