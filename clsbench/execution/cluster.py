@@ -57,7 +57,8 @@ def connected(address: str | None, num_bytes: int, say: Callable[[str], None]) -
         what = "no Ray cluster can be started here" if is_new else f"no Ray cluster answers at {where}"
         raise RunError(f"{what}: {first_line(error)}") from error
     finally:
-        signal.signal(signal.SIGTERM, before)  # Ray has its own
+        if signal.getsignal(signal.SIGTERM) is not before:  # Ray has its own, except in a thread, where nobody can
+            signal.signal(signal.SIGTERM, before)
     try:
         nodes = Nodes()
         which = "a new Ray cluster on this machine" if is_new else f"the Ray cluster at {where}"

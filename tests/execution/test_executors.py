@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import clsbench
 from clsbench.config.plan import Plan
 from clsbench.errors import ConfigError
 from clsbench.execution import units
+from clsbench.execution.cluster import connected
 from clsbench.execution.events import EpochDone, Event, Warned
 from clsbench.execution.host import this_host
 from clsbench.runs.directory import RunDirectory
@@ -75,6 +79,31 @@ def test_no_cluster_at_an_address(fails: Callable[..., str], tmp_path: Path, mon
     told = fails(6, "run", "moons", "-q", "--executor", "ray", "--ray-address", "h:1", "--output", tmp_path / "runs")
     assert "no Ray cluster answers at h:1: nobody at h:1" == told
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_what_ray_does_to_sigterm_is_undone(in_thread: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the main thread; another one, where handlers cannot be set, can use a cluster too."""
+    import ray
+
+    def init(*_: object, **how: object) -> None:
+        with suppress(ValueError):
+            signal.signal(signal.SIGTERM, lambda *_: None)
+
+    for name, stand_in in {"init": init, "nodes": list, "shutdown": lambda: None}.items():
+        monkeypatch.setattr(ray, name, stand_in)
+
+    def connect() -> list[str]:
+        said: list[str] = []
+        with connected("h:1", 0, said.append):
+            return said
+
+    before = signal.getsignal(signal.SIGTERM)
+    with ThreadPoolExecutor(1) as pool:
+        said = pool.submit(connect).result() if in_thread else connect()
+    assert ["training on the Ray cluster at h:1: nodes: 0, cores: 0"] == said
+    assert before == signal.getsignal(signal.SIGTERM)
 
 
 def test_differences_of_machines_are_named() -> None:
