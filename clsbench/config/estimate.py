@@ -6,11 +6,12 @@ The times were measured on two shared cores of a server: of another machine they
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from clsbench.config.memory import NUMBER, size_of, state_bytes, trial_bytes
+from clsbench.config.memory import NUMBER, size_of, state_bytes
 from clsbench.config.plan import Arm, Plan, Trial
 from clsbench.config.schema import DatasetEntry
+from clsbench.problems import Posed
 from clsbench.registry import Size, catalogue
 
 STACK = 0.15  # seconds of building a stack, and of measuring its networks at the end
@@ -42,22 +43,36 @@ def estimate(plans: Sequence[Plan]) -> Estimate:
     """What it takes to train the plans of a run one after the other."""
     unknown: dict[str, None] = {}
     seconds, disk, largest = 0.0, 0, 0
-    data: dict[str, int] = {}
-    for plan in plans:
+    data: dict[tuple[str, int | None], int] = {}
+    for plan in map(_sized, plans):
         for trials in plan.stacks():
-            entry = trials[0].dataset
-            size, counts = _size(trials[0].arm), _counts(entry)
+            arm, entry = trials[0].arm, trials[0].dataset
+            size, counts = _size(arm), _counts(entry)
             if size is None or counts is None:
-                unknown[entry.title if counts is None else trials[0].arm.model.title] = None
+                unknown[entry.title if counts is None else arm.model.title] = None
                 continue
             seconds += _seconds(plan, trials, size, counts)
             disk += _disk(plan, trials)
-            optimizer, batch_size = plan.experiment.optimizer.name, trials[0].arm.batch_size
-            largest = max(largest, len(trials) * trial_bytes(size, optimizer, batch_size))
-            data[entry.key] = NUMBER * size.inputs * sum(counts)
+            largest = max(largest, len(trials) * (plan.bytes_each(arm, plan.posed[entry.key]) or 0))
+            data |= {(arm.dataset.key, seed): NUMBER * size.inputs * sum(counts) for seed in _drawn_at(plan, arm)}
     report = plans[-1].experiment.report
     drawn = DRAWN * (report.figures or report.html)
     return Estimate(seconds, PROCESS + largest + sum(data.values()), disk + drawn, tuple(unknown))
+
+
+def _sized(plan: Plan) -> Plan:
+    """The plan with the sizes of splits, as far as they are known: splits that trials do not share limit a stack."""
+    posed: dict[str, Posed] = {}
+    for entry in (trial.dataset for trial in plan.trials):
+        if entry.key not in posed and (counts := _counts(entry)) is not None:
+            posed[entry.key] = replace(entry.posed, sizes=counts)
+    return replace(plan, posed=posed)
+
+
+def _drawn_at(plan: Plan, arm: Arm) -> Sequence[int | None]:
+    """The seeds whose data are kept: of a set that is split anew for each seed, but not generated anew, it is one."""
+    anew = arm.dataset.split_seed == "per_seed" and catalogue.get("dataset", arm.dataset.name).drawn
+    return plan.experiment.train.seed_list if anew else (None,)
 
 
 def _size(arm: Arm) -> Size | None:

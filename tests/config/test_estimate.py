@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import clsbench
-from clsbench.config.estimate import Estimate, estimate
+from clsbench.config.estimate import PROCESS, Estimate, estimate
+from clsbench.config.memory import STACK_BYTES
 from clsbench.config.plan import plans
 from clsbench.config.reader import read_mapping
 from clsbench.execution.opening import load_data
@@ -32,6 +33,20 @@ def test_epochs_and_seeds_cost_time_and_disk() -> None:
     tuned = estimated(train={"seeds": 4, "epochs": 10}, tune={"grid": {"lr": [0.1, 1.0]}, "seeds": 2}, report="off")
     assert 1.5 * once.seconds < tuned.seconds < 2.5 * once.seconds
     assert () == tuned.unknown
+
+
+def test_splits_that_trials_do_not_share_take_memory() -> None:
+    """Each trial of another split holds its own samples; of large data, a stack only as many as fit into it.
+
+    Generated data are kept for each seed besides, a set that is only split anew once.
+    """
+    large = {"name": "moons", "samples": 100_000}
+    shared, own = (estimated(dataset={**large, "split_seed": seed}, model="linear") for seed in (0, "per_seed"))
+    size, seeds = 4 * 2 * 100_000, 4
+    assert (seeds + seeds - 1) * size == own.memory - shared.memory
+    images = {"name": "mnist", "split_seed": "per_seed"}
+    found = estimated(dataset=images, model="linear", train={"seeds": 40})
+    assert 70_000 * 784 * 4 < found.memory - PROCESS < STACK_BYTES + 2 * 70_000 * 784 * 4
 
 
 def test_what_is_not_known_is_named(tmp_path: Path) -> None:
