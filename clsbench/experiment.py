@@ -288,7 +288,7 @@ class _Prepared:
         """In this block the workers are there; where they cannot be, nothing of the run is written or changed."""
         from clsbench.execution.execute import ready
 
-        return ready(self.workers, self.data.values(), lambda text: self.watch(self.plan, Said(text)))
+        return ready(self.workers, self._work(self.plan, {}), lambda text: self.watch(self.plan, Said(text)))
 
     def finish(self, directory: RunDirectory, *, exact: bool) -> Result:
         """Train what is left to train, and write the rest of the run. `exact`: no last bit may differ."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 
-from clsbench.data.splits import Splits
+from clsbench.errors import ConfigError
 from clsbench.execution.cluster import connected
 from clsbench.execution.events import Checkpoint, Event
 from clsbench.execution.executors import in_process, processes
@@ -18,16 +18,19 @@ from clsbench.system import cores
 
 
 @contextmanager
-def ready(workers: Workers, data: Iterable[Splits], say: Callable[[str], None]) -> Iterator[None]:
-    """In this block the workers can be used; `say` is told which, where they are not this machine's processes.
+def ready(workers: Workers, work: Work, say: Callable[[str], None]) -> Iterator[None]:
+    """In this block the workers can do the work; `say` is told which, where they are not this machine's processes.
 
     Raises:
+        ConfigError: they lack what was handed over in Python.
         RunError: they cannot be reached.
     """
     if workers.executor == "local":
         yield
         return
-    with connected(workers.address, sum(each.num_bytes for each in data), say):
+    if work.needs_this_process:
+        raise ConfigError("--executor ray: no node has what was handed over in Python; put it into a plugin")
+    with connected(workers.address, sum(each.num_bytes for each in work.data.values()), say):
         yield
 
 
@@ -41,7 +44,6 @@ def execute(work: Work, kept: Mapping[int, Checkpoint], workers: Workers) -> Gen
 
     Raises:
         RunError: this machine would take compiled steps after eager ones, or the reverse.
-        ConfigError: the workers lack what was handed over in Python.
     """
     stacks, threads = work.stacks(), work.plan.experiment.train.threads
     if workers.executor == "ray":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import clsbench
 from clsbench.config.plan import Plan
@@ -20,6 +21,7 @@ from clsbench.execution import units
 from clsbench.execution.cluster import connected
 from clsbench.execution.events import EpochDone, Event, Warned
 from clsbench.execution.host import this_host
+from clsbench.registry.given import given_loss
 from clsbench.runs.directory import RunDirectory
 
 CONFIG: dict[str, Any] = {
@@ -79,6 +81,15 @@ def test_no_cluster_at_an_address(fails: Callable[..., str], tmp_path: Path, mon
     told = fails(6, "run", "moons", "-q", "--executor", "ray", "--ray-address", "h:1", "--output", tmp_path / "runs")
     assert "no Ray cluster answers at h:1: nobody at h:1" == told
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.ray
+def test_what_no_node_has_is_refused_at_start(tmp_path: Path) -> None:
+    """A loss handed over in Python: told before a cluster is looked for or a run is begun."""
+    loss = given_loss("mine", torch.nn.CrossEntropyLoss(), "single_label", "softmax")
+    with pytest.raises(ConfigError, match="no node has what was handed over in Python; put it into a plugin"):
+        clsbench.run({**CONFIG, "loss": loss}, output=tmp_path, executor="ray", ray_address="h:1")
+    assert [] == list(tmp_path.iterdir())
 
 
 @pytest.mark.ray

@@ -23,7 +23,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from clsbench.errors import ConfigError, RunError
+from clsbench.errors import RunError
 from clsbench.execution.cluster import Nodes, first_line
 from clsbench.execution.events import Event, TrialFailed, Warned
 from clsbench.execution.executors.ray_task import Decided, Message, lent, train
@@ -65,12 +65,9 @@ def run(units: Sequence[WorkUnit], work: Work, workers: Workers) -> Iterator[Eve
     `workers.retries` more times from there, then it has failed.
 
     Raises:
-        ConfigError: an experiment that no other process can train.
         ClsbenchError: raised in a task.
         RunError: the cluster cannot go on.
     """
-    if work.needs_this_process:
-        raise ConfigError("--executor ray: a model or loss handed over in Python cannot leave; make a plugin of it")
     nodes = Nodes()
     lending = _Lending(work, nodes)
     waiting = deque(lending.in_order(units))
