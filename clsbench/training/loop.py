@@ -164,12 +164,13 @@ class _BetweenEpochs:
         return self._all(seen, fitted_temperatures(stack, self._steps.loss, *self._data.val, places)), ending
 
     def _over(self) -> Tensor | None:
-        """`[T]`: the trials whose patience is over; None for none."""
+        """`[T]`: the trials that are not frozen and whose patience is over; None for none."""
         waiting = self._steps.waiting
         if waiting is None or self._data.val is None:
             return None
         measures = [each for each in self._on_val if each.name == waiting.stop.metric]
         over = waiting.over(self._of(self._data.val, measures, self._data.val_posterior)[waiting.stop.metric])
+        over &= self._steps.alive.squeeze(1).bool()  # those that have ended improve no more
         return over.cpu() if over.any() else None
 
     def _all(self, seen: Measures, temperatures: Tensor | None = None) -> Measures:

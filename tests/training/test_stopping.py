@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clsbench
+from clsbench.training import loop
+from clsbench.training.evaluation import fitted_temperatures
 from clsbench.training.settings import StackData, TrialSettings
+from clsbench.training.stack import Stack
 from clsbench.training.stopping import Stop, Waiting
 from tests.training.test_loop import data as clouds
 from tests.training.test_loop import rows, stack_of, trained
@@ -86,6 +89,22 @@ def test_a_trial_that_stops_is_frozen_with_the_weights_of_its_last_epoch(data: S
     trained(upto, trials, data, epochs=min(lasts))
     for name, value in upto.trial_state(early).items():
         assert torch.equal(value, stack.trial_state(early)[name]), name
+
+
+def test_temperatures_are_fitted_only_where_a_trial_ends(data: StackData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that have stopped improve no more, and are not fitted again in each of the epochs that others go on."""
+    fitted: list[int] = []
+
+    def counted(stack: Stack, *rest: Any) -> torch.Tensor | None:
+        fitted.append(stack.num_trials)
+        return fitted_temperatures(stack, *rest)
+
+    monkeypatch.setattr(loop, "fitted_temperatures", counted)
+    trials = [TrialSettings(seed=seed, lr=lr) for seed, lr in enumerate([0.01, 3.0, 3.0])]
+    results = trained(stack_of(trials), trials, data, epochs=12, stop=Stop("val_nll", "lower", 3))
+    lasts = {len(rows(results, trial)) - 1 for trial in range(3)}
+    assert min(lasts) < 11
+    assert len(lasts) == len(fitted)
 
 
 def test_training_ends_when_every_trial_has_stopped(data: StackData) -> None:
