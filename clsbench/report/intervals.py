@@ -11,6 +11,7 @@ from clsbench.metrics.measures import direction, is_share, label_of, margin_of
 from clsbench.report.document import ArmRef
 from clsbench.report.sections.answer import verdicts_on
 from clsbench.report.sections.arms import Refs
+from clsbench.report.text import word_of
 from clsbench.results import Summary, Verdict
 
 
@@ -41,5 +42,4 @@ def _best(comparison: Comparison, metric: str) -> str | None:
 
 def _row(row: Verdict, other: ArmRef) -> dict[str, Any]:
     numbers = {key: row[key] for key in ("difference", "low", "high")}
-    verdict = f"{seen_from(row, row['b'])['verdict']}{', negligibly' if row['negligible'] else ''}"
-    return {"mark": other.mark, "name": other.name, **numbers, "verdict": verdict}
+    return {"mark": other.mark, "name": other.name, **numbers, "verdict": word_of(seen_from(row, row["b"]))}

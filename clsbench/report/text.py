@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from clsbench.text import printable as printable  # what the report shows goes through it
 
 if TYPE_CHECKING:
-    from clsbench.results import ArmSummary, WarmStart
+    from clsbench.results import ArmSummary, Verdict, WarmStart
 
 Item = TypeVar("Item")
 
@@ -53,6 +53,17 @@ def warm_start_of(asked: WarmStart) -> str:
 
 def count(amount: int, noun: str, plural: str | None = None) -> str:
     return f"{amount} {noun if amount == 1 else plural or noun + 's'}"
+
+
+def count_of_each(amounts: Collection[int], noun: str) -> str:
+    """`3 settings`, or `2 to 3 settings` where they are not equal."""
+    most = count(max(amounts), noun)
+    return most if len({*amounts}) == 1 else f"{min(amounts)} to {most}"
+
+
+def word_of(row: Verdict) -> str:
+    """`better`, or `better, negligibly`."""
+    return f"{row['verdict']}{', negligibly' if row['negligible'] else ''}"
 
 
 def first_few(items: Sequence[Item], more: str) -> list[Item | str]:

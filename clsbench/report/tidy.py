@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from clsbench.analysis.by import settings_of
 from clsbench.analysis.statistics import interquartile_mean
 from clsbench.metrics.measures import direction, is_share, judged, label_of
+from clsbench.report.sections.tuning_findings import chosen_row
+from clsbench.report.text import word_of
 from clsbench.report.values import PValue
 from clsbench.results import ArmSummary, Statistic, Summary
-from clsbench.results.verdicts import BETTER, WORSE
 
 if TYPE_CHECKING:
     from clsbench.config.plan import Arm
@@ -55,7 +56,11 @@ def latex(summary: Summary) -> dict[str, str]:
     if tuning := summary["tuning"]:
         heads = ["arm", *map(_text, tuning["grid"]), _text(label_of(tuning["metric"]))]
         rows = [
-            [_text(arm["name"]), *(_number(arm["chosen"].get(key)) for key in tuning["grid"]), _chosen(arm)]
+            [
+                _text(arm["name"]),
+                *(_number(arm["chosen"].get(key)) for key in tuning["grid"]),
+                _number(chosen_row(arm)["mean"]),
+            ]
             for arm in tuning["arms"]
         ]
         found["tuning"] = _tabular(heads, rows)
@@ -154,16 +159,11 @@ def _verdicts_in_latex(summary: Summary) -> str:
             _number(row["difference"]),
             _interval(row["low"], row["high"]),
             _p(row["p_holm"]),
-            row["verdict"] + (", negligibly" if row["negligible"] and row["verdict"] in (BETTER, WORSE) else ""),
+            word_of(row),
         ]
         for row in summary["verdicts"]
     ]
     return _tabular(["pair", "metric", "difference", "interval", "Holm's $p$", "first is"], rows)
-
-
-def _chosen(arm: Mapping[str, Any]) -> str:
-    row = next(row for row in arm["sensitivity"] if row["settings"] == arm["chosen"])
-    return _number(row["mean"])
 
 
 def _mean_std(metric: str, statistic: Statistic | None) -> str:

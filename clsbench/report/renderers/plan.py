@@ -11,7 +11,7 @@ from rich.text import Text
 from clsbench.config.estimate import estimate
 from clsbench.config.plan import settings_for
 from clsbench.report.renderers.listing import columns, print_folded
-from clsbench.report.text import PROTOCOLS, count, duration, in_bytes, printable, warm_start_of
+from clsbench.report.text import PROTOCOLS, count, count_of_each, duration, in_bytes, printable, warm_start_of
 
 if TYPE_CHECKING:
     from clsbench.config.plan import Arm, Plan
@@ -34,9 +34,7 @@ def show_plan(console: Console, plans: Sequence[Plan]) -> None:
         bold=True,
     )
     if tune := plan.experiment.tune:
-        settings = {len(settings_for(plan.experiment, arm.loss)) for arm in plan.arms}
-        most = count(max(settings), "setting")
-        of_each = most if len(settings) == 1 else f"{min(settings)} to {most}"
+        of_each = count_of_each([len(settings_for(plan.experiment, arm.loss)) for arm in plan.arms], "setting")
         print_folded(
             console,
             f"before them {count(len(tuning[0].trials), 'trial')} of tuning = {count(len(plan.arms), 'arm')} x "

@@ -8,7 +8,7 @@ from clsbench.analysis.curves import Comparison
 from clsbench.metrics.measures import direction, is_share, label_of
 from clsbench.report.document import ArmRef, Paragraph, Text, joined
 from clsbench.report.sections.arms import Refs, tabled
-from clsbench.report.text import count, duration, first_few
+from clsbench.report.text import count, count_of_each, duration, first_few
 from clsbench.results import ArmTuning, SettingResult, Tuning
 
 FAR_BEHIND = 0.05  # of accuracy: a loss that no setting brings nearer is reported
@@ -92,9 +92,7 @@ def _at_edge(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Text
 
 def _cost(comparison: Comparison, tuned: Tuning) -> str:
     seeds = tuned["seeds"]
-    settings = {len(arm["sensitivity"]) for arm in tuned["arms"]}
-    most = count(max(settings), "setting")
-    of_each = most if len(settings) == 1 else f"{min(settings)} to {most}"
+    of_each = count_of_each([len(arm["sensitivity"]) for arm in tuned["arms"]], "setting")
     return (
         f"Tuning cost {count(tuned['trials'], 'trial')} ({count(len(tuned['arms']), 'arm')} x "
         f"{of_each} x {count(len(seeds), 'seed')}, from {seeds[0]}) and "

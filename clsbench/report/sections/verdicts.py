@@ -10,7 +10,7 @@ from clsbench.analysis.verdicts import seen_from
 from clsbench.metrics.measures import label_of
 from clsbench.report.document import Block, Cell, Column, Mark, Paragraph, Section, Table, Text, joined, listed
 from clsbench.report.sections.arms import Refs
-from clsbench.report.text import PROTOCOLS, first_few
+from clsbench.report.text import PROTOCOLS, first_few, word_of
 from clsbench.report.values import Difference, Proportion, PValue
 from clsbench.results import Summary, Verdict
 from clsbench.results.verdicts import BETTER, EQUIVALENT, UNDECIDED, WORSE
@@ -159,12 +159,10 @@ def _table(comparison: Comparison, refs: Refs, rows: Sequence[Verdict]) -> Table
 
 
 def _word(refs: Refs, row: Verdict) -> Text:
-    word = row["verdict"]
-    slight = ", negligibly" if row["negligible"] else ""
-    after = row["scaled"]
+    word, after = row["verdict"], row["scaled"]
     rescaled = f"; scaled: {after['verdict']}" if after is not None and after["verdict"] != word else ""
     if word in (BETTER, WORSE):
-        return (Mark(refs[row["a"]]), f" {word}{slight}{rescaled}")
+        return (Mark(refs[row["a"]]), f" {word_of(row)}{rescaled}")
     return (f"{word}{rescaled}",)
 
 
