@@ -124,6 +124,7 @@ class Sparse:
         (X, np.where(Y == 2, np.nan, Y), r"value 'y' is nan in row \d+ of the labels; every target must be finite"),
         (X, Y[:, None, None], r"y has shape \[150, 1, 1\]; give one label for each sample, or a column for each"),
         (X, [["a", 1.0]] * 150, "y has 2 columns, not all of numbers; give numbers, or one column of classes"),
+        (X, [["a"], ["a", "b"]] * 75, "y has lists of different lengths; give a column for each label, of 0 and 1"),
         (X, ["a", None, *"a" * 148], "y has no label in row 1; leave the sample out"),
         (X, ["a", 1, *"a" * 148], "y has labels of several types, int, str; use one"),
         (np.where(X == X[3, 2], np.nan, X), Y, r"the features hold nan in row \d+, column \d+; every value must be"),

@@ -109,11 +109,9 @@ def _targets(y: Any, asked: ProblemName | None) -> tuple[ProblemName, Any, tuple
     columns = values.reshape(len(values), -1)
     categories = getattr(getattr(y, "dtype", None), "categories", None)
     numbers = None if categories is not None else _numbers(columns)
-    kind = SINGLE_LABEL if numbers is None and columns.shape[1] == 1 else None
-    if numbers is not None:
-        kind = read_as(numbers, asked)
-    if kind is None:
+    if numbers is None and columns.shape[1] > 1:
         raise DataError(f"y has {columns.shape[1]} columns, not all of numbers; give numbers, or one column of classes")
+    kind = SINGLE_LABEL if numbers is None else read_as(numbers, asked)
     if kind == SINGLE_LABEL:
         return (kind, *_labels(columns[:, 0], categories))
     return kind, numbers, _names(y, columns.shape[1])
@@ -123,11 +121,10 @@ def _numbers(columns: Any) -> Any:
     """Targets `[N, D]` as numbers; None if some are none."""
     import numpy as np
 
+    are_numbers = columns.dtype.kind in "buif"
     if columns.dtype.kind == "O":
-        if not all(isinstance(value, bool | int | float | np.number | np.bool_) for value in columns.flat):
-            return None
-        columns = columns.astype(np.float64)
-    return columns.astype(np.float64) if columns.dtype.kind in "buif" else None
+        are_numbers = all(isinstance(value, bool | int | float | np.number | np.bool_) for value in columns.flat)
+    return columns.astype(np.float64) if are_numbers else None
 
 
 def _names(y: Any, number: int) -> tuple[str, ...]:
@@ -158,6 +155,8 @@ def _plain(values: Any) -> Any:
             if _is_missing(value):
                 raise DataError(f"y has no label in row {row}; leave the sample out")
         kinds = {str if isinstance(value, str) else int if isinstance(value, int) else type(value) for value in values}
+        if kinds & {list, tuple}:
+            raise DataError("y has lists of different lengths; give a column for each label, of 0 and 1")
         if len(kinds) > 1:
             raise DataError(f"y has labels of several types, {', '.join(sorted(k.__name__ for k in kinds))}; use one")
         values = np.array(values.tolist())

@@ -37,13 +37,12 @@ def read_as(targets: Array, asked: ProblemName | None) -> ProblemName:
     One column has classes where classes are asked for; where probabilities or labels are, and numbers are neither, it
     has those that they look like.
     """
-    if targets.shape[1] == 1:
-        if asked is None or KINDS[asked].exclusive:
-            return asked or looks_like(targets)
-        is_other = asked != REGRESSION and not _are_probabilities(targets) and are_classes(targets)
-        return SINGLE_LABEL if is_other else asked
+    one = targets.shape[1] == 1
     # What several columns hold is converted where one class a sample is asked for.
-    return looks_like(targets) if asked is None or KINDS[asked].exclusive else asked
+    if asked is None or (KINDS[asked].exclusive and not one):
+        return looks_like(targets)
+    is_other = one and asked in (MULTI_LABEL, PROBABILITY) and not _are_probabilities(targets) and are_classes(targets)
+    return SINGLE_LABEL if is_other else asked
 
 
 def are_classes(numbers: Array) -> bool:

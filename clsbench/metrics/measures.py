@@ -6,7 +6,6 @@ in summaries, tables and expectations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -206,10 +205,6 @@ def _fields(metrics: tuple[MetricSpec, ...]) -> dict[str, Measured]:
     for split in SPLITS:
         found += [_on(split, spec) for spec in metrics if split in spec.splits]
     found += [Measured(spec.name, spec.label, None, spec.better, spec) for spec in metrics if _is_diagnostic(spec)]
-    return _first_of_each(found)
-
-
-def _first_of_each(found: Sequence[Measured]) -> dict[str, Measured]:
     by_name: dict[str, Measured] = {}
     for each in found:
         by_name.setdefault(each.name, each)
