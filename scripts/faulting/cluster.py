@@ -17,7 +17,7 @@ from typing import Any
 
 from faulting.figures import Figure
 from faulting.nodes import Nodes, two_nodes
-from faulting.runs import Config, outcome, run_in, small
+from faulting.runs import Config, differs, outcome, run_in, small
 
 COUNT = 20
 EPOCHS = 300  # several seconds for each of the units, of which two train at a time
@@ -75,9 +75,7 @@ def _harmed(
     code, errors = driver.ended()
     if code != 0:
         return f"{code}: {errors.strip()}"
-    came = outcome(folder)
-    different = [key for key in expected if came[key] != expected[key]]
-    return f"{' and '.join(different)} are not those of a run that was left alone" if different else None
+    return differs(folder, expected)
 
 
 class _Driver:

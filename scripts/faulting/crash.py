@@ -26,7 +26,7 @@ from clsbench.runs.directory import RunDirectory
 from clsbench.runs.writer import RunWriter
 from faulting.figures import Figure
 from faulting.recording import Recording, RecordingDisk, Tree, make
-from faulting.runs import Config, Started, checkpoints_each_epoch, one_line, outcome, run_in, small, uninterrupted, warm
+from faulting.runs import Config, Started, checkpoints_each_epoch, differs, one_line, run_in, small, uninterrupted, warm
 
 COUNT = 2000
 SPARING = 4  # one state in so many is of a run that saves no checkpoint before a stack's end: much is not durable
@@ -150,11 +150,8 @@ def _end(
     if lost:
         phase, trial = lost[0]
         return "wrong", f"a kept epoch is lost: {kept[lost[0]]} of trial {trial} in {phase}"
-    came = outcome(folder)
-    different = [key for key in expected if came[key] != expected[key]]
-    if different:
-        return "wrong", f"{' and '.join(different)} are not those of an uninterrupted run"
-    return "resumed", None
+    different = differs(folder, expected)
+    return ("wrong", different) if different else ("resumed", None)
 
 
 def _note_found(folder: Path) -> None:

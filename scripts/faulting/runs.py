@@ -193,9 +193,14 @@ def goes_on(config: Config, folder: Path, expected: Mapping[str, Any], finished:
     code, _ = again.ended()
     if code != 0:
         return f"it cannot go on: {code}, {again.stderr.strip()}"
+    return differs(folder, expected)
+
+
+def differs(folder: Path, expected: Mapping[str, Any]) -> str | None:
+    """What of a finished run is not that of an uninterrupted one, if anything is."""
     came = outcome(folder)
     different = [key for key in expected if came[key] != expected[key]]
-    return f"{' and '.join(different)} are not those of a run that was not stopped" if different else None
+    return f"{' and '.join(different)} are not those of an uninterrupted run" if different else None
 
 
 class Cut(BaseException):
