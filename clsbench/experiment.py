@@ -47,6 +47,7 @@ from clsbench.results import (
 from clsbench.runs.creation import create_run
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
 from clsbench.runs.log import logged
+from clsbench.runs.nodes import node_warnings, noted
 from clsbench.runs.provenance import Fingerprint, config_hash, fingerprint
 from clsbench.runs.resume import changes_since, require_same_trials
 from clsbench.runs.writer import RunWriter
@@ -363,7 +364,8 @@ class _Prepared:
             for event in events:
                 if isinstance(event, StackStarted):
                     self._require_same_data(plan, event)
-                    self._note_host(plan, event, writer, directory)
+                    if told := noted(event, writer.records, directory):
+                        self.watch(plan, Warned(told))
                 writer.keep(event)
                 self.watch(plan, event)
         return writer.close()
@@ -375,18 +377,6 @@ class _Prepared:
             if found != self.data[dataset.key].hash:
                 raise DataError(f"dataset {dataset.title}: it changed while the run was training; start a new run")
 
-    def _note_host(self, plan: Plan, event: StackStarted, writer: RunWriter, directory: RunDirectory) -> None:
-        """Say once of each machine of a cluster in what it differs from this one."""
-        from clsbench.execution.host import this_host
-
-        if differences := this_host().differences(event.host):
-            writer.records.exact = False
-            log.warning("trials %s are trained on another machine, %s", list(event.trials), event.host.name)
-            if directory.note_node({"name": event.host.name, "differences": differences}):
-                text = f"on {event.host.name} last bits may differ: {'; '.join(differences)}"
-                log.warning("%s", text)
-                self.watch(plan, Warned(text))
-
     def _summary(
         self,
         plan: Plan,
@@ -397,12 +387,7 @@ class _Prepared:
     ) -> Summary:
         writer = writers[METRICS]
         data, warned = _described(plan, self.data)
-        others = [
-            ("other-machine", f"trials were trained on {node['name']}, and last bits may differ: {differs}")
-            for node in directory.environment()["nodes"] or ()
-            for differs in ["; ".join(node["differences"])]
-        ]
-        warned += unsilenced([(plan.experiment.name, others)], plan.experiment.silence)
+        warned += unsilenced([(plan.experiment.name, node_warnings(directory))], plan.experiment.silence)
         with self.clock.counting("measuring"):
             crossed = self._crossed(plan, records, directory)
         found, expectations = judged(plan, records, writer.failures, crossed, writer.evidence, data, warned)
