@@ -54,6 +54,16 @@ class Comparison:
         return self.arms[0]["model"]
 
     @property
+    def splits_vary(self) -> bool:
+        """Whether every seed has a split of its own."""
+        return self.arms[0]["split_seed"] == "per_seed"
+
+    @property
+    def tests_vary(self) -> bool:
+        """Whether every seed is tested on samples of its own: not where the data have a test set of their own."""
+        return self.splits_vary and not self.arms[0]["own_test"]
+
+    @property
     def headline(self) -> str:
         """The field of a record that holds the headline metric on test data."""
         return headline(self.problem, "test")

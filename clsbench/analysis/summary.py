@@ -40,6 +40,7 @@ def arm_summary(
         "setting": arm.setting,
         "dataset": arm.dataset.title,
         "split_seed": arm.dataset.split_seed,
+        "own_test": arm.dataset.test_fraction is None,
         "model": arm.model.title,
         "batch_size": arm.batch_size,
         "lr": arm.lr,

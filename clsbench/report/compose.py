@@ -120,13 +120,18 @@ def _answer(comparison: Comparison, summary: Summary, place: int, in_all: int) -
 def conditions(comparison: Comparison, summary: Summary) -> Iterator[str]:
     """What all arms of a comparison share, once."""
     yield from shared(comparison)
-    per_seed = comparison.arms[0]["split_seed"] == "per_seed"
-    yield f"{count(comparison.num_seeds, 'seed')} on {'a split each' if per_seed else 'one split'}"
+    yield f"{count(comparison.num_seeds, 'seed')} on {_splits(comparison)}"
     yield epochs_of(comparison)
     if summary["tuning"]:
         yield PROTOCOLS[summary["tuning"]["protocol"]]
     if summary["warm_start"]:
         yield f"from {warm_start_of(summary['warm_start'])}"
+
+
+def _splits(comparison: Comparison) -> str:
+    if comparison.tests_vary:
+        return "a split each"
+    return "a training split each and one test set" if comparison.splits_vary else "one split"
 
 
 def epochs_of(comparison: Comparison) -> str:

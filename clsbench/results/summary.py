@@ -66,7 +66,10 @@ class TimeToTargetSummary(TypedDict):
 
 @with_config(STRICT)
 class ArmSummary(TypedDict):
-    """The trials that differ by seed alone; `metrics` of the last epoch. `failures` has the reason by seed."""
+    """The trials that differ by seed alone; `metrics` of the last epoch. `failures` has the reason by seed.
+
+    `own_test` says that the data have a test set of their own, which is the same at every seed.
+    """
 
     name: str
     loss: str
@@ -74,6 +77,7 @@ class ArmSummary(TypedDict):
     setting: Annotated[str | None, ADDED]
     dataset: str
     split_seed: Annotated[Seed | Literal["per_seed"] | None, ADDED]
+    own_test: Annotated[bool | None, ADDED]
     model: str
     batch_size: Annotated[Count | None, ADDED]
     lr: float

@@ -82,6 +82,7 @@ def arm_of(name: str, metrics: Mapping[str, Sequence[float | None]], **facts: An
         "setting": "reduction=sum, weight=1, lr=0.1",
         "dataset": "moons",
         "split_seed": 0,
+        "own_test": False,
         "model": "mlp",
         "lr": 0.1,
         "seeds": list(range(num_seeds)),

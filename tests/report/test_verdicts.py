@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from clsbench.analysis.curves import comparisons
 from clsbench.analysis.verdicts import judgement
 from clsbench.config.schema import VerdictConfig
+from clsbench.report.compose import conditions
 from clsbench.report.document import Column, Paragraph, Table
 from clsbench.report.renderers.look import Look
 from clsbench.report.sections.verdicts import conclusions, rescaled, verdicts
@@ -85,6 +87,24 @@ def test_verdicts_on_one_split_say_what_they_do_not_cover() -> None:
         summary = run_with({"one": around(0.7), "two": around(0.9)}, split_seed=split_seed)
         notes = [plain(each.text) for each in blocks(verdicts(*compared([], summary), summary), Paragraph)]
         assert expected == len([note for note in notes if note.startswith("All seeds share one split: ")])
+
+
+def test_a_test_set_of_its_own_is_the_same_at_every_seed() -> None:
+    """Splits by seed vary the training samples alone: the sentence and the note below the table say so."""
+    accuracies = {"one": around(0.7), "two": around(0.9, SPREAD[::-1])}
+    summary = run_with(accuracies, split_seed="per_seed", own_test=True)
+    (said,) = sentences(summary)
+    assert said.startswith("Over a different training split for every seed and one test set, two is better than")
+    (note,) = (plain(each.text) for each in blocks(verdicts(*compared([], summary), summary), Paragraph))
+    assert note.startswith("All seeds share the test set that comes with the data: intervals and words hold for these")
+    drawn = run_with(accuracies, split_seed="per_seed")
+    on_one, on_its_own = ([*conditions(*comparisons([], each), each)] for each in (summary, drawn))
+    assert "5 seeds on a training split each and one test set" in on_one
+    assert "5 seeds on a split each" in on_its_own
+    fixed = run_with(accuracies, own_test=True)
+    (note,) = (plain(each.text) for each in blocks(verdicts(*compared([], fixed), fixed), Paragraph))
+    assert note.startswith("All seeds share one training split and the test set that comes with the data: ")
+    assert "per_seed" not in note
 
 
 def test_the_conclusion_names_the_question_that_tuning_asked() -> None:

@@ -47,7 +47,7 @@ def test_older_run_is_loaded(path: Path, arms: list[str]) -> None:
         ["format_version", "directory", "rules", "across", "clock", "wall_seconds", "pairs", "data", "warnings"]
     )
     kept = json.loads((path / "summary.json").read_text())
-    kept["arms"] = [{**arm, "confusion": None} for arm in kept["arms"]]
+    kept["arms"] = [{**arm, "confusion": None, "own_test": None} for arm in kept["arms"]]
     words = {"no difference": "equivalent", "too few seeds": "undecided"}
     kept["verdicts"] = [
         {**row, "verdict": words.get(row["verdict"], row["verdict"])}

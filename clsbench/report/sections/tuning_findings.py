@@ -103,7 +103,7 @@ def _cost(comparison: Comparison, tuned: Tuning) -> str:
 def _is_blind(comparison: Comparison, tuned: Tuning) -> bool:
     """Whether tuning used no sample that is tested."""
     # An older run, which held nothing out, may have tuned on what it tested at another seed.
-    return bool(tuned["data"]) or all(arm["split_seed"] != "per_seed" for arm in comparison.arms)
+    return bool(tuned["data"]) or not comparison.tests_vary
 
 
 def _held_out(comparison: Comparison, tuned: Tuning) -> Iterator[str]:

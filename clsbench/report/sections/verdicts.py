@@ -106,16 +106,18 @@ def _unjudged(summary: Summary) -> Iterator[Text]:
 
 
 def _uncovered(comparison: Comparison) -> Iterator[Text]:
-    if not _has_own_splits(comparison):
+    """Which samples all seeds share, so that nothing is known of others."""
+    if comparison.arms[0]["own_test"]:
+        shared = "the test set" if comparison.splits_vary else "one training split and the test set"
+        yield (
+            f"All seeds share {shared} that comes with the data: intervals and words hold for these samples, and do "
+            "not cover what others would change.",
+        )
+    elif not comparison.splits_vary:
         yield (
             "All seeds share one split: intervals and words hold for these training and test samples, and do not cover "
             "what others would change; dataset.split_seed=per_seed draws a split for every seed.",
         )
-
-
-def _has_own_splits(comparison: Comparison) -> bool:
-    """Whether every seed has a split of its own."""
-    return comparison.arms[0]["split_seed"] == "per_seed"
 
 
 def _baseline(summary: Summary) -> str | None:
@@ -168,7 +170,9 @@ def _word(refs: Refs, row: Verdict) -> Text:
 
 def _ground(comparison: Comparison, summary: Summary) -> str:
     """What the verdicts are conditional on."""
-    split = "Over a different split for every seed" if _has_own_splits(comparison) else "For this split"
+    split = "Over a different split for every seed" if comparison.tests_vary else "For this split"
+    if comparison.splits_vary and not comparison.tests_vary:
+        split = "Over a different training split for every seed and one test set"
     tuning = summary["tuning"]
     return split if tuning is None else f"{split}, with {PROTOCOLS[tuning['protocol']]}"
 
