@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +14,6 @@ import pytest
 
 import clsbench
 from clsbench.config.reader import read_mapping
-from clsbench.registry import PROBLEMS, catalogue
 from clsbench.runs.files import unwritable
 from clsbench.runs.records import RecordFile
 
@@ -46,14 +43,6 @@ def my_model(shape, num_outputs, *, bias: bool = True):
     import torch
     return torch.nn.Linear(shape[0], num_outputs, bias=bias)
 """
-
-
-@pytest.fixture(scope="module")
-def two_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    data, train = {"name": "moons", "samples": 60}, {"epochs": 1, "seeds": 1}
-    tree = {"dataset": data, "model": "linear", "train": train, "report": "off"}
-    output = tmp_path_factory.mktemp("two") / "runs"
-    return [clsbench.run(tree, output=output).directory for _ in range(2)]
 
 
 def test_run_trains_shows_and_keeps(here: Path, invoke: Invoke) -> None:
@@ -140,162 +129,6 @@ def test_init_writes_a_config_that_passes(here: Path, invoke: Invoke, fails: Fai
     assert "mine.yaml exists already; give another name: clsbench init FILE" == fails(2, "init", "mine.yaml")
     assert "mine" == (here / "mine.yaml").read_text()
     assert fails(2, "init", "no/such/folder/a.yaml").startswith("no/such/folder/a.yaml cannot be written: ")
-
-
-def test_report_shows_the_newest_run(two_runs: list[Path], invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a RUN, `report` takes the one started last under runs/."""
-    monkeypatch.chdir(two_runs[0].parents[2])
-    answer = invoke("report")
-    assert (0, "") == (answer.exit_code, answer.stderr)
-    assert two_runs[1].name in answer.stdout
-    assert two_runs[0].name + "/" not in answer.stdout
-
-
-def test_report_of_several_runs(two_runs: list[Path], invoke: Invoke, tmp_path: Path) -> None:
-    """As JSON one is its own summary; as CSV several are one table that names the run."""
-    assert clsbench.load(two_runs[0]).summary == json.loads(invoke("report", "--json", two_runs[0]).stdout)
-    assert 0 == invoke("report", "--csv", tmp_path / "all.csv", *two_runs).exit_code
-    with open(tmp_path / "all.csv", newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    records = [record for run in two_runs for record in clsbench.load(run).records]
-    assert ["run", *records[0]] == list(dict.fromkeys(column.partition("[")[0] for column in rows[0]))
-    assert [str(record["test_accuracy"]) for record in records] == [row["test_accuracy"] for row in rows]
-    assert {str(run) for run in two_runs} == {row["run"] for row in rows}
-
-
-def test_report_draws(two_runs: list[Path], invoke: Invoke, fails: Fails, tmp_path: Path) -> None:
-    """`--png DIR` writes both formats there; it says what it wrote, or why not."""
-    (tmp_path / "one").mkdir()
-    done = invoke("report", "--png", tmp_path / "one", "--csv", tmp_path / "records.csv", two_runs[0])
-    assert 0 == done.exit_code
-    drawn = ["curves.png", "curves.svg", "reliability.png", "reliability.svg"]
-    assert drawn == sorted(path.name for path in (tmp_path / "one").iterdir())
-    written = [*(tmp_path / "one" / name for name in drawn), tmp_path / "records.csv"]
-    assert [f"wrote {path}" for path in written] == done.stderr.splitlines()
-    (tmp_path / "file").touch()
-    assert "file cannot be made: File exists" in fails(2, "report", "--png", tmp_path / "file", two_runs[0])
-    for path, code in ((tmp_path, 2), ("x" * 300, 2), (tmp_path / "file" / "x", 2), (tmp_path / "none" / "x", 2)):
-        assert "cannot be written" in fails(code, "report", "--csv", path, two_runs[0])
-
-
-def test_report_of_what_is_no_run(here: Path, fails: Fails) -> None:
-    """No run at all, a folder that is none, and a damaged one each leave with 6 and a hint."""
-    assert "no run in runs; `clsbench run CONFIG` makes one" == fails(6, "report")
-    assert ". is not a run: it has no checkpoints; give the directory of one" == fails(6, "report", ".")
-    (here / "summary.json").write_text("{\n")
-    assert "summary.json is damaged: " in fails(6, "report", ".")
-
-
-@pytest.mark.parametrize("kind", ["problems", "datasets", "models", "losses", "optimizers", "metrics"])
-def test_list_of_a_kind_is_that_kind(kind: str, invoke: Invoke) -> None:
-    """Every component of the kind is listed, and those of no other."""
-    listed = json.loads(invoke("list", kind, "--json").stdout)
-    assert {component["kind"] for component in listed} == {component["kind"] for component in listed[:1]}
-    text = invoke("list", kind).stdout
-    assert text.startswith(kind)
-    assert all(f"  {component['name']}" in text for component in listed)
-    assert listed == json.loads(invoke("list", listed[0]["kind"], "--json").stdout)
-
-
-def test_list_of_everything(invoke: Invoke) -> None:
-    """Without a word all kinds are listed, as text and as JSON."""
-    text = invoke("list").stdout
-    for word in (
-        "problems",
-        "datasets",
-        "models",
-        "losses",
-        "optimizers",
-        "metrics",
-        "mnist",
-        "cnn",
-        "hinge",
-        "adamw",
-        "ece",
-    ):
-        assert word in text
-    registered = sum(len(catalogue.all(kind)) for kind in ("dataset", "model", "loss", "optimizer", "metric"))
-    assert len(PROBLEMS) + registered == len(json.loads(invoke("list", "--json").stdout))
-
-
-def test_list_of_losses_pairs_problems_activations_and_losses(invoke: Invoke) -> None:
-    """As the lecture's closing table does: every loss under each problem that it serves, by its last activation."""
-    rows = re.sub(r",\s+", ",", invoke("list", "losses").stdout.partition("last activation")[2]).splitlines()
-    found = {tuple(row.split()[:2]): row.split()[2].split(",") for row in rows[1:-1]}
-    listed = json.loads(invoke("list", "losses", "--json").stdout)
-    words = {"softmax": "softmax", "sigmoid": "sigmoid", "identity": "none"}
-    paired = [((problem, words[each["link"]]), each["name"]) for each in listed for problem in each["problems"]]
-    assert sorted(paired) == sorted((pair, name) for pair, names in found.items() for name in names)
-    assert {"bce", "mse_sigmoid"} == set(found["multi_label", "sigmoid"])
-    assert "last activation sigmoid" in invoke("list", "bce").stdout
-
-
-def test_list_of_a_problem_has_its_losses_and_metrics(invoke: Invoke, fails: Fails) -> None:
-    """Its headline first, and nothing of another; a dataset of the same name is shown as well."""
-    text = invoke("list", "regression").stdout
-    assert ["problem regression", "dataset regression"] == re.findall("^(?:problem|dataset) .*", text, re.MULTILINE)
-    assert "metrics, the headline first: rmse, mae, r2, logit_grad_norm\n" in text
-    (labels,) = json.loads(invoke("list", "multi_label", "--json").stdout)
-    assert {"sigmoid": ["bce", "mse_sigmoid"]} == labels["losses"]
-    rows = [line.split() for line in invoke("list", "metrics").stdout.splitlines()]
-    assert 1 == sum(row[:1] == ["macro_f1"] for row in rows)
-    assert "unknown name 'multilable'; did you mean 'multilabel'?" == fails(2, "list", "multilable")
-
-
-def test_list_of_one_shows_its_options(invoke: Invoke, fails: Fails) -> None:
-    """A name or an alias gives help and options with their types, bounds and defaults; a misspelling the nearest."""
-    answer = invoke("list", "CrossEntropyLoss")
-    for text in (
-        "loss cross_entropy (also CrossEntropyLoss, categorical_crossentropy)",
-        "label_smoothing",
-        "default 0.0",
-    ):
-        assert text in answer.stdout
-    (focal,) = json.loads(invoke("list", "focal", "--json").stdout)
-    assert {"type": "a number, at least 0", "required": False, "default": 2.0} == focal["options"]["gamma"]
-    assert {"type": "a number, above 0, below 1 or null", "required": False, "default": None} == focal["options"][
-        "alpha"
-    ]
-    (table,) = json.loads(invoke("list", "csv", "--json").stdout)
-    assert {"type": "a path", "required": True} == table["options"]["path"]
-    assert "unknown name 'focl'; did you mean 'focal'?" == fails(2, "list", "focl")
-    assert "unknown name 'lossess'; did you mean 'losses'?" == fails(2, "list", "lossess")
-    assert "unknown name 'zzzz'; `clsbench list` shows all there are" == fails(2, "list", "zzzz")
-
-
-def test_explain_gives_the_lectures_numbers(invoke: Invoke) -> None:
-    """Probabilities, margin, value and gradient of every loss that fits: cross-entropy's is p - y."""
-    answer = invoke("explain", "--logits=2,3,5,0", "--target", "2")
-    told, _, _ = answer.stdout.partition("Norm of the gradient")
-    rows = {words[0]: words[1:] for line in told.splitlines() if (words := line.split())}
-    assert ["0.0418", "0.1135", "0.8390", "0.0057"] == rows["softmax"]
-    assert ["0", "1", "2*", "3"] == rows["class"]
-    assert ["0.1755", "+0.0418", "+0.114", "-0.161", "+0.00565"] == rows["cross_entropy"]
-    assert ["0", "+0", "+0", "+0", "+0"] == [word.replace("-0", "+0") for word in rows["hinge"]]
-    assert "margin +2, so the prediction is right" in answer.stdout
-    assert "wrong" in invoke("explain", "--logits=0,1", "--target=0").stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            ("--logits=1,x", "--target=0"),
-            "--logits: must be at least two finite numbers with commas between, got '1,x'",
-        ),
-        (("--logits=1", "--target=0"), "--logits: must be at least two"),
-        (("--logits=1,nan", "--target=0"), "--logits: must be at least two"),
-        (("--logits=1,1e999", "--target=0"), "--logits: must be at least two"),
-        (("--logits=", "--target=0"), "--logits: must be at least two"),
-        (("--logits=1,2", "--target=2"), "--target: must be a class number from 0 to 1, got 2"),
-        (("--logits=1,2", "--target=-1"), "--target: must be a class number from 0 to 1, got -1"),
-        (("--logits=1,2", "--target=x"), "Invalid value for '--target'"),
-        (("--logits=1,2",), "Missing option '--target'"),
-    ],
-)
-def test_explain_refuses_what_is_no_sample(arguments: tuple[str, ...], message: str, fails: Fails) -> None:
-    """Logits that are no numbers and a target that is no class are told, with an example."""
-    assert fails(2, "explain", *arguments).startswith(message)
 
 
 def test_download_refuses_what_cannot_be_downloaded(fails: Fails) -> None:

@@ -82,3 +82,38 @@ def test_a_sample_that_is_not_there_is_refused(run: Path, fails: Fails) -> None:
     assert fails(2, "explain", "--sample=1").startswith("--sample needs a RUN")
     assert fails(2, "explain", "--target=1").startswith("Missing option '--logits'")
     assert fails(6, "explain", run.parent, "--sample=1")
+
+
+def test_explain_gives_the_lectures_numbers(invoke: Invoke) -> None:
+    """Probabilities, margin, value and gradient of every loss that fits: cross-entropy's is p - y."""
+    answer = invoke("explain", "--logits=2,3,5,0", "--target", "2")
+    told, _, _ = answer.stdout.partition("Norm of the gradient")
+    rows = {words[0]: words[1:] for line in told.splitlines() if (words := line.split())}
+    assert ["0.0418", "0.1135", "0.8390", "0.0057"] == rows["softmax"]
+    assert ["0", "1", "2*", "3"] == rows["class"]
+    assert ["0.1755", "+0.0418", "+0.114", "-0.161", "+0.00565"] == rows["cross_entropy"]
+    assert ["0", "+0", "+0", "+0", "+0"] == [word.replace("-0", "+0") for word in rows["hinge"]]
+    assert "margin +2, so the prediction is right" in answer.stdout
+    assert "wrong" in invoke("explain", "--logits=0,1", "--target=0").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--logits=1,x", "--target=0"),
+            "--logits: must be at least two finite numbers with commas between, got '1,x'",
+        ),
+        (("--logits=1", "--target=0"), "--logits: must be at least two"),
+        (("--logits=1,nan", "--target=0"), "--logits: must be at least two"),
+        (("--logits=1,1e999", "--target=0"), "--logits: must be at least two"),
+        (("--logits=", "--target=0"), "--logits: must be at least two"),
+        (("--logits=1,2", "--target=2"), "--target: must be a class number from 0 to 1, got 2"),
+        (("--logits=1,2", "--target=-1"), "--target: must be a class number from 0 to 1, got -1"),
+        (("--logits=1,2", "--target=x"), "Invalid value for '--target'"),
+        (("--logits=1,2",), "Missing option '--target'"),
+    ],
+)
+def test_explain_refuses_what_is_no_sample(arguments: tuple[str, ...], message: str, fails: Fails) -> None:
+    """Logits that are no numbers and a target that is no class are told, with an example."""
+    assert fails(2, "explain", *arguments).startswith(message)
