@@ -96,7 +96,7 @@ def coverage(asked: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, dict[str, dict[str, float]]] = {}
     for population in POPULATIONS:
         result = _trained(asked, "coverage", {**population, "split_seed": "per_seed"}, 2000)
-        pools = [pool_of(result, loss) for loss in LOSSES]
+        pools = pools_of(result, LOSSES)
         found[population["name"]] = by_number = {
             f"{number} seeds": covered(pools, number, asked.experiments) for number in COVERED_SEEDS
         }
@@ -179,12 +179,16 @@ def most_false(experiments: int) -> float:
     return 0.05 + 2.5 * math.sqrt(0.05 * 0.95 / experiments)
 
 
-def pool_of(result: Any, name: str | None = None) -> Pool:
-    """The values of an arm, by default the first, by metric, one for each seed that has them."""
-    arm = result.arms[name] if name else next(iter(result.arms.values()))
-    by_seed = zip(*(arm["metrics"][metric]["values"] for metric in METRICS), strict=True)
-    known = [values for values in by_seed if None not in values]
-    return dict(zip(METRICS, zip(*known, strict=True), strict=True))
+def pool_of(result: Any) -> Pool:
+    """The values of the first arm by metric, one for each seed that has them."""
+    return pools_of(result, [next(iter(result.arms))])[0]
+
+
+def pools_of(result: Any, arms: Sequence[str]) -> list[Pool]:
+    """The values of each arm by metric, paired: of the seeds at which every arm has all of them."""
+    columns = [result.arms[arm]["metrics"][metric]["values"] for arm in arms for metric in METRICS]
+    known = [*zip(*(values for values in zip(*columns, strict=True) if None not in values), strict=True)]
+    return [dict(zip(METRICS, known[n * len(METRICS) :], strict=False)) for n in range(len(arms))]
 
 
 def measure(pool: Pool, experiments: int) -> dict[str, Any]:

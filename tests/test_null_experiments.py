@@ -6,6 +6,7 @@ import json
 import math
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,3 +91,14 @@ def test_sets_that_disagree_are_counted_by_word() -> None:
     moved = {metric: [value + 0.2 + value / 100 for value in column] for metric, column in values.items()}
     words = null_experiments.words_of([(moved, values), (values, moved), (noise, values)])
     assert [{"better": 1, "worse": 1, "undecided": 1}] * 3 == list(words.values())
+
+
+def test_seeds_that_one_arm_lost_are_left_out_of_both() -> None:
+    """What is compared at a place is of one seed."""
+    columns = {"a": [0.1, None, 0.3], "b": [1.1, 1.2, 1.3]}
+    arms = {
+        name: {"metrics": {m: {"values": values} for m in null_experiments.METRICS}} for name, values in columns.items()
+    }
+    found = null_experiments.pools_of(SimpleNamespace(arms=arms), ["a", "b"])
+    assert [(0.1, 0.3), (1.1, 1.3)] == [pool[null_experiments.METRICS[-1]] for pool in found]
+    assert [[*null_experiments.METRICS]] * 2 == [[*pool] for pool in found]
