@@ -157,8 +157,8 @@ def train(
     return _resume(asked, prepare, RunDirectory(Path(resume)), command_line)
 
 
-def compile_ahead(asked: Experiment, watch: Watch = lambda plan, event: None) -> int:
-    """Compile the steps that a run of an experiment takes compiled, for its cache; return how many graphs they are.
+def compile_ahead(asked: Experiment, watch: Watch = lambda plan, event: None) -> bool:
+    """Compile the steps that a run of an experiment takes compiled, for its cache; False if it takes none.
 
     Raises:
         ConfigError, DataError: as `run`.

@@ -80,12 +80,11 @@ def compile_(config: Config, overrides: Overrides = None, plugin: Plugins = None
     load_plugins(plugin)
     from clsbench import experiment
     from clsbench.report.progress import Progress, watcher
-    from clsbench.report.text import count
 
     asked = experiment.read(config, overrides or ())
     with stdout_for_results(), Progress(console_on(sys.stderr)) as progress:
-        number = experiment.compile_ahead(asked, watcher(progress))
-    if number:
-        write(f"compiled; the cache has {count(number, 'graph')} of {asked.name}\n")
+        is_compiled = experiment.compile_ahead(asked, watcher(progress))
+    if is_compiled:
+        write(f"compiled: a run of {asked.name} finds its steps in the cache\n")
     else:
         write(f"nothing to compile: the steps of {asked.name} are eager\n")

@@ -14,15 +14,15 @@ from clsbench.execution.workers import Workers
 from clsbench.forks import can_fork
 
 
-def compile_steps(works: Sequence[Work]) -> int:
-    """Compile the steps that these plans take compiled, as many at once as there are cores; return their number.
+def compile_steps(works: Sequence[Work]) -> bool:
+    """Compile the steps that these plans take compiled, as many at once as there are cores; False if they take none.
 
     One trial of each arm is trained for an epoch, and forgotten.
 
     Raises:
         ConfigError: this machine cannot compile, or a trial failed.
     """
-    number = 0
+    found = False
     for work in works:
         stacks = work.stacks()
         if lacks_compiler(stacks):
@@ -36,9 +36,9 @@ def compile_steps(works: Sequence[Work]) -> int:
             trials=tuple(replace(trial, number=place) for place, trial in enumerate(arms.values())),
             sees_test=False,
         )
-        number += len(brief.stacks())
+        found |= bool(arms)
         with training():
             for event in execute(replace(work, plan=brief), {}, Workers(jobs=None if can_fork() else 1)):
                 if isinstance(event, TrialFailed):
                     raise ConfigError(f"{brief.trials[event.trial].arm.name} cannot be compiled: {event.reason}")
-    return number
+    return found

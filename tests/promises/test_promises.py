@@ -114,7 +114,8 @@ def test_split_by_the_seed_is_the_split_of_that_number(run: Run) -> None:
 )
 def test_split_does_not_matter_to_the_neighbours(run: Run, dataset: Config, loss: list[Any], rest: Config) -> None:
     """Whatever a trial takes from its split, its records beside those of other splits are those that it has alone."""
-    seeds = list(rest.pop("seeds", [4, 0, 7]))
+    rest = {"seeds": [4, 0, 7], **rest}
+    seeds = list(rest.pop("seeds"))
     whole = run({**dataset, "split_seed": "per_seed"}, loss=loss, seeds=seeds, **rest)
     in_a_stack = 1 if rest.get("model") == CNN else len(seeds)
     assert len(loss) * len(seeds) // in_a_stack == whole.summary["engine"]["stacks"]
