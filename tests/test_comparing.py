@@ -187,9 +187,8 @@ def test_values_are_those_that_were_handed_over(compare: Callable[..., clsbench.
 
 def test_a_loss_that_does_not_fit_says_what_was_found(compare: Callable[..., clsbench.Result]) -> None:
     """The problem that was taken for another is named, with what can be done."""
-    with pytest.raises(
-        ConfigError, match=r"and this is multi_label; use one of bce, .*, or set the dataset's `problem"
-    ):
+    said = "150 rows hold 0 or 1 in the 3 columns '0', '1' and '2', so they are read as multi_label, and cross_entropy"
+    with pytest.raises(DataError, match=f"{said} .* loss=bce, else dataset.problem=single_label takes the column"):
         compare(["cross_entropy"], y=np.eye(3)[Y])
     with pytest.raises(ConfigError, match=r"dataset.problem: must be .* got .singel_label."):
         compare(["cross_entropy"], problem="singel_label")

@@ -106,8 +106,12 @@ TABLES: dict[str, tuple[str, list[str], int, list[str]]] = {
     "price": (
         "rooms,price\n" + rows(60, lambda n: f"{n % 5},{100 + n * 1.37:.2f}"),
         [],
-        2,
-        ["cross_entropy does not fit csv", "this is regression; use one of mse, mae, huber"],
+        4,
+        [
+            "60 rows hold 60 different values of 'price', so they are read as regression, and cross_entropy is not",
+            "dataset.problem=regression loss=mse",
+            "give a column of classes as the target",
+        ],
     ),
     "repeated": (
         "a,b,coin\n" + rows(16, lambda n: f"{noise(n)},{n},{'ht'[n // 2 % 2]}") * 5,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from clsbench.errors import DataError
 from clsbench.problems import KINDS, Problem, are_shares, names_as
 from clsbench.registry import PROBLEMS, ProblemName
+from clsbench.text import listed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 SINGLE_LABEL, MULTI_LABEL, REGRESSION, PROBABILITY = PROBLEMS
 MOST_NUMERIC_CLASSES = 20
+MOST_NAMED = 3
 
 
 def looks_like(targets: Array) -> ProblemName:
@@ -52,6 +54,33 @@ def are_classes(numbers: Array) -> bool:
     distinct = np.unique(numbers)
     whole = bool((distinct == np.floor(distinct)).all())
     return whole and (len(distinct) <= MOST_NUMERIC_CLASSES or 3 * len(distinct) <= len(numbers))
+
+
+def as_seen(problem: Problem, targets: Array) -> tuple[str, str]:
+    """What the targets of a problem hold, in words; and what to write if they mean another problem."""
+    import numpy as np
+
+    names = listed(map(repr, problem.names), MOST_NAMED)
+    if problem.kind == SINGLE_LABEL:
+        return (
+            f"{len(targets)} rows hold {len(problem.names)} classes ({names})",
+            f"dataset.problem={REGRESSION} takes the classes for numbers",
+        )
+    if problem.kind != REGRESSION:
+        what = "0 or 1" if problem.kind == MULTI_LABEL else "shares that sum to 1"
+        other = f"give one column of classes as the target, or dataset.problem={REGRESSION} takes them for numbers"
+        if problem.kind == MULTI_LABEL and (targets.sum(1) == 1).all():
+            other = f"dataset.problem={SINGLE_LABEL} takes the column of the 1 for the class"
+        return f"{len(targets)} rows hold {what} in the {len(problem.names)} columns {names}", other
+    if len(problem.names) > 1:
+        return (
+            f"{len(targets)} rows hold numbers in the {len(problem.names)} columns {names}",
+            "give one column of classes as the target, or columns of 0 and 1",
+        )
+    classes = "give a column of classes as the target, or put these numbers into ranges"
+    if (targets == np.floor(targets)).all():
+        classes = f"dataset.problem={SINGLE_LABEL} takes each number for a class"
+    return f"{len(targets)} rows hold {len(np.unique(targets))} different values of {names}", classes
 
 
 def checked(kind: str, values: Any, names: Sequence[str], which: str) -> Array:

@@ -7,18 +7,20 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
 
 from clsbench.config.expectations import unknown_classes
 from clsbench.config.plan import Plan, Trial
 from clsbench.config.reader import misfit
-from clsbench.config.schema import DatasetEntry
+from clsbench.config.schema import DatasetEntry, LossEntry
 from clsbench.config.tuning import foreign, lacking
 from clsbench.containment import contained
 from clsbench.data.dividing import Part, divided, tested_samples
 from clsbench.data.raw import RawData, as_kind, as_raw
 from clsbench.data.selection import only
 from clsbench.data.splits import Splits, split
+from clsbench.data.targets import as_seen
 from clsbench.errors import ClsbenchError, ConfigError, DataError
 from clsbench.execution.failures import is_out_of_memory
 from clsbench.problems import Posed
@@ -56,9 +58,11 @@ def load_data(
         known: what is loaded already.
 
     Raises:
-        DataError: a dataset is missing or damaged, or no samples are left.
+        DataError: a dataset is missing or damaged, no samples are left, or its targets look like another problem than
+            every loss is for.
         ConfigError: a model or a loss does not fit the opened dataset.
     """
+    trials = list(trials)
     loaded = dict(known)
     seen: set[str] = set()
     tested: dict[str, set[bytes]] = {}
@@ -74,6 +78,10 @@ def load_data(
             loaded[key] = _load(entry, opened, device, tested[whole.key], len(spared), how)
             seen.add(whole.key)
         posed = posed_of(loaded[key])
+        if entry.posed.kind is None:
+            _require_meant(
+                entry, posed, [each.arm.loss for each in trials if each.arm.dataset.key == whole.key], opened
+            )
         for part in (trial.arm.model, trial.arm.loss):
             if (reason := misfit(entry.name, posed, part)) is not None:
                 raise ConfigError(reason)
@@ -120,6 +128,27 @@ def posed_of(splits: Splits) -> Posed:
         sizes=(len(splits.train), len(splits.val or ()), len(splits.test)),
         class_counts=None if counts is None else tuple(counts.tolist()),
     )
+
+
+def _require_meant(entry: DatasetEntry, posed: Posed, losses: Sequence[LossEntry], opened: _Opened) -> None:
+    """Refuse data whose kind of problem, found in their targets, none of the losses is for.
+
+    A loss beside others that fit is a mistake of the config; where none fits, the user takes the data for others.
+    """
+    assert posed.problem is not None, "the data are open"
+    kind, specs = posed.problem.kind, {loss.name: catalogue.get("loss", loss.name) for loss in losses}
+    if any(kind in spec.problems for spec in specs.values()):
+        return
+    with _naming(entry):
+        raw = opened(entry)
+        of_splits = (raw.labels, raw.val_labels, raw.test_labels)
+        seen, other = as_seen(raw.problem, np.concatenate([labels for labels in of_splits if labels is not None]))
+        fitting = next(spec.name for spec in catalogue.losses() if kind in spec.problems)
+        raise DataError(
+            f"{seen}, so they are read as {kind}, and {' and '.join(specs)} "
+            f"{'is' if len(specs) == 1 else 'are'} not for that; if that is meant, write dataset.problem={kind} "
+            f"loss={fitting}, else {other}"
+        )
 
 
 def _load(
