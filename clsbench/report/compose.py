@@ -32,6 +32,7 @@ from clsbench.report.sections.data import brief_data, data
 from clsbench.report.sections.outcome import diverged_at_once, outcome, stuck
 from clsbench.report.sections.reliability import reliability
 from clsbench.report.sections.standing import standing
+from clsbench.report.sections.start import confident_start
 from clsbench.report.sections.tuning import numeric_keys, sensitivity, tuning
 from clsbench.report.sections.why import why
 from clsbench.report.text import PROTOCOLS, count, first_few, warm_start_of
@@ -100,8 +101,10 @@ def _answer(comparison: Comparison, summary: Summary, place: int, in_all: int) -
     title = f"{_title(summary, place, in_all)}: {_ground(comparison)}"
     found, reason = by_epoch(comparison, refs, comparison.headline), why(comparison, refs, speeds=False)
     level = "" if found.level is None else f" (dashed: {found.level.label})"
+    start = confident_start(comparison)
     blocks: list[Block] = [
         Paragraph((", ".join(conditions(comparison, summary)),), "note"),
+        *([] if start is None else [Paragraph(start)]),
         Paragraph(
             joined([*answer(comparison, refs, summary), *verdicts.rescaled(comparison, refs, summary, brief=True)], " ")
         ),

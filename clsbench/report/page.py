@@ -20,6 +20,7 @@ from clsbench.report.sections.classes import by_class
 from clsbench.report.sections.convergence import convergence
 from clsbench.report.sections.cross import cross
 from clsbench.report.sections.data import data
+from clsbench.report.sections.start import confident_start
 from clsbench.report.sections.tuning import numeric_keys, sensitivity, tuning
 from clsbench.report.sections.why import why
 from clsbench.report.seen import Film, pictures_of
@@ -114,12 +115,13 @@ def _names(shown: Sequence[Comparison]) -> list[str]:
 def _comparison(comparison: Comparison, name: str, pictures: Mapping[str, Any], summary: Summary) -> PageComparison:
     refs = short_references(comparison)
     sections = tuple(filter(None, _sections(comparison, refs, summary)))
-    reason = why(comparison, refs)
+    start, reason = confident_start(comparison), why(comparison, refs)
+    more = [*([] if start is None else [start]), *([] if reason is None else [("Why: ", *reason)])]
     seen = {refs[arm].name: of for arm, of in pictures.get("seen", {}).items()}  # the charts know arms by these names
     return PageComparison(
         name=name,
         shared=", ".join(conditions(comparison, summary)),
-        verdict=(*answer(comparison, refs, summary), *([] if reason is None else [("Why: ", *reason)])),
+        verdict=(*answer(comparison, refs, summary), *more),
         sections=sections,
         charts={**_charts(comparison, refs, summary), **pictures, "seen": seen},
     )

@@ -62,7 +62,7 @@ def test_the_verdict_comes_before_curves_and_tables() -> None:
     row.update(low=0.25, high=0.35, p=0.0001, p_holm=0.0001, verdict="better")
     told = in_one_line(screen((records, summary)))
     sentence = (
-        "A a is better than B b: test accuracy 94.5% against 64.5%, 30.0 percentage points above it (95% "
+        "A a is better than B b: test accuracy 94.5% against 64.5%, 30.0 percentage points higher (95% "
         "interval 25.0 to 35.0)."
     )
     assert sentence in told
@@ -75,7 +75,7 @@ def test_an_interval_around_zero_keeps_its_sign(finals: tuple[float, float], low
     records, summary = apart(*finals)
     (row,) = (row for row in summary["verdicts"] if row["metric"] == "test_accuracy")
     row.update(low=low, high=high, p=0.04, p_holm=0.04, verdict="better" if finals[0] > finals[1] else "worse")
-    assert "30.0 percentage points above it (95% interval -2.0 to 62.0)" in in_one_line(screen((records, summary)))
+    assert "30.0 percentage points higher (95% interval -2.0 to 62.0)" in in_one_line(screen((records, summary)))
 
 
 @pytest.mark.parametrize("negligible", [False, True])
@@ -109,8 +109,24 @@ def test_one_seed_gives_no_verdict() -> None:
 def test_a_plateau_is_the_reason() -> None:
     """Of an arm that is stuck the share of such samples is told."""
     told = in_one_line(screen(usual()))
-    assert "Why: B bad lies on a plateau:" in told
+    assert "Why: B bad lies on a plateau, where the loss is large and almost nothing moves: " in told
     assert "31% of the samples are wrong with almost no gradient." in told
+
+
+@pytest.mark.parametrize(
+    ("right", "excess", "told"),
+    [(0.1, 0.8, "10% right, 90% sure"), (0.45, 0.6, "45% right, 100% sure"), (0.1, 0.4, None), (0.55, 0.6, None)],
+)
+def test_a_confidently_wrong_start_is_told(right: float, excess: float, told: str | None) -> None:
+    """By the first arm with probabilities, before the verdict; a start that is unsure, or mostly right, is not."""
+    finals = {"test_accuracy": 2 * right, "test_ece": 2 * excess}  # of which the first record has half
+    run = run_of(["hinge", "a"], seeds=1, finals={"hinge": finals, "a": finals}, no_probabilities=["hinge"])
+    shown = in_one_line(screen(run))
+    sentence = "Before training the networks are confidently wrong: "
+    assert (told is not None) == (sentence in shown)
+    if told is not None:
+        assert f"{sentence}{told}." in shown
+        assert shown.index(sentence) < shown.index("test accuracy by epoch")
 
 
 def test_the_rest_is_one_command_away() -> None:

@@ -97,8 +97,8 @@ def _named(comparison: Comparison, refs: Refs, names: Sequence[str]) -> Text:
 
 
 def _difference(row: Verdict) -> str:
-    """`62.2 percentage points above it (95% interval 53.7 to 70.8)`."""
-    found = f"{lead(row['metric'], abs(row['difference']))} it"
+    """`62.2 percentage points higher (95% interval 53.7 to 70.8)`."""
+    found = lead(row["metric"], abs(row["difference"]), "higher", "lower")
     if row["low"] is None or row["high"] is None:
         return found
     # Seen from the better arm; an end below 0 is on the other's side.

@@ -24,7 +24,12 @@ def outcome(comparison: Comparison, refs: Refs) -> Iterator[Text]:
     sentence: Text = (first[0], f" has the {best} final {label}: {shown(metric, first[1])}")
     if rest:
         second, mean = rest[0]
-        sentence = (*sentence, f", {lead(metric, abs(first[1] - mean))} ", second, f" ({shown(metric, mean)})")
+        sentence = (
+            *sentence,
+            f", {lead(metric, abs(first[1] - mean), 'above', 'below')} ",
+            second,
+            f" ({shown(metric, mean)})",
+        )
     yield (*sentence, ".")
     short: list[Text] = [
         (refs[arm["name"]], f" has {arm['metrics'][metric]['n']} of {len(arm['seeds'])} left")
@@ -63,11 +68,11 @@ def shown(metric: str, value: float) -> str:
     return f"{value:.1%}" if is_share(metric) else number(value)
 
 
-def lead(metric: str, difference: float) -> str:
-    """By how much the better of two values leads: `62.2 percentage points above`."""
+def lead(metric: str, difference: float, more: str, less: str) -> str:
+    """By how much the better of two values leads, `62.2 percentage points above`, and the word for its side."""
     if not difference:
         return "equal to"
-    better = "above" if direction(metric) == "higher" else "below"
+    better = more if direction(metric) == "higher" else less
     if not is_share(metric):
         return f"{number(difference)} {better}"
     points = 100 * difference

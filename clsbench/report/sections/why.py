@@ -43,9 +43,8 @@ def _reasons(comparison: Comparison, refs: Refs, speeds: bool) -> Iterator[Text]
 
 def _plateau(comparison: Comparison, refs: Refs, name: str, share: float) -> Text:
     loss = comparison.curve(name, OBJECTIVE).mean
-    large = f"the loss stays large (from {number(loss[0])} to {number(loss[-1])}), yet " if loss else ""
-    flat = f"{share:.0%} of the samples are wrong with almost no gradient."
-    return (refs[name], f" lies on a plateau: {large}{flat}")
+    large = f"where the loss is large{f' ({number(loss[-1])} at the end)' if loss else ''} and almost nothing moves"
+    return (refs[name], f" lies on a plateau, {large}: {share:.0%} of the samples are wrong with almost no gradient.")
 
 
 def _diverged(comparison: Comparison, refs: Refs) -> Iterator[Text]:

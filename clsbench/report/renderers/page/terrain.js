@@ -119,15 +119,15 @@ class Terrain {
     context.fillText("margin: log-odds of the true class", this.x(0), this.floor + 29);
     context.textAlign = "right";
     for (const tick of ticks(0, this.top, 3)) context.fillText(tickText(tick), this.left - 5, this.y(tick) + 4);
-    // With more than two classes a sample may be right below a half: then its colour alone says so.
-    const [below, above] = this.stage.charts.classes.length === 2 ? ["wrong", "right"] : ["p < ½", "p > ½"];
+    // With more than two classes a sample may be right though its class has less than half: its colour says so.
+    const [below, above] = this.stage.charts.classes.length === 2 ? ["wrong", "right"] : ["unlikely", "likely"];
     context.fillText(`← ${below}`, this.x(0) - 7, 16);
     context.textAlign = "left";
     context.fillText(`${above} →`, this.x(0) + 7, 16);
     context.fillText("loss", 4, 16);
     if (this.flatTo !== null && this.x(this.flatTo) - this.left > 120) {
       context.fillStyle = colour("onflat");
-      context.fillText("flat: large loss,", this.left + 8, this.y(0) - 24);
+      context.fillText("plateau: large loss,", this.left + 8, this.y(0) - 24);
       context.fillText("almost no pull", this.left + 8, this.y(0) - 10);
     }
   }
@@ -195,7 +195,7 @@ class Terrain {
 
   tell() {
     const wrong = this.spots.filter((spot) => spot.wrong).length, stuck = this.spots.filter((spot) => spot.stuck).length;
-    const flat = this.flatTo === null ? "" : `, ${stuck} of them where almost nothing pulls`;
+    const flat = this.flatTo === null ? "" : `, ${stuck} of them on the plateau`;
     this.said.textContent = `Epoch ${Math.round(this.stage.epoch)}: ${wrong} of ${this.spots.length} samples wrong${wrong ? flat : ""}.`;
     this.canvas.setAttribute("aria-label", `Marbles of ${this.name} on the terrain of its loss. ${this.said.textContent} Arrow keys go from sample to sample.`);
   }
