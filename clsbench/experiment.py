@@ -18,7 +18,7 @@ import clsbench.training  # noqa: F401 - the rooms register what they offer
 from clsbench.analysis.across import across
 from clsbench.analysis.judging import judged, judged_again
 from clsbench.analysis.pairing import pairing
-from clsbench.analysis.tuning import tuning_summary
+from clsbench.analysis.tuning import chosen_settings, tuning_summary
 from clsbench.analysis.warnings import unsilenced
 from clsbench.clock import Clock
 from clsbench.config.plan import Plan, plans, with_chosen
@@ -311,7 +311,7 @@ class _Prepared:
             tried = self._train(self.tuning, writers[TUNING], kept[TUNING], directory)
             pairing(writers[TUNING].evidence, self.tuning)
             tuned = tuning_summary(plan, self.tuning, tried, self.data)
-            plan = with_chosen(plan, {arm["name"]: arm["chosen"] for arm in tuned["arms"]})
+            plan = with_chosen(plan, chosen_settings(tuned, plan.experiment.train.seed_list))
         records = self._train(plan, writers[METRICS], kept[METRICS], directory)
         result = Result(records, self._summary(plan, writers, tuned, records, directory), directory.path)
         self._keep_replay(plan, writers[METRICS], result.summary, directory)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clsbench.analysis.tuning import chosen_settings
 from clsbench.config.plan import Arm, Plan, make_plan, plans, with_chosen
 from clsbench.errors import ConfigError, RunError
 from clsbench.registry import suggestion
@@ -120,7 +121,7 @@ def trained_arms(result: Result) -> dict[str, Arm]:
 def trained_plan(result: Result) -> Plan:
     """The plan that a run trained, at the settings that tuning chose; errors as `trained_arms`."""
     plan, tuned = make_plan(RunDirectory(result.directory).experiment()), result.summary["tuning"]
-    return plan if tuned is None else with_chosen(plan, {arm["name"]: arm["chosen"] for arm in tuned["arms"]})
+    return plan if tuned is None else with_chosen(plan, chosen_settings(tuned, plan.experiment.train.seed_list))
 
 
 def _unfinished(directory: RunDirectory) -> RunError:

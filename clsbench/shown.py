@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from clsbench.config.plan import plans
 from clsbench.config.schema import Experiment
-from clsbench.result import Result
+from clsbench.result import Result, trained_plan
 from clsbench.results import Summary, TimeSpent
 from clsbench.runs.directory import RunDirectory
 from clsbench.runs.files import write_atomically
@@ -75,7 +74,7 @@ def page(result: Result, directory: RunDirectory, experiment: Experiment) -> byt
     from clsbench.report.seen import Film
 
     summary = result.summary
-    film = Film.of(plans(experiment)[-1], directory.replay(list(summary["data"] or ())))
+    film = Film.of(trained_plan(result), directory.replay(list(summary["data"] or ())))
     return as_page(page_of(result.records, summary, experiment.to_dict(), directory.environment(), film))
 
 

@@ -179,7 +179,8 @@ def test_no_sample_that_is_tested_took_part_in_tuning(
     monkeypatch.chdir(tmp_path)
     lines = [f"{n},{n % 7},{'ab'[n % 2]}" for n in range(150)]
     Path("table.csv").write_text("\n".join(["x,y,kind", *lines]))
-    result = run({"grid": {"lr": [0.1, 1.0]}, "seeds": 2}, dataset={**PER_SEED, **dataset}, epochs=1, seeds=3)
+    tune = {"grid": {"lr": [0.1, 1.0]}, "seeds": 2, "protocol": "per_arm"}
+    result = run(tune, dataset={**PER_SEED, **dataset}, epochs=1, seeds=3)
     assert 0 == len(seen.tuned & seen.tested)
     assert [] != seen.tests
     (sizes,) = result.summary["tuning"]["data"].values()
@@ -189,7 +190,7 @@ def test_no_sample_that_is_tested_took_part_in_tuning(
 
 def test_what_some_seed_tests_is_held_out_of_tuning(run: Run, seen: Seen) -> None:
     """What remains is split as training and validation are; of generated data, new at each seed, all of it remains."""
-    tune = {"grid": {"lr": [0.1, 1.0]}, "seeds": 2}
+    tune = {"grid": {"lr": [0.1, 1.0]}, "seeds": 2, "protocol": "per_arm"}
     fixed = run(tune, dataset={"name": "breast_cancer", **PER_SEED}, epochs=1, seeds=3)
     assert 3 * [114] == seen.tests
     left = 569 - len(seen.tested)
@@ -202,9 +203,10 @@ def test_what_some_seed_tests_is_held_out_of_tuning(run: Run, seen: Seen) -> Non
 
 
 def test_tuning_on_data_that_the_seeds_use_up_is_refused(run: Run) -> None:
-    """Where the seeds together test nearly every sample, nothing honest is left to tune on."""
-    with pytest.raises(DataError, match=r"dataset iris: tuning leaves out what the 30 seeds test.*use fewer seeds"):
-        run({"grid": {"lr": [0.1, 1.0]}}, dataset={"name": "iris", **PER_SEED}, epochs=1, seeds=30)
+    """Where the seeds together test nearly every sample, nothing honest is left to tune all of them at once on."""
+    tune, told = {"grid": {"lr": [0.1, 1.0]}, "protocol": "per_arm"}, "tune.protocol=per_arm_per_seed.*use fewer seeds"
+    with pytest.raises(DataError, match=f"dataset iris: tuning leaves out what the 30 seeds test.*{told}"):
+        run(tune, dataset={"name": "iris", **PER_SEED}, epochs=1, seeds=30)
 
 
 @pytest.mark.parametrize(("dataset", "classes"), [(MOONS, 2), ({"name": "blobs", "samples": 300, "classes": 4}, 4)])

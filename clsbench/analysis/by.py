@@ -47,8 +47,8 @@ def across_by(
 
 
 def settings_of(arm: Arm) -> dict[str, Any]:
-    """Every setting of an arm, by its dotted key."""
-    return {
+    """Every setting of an arm, by its dotted key; None where it has another at each seed."""
+    found = {
         **{f"dataset.{key}": value for key, value in arm.dataset.options.items()},
         **{f"model.{key}": value for key, value in arm.model.options.items()},
         "model.init.weights": arm.model.init.weights,
@@ -58,6 +58,7 @@ def settings_of(arm: Arm) -> dict[str, Any]:
         "loss.class_weight": arm.loss.class_weight,
         **{f"optimizer.{key}": value for key, value in arm.settings.items()},
     }
+    return {**found, **dict.fromkeys(arm.varied)}
 
 
 def _told_by(arm: Arm) -> dict[str, Any]:

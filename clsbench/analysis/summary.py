@@ -43,7 +43,7 @@ def arm_summary(
         "own_test": arm.dataset.test_fraction is None,
         "model": arm.model.title,
         "batch_size": arm.batch_size,
-        "lr": arm.lr,
+        "lr": None if "optimizer.lr" in arm.varied else arm.lr,
         "seeds": list(seeds),
         "failures": {str(seed): failures[seed] for seed in seeds if seed in failures},
         "diverged": sum(row["status"] == "diverged" for row in rows),

@@ -1,9 +1,10 @@
 """The best setting of the grid by validation data alone: the part `tuning` of `summary.json`. Pure.
 
-Test data choose nothing: tuning's trials never train or validate on a sample that the experiment tests. With a number
-as `split_seed` they share its split. With `per_seed` every seed of the experiment has a test set of its own, and one
-setting serves all seeds, so the samples that any of them tests are excluded from all tuning, which splits the rest into
-training and validation. Generated data are new at tuning's seeds, so none of them are excluded.
+Test data choose nothing: no setting is chosen by a sample that it is tested on. With a number as `split_seed` tuning
+shares the experiment's split. With `per_seed` every seed of the experiment has a test set of its own. Either each seed
+is tuned by itself, on what its own split leaves for training and validation (nested resampling). Or one setting serves
+all seeds, and the samples that any of them tests are excluded from all tuning, which splits the rest into training and
+validation; generated data are new at tuning's seeds, so none of them are excluded.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from clsbench.config.plan import Arm, Plan, parted, settings_for, tried
-from clsbench.config.schema import Experiment
+from clsbench.config.schema import Experiment, TuneConfig
 from clsbench.metrics.measures import direction, is_share
-from clsbench.results import Record, SettingResult, Tuning, TuningSizes, value_of
+from clsbench.results import ArmTuning, Record, SeedChoice, SettingResult, Settings, Tuning, TuningSizes, value_of
 
 if TYPE_CHECKING:
     from clsbench.data.splits import Splits
@@ -29,7 +30,7 @@ def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Ma
     """The results and the cost of tuning, as in `summary.json`.
 
     A setting's `values` are by tuning seed, None where it diverged; a trial that failed counts as diverged. `data`
-    counts the samples at the first tuning seed, `held_out` those that the experiment tests at some seed.
+    counts the samples at the first tuning seed, `held_out` those that tuning leaves out because some seed tests them.
 
     Args:
         plan: the experiment's own, whose arms are tuned.
@@ -37,42 +38,57 @@ def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Ma
         records: those of `tuning`.
         data: what its trials learned from, by the keys of their datasets.
     """
-    tune = plan.experiment.tune
+    tune, own = plan.experiment.tune, plan.experiment.train.seed_list
     assert tune is not None
     last = {record["trial"]: record for record in records}
     found = _by_setting(tuning, last)
     second = {trial.arm.dataset.key: f"val_{data[trial.dataset.key].problem.second}" for trial in tuning.trials}
-    measured = {
-        arm.name: [
-            _result(settings, found[_key(plan.experiment, arm, settings)], tune.metric, second[arm.dataset.key])
-            for settings in settings_for(plan.experiment, arm.loss)
-        ]
-        for arm in plan.arms
-    }
-    chosen: dict[str, Mapping[str, Any]] = {}
-    for arms in plan.comparisons:
-        names = [arm.name for arm in arms]
-        together = [names] if tune.protocol == "shared" else [[name] for name in names]
-        for group in together:
-            place = choose([measured[name] for name in group], tune.metric)
-            chosen |= dict.fromkeys(group, measured[group[0]][place]["settings"])
+
+    def rows_of(arm: Arm, of_seeds: slice = slice(None)) -> list[SettingResult]:
+        """Every setting of an arm, at some places of tuning's seeds."""
+        at = {"metric": tune.metric, "second": second[arm.dataset.key]}
+        settings = settings_for(plan.experiment, arm.loss)
+        return [_result(each, found[_key(plan.experiment, arm, each)][of_seeds], **at) for each in settings]
+
+    arms: list[ArmTuning] = []
+    for together in plan.comparisons:
+        measured = [rows_of(arm) for arm in together]
+        groups = [measured] * len(measured) if tune.protocol == "shared" else [[rows] for rows in measured]
+        for arm, rows, group in zip(together, measured, groups, strict=True):
+            by_seed, chosen = None, rows[choose(group, tune.metric)]["settings"]
+            edge = at_edge(chosen, tune.grid.axes)
+            if tune.is_per_seed:
+                parts = (rows_of(arm, slice(n * tune.seeds, (n + 1) * tune.seeds)) for n in range(len(own)))
+                by_seed = [_choice(seed, part, tune) for seed, part in zip(own, parts, strict=True)]
+                edge = [key for key in tune.grid.axes if 2 * sum(key in at["at_edge"] for at in by_seed) >= len(own)]
+            arms.append(
+                {
+                    "name": arm.name,
+                    "chosen": dict(chosen) if by_seed is None else None,
+                    "by_seed": by_seed,
+                    "at_edge": edge,
+                    "sensitivity": rows,
+                }
+            )
     return {
         "protocol": tune.protocol,
         "metric": tune.metric,
-        "seeds": list(tune.seed_range),
+        "seeds": list(tune.seed_list(own)),
         "grid": {key: list(values) for key, values in tune.grid.axes.items()},
         "data": _sizes(tuning, data),
         "trials": len(tuning.trials),
         "seconds": round(math.fsum(record["seconds"] for record in last.values()), 6),
-        "arms": [
-            {
-                "name": name,
-                "chosen": dict(chosen[name]),
-                "at_edge": at_edge(chosen[name], tune.grid.axes),
-                "sensitivity": rows,
-            }
-            for name, rows in measured.items()
-        ],
+        "arms": arms,
+    }
+
+
+def chosen_settings(tuned: Tuning, seeds: Sequence[int]) -> dict[str, dict[int, Settings]]:
+    """The settings that tuning chose, by the arm's name and the seed of the experiment."""
+    return {
+        arm["name"]: dict.fromkeys(seeds, arm["chosen"] or {})
+        if arm["by_seed"] is None
+        else {each["seed"]: each["chosen"] for each in arm["by_seed"]}
+        for arm in tuned["arms"]
     }
 
 
@@ -105,6 +121,18 @@ def choose(arms: Sequence[Sequence[SettingResult]], metric: str) -> int:
     if all(len(numbers) == len(arms) for numbers in known):
         best = _least(best, [sum(numbers, Fraction()) for numbers in known])
     return best[0]
+
+
+def _choice(seed: int, rows: Sequence[SettingResult], tune: TuneConfig) -> SeedChoice:
+    """What tuning for one seed chose, among its own rows."""
+    best = rows[choose([rows], tune.metric)]
+    return {
+        "seed": seed,
+        "chosen": dict(best["settings"]),
+        "at_edge": at_edge(best["settings"], tune.grid.axes),
+        "mean": best["mean"],
+        "diverged": best["diverged"],
+    }
 
 
 def _least(places: Sequence[int], costs: Sequence[Fraction | float]) -> list[int]:

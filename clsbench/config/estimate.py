@@ -43,7 +43,7 @@ def estimate(plans: Sequence[Plan]) -> Estimate:
     """What it takes to train the plans of a run one after the other."""
     unknown: dict[str, None] = {}
     seconds, disk, largest = 0.0, 0, 0
-    data: dict[tuple[str, int | None], int] = {}
+    data: dict[tuple[str, int | str | None], int] = {}
     for plan in map(_sized, plans):
         for trials in plan.stacks():
             arm, entry = trials[0].arm, trials[0].dataset
@@ -54,7 +54,7 @@ def estimate(plans: Sequence[Plan]) -> Estimate:
             seconds += _seconds(plan, trials, size, counts)
             disk += _disk(plan, trials)
             largest = max(largest, len(trials) * (plan.bytes_each(arm, plan.posed[entry.key]) or 0))
-            data |= {(arm.dataset.key, seed): NUMBER * size.inputs * sum(counts) for seed in _drawn_at(plan, arm)}
+            data |= {(arm.dataset.key, seed): NUMBER * size.inputs * sum(counts) for seed in _drawn_at(trials)}
     report = plans[-1].experiment.report
     drawn = DRAWN * (report.figures or report.html)
     return Estimate(seconds, PROCESS + largest + sum(data.values()), disk + drawn, tuple(unknown))
@@ -69,10 +69,11 @@ def _sized(plan: Plan) -> Plan:
     return replace(plan, posed=posed)
 
 
-def _drawn_at(plan: Plan, arm: Arm) -> Sequence[int | None]:
+def _drawn_at(trials: Sequence[Trial]) -> set[int | str | None]:
     """The seeds whose data are kept: of a set that is split anew for each seed, but not generated anew, it is one."""
-    anew = arm.dataset.split_seed == "per_seed" and catalogue.get("dataset", arm.dataset.name).drawn
-    return plan.experiment.train.seed_list if anew else (None,)
+    whole = trials[0].arm.dataset
+    anew = whole.split_seed == "per_seed" and catalogue.get("dataset", whole.name).drawn
+    return {trial.dataset.split_seed for trial in trials} if anew else {None}
 
 
 def _size(arm: Arm) -> Size | None:

@@ -12,7 +12,16 @@ from functools import cached_property
 from typing import Any
 
 from clsbench.config.memory import size_of, state_bytes, trial_bytes, trials_that_fit
-from clsbench.config.schema import DatasetEntry, Experiment, Grid, LossEntry, ModelEntry, OptimizerConfig
+from clsbench.config.schema import (
+    FIRST_TUNING_SEED,
+    DatasetEntry,
+    Experiment,
+    Grid,
+    LossEntry,
+    ModelEntry,
+    OptimizerConfig,
+    TuneConfig,
+)
 from clsbench.errors import ConfigError
 from clsbench.problems import Posed, Problem
 from clsbench.registry import catalogue
@@ -30,7 +39,8 @@ class Arm:
 
     `settings` holds one value for every number of the optimizer and its schedule; `comparison` counts the
     comparisons from 0; `tuned` holds the settings that tuning chose, or says that it has yet to choose; `swept` has
-    those of the loss and the optimizer that its name tells, by dotted key.
+    those of the loss and the optimizer that its name tells, by dotted key. `varied` are the dotted keys of which tuning
+    chose several values, each for some seeds: `tuned` tells them, `settings` and `loss` have that of the first seed.
     """
 
     name: str
@@ -43,6 +53,7 @@ class Arm:
     settings: Mapping[str, Any]
     tuned: Mapping[str, Any] = field(default_factory=dict)
     swept: Mapping[str, Any] = field(default_factory=dict)
+    varied: frozenset[str] = frozenset()
 
     @property
     def alike(self) -> str:
@@ -63,17 +74,21 @@ class Arm:
 
 @dataclass(frozen=True)
 class Trial:
-    """One training run: an arm and a seed, numbered in plan order."""
+    """One training run: an arm and a seed, numbered in plan order.
+
+    `tunes` is the seed of the experiment inside whose split it tunes, if it tunes for one alone.
+    """
 
     number: int
     arm: Arm
     seed: int
+    tunes: int | None = None
 
     @property
     def dataset(self) -> DatasetEntry:
-        """The arm's dataset, split by this trial's seed if `split_seed` is `per_seed`."""
-        entry = self.arm.dataset
-        return entry.model_copy(update={"split_seed": self.seed}) if entry.split_seed == "per_seed" else entry
+        """The arm's dataset; if `split_seed` is `per_seed`, split by the seed that it tunes for, or its own."""
+        entry, seed = self.arm.dataset, self.seed if self.tunes is None else self.tunes
+        return entry.model_copy(update={"split_seed": seed}) if entry.split_seed == "per_seed" else entry
 
 
 @dataclass(frozen=True)
@@ -81,7 +96,7 @@ class Plan:
     """All trials of an experiment, in order. `sees_test` is false for tuning, which must not use test data.
 
     `posed` holds the problem of each opened dataset, by its key. `spared` are the seeds whose test samples no
-    `per_seed` split of this plan may contain: in tuning, the seeds of the experiment.
+    `per_seed` split of this plan may contain: in tuning for all seeds of the experiment, these.
     """
 
     experiment: Experiment
@@ -172,8 +187,13 @@ def make_plan(experiment: Experiment) -> Plan:
 
 def tuning_plan(experiment: Experiment) -> Plan | None:
     """Every arm at every setting of the grid, on tuning's seeds; None if nothing is tuned."""
-    grid = _grid_experiment(experiment)
-    return None if grid is None else replace(make_plan(grid), sees_test=False, spared=experiment.train.seed_list)
+    tune, own = experiment.tune, experiment.train.seed_list
+    if tune is None:
+        return None
+    plan = replace(make_plan(_grid_experiment(experiment, tune, tune.seed_list(own))), sees_test=False)
+    if not tune.is_per_seed:
+        return replace(plan, spared=own)
+    return replace(plan, trials=tuple(replace(each, tunes=each.seed % FIRST_TUNING_SEED) for each in plan.trials))
 
 
 def plans(experiment: Experiment) -> list[Plan]:
@@ -186,15 +206,42 @@ def plans(experiment: Experiment) -> list[Plan]:
     return [own] if tuning is None else [tuning, own]
 
 
-def with_chosen(plan: Plan, chosen: Mapping[str, Mapping[str, Any]]) -> Plan:
-    """The plan with the settings that tuning chose, by the arm's name."""
-    arms: dict[str, Arm] = {}
-    for arm in plan.arms:
-        of_loss, rest = parted(plan.experiment, chosen[arm.name])
-        loss = arm.loss.model_copy(update=of_loss)
-        arms[arm.name] = replace(arm, loss=loss, settings={**arm.settings, **rest}, tuned=chosen[arm.name])
-    trials = tuple(replace(trial, arm=arms[trial.arm.name]) for trial in plan.trials)
-    return replace(plan, arms=tuple(arms.values()), trials=trials)
+def with_chosen(plan: Plan, chosen: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> Plan:
+    """The plan with the settings that tuning chose, by the arm's name and the seed."""
+    found: dict[str, dict[str, Arm]] = {}
+    trials = []
+    for trial in plan.trials:
+        settings = chosen[trial.arm.name][trial.seed]
+        known, text = found.setdefault(trial.arm.name, {}), json.dumps(settings)
+        if text not in known:
+            known[text] = _at(plan.experiment, trial.arm, settings)
+        trials.append(replace(trial, arm=known[text]))
+    arms = tuple(_over_seeds(plan.experiment, [*each.values()]) for each in found.values())
+    return replace(plan, arms=arms, trials=tuple(trials))
+
+
+def _at(experiment: Experiment, arm: Arm, settings: Mapping[str, Any]) -> Arm:
+    of_loss, rest = parted(experiment, settings)
+    return replace(
+        arm, loss=arm.loss.model_copy(update=of_loss), settings={**arm.settings, **rest}, tuned=dict(settings)
+    )
+
+
+def _over_seeds(experiment: Experiment, arms: Sequence[Arm]) -> Arm:
+    """An arm that was tuned to these settings at different seeds, that of the first seed first."""
+    columns = {key: [arm.tuned[key] for arm in arms] for key in arms[0].tuned}
+    told = {key: f"{spanned(values)} by seed" for key, values in columns.items() if len(set(values)) > 1}
+    of_loss, rest = parted(experiment, told)
+    varied = frozenset({*(f"loss.{key}" for key in of_loss), *(f"optimizer.{key}" for key in rest)})
+    return replace(arms[0], tuned={**arms[0].tuned, **told}, varied=varied)
+
+
+def spanned(values: Collection[Any]) -> str:
+    """`0.1 to 10` of numbers, `null or balanced` of others; a value that all are by itself."""
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) > 1 and all(isinstance(value, int | float) for value in distinct):
+        return f"{as_json(min(distinct))} to {as_json(max(distinct))}"
+    return " or ".join(map(as_json, distinct))
 
 
 def takes(loss: LossEntry, key: str) -> bool:
@@ -261,8 +308,7 @@ def framed_trials(plan: Plan) -> frozenset[int]:
 
 def plan_mistake(experiment: Experiment) -> str | None:
     """Why the grid of an experiment cannot be expanded; None if it can."""
-    grid = _grid_experiment(experiment)
-    in_tuning = 0 if grid is None else _most_trials(grid)
+    in_tuning = _most_trials_of_tuning(experiment)
     size = _most_trials(experiment) + in_tuning
     if size > MAX_TRIALS:
         spent = f" ({in_tuning:,} of them tuning)" if in_tuning else ""
@@ -272,12 +318,9 @@ def plan_mistake(experiment: Experiment) -> str | None:
     return None if times == 1 else f"{times} arms are called {name!r}; give their entries distinct labels"
 
 
-def _grid_experiment(experiment: Experiment) -> Experiment | None:
+def _grid_experiment(experiment: Experiment, tune: TuneConfig, seeds: Sequence[int]) -> Experiment:
     """Tuning as an experiment: a sweep over the grid."""
-    tune = experiment.tune
-    if tune is None:
-        return None
-    train = experiment.train.model_copy(update={"seeds": tune.seed_range})
+    train = experiment.train.model_copy(update={"seeds": seeds})
     _, axes = parted(experiment, tune.grid.axes)
     losses = {
         (loss.key, entry.key): entry
@@ -293,6 +336,15 @@ def _grid_experiment(experiment: Experiment) -> Experiment | None:
             "tune": None,
         }
     )
+
+
+def _most_trials_of_tuning(experiment: Experiment) -> int:
+    tune = experiment.tune
+    if tune is None:
+        return 0
+    # Not a list of the seeds: their number is what is asked.
+    seeds = range(tune.seeds * (experiment.train.num_seeds if tune.is_per_seed else 1))
+    return _most_trials(_grid_experiment(experiment, tune, seeds))
 
 
 def _most_trials(experiment: Experiment) -> int:

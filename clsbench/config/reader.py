@@ -33,6 +33,7 @@ from clsbench.config.tuning import (
     seed_mistake,
     tune_mistakes,
     with_metric,
+    with_protocol,
 )
 from clsbench.config.warm_start import warm_start_mistakes
 from clsbench.config.wording import UNKNOWN_KEY, Mistake, dotted, mistakes_of
@@ -123,7 +124,8 @@ def _build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | N
     parts: dict[str, Any] = {kind: tuple(entries.values()) for kind, entries in found.items()}
     mistakes += match_mistakes(found["loss"])
     chosen, optimizer = read_optimizer(tree.get("optimizer", {}), mistakes)
-    tune = read_tune(with_metric("tune", tree.get("tune"), found["dataset"].values()), chosen, mistakes)
+    asked = with_protocol(tree.get("tune"), found["dataset"].values())
+    tune = read_tune(with_metric("tune", asked, found["dataset"].values()), chosen, mistakes)
     parts |= {"optimizer": optimizer, "tune": tune}
     mistakes += conflict_mistakes(optimizer, tune)
     if tune is not None:

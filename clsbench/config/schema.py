@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
@@ -308,7 +308,9 @@ class TuneConfig(Frozen):
 
     A key of losses is tried by those that have it: the others have fewer settings.
 
-    Test samples of the experiment's seeds take no part: with `per_seed` splits, tuning uses the samples that remain.
+    No setting is chosen by samples that it is tested on. With `per_arm_per_seed` each seed of the experiment is tuned
+    inside its own split. Otherwise one setting serves all seeds, and with `per_seed` splits tuning uses the samples
+    that no seed tests.
     """
 
     grid: SerializeAsAny[Grid] = Field(description="settings to try: lists of values, or log(1e-3, 1, 7)")
@@ -316,13 +318,22 @@ class TuneConfig(Frozen):
     metric: Annotated[str, AfterValidator(_validated)] = Field(
         headline(SingleLabel, "val"), description="validation metric that chooses the best setting"
     )
-    protocol: Literal["per_arm", "shared"] = Field(
-        "per_arm", description="per_arm: each arm has its own best setting; shared: one for all arms of a comparison"
+    protocol: Literal["per_arm", "shared", "per_arm_per_seed"] = Field(
+        "per_arm",
+        description="per_arm: each arm has its own best setting; shared: one for all arms of a comparison; "
+        "per_arm_per_seed: each arm has its own at each seed, chosen inside its split, the default where a dataset "
+        "that is not generated is split per_seed",
     )
 
     @property
-    def seed_range(self) -> range:
-        return range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.seeds)
+    def is_per_seed(self) -> bool:
+        return self.protocol == "per_arm_per_seed"
+
+    def seed_list(self, own: Sequence[int]) -> tuple[int, ...]:
+        """Its seeds, in the order of those of the experiment that they serve: all of them, or each its own."""
+        first = (FIRST_TUNING_SEED + seed for seed in own) if self.is_per_seed else (FIRST_TUNING_SEED,)
+        step = FIRST_TUNING_SEED if self.is_per_seed else 1
+        return tuple(seed + step * number for seed in first for number in range(self.seeds))
 
 
 class StopConfig(Frozen):

@@ -14,6 +14,7 @@ from clsbench.config.plan import axes_of_losses, takes
 from clsbench.config.schema import (
     DEFAULT_GRID,
     DEFAULT_OPTIMIZER,
+    FIRST_TUNING_SEED,
     SCHEDULE_KEYS,
     DatasetEntry,
     Entry,
@@ -72,6 +73,27 @@ def read_tune(value: Any, spec: Spec | None, mistakes: list[Mistake]) -> TuneCon
     except ValidationError as error:
         mistakes.extend((("tune", *where), text) for where, text in mistakes_of(error))
         return None
+
+
+def with_protocol(value: Any, datasets: Iterable[Entry]) -> Any:
+    """The section `tune` as it is given, with the protocol for these datasets if it names none.
+
+    Where each seed tests other samples of one set, what one seed tests others train on, so that one setting for all
+    seeds can only be chosen by what is left: each seed tunes inside its own split instead.
+    """
+    if not isinstance(value, Mapping) or "protocol" in value:
+        return value
+    return {**value, "protocol": "per_arm_per_seed"} if any(map(_tests_share_samples, datasets)) else value
+
+
+def _tests_share_samples(entry: Entry) -> bool:
+    """Whether each seed tests samples of one set that others may train on."""
+    return (
+        isinstance(entry, DatasetEntry)
+        and entry.split_seed == "per_seed"
+        and entry.test_fraction is not None
+        and not catalogue.get("dataset", entry.name).drawn
+    )
 
 
 def with_metric(section: str, value: Any, datasets: Iterable[Entry]) -> Any:
@@ -193,7 +215,13 @@ def seed_mistake(experiment: Experiment) -> Mistake | None:
     tune, seeds = experiment.tune, experiment.train.seeds
     if tune is None:
         return None
-    own = tune.seed_range
+    if tune.is_per_seed:
+        largest = seeds - 1 if isinstance(seeds, int) else max(seeds)
+        if largest < FIRST_TUNING_SEED:
+            return None
+        text = f"seed {largest} may be one of tuning's own, which count from {FIRST_TUNING_SEED}; name smaller ones"
+        return ("train", "seeds"), text
+    own = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + tune.seeds)
     # Not by a list of all seeds: their number is checked later.
     shared = range(own[0], seeds) if isinstance(seeds, int) else [seed for seed in seeds if seed in own]
     if not shared:

@@ -178,7 +178,8 @@ def _load(
                 raise
             raise DataError(
                 f"tuning leaves out what the {num_testing} seeds test, and too little remains: {error}; "
-                "use fewer seeds, a smaller test_fraction, or a number as split_seed"
+                "tune each seed inside its own split (tune.protocol=per_arm_per_seed), use fewer seeds, a smaller "
+                "test_fraction, or a number as split_seed"
             ) from error
 
 

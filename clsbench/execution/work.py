@@ -253,7 +253,7 @@ class Work:
         return {
             "experiment": self.experiment.to_dict(),
             "sees_test": self.plan.sees_test,
-            "chosen": {arm.name: dict(arm.tuned) for arm in self.plan.arms},
+            "chosen": _chosen(self.plan),
             "plugins": {path: (content, _sha256(content)) for path, content in catalogue.plugins.items()},
             "device": str(self.device),
             "compiled": dict(self.compiled),
@@ -278,6 +278,14 @@ class Work:
         if recipe["sees_test"] and len(each) > 1:
             plan = with_chosen(plan, recipe["chosen"])
         return cls(experiment, plan, {}, torch.device(recipe["device"]), recipe["compiled"])
+
+
+def _chosen(plan: Plan) -> dict[str, dict[int, dict[str, Any]]]:
+    """The settings that each trial has from tuning, by the arm's name and the seed."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for trial in plan.trials:
+        found.setdefault(trial.arm.name, {})[trial.seed] = dict(trial.arm.tuned)
+    return found
 
 
 def _sha256(content: bytes) -> str:

@@ -34,6 +34,7 @@ from clsbench.report.sections.reliability import reliability
 from clsbench.report.sections.standing import standing
 from clsbench.report.sections.start import confident_start
 from clsbench.report.sections.tuning import numeric_keys, sensitivity, tuning
+from clsbench.report.sections.tuning_findings import seeds_of
 from clsbench.report.sections.why import why
 from clsbench.report.text import PROTOCOLS, count, first_few, warm_start_of
 from clsbench.results import Across, DataSummary, Record, RunWarning, Summary, Tuning
@@ -259,7 +260,7 @@ def _gets_stuck(comparison: Comparison) -> bool:
 
 def _tuning_figure(compared: Sequence[Comparison], name: str, tuned: Tuning) -> Document:
     best = ", best over the other keys" if len(tuned["grid"]) > 1 else ""
-    over = f"mean, minimum and maximum over {count(len(tuned['seeds']), 'tuning seed')}{best}"
+    over = f"mean, minimum and maximum over {seeds_of(tuned)}{best}"
     sections = []
     for comparison in compared[:MAX_COMPARISONS]:
         refs = references(comparison)

@@ -18,6 +18,7 @@ MOST_NAMED = 5  # in a sentence; the summary has them all
 PROTOCOLS = {
     "per_arm": "each loss at its own best setting",
     "shared": "one setting for all losses of a comparison, the best on average",
+    "per_arm_per_seed": "each loss at its own best setting at each seed",
 }
 
 
@@ -53,6 +54,12 @@ def warm_start_of(asked: WarmStart) -> str:
 
 def count(amount: int, noun: str, plural: str | None = None) -> str:
     return f"{amount} {noun if amount == 1 else plural or noun + 's'}"
+
+
+def tuning_seeds(each: int, seeds: int | None = None) -> str:
+    """`3 tuning seeds`, or `20 seeds x 3 tuning seeds` where each seed of the experiment is tuned by itself."""
+    own = count(each, "tuning seed")
+    return own if seeds is None else f"{count(seeds, 'seed')} x {own}"
 
 
 def count_of_each(amounts: Collection[int], noun: str) -> str:

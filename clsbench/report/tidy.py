@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.analysis.by import settings_of
 from clsbench.analysis.statistics import interquartile_mean
+from clsbench.analysis.summary import over_seeds
 from clsbench.metrics.measures import direction, is_share, judged, label_of
-from clsbench.report.sections.tuning_findings import chosen_row
+from clsbench.report.sections.tuning_findings import at_chosen, spans_of
 from clsbench.report.text import word_of
 from clsbench.report.values import PValue
-from clsbench.results import ArmSummary, Statistic, Summary
+from clsbench.results import ArmSummary, ArmTuning, SettingResult, Settings, Statistic, Summary
 
 if TYPE_CHECKING:
     from clsbench.config.plan import Arm
@@ -58,8 +59,8 @@ def latex(summary: Summary) -> dict[str, str]:
         rows = [
             [
                 _text(arm["name"]),
-                *(_number(arm["chosen"].get(key)) for key in tuning["grid"]),
-                _number(chosen_row(arm)["mean"]),
+                *(_text(spans_of(arm).get(key, "-")) for key in tuning["grid"]),
+                _number(at_chosen(arm)["mean"]),
             ]
             for arm in tuning["arms"]
         ]
@@ -109,16 +110,31 @@ def _over_seeds(statistic: Statistic) -> Row:
 
 
 def _of_tuning(summary: Summary) -> Iterator[Row]:
-    """A row for each arm and setting."""
+    """A row for each arm and setting; where each seed was tuned by itself, for each arm, seed and setting."""
     if (tuning := summary["tuning"]) is None:
         return
     labels = {arm["name"]: arm["label"] for arm in summary["arms"]}
     for arm in tuning["arms"]:
         named = {"arm": arm["name"], "label": labels[arm["name"]]}
+        for seed, chosen, rows in _by_seed(arm):
+            for row in rows:
+                settings = {key: _plain(row["settings"].get(key)) for key in tuning["grid"]}
+                measured = {"metric": tuning["metric"], **_over_seeds(row), "diverged": row["diverged"]}
+                yield {**named, "seed": seed, **settings, **measured, "chosen": row["settings"] == chosen}
+
+
+def _by_seed(arm: ArmTuning) -> Iterator[tuple[int | None, Settings | None, list[SettingResult]]]:
+    """An arm's rows as they chose: those of each seed with its choice, or all at once, of no seed."""
+    if (choices := arm["by_seed"]) is None:
+        yield None, arm["chosen"], arm["sensitivity"]
+        return
+    for place, choice in enumerate(choices):
+        rows: list[SettingResult] = []
         for row in arm["sensitivity"]:
-            settings = {key: _plain(row["settings"].get(key)) for key in tuning["grid"]}
-            measured = {"metric": tuning["metric"], **_over_seeds(row), "diverged": row["diverged"]}
-            yield {**named, **settings, **measured, "chosen": row["settings"] == arm["chosen"]}
+            each = len(row["values"]) // len(choices)
+            values = row["values"][place * each : (place + 1) * each]
+            rows.append({**row, **over_seeds(values), "diverged": values.count(None), "second": None})
+        yield choice["seed"], choice["chosen"], rows
 
 
 def _flat(row: Mapping[str, Any], *left_out: str) -> Row:

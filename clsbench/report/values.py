@@ -97,16 +97,20 @@ class EpochsToTarget:
 
 @dataclass(frozen=True)
 class Tried:
-    """What tuning measured at a setting: the mean, or how many of `n` seeds diverged; `*` where it was chosen."""
+    """What tuning measured at a setting: the mean, or how many of `n` seeds diverged; `*` where it was chosen.
+
+    Where each seed chose for itself, `times` is how many chose it: `*12`.
+    """
 
     mean: float | None
     diverged: int
     n: int
     chosen: bool
+    times: int | None = None
 
     def __str__(self) -> str:
         shown = f"{self.diverged}/{self.n} div." if self.diverged else number(self.mean)
-        return shown + "*" * self.chosen
+        return shown + "*" * self.chosen + (str(self.times) if self.times else "")
 
 
 Value: TypeAlias = MeanStd | MeanRange | Difference | PValue | Proportion | Seconds | EpochsToTarget | Tried

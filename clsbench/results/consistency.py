@@ -11,7 +11,7 @@ from clsbench.results.reading import ROUNDING, Bounds, damaged
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from clsbench.results.summary import ArmSummary, Cross, Statistic, Summary, Tuning
+    from clsbench.results.summary import ArmSummary, ArmTuning, Cross, Settings, Statistic, Summary, Tuning
     from clsbench.results.verdicts import Verdict
 
 
@@ -135,13 +135,13 @@ def _of_tuning(tuning: Tuning, arms: list[str], metrics: Mapping[str, Bounds]) -
         if not values or _twice(values) is not None:
             yield f"grid.{key} has no values, or one twice"
     for place, arm in enumerate(tuning["arms"]):
-        keys = [key for key in tuning["grid"] if key in arm["chosen"]]  # a loss may lack an option that others have
+        tried = [row["settings"] for row in arm["sensitivity"]]
+        keys = [key for key in tuning["grid"] if tried and key in tried[0]]  # a loss may lack an option of others
         points = itertools.product(*(tuning["grid"][key] for key in keys))
         grid = [dict(zip(keys, point, strict=True)) for point in points]
-        if [row["settings"] for row in arm["sensitivity"]] != grid:
+        if not keys or tried != grid:
             yield f"arms[{place}].sensitivity does not have the settings of the grid"
-        if arm["chosen"] not in grid:
-            yield f"arms[{place}].chosen is not a setting of the grid"
+        yield from (f"arms[{place}]{what}" for what in _of_choices(arm, grid, tuning))
         if not set(arm["at_edge"]) <= set(keys):
             yield f"arms[{place}].at_edge names a key that is not in the grid"
         for number, row in enumerate(arm["sensitivity"]):
@@ -151,6 +151,19 @@ def _of_tuning(tuning: Tuning, arms: list[str], metrics: Mapping[str, Bounds]) -
             )
             if row["diverged"] > len(tuning["seeds"]):
                 yield f"{start}.diverged is {row['diverged']} of {len(tuning['seeds'])} seeds"
+
+
+def _of_choices(arm: ArmTuning, grid: list[Settings], tuning: Tuning) -> Iterator[str]:
+    """What is wrong with the settings chosen for an arm."""
+    by_seed, is_per_seed = arm["by_seed"] or (), tuning["protocol"] == "per_arm_per_seed"
+    if (arm["chosen"] is None) != is_per_seed or bool(by_seed) != is_per_seed:
+        yield f".chosen and .by_seed do not fit {tuning['protocol']}"
+    if arm["chosen"] is not None and arm["chosen"] not in grid:
+        yield ".chosen is not a setting of the grid"
+    if any(each["chosen"] not in grid for each in by_seed):
+        yield ".by_seed has a choice that is not a setting of the grid"
+    if _twice([each["seed"] for each in by_seed]) is not None or (by_seed and len(tuning["seeds"]) % len(by_seed)):
+        yield ".by_seed has a seed twice, or tuning.seeds not as many for each"
 
 
 def _twice(values: Iterable[T]) -> T | None:

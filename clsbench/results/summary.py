@@ -15,7 +15,8 @@ from clsbench.results.record import Origin
 from clsbench.results.verdicts import OLD_WORDS, Across, Pairs, Rules, Verdict
 from clsbench.results.warnings import RunWarning
 
-Protocol = Literal["per_arm", "shared"]
+Protocol = Literal["per_arm", "shared", "per_arm_per_seed"]
+Settings = dict[str, int | float | str | None]
 # Test samples of all seeds by their class and by the class that was predicted.
 Confusion = dict[str, dict[str, Count]]
 
@@ -68,7 +69,8 @@ class TimeToTargetSummary(TypedDict):
 class ArmSummary(TypedDict):
     """The trials that differ by seed alone; `metrics` of the last epoch. `failures` has the reason by seed.
 
-    `own_test` says that the data have a test set of their own, which is the same at every seed.
+    `own_test` says that the data have a test set of their own, which is the same at every seed; `lr` is None where
+    tuning chose several.
     """
 
     name: str
@@ -80,7 +82,7 @@ class ArmSummary(TypedDict):
     own_test: Annotated[bool | None, ADDED]
     model: str
     batch_size: Annotated[Count | None, ADDED]
-    lr: float
+    lr: float | None
     seeds: Annotated[list[Seed], Field(min_length=1)]
     failures: Annotated[dict[str, str] | None, ADDED]
     diverged: Count
@@ -124,22 +126,38 @@ class Pairing(TypedDict):
 
 @with_config(STRICT)
 class SettingResult(Statistic):
-    """An arm's tuning metric at one setting of the grid.
+    """An arm's tuning metric at one setting of the grid, by tuning seed.
 
     `second` is the mean of the validation metric that decides between equal settings.
     """
 
-    settings: dict[str, int | float | str | None]
+    settings: Settings
     diverged: Count
     second: Annotated[float | None, ADDED]
 
 
 @with_config(STRICT)
+class SeedChoice(TypedDict):
+    """What tuning inside one seed's split chose: the setting, and what was measured there over its tuning seeds."""
+
+    seed: Seed
+    chosen: Settings
+    at_edge: list[str]
+    mean: float | None
+    diverged: Count
+
+
+@with_config(STRICT)
 class ArmTuning(TypedDict):
-    """An arm at every setting of the grid that its loss takes, in the grid's order."""
+    """An arm at every setting of the grid that its loss takes, in the grid's order.
+
+    `chosen` is for all seeds, or None, and `by_seed` has the choice of each; then `at_edge` has the keys that are at an
+    edge of the grid at half of the seeds or more.
+    """
 
     name: str
-    chosen: dict[str, int | float | str | None]
+    chosen: Settings | None
+    by_seed: Annotated[list[SeedChoice] | None, ADDED]
     at_edge: list[str]
     sensitivity: list[SettingResult]
 
@@ -155,7 +173,10 @@ class TuningSizes(TypedDict):
 
 @with_config(STRICT)
 class Tuning(TypedDict):
-    """The results and the cost of tuning."""
+    """The results and the cost of tuning.
+
+    Of `per_arm_per_seed`, `seeds` has as many for each seed of the experiment, one after the other.
+    """
 
     protocol: Protocol
     metric: str

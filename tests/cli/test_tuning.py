@@ -21,8 +21,14 @@ def test_check_says_how_many_trials_tuning_will_take(here: Path, invoke: Invoke)
     assert 0 == answer.exit_code
     text = " ".join(answer.stdout.split())
     assert "2 trials = 2 arms x 1 seed" in text
-    assert "before them 16 trials of tuning = 2 arms x 2 settings x 4 seeds, judged by val_accuracy; shared" in text
+    cost = "before them 16 trials of tuning = 2 arms x 2 settings x 4 tuning seeds, judged by val_accuracy; shared"
+    assert cost in text
     assert "lr=tuned" in text
+    by_seed = TUNE.replace("shared", "per_arm_per_seed")
+    answer = invoke("check", "tiny.yaml", by_seed, "loss=[bce,hinge]", "train.seeds=3")
+    text = " ".join(answer.stdout.split())
+    assert "48 trials of tuning = 2 arms x 2 settings x 3 seeds x 4 tuning seeds, judged by val_accuracy" in text
+    assert "per_arm_per_seed: each loss at its own best setting at each seed" in text
 
 
 def test_tuned_run_shows_and_keeps_what_tuning_found(here: Path, invoke: Invoke) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clsbench.config.dump import as_yaml
 from clsbench.config.plan import MAX_TRIALS, make_plan, settings_for, tuning_plan
@@ -102,7 +104,8 @@ def test_tune_section_reads_back_as_itself() -> None:
         ("tune: {seeds: 0}", "f:1:15: tune.seeds: must be at least 1, got 0"),
         ("tune: {metric: test_accuracy}", "f:1:16: tune.metric: unknown validation metric 'test_accuracy'; "
          "did you mean 'val_accuracy'?"),
-        ("tune: {protocol: each}", "f:1:18: tune.protocol: must be 'per_arm' or 'shared', got 'each'"),
+        ("tune: {protocol: each}", "f:1:18: tune.protocol: must be 'per_arm', 'shared' or "
+         "'per_arm_per_seed', got 'each'"),
         ("tune: {}\noptimizer: {lr: [1, 2]}",
          "f:2:17: optimizer.lr: lr is tuned, so it cannot be swept too; drop one of the two"),
         ("tune: {grid: {gamma: [0.5]}}\noptimizer: {schedule: {gamma: [1, 2]}}",
@@ -122,6 +125,10 @@ def test_tune_section_reads_back_as_itself() -> None:
          "f:2:16: train.seeds: seed 10002 is one of tuning's own, 10000 to 10002; name others"),
         ("tune: {}\ntrain: {seeds: 10001}",
          "f:2:16: train.seeds: seed 10000 is one of tuning's own, 10000 to 10002; name others"),
+        ("tune: {protocol: per_arm_per_seed}\ntrain: {seeds: [3, 10000]}",
+         "f:2:16: train.seeds: seed 10000 may be one of tuning's own, which count from 10000; name smaller ones"),
+        ("tune: {protocol: per_arm_per_seed}\ntrain: {seeds: 10001}",
+         "f:2:16: train.seeds: seed 10000 may be one of tuning's own, which count from 10000; name smaller ones"),
         ("tune: {grid: {k: [1, 5]}}\nloss: hinge", "f:1:18: tune.grid.k: no loss here has an option k; leave it out"),
         ("tune: {grid: {gamma: [0, -1]}}\nloss: focal", "f:1:26: tune.grid.gamma: must be a number at least 0, got -1"),
         ("tune: {grid: {label_smoothing: [0, 2]}}\nloss: focal",
@@ -174,6 +181,51 @@ def test_limit_of_trials_counts_those_of_tuning() -> None:
     assert "the grid has up to 100,002 trials (99,992 of them tuning); the limit is 100,000" in mistake
     (mistake,) = mistakes("tune: {seeds: 1000000000}\ntrain: {seeds: 4294967295}")
     assert "is one of tuning's own" in mistake
+    (mistake,) = mistakes("tune: {grid: {lr: [1]}, seeds: 1000000000, protocol: per_arm_per_seed}\ntrain: {seeds: 7}")
+    assert "14,000,000,000 of them tuning" in mistake
+
+
+@pytest.mark.parametrize(
+    ("dataset", "protocol"),
+    [
+        ("{name: iris, split_seed: per_seed}", "per_arm_per_seed"),
+        ("[moons, {name: iris, split_seed: per_seed}]", "per_arm_per_seed"),
+        ("{name: csv, path: a.csv, target: t, split_seed: per_seed}", "per_arm_per_seed"),
+        ("{name: csv, path: a.csv, target: t, split: s, split_seed: per_seed}", "per_arm"),
+        ("{name: mnist, split_seed: per_seed}", "per_arm"),
+        ("{name: moons, split_seed: per_seed}", "per_arm"),
+        ("{name: iris, split_seed: 0}", "per_arm"),
+    ],
+)
+def test_seeds_that_test_samples_of_one_set_are_tuned_by_themselves(dataset: str, protocol: str) -> None:
+    """By default only where one seed tests what others train on: not generated data, nor those with an own test set."""
+    asked = f"dataset: {dataset}\nmodel: linear\ntune: {{}}"
+    assert protocol == read(asked).tune.protocol
+    assert "shared" == read(asked.replace("{}", "{protocol: shared}")).tune.protocol
+
+
+def test_each_seed_is_tuned_on_its_own_split_by_seeds_of_its_own() -> None:
+    """Every setting is tried at each seed, inside its split; which seeds that takes depends on the seed alone."""
+    tune = {"grid": {"lr": [1, 2, 3]}, "seeds": 2, "protocol": "per_arm_per_seed"}
+    for dataset in ({"name": "iris", "split_seed": "per_seed"}, {"name": "moons", "split_seed": "per_seed"}, "iris"):
+        asked = {"dataset": dataset, "loss": ["bce", "hinge"], "tune": tune}
+        plan = tuning_plan(read_mapping({**asked, "train": {"seeds": [7, 3, 9999]}}))
+        assert plan is not None
+        assert 2 * 3 * 3 * 2 == len(plan.trials)
+        assert () == plan.spared
+        pairs = [(10007, 7), (20007, 7), (10003, 3), (20003, 3), (19999, 9999), (29999, 9999)]
+        splits = [(seed, own if isinstance(dataset, dict) else 0) for seed, own in pairs]
+        assert 6 * splits == [(trial.seed, trial.dataset.split_seed) for trial in plan.trials]
+
+
+@given(own=st.lists(st.integers(0, 9999), min_size=1, max_size=30, unique=True), seeds=st.integers(1, 12))
+def test_seeds_of_tuning_are_all_different(own: list[int], seeds: int) -> None:
+    """However many seeds are tuned with however many each, none is taken twice, nor one of the experiment's."""
+    tune = read(f"tune: {{seeds: {seeds}, protocol: per_arm_per_seed}}").tune
+    found = tune.seed_list(own)
+    assert len(own) * seeds == len({*found})
+    assert {*found}.isdisjoint(own)
+    assert tune.seed_list(own[:1]) == found[:seeds]
 
 
 def test_defaults_of_stopping() -> None:

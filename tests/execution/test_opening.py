@@ -30,7 +30,8 @@ def test_data_whose_seed_draws_nothing_are_read_once(drawn: bool, times: int) ->
         return np.arange(300.0)[:, None] + (1000 * seed if drawn else 0), np.arange(300) % 2
 
     config = {"dataset": {"name": "counted", "split_seed": "per_seed", "test_fraction": 0.1}, "train": {"seeds": 3}}
-    plan = tuning_plan(read_mapping({**config, "tune": {"grid": {"lr": [0.1, 1.0]}, "seeds": 2}}))
+    tune = {"grid": {"lr": [0.1, 1.0]}, "seeds": 2, "protocol": "per_arm"}
+    plan = tuning_plan(read_mapping({**config, "tune": tune}))
     assert plan is not None
     data = load_data(plan.trials, CPU, plan.spared)
     assert 2 == len({splits.hash for splits in data.values()})

@@ -11,6 +11,8 @@ import pytest
 import typer
 
 import clsbench
+import clsbench.report.page
+import clsbench.shown
 
 CONFIG = {
     "name": "paged",
@@ -66,3 +68,20 @@ def test_missing_page_is_not_opened(run: Path, fails: Callable[..., str]) -> Non
     """--open without a page says how to get one."""
     (run / "report.html").unlink()
     assert "give --html too" in fails(6, "report", str(run), "--open")
+
+
+def test_pictures_are_of_the_setting_that_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page of a tuned run shows each arm at the rate of the trial whose frames it shows."""
+    shown, page_of = [], clsbench.report.page.page_of
+
+    def watched(*parts: Any) -> Any:
+        shown.append(parts[-1])
+        return page_of(*parts)
+
+    tune = {"grid": {"lr": [0.3, 0.7]}, "seeds": 1, "protocol": "per_arm_per_seed"}
+    result = clsbench.run({**CONFIG, "tune": tune, "report": "off"}, output=tmp_path)
+    monkeypatch.setattr(clsbench.report.page, "page_of", watched)
+    clsbench.shown.write_page(result)
+    (film,) = shown
+    trained = {record["arm"]: record["lr"] for record in result.records if record["seed"] == 0}
+    assert trained == {name: arm.lr for name, arm in film.arms.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,28 @@ def test_tuning_splits_by_its_own_seeds(tmp_path: Path) -> None:
     train = {"epochs": 1, "seeds": 2, "device": "cpu"}
     result = clsbench.run({**config, "train": train, "tune": {"grid": {"lr": [0.1, 1.0]}, "seeds": 2}}, output=tmp_path)
     assert 2 == result.arms["bce"]["metrics"]["test_accuracy"]["n"]
+
+
+def test_tuning_of_a_seed_is_as_alone(run: Run, tmp_path: Path) -> None:
+    """Tuned inside its own split, a seed's trials, of tuning too, are those that it has without the other seeds."""
+    tune = {"grid": {"lr": [0.01, 0.1, 1.0]}, "seeds": 2}
+    config = {"dataset": {"name": "iris", "split_seed": "per_seed"}, "model": MLP, "tune": tune, "report": "off"}
+
+    def tuned(seeds: list[int], loss: list[str]) -> clsbench.Result:
+        train = {"epochs": 2, "seeds": seeds, "device": "cpu"}
+        return clsbench.run({**config, "loss": loss, "train": train}, output=tmp_path)
+
+    whole, alone = tuned([4, 2, 9], ["mse_softmax", "cross_entropy"]), tuned([2], ["cross_entropy"])
+    assert_part(alone, whole)
+    found = [
+        [json.loads(line) for line in (each.directory / "tuning.jsonl").read_text().splitlines()]
+        for each in (whole, alone)
+    ]
+    beside = [r for r in found[0] if r["arm"].startswith("cross_entropy") and r["seed"] % 10_000 == 2]
+    assert 3 * 2 * 3 == len(found[1])
+    assert [as_text(r) for r in beside] == [as_text(r) for r in found[1]]
+    choices = [each.summary["tuning"]["arms"][-1]["by_seed"] for each in (whole, alone)]
+    assert [choices[0][1]] == choices[1]
 
 
 def test_order_does_not_matter(run: Run) -> None:

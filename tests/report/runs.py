@@ -129,7 +129,7 @@ def tuned_run(rows: Mapping[str, list[dict[str, Any]]], grid: dict[str, list[Any
     for name, sensitivity in rows.items():
         chosen = sensitivity[choose([sensitivity], metric)]["settings"]
         edge = at_edge(chosen, grid)
-        found.append({"name": name, "chosen": chosen, "at_edge": edge, "sensitivity": sensitivity})
+        found.append({"name": name, "chosen": chosen, "by_seed": None, "at_edge": edge, "sensitivity": sensitivity})
     spent = {"seeds": [10000, 10001, 10002], "trials": 24, "seconds": 75.0}
     summary = summary_of([arm_of(name, {}, setting="lr=1") for name in rows], [list(rows)])
     return {

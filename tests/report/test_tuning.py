@@ -91,7 +91,7 @@ def test_protocol_and_cost_are_said(protocol: str, words: str) -> None:
     section = section_of(summary)
     assert section is not None
     assert f"Tuned by validation accuracy: {words}" == plain(section.title)
-    cost = "Tuning cost 24 trials (2 arms x 4 settings x 3 seeds, from 10000) and 1:15 of training"
+    cost = "Tuning cost 24 trials (2 arms x 4 settings x 3 tuning seeds, from 10000) and 1:15 of training"
     assert f"{cost}; no test data were used." == sentences(summary)[-1]
 
 

@@ -64,7 +64,11 @@ def at(*path: Any, value: Any = None) -> Callable[[Any], None]:
         (at("verdicts", 0, "a", value="nobody"), r"verdicts\[0\]\.a names 'nobody', which is not an arm"),
         (at("verdicts", 0, "b", value="mse_softmax"), r"verdicts\[0\] compares 'mse_softmax' with itself"),
         (at("verdicts", 0, "p", value=1.5), r"verdicts\[0\]\.p should be less than or equal to 1"),
-        (at("tuning", "protocol", value="best"), r"tuning\.protocol should be 'per_arm' or 'shared'"),
+        (
+            at("tuning", "protocol", value="best"),
+            r"tuning\.protocol should be 'per_arm', 'shared' or 'per_arm_per_seed'",
+        ),
+        (at("tuning", "protocol", value="per_arm_per_seed"), r"\.chosen and \.by_seed do not fit per_arm_per_seed"),
         (at("tuning", "grid", "lr", value=[0.1]), r"tuning\.arms\[0\]\.sensitivity does not have the settings"),
         (at("tuning", "arms", 0, "chosen", "lr", value=7.0), r"tuning\.arms\[0\]\.chosen is not a setting of the grid"),
         (at("tuning", "arms", 0, "name", value="nobody"), r"tuning\.arms does not name every arm once"),

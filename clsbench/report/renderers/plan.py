@@ -11,7 +11,16 @@ from rich.text import Text
 from clsbench.config.estimate import estimate
 from clsbench.config.plan import settings_for
 from clsbench.report.renderers.listing import columns, print_folded
-from clsbench.report.text import PROTOCOLS, count, count_of_each, duration, in_bytes, printable, warm_start_of
+from clsbench.report.text import (
+    PROTOCOLS,
+    count,
+    count_of_each,
+    duration,
+    in_bytes,
+    printable,
+    tuning_seeds,
+    warm_start_of,
+)
 
 if TYPE_CHECKING:
     from clsbench.config.plan import Arm, Plan
@@ -38,8 +47,8 @@ def show_plan(console: Console, plans: Sequence[Plan]) -> None:
         print_folded(
             console,
             f"before them {count(len(tuning[0].trials), 'trial')} of tuning = {count(len(plan.arms), 'arm')} x "
-            f"{of_each} x {count(tune.seeds, 'seed')}, judged by {tune.metric}; "
-            f"{tune.protocol}: {PROTOCOLS[tune.protocol]}",
+            f"{of_each} x {tuning_seeds(tune.seeds, train.num_seeds if tune.is_per_seed else None)}, judged by "
+            f"{tune.metric}; {tune.protocol}: {PROTOCOLS[tune.protocol]}",
         )
     if (stop := plan.experiment.stop) is not None:
         patience = count(stop.patience, "epoch")

@@ -21,10 +21,19 @@ from clsbench.report.document import (
     Table,
 )
 from clsbench.report.sections.arms import Refs, drawn
-from clsbench.report.sections.tuning_findings import chosen_row, findings, setting_value, tuned_arms
-from clsbench.report.text import PROTOCOLS, count, number
+from clsbench.report.sections.tuning_findings import (
+    at_chosen,
+    choices,
+    findings,
+    is_per_seed,
+    seeds_of,
+    setting_value,
+    spans_of,
+    tuned_arms,
+)
+from clsbench.report.text import PROTOCOLS, number
 from clsbench.report.values import Tried, mean_range
-from clsbench.results import SettingResult, Tuning
+from clsbench.results import ArmTuning, SettingResult, Tuning
 
 Rows = tuple[tuple[Cell, ...], ...]
 
@@ -35,7 +44,8 @@ def tuning(comparison: Comparison, refs: Refs, tuned: Tuning | None) -> Section 
         return None
     title = f"Tuned by {label_of(tuned['metric'])}: {PROTOCOLS[tuned['protocol']]}"
     keys = [_by_key(comparison, refs, tuned, key) for key in _tried(comparison, tuned)]
-    chosen = ArmList(tuple(_chosen(comparison, refs, tuned)), ("chosen", "mean [min, max over tuning seeds]"))
+    over = "seeds" if is_per_seed(tuned) else "tuning seeds"
+    chosen = ArmList(tuple(_chosen(comparison, refs, tuned)), ("chosen", f"mean [min, max over {over}]"))
     return Section("tuning", (title,), (*keys, chosen, *findings(comparison, refs, tuned)))
 
 
@@ -48,7 +58,11 @@ def numeric_keys(comparison: Comparison, tuned: Tuning) -> list[str]:
 def _tried(comparison: Comparison, tuned: Tuning) -> list[str]:
     """The keys of the grid with several values that some loss of the comparison has."""
     arms = tuned_arms(comparison, tuned).values()
-    return [key for key, values in tuned["grid"].items() if len(values) > 1 and any(key in a["chosen"] for a in arms)]
+    return [key for key, values in tuned["grid"].items() if len(values) > 1 and any(_tries(arm, key) for arm in arms)]
+
+
+def _tries(arm: ArmTuning, key: str) -> bool:
+    return key in arm["sensitivity"][0]["settings"]
 
 
 def sensitivity(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> Curves:
@@ -58,13 +72,13 @@ def sensitivity(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> 
     series = tuple(
         _series(refs, name, profile(arms[name]["sensitivity"], metric, key, values), key)
         for name in drawn(refs)
-        if name in arms and key in arms[name]["chosen"]
+        if name in arms and _tries(arms[name], key)
     )
     x, y = _scale([line.x for line in series]), _scale([line.y for line in series])
     logs = [axis for axis, scale in (("x", x), ("y", y)) if scale == "log"]
     scales = f" (log {' and '.join(logs)} {'axis' if len(logs) == 1 else 'axes'})" if logs else ""
     best = ", best over the other keys" if len(tuned["grid"]) > 1 else ""
-    title = f"{label_of(metric)} by {key}, mean over {count(len(tuned['seeds']), 'tuning seed')}{best}{scales}"
+    title = f"{label_of(metric)} by {key}, mean over {seeds_of(tuned)}{best}{scales}"
     return Curves(title, metric, Axis(key, x), Axis(label_of(metric), y), series)
 
 
@@ -104,27 +118,30 @@ def _scale(values: Sequence[Sequence[float]]) -> Scale:
 def _by_key(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> Section:
     """The metric against one key: curves, and a table with every value."""
     metric, values = tuned["metric"], tuned["grid"][key]
-    arms = {name: arm for name, arm in tuned_arms(comparison, tuned).items() if key in arm["chosen"]}
+    arms = {name: arm for name, arm in tuned_arms(comparison, tuned).items() if _tries(arm, key)}
     profiles = {name: profile(arm["sensitivity"], metric, key, values) for name, arm in arms.items()}
-    rows: Rows = tuple((refs[name], *_cells(profiles[name], values, arm["chosen"][key])) for name, arm in arms.items())
+    rows: Rows = tuple((refs[name], *_cells(profiles[name], values, arm, key)) for name, arm in arms.items())
     columns = (Column(("arm",), "left"), *(Column((setting_value(value),)) for value in values))
     lost = any(row["diverged"] for found in profiles.values() for row in found)
-    note = Paragraph(("* chosen" + ("; div.: tuning seeds that diverged" if lost else ""),), "note")
+    mark = "*N chosen at N seeds" if is_per_seed(tuned) else "* chosen"
+    note = Paragraph((mark + ("; div.: tuning seeds that diverged" if lost else ""),), "note")
     curves = sensitivity(comparison, refs, tuned, key)
-    having = [arm for arm in tuned["arms"] if key in arm["chosen"] and arm["name"] in comparison.records]
+    having = [arm for arm in tuned["arms"] if _tries(arm, key) and arm["name"] in comparison.records]
     table = Table(columns, rows, omitted=len(having) - len(rows))
     drawn_ones = [curves] if key in numeric_keys(comparison, tuned) else []
     return Section(f"tuning.{key}", (curves.title,), (*drawn_ones, table, note))
 
 
 def _cells(
-    rows: Sequence[SettingResult], values: Sequence[float | str | None], chosen: float | str | None
+    rows: Sequence[SettingResult], values: Sequence[float | str | None], arm: ArmTuning, key: str
 ) -> Iterator[Tried]:
+    chosen = [each["chosen"][key] for each in choices(arm)]
     for row, value in zip(rows, values, strict=True):
-        yield Tried(row["mean"], row["diverged"], len(row["values"]), chosen=value == chosen)
+        times = None if arm["by_seed"] is None else chosen.count(value)
+        yield Tried(row["mean"], row["diverged"], len(row["values"]), value in chosen, times)
 
 
 def _chosen(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[tuple[ArmRef, str]]:
     for name, arm in tuned_arms(comparison, tuned).items():
-        settings = ", ".join(f"{key}={setting_value(value)}" for key, value in arm["chosen"].items())
-        yield refs[name], f"{settings}: {mean_range(chosen_row(arm)) or number(None)}"
+        settings = ", ".join(f"{key}={value}" for key, value in spans_of(arm).items())
+        yield refs[name], f"{settings}: {mean_range(at_chosen(arm)) or number(None)}"

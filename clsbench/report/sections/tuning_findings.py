@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from clsbench.analysis.curves import Comparison
+from clsbench.analysis.summary import over_seeds
 from clsbench.metrics.measures import direction, is_share, label_of
 from clsbench.report.document import ArmRef, Paragraph, Text, joined
 from clsbench.report.sections.arms import Refs, tabled
-from clsbench.report.text import count, count_of_each, duration, first_few
-from clsbench.results import ArmTuning, SettingResult, Tuning
+from clsbench.report.text import count, count_of_each, duration, first_few, tuning_seeds
+from clsbench.results import ArmTuning, SeedChoice, Statistic, Tuning
 
 FAR_BEHIND = 0.05  # of accuracy: a loss that no setting brings nearer is reported
 
@@ -30,9 +31,53 @@ def tuned_arms(comparison: Comparison, tuned: Tuning) -> dict[str, ArmTuning]:
     return {arm["name"]: found[arm["name"]] for arm in tabled(comparison) if arm["name"] in found}
 
 
-def chosen_row(arm: ArmTuning) -> SettingResult:
-    """What was measured at the setting that was chosen for an arm."""
-    return next(row for row in arm["sensitivity"] if row["settings"] == arm["chosen"])
+def is_per_seed(tuned: Tuning) -> bool:
+    """Whether each seed was tuned by itself."""
+    return any(arm["by_seed"] is not None for arm in tuned["arms"])
+
+
+def seeds_of(tuned: Tuning) -> str:
+    """`3 tuning seeds`, or `20 seeds x 3 tuning seeds`."""
+    by_seed = tuned["arms"][0]["by_seed"]
+    if by_seed is None:
+        return tuning_seeds(len(tuned["seeds"]))
+    return tuning_seeds(len(tuned["seeds"]) // len(by_seed), len(by_seed))
+
+
+def choices(arm: ArmTuning) -> list[SeedChoice]:
+    """What was chosen for an arm: at each seed, or once for all, as if at seed 0."""
+    if arm["by_seed"] is not None:
+        return arm["by_seed"]
+    row = next(row for row in arm["sensitivity"] if row["settings"] == arm["chosen"])
+    return [
+        {
+            "seed": 0,
+            "chosen": row["settings"],
+            "at_edge": arm["at_edge"],
+            "mean": row["mean"],
+            "diverged": row["diverged"],
+        }
+    ]
+
+
+def at_chosen(arm: ArmTuning) -> Statistic:
+    """What was measured at the setting chosen for an arm, by tuning seed; at those chosen by seed, by seed."""
+    if arm["by_seed"] is None:
+        return next(row for row in arm["sensitivity"] if row["settings"] == arm["chosen"])
+    return over_seeds([each["mean"] for each in arm["by_seed"]])
+
+
+def spans_of(arm: ArmTuning) -> dict[str, str]:
+    """The value of each key that was chosen for an arm, or what the values at different seeds span."""
+    columns = {key: [each["chosen"][key] for each in choices(arm)] for key in choices(arm)[0]["chosen"]}
+    return {key: _span(dict.fromkeys(values)) for key, values in columns.items()}
+
+
+def _span(values: Collection[float | str | None]) -> str:
+    numbers = [value for value in values if isinstance(value, int | float)]
+    if 1 < len(numbers) == len(values):
+        return f"{setting_value(min(numbers))} to {setting_value(max(numbers))}"
+    return " or ".join(map(setting_value, values))
 
 
 def setting_value(value: float | str | None) -> str:
@@ -48,7 +93,8 @@ def _far_behind(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[T
         return
     best: dict[str, float] = {}
     for name, arm in tuned_arms(comparison, tuned).items():
-        means = [row["mean"] for row in arm["sensitivity"] if row["mean"] is not None and not row["diverged"]]
+        rows = [at_chosen(arm)] if arm["by_seed"] else [row for row in arm["sensitivity"] if not row["diverged"]]
+        means = [row["mean"] for row in rows if row["mean"] is not None]
         if means:
             best[name] = max(means)
     if not best:
@@ -72,38 +118,46 @@ def _far_behind(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[T
 def _diverged(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Text]:
     by_number: dict[int, list[ArmRef]] = {}
     for name, arm in tuned_arms(comparison, tuned).items():
-        by_number.setdefault(chosen_row(arm)["diverged"], []).append(refs[name])
+        by_number.setdefault(sum(each["diverged"] for each in choices(arm)), []).append(refs[name])
     in_all = count(len(tuned["seeds"]), "tuning seed")
+    where = "the settings" if is_per_seed(tuned) else "the setting"
     for lost, arms in by_number.items():
         if lost:
             named = joined(first_few(arms, "more arms"))
-            yield ("even at the setting chosen for ", *named, f", {lost} of {in_all} diverged.")
+            yield (f"even at {where} chosen for ", *named, f", {lost} of {in_all} diverged.")
 
 
 def _at_edge(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Text]:
-    places: dict[tuple[str, float | str | None], list[ArmRef]] = {}
+    places: dict[tuple[str, str], list[ArmRef]] = {}
     for name, arm in tuned_arms(comparison, tuned).items():
         for key in arm["at_edge"]:
-            places.setdefault((key, arm["chosen"][key]), []).append(refs[name])
-    for (key, value), arms in places.items():
-        end = f" is at the edge of the grid ({setting_value(value)}): a better one may be outside."
-        yield (f"the best {key} for ", *joined(first_few(arms, "more arms")), end)
+            places.setdefault((key, _edge(arm, key)), []).append(refs[name])
+    for (key, edge), arms in places.items():
+        named = joined(first_few(arms, "more arms"))
+        yield (f"the best {key} for ", *named, f" is at {edge}: a better one may be outside.")
+
+
+def _edge(arm: ArmTuning, key: str) -> str:
+    if (by_seed := arm["by_seed"]) is None:
+        return f"the edge of the grid ({spans_of(arm)[key]})"
+    times = sum(key in each["at_edge"] for each in by_seed)
+    return f"an edge of the grid at {times} of {count(len(by_seed), 'seed')}"
 
 
 def _cost(comparison: Comparison, tuned: Tuning) -> str:
-    seeds = tuned["seeds"]
     of_each = count_of_each([len(arm["sensitivity"]) for arm in tuned["arms"]], "setting")
     return (
         f"Tuning cost {count(tuned['trials'], 'trial')} ({count(len(tuned['arms']), 'arm')} x "
-        f"{of_each} x {count(len(seeds), 'seed')}, from {seeds[0]}) and "
-        f"{duration(tuned['seconds'])} of training{'; no test data were used' if _is_blind(comparison, tuned) else ''}."
+        f"{of_each} x {seeds_of(tuned)}, from {tuned['seeds'][0]}) and "
+        f"{duration(tuned['seconds'])} of training{_blindness(comparison, tuned)}."
     )
 
 
-def _is_blind(comparison: Comparison, tuned: Tuning) -> bool:
-    """Whether tuning used no sample that is tested."""
-    # An older run, which held nothing out, may have tuned on what it tested at another seed.
-    return bool(tuned["data"]) or not comparison.tests_vary
+def _blindness(comparison: Comparison, tuned: Tuning) -> str:
+    """What tuning did not see; nothing is said of an older run, which may have tuned on what another seed tests."""
+    if is_per_seed(tuned) and comparison.tests_vary:
+        return "; each seed was tuned inside its own split, without its test data"
+    return "; no test data were used" if tuned["data"] or not comparison.tests_vary else ""
 
 
 def _held_out(comparison: Comparison, tuned: Tuning) -> Iterator[str]:
