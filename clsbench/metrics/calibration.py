@@ -20,7 +20,6 @@ from clsbench.registry import metric
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Where every validation sample is right, the NLL falls with T, until it rounds to 0.
 LEAST, MOST = 0.01, 100.0
 HALVINGS, NEWTON_STEPS = 12, 3  # the first leave 0.2% of T, the others square the error
 
@@ -56,6 +55,8 @@ def scaled(log_probabilities: Tensor, temperatures: Tensor) -> Tensor:
 def temperatures(chunks: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """`[T]`: the temperature of least NLL of each trial, from 0.01 to 100, in double precision.
 
+    It is 1 where a trial gets every sample right: its NLL then falls to 0 with T, and no temperature is the best.
+
     The NLL is convex in 1 / T. Its slope is the mean of E[log p] - log p_t, the expectation being that of the scaled
     probabilities, and its curvature their variance of log p.
 
@@ -75,6 +76,7 @@ def temperatures(chunks: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
             curvature += ((p * log_p.square()).sum(-1) - mean.square()).sum(-1)
         return slope, curvature
 
+    settled = torch.stack([(right >= log_p.amax(-1)).all(-1) for log_p, right in pairs]).all(0)
     low, high = (pairs[0][0].new_full(pairs[0][0].shape[:1], 1 / bound) for bound in (MOST, LEAST))
     for _ in range(HALVINGS):
         middle = (low * high).sqrt()
@@ -84,4 +86,4 @@ def temperatures(chunks: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     for _ in range(NEWTON_STEPS):
         slope, curvature = derivatives(inverse)
         inverse = (inverse - slope / curvature.clamp_min(torch.finfo(slope.dtype).tiny)).clamp(low, high)
-    return 1 / inverse
+    return (1 / inverse).where(~settled, 1.0)

@@ -71,13 +71,19 @@ def test_no_other_temperature_has_a_lower_nll(seed: int, num_trials: int, num_cl
     assert torch.equal(log_p.argmax(-1), scaled(log_p, found).argmax(-1))
 
 
-def test_temperature_has_bounds() -> None:
-    """Where every sample is wrong it ends at 100, where all are right at the NLL 0, not below 0.01."""
+def test_temperature_where_every_sample_is_wrong() -> None:
+    """It ends at its bound, where the classes are nearly as likely as each other."""
     log_p = (4 * torch.eye(3)).log_softmax(-1)[None]
     assert pytest.approx(100, rel=0.01) == temperatures([(log_p, torch.tensor([1, 2, 0]))]).item()
-    sure = temperatures([(log_p, torch.arange(3))])
-    assert 0.01 <= sure.item() < 0.2
-    assert pytest.approx(0, abs=1e-15) == nlls(log_p, torch.arange(3), sure).item()
+
+
+def test_temperature_where_every_sample_is_right() -> None:
+    """It is 1, as the samples do not say how sure is too sure; one mistake in another part of them is enough to say."""
+    log_p = torch.stack([4 * torch.eye(3), 4 * torch.eye(3)[[0, 2, 1]]]).log_softmax(-1)
+    targets = torch.arange(3)
+    sure, wrong = temperatures([(log_p[:, :1], targets[:1]), (log_p[:, 1:], targets[1:])]).tolist()
+    assert 1 == sure
+    assert wrong > 1
 
 
 @pytest.fixture(scope="module")
