@@ -97,6 +97,17 @@ def graphs_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def libraries() -> Callable[[], set[tuple[str, int]]]:
+    """The libraries of compiled steps in the cache, as they were written: name and inode of each."""
+
+    def listed() -> set[tuple[str, int]]:
+        found = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).glob("steps/*.so")
+        return {(path.name, path.stat().st_ino) for path in found}
+
+    return listed
+
+
 @pytest.fixture(autouse=True)
 def same_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers, by a plugin say, is gone after it."""

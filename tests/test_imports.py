@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 NEEDED_BY_OTHERS = {
     "sklearn": "other datasets",
     "scipy.stats": "nothing",
@@ -24,6 +26,25 @@ import clsbench
 clsbench.run(json.loads(sys.argv[1]), output=sys.argv[2], jobs=1)
 print(json.dumps(sorted(sys.modules)))
 """
+
+
+@pytest.mark.slow
+@pytest.mark.compiler
+def test_steps_that_were_compiled_before_are_loaded_without_the_compiler(tmp_path: Path) -> None:
+    """Importing it, and tracing the steps, takes longer than much training."""
+    config = {
+        "dataset": {"name": "moons", "samples": 100},
+        "model": "linear",
+        "loss": "cross_entropy",
+        "train": {"epochs": 2, "seeds": 2, "batch_size": 60, "compile": "on", "device": "cpu"},
+        "report": {"figures": False, "html": False},
+    }
+    command = [sys.executable, "-c", RUN, json.dumps(config), str(tmp_path)]
+    imported = [
+        set(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)) for _ in range(2)
+    ]
+    compiler = {"torch._dynamo", "torch._inductor", "sympy"}
+    assert [compiler, set()] == [compiler & each for each in imported]
 
 
 def test_small_run_imports_only_what_it_needs(tmp_path: Path) -> None:

@@ -44,4 +44,4 @@ def _looped(left: Tensor, right: Tensor) -> Tensor:
     if not together:
         return torch.bmm(left, right)
     sums = [(left[:, row::together, :, None] * right[:, None]).sum(-2) for row in range(together)]
-    return torch.stack(sums, 2).view(len(left), num_rows, -1)
+    return torch.stack(sums, 2).view(left.shape[0], num_rows, -1)

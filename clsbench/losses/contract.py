@@ -61,16 +61,23 @@ class Loss:
             num_trials=len(range(self.num_trials)[trials]),
         )
 
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> Loss:
+        """The loss with other tensors."""
+        return replace(
+            self,
+            given=tuple(map(function, self.given)),
+            class_weight=None if self.class_weight is None else function(self.class_weight),
+        )
+
     @property
     def weights(self) -> tuple[Tensor, ...]:
         """The weight of each class, or nothing."""
         return () if self.class_weight is None else (self.class_weight,)
 
-    def tensors(self) -> list[Tensor]:
-        """All tensors whose first axis is the trials."""
-        if self.num_trials is None:
-            return []
-        return [*self.given, *self.weights]
+    @property
+    def shared(self) -> tuple[Tensor, ...]:
+        """The tensors that have no axis of trials, but are the same for all."""
+        return (*self.given, *self.weights) if self.num_trials is None else ()
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """`[..., B, K], [..., B, ...] -> [..., B]`: the loss of every sample."""

@@ -7,6 +7,7 @@ import shutil
 import sysconfig
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -17,22 +18,22 @@ from torch import Tensor
 from clsbench.slices import even_parts
 from clsbench.training.graph_cache import kept_in_cache
 from clsbench.training.layout import ALL, rows
+from clsbench.training.libraries import TYPICAL_TRIALS, by_trial, library_of
 from clsbench.training.step import Masks, Steps
 
 # The most trials that a graph trains on a CPU at once: the data of more do not fit into the caches.
 TRIALS_AT_ONCE = 128
-# For so many trials a graph is made, whatever their number: the same graph for all, and the same file of it.
-TYPICAL_TRIALS = 16
 
 
+@cache
 def has_compiler() -> bool:
     """Whether this machine can compile steps: it needs a C++ compiler and Python's headers, which PyTorch includes.
 
     PyTorch must be a version that traces gradients.
     """
-    import torch._dynamo.config
-
-    traces = hasattr(torch._dynamo.config, "trace_autograd_ops")
+    # Importing the compiler takes a second, which a run that finds its steps compiled does not spend.
+    settings = Path(torch.__file__).parent / "_dynamo" / "config.py"
+    traces = "trace_autograd_ops" in settings.read_text("utf-8")
     headers = Path(sysconfig.get_path("include"), "Python.h").exists()
     return traces and headers and any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl"))
 
@@ -60,7 +61,8 @@ class CompiledSteps:
         logits = []
         for trials, steps in self._parts:
             own = [{name: rows(mask, trials) for name, mask in step.items()} for step in masks]
-            logits.append(self._take(steps, rows(inputs, trials), rows(targets, trials), own, rows(rate, trials)))
+            batches = [each if trials == ALL else each[:, trials] for each in (inputs, targets)]
+            logits.append(self._take(steps, *batches, own, rows(rate, trials)))
         return logits[0] if len(logits) == 1 else torch.cat([each.movedim(-1, 1) for each in logits]).movedim(1, -1)
 
     def _take(self, steps: Steps, *batches: Any) -> Tensor:
@@ -68,9 +70,18 @@ class CompiledSteps:
         if graph := self._graphs.get(size):
             return graph(steps, *batches)
         started = time.perf_counter()
-        graph = self._graphs[size] = _graph()
+        if self._any_size and (library := library_of(steps, *batches)):
+            self._graphs[size], logits = library, library(steps, *batches)
+        else:
+            self._graphs[size], logits = self._traced(steps, *batches)
+        self.seconds += time.perf_counter() - started
+        return logits
+
+    def _traced(self, steps: Steps, *batches: Any) -> tuple[Callable[..., Tensor], Tensor]:
+        """A graph of this process, and its first logits."""
+        graph = _graph()
         if self._any_size:
-            _for_any_number([steps.tensors(), batches])
+            _for_any_number(steps, *batches)
         import torch._functorch.config
         import torch._inductor.config
 
@@ -82,9 +93,7 @@ class CompiledSteps:
             torch._functorch.config.patch(autograd_cache_allow_custom_autograd_functions=True),
             torch._inductor.config.patch(compile_threads=1),
         ):
-            logits = graph(steps, *batches)
-        self.seconds += time.perf_counter() - started
-        return logits
+            return graph, graph(steps, *batches)
 
 
 def _is_known(steps: Steps) -> bool:
@@ -107,10 +116,8 @@ def _graph() -> Callable[..., Tensor]:
     return graph
 
 
-def _for_any_number(value: Any) -> None:
-    """Have a graph accept any size of the first axis of these tensors: the trials."""
-    if isinstance(value, Tensor):
-        torch._dynamo.mark_dynamic(value, 0, hint_override=TYPICAL_TRIALS)
-    elif isinstance(value, dict | list | tuple):
-        for part in value.values() if isinstance(value, dict) else value:
-            _for_any_number(part)
+def _for_any_number(steps: Steps, *batches: Any) -> None:
+    """Have a graph accept any number of trials."""
+    for tensor, axis in by_trial(steps, *batches):
+        if axis is not None:
+            torch._dynamo.mark_dynamic(tensor, axis, hint_override=TYPICAL_TRIALS)

@@ -97,15 +97,15 @@ class Epochs:
         with self._own_rng():
             for block in blocks(order, self._batch_size, self._unrolled):
                 first = first or block.shape
-                _, count, size = block.shape
+                trials, count, size = block.shape
                 masks = [stack.dropout_masks(self._seeds, (plan.epoch, number + i), size) for i in range(count)]
-                flat = block.flatten()
-                inputs, targets = (each.index_select(0, flat).unflatten(0, block.shape) for each in self._data)
+                flat, shape = block.movedim(1, 0).flatten(), (count, trials, size)
+                inputs, targets = (each.index_select(0, flat).unflatten(0, shape) for each in self._data)
                 stack.begin_step(self._seeds, (plan.epoch, number))
                 take: Callable[..., Tensor] = self._take if block.shape == first else self._steps
                 logits = take(inputs, targets, masks, plan.rate)
                 number += count
-                yield logits.flatten(1, 2), targets.flatten(1, 2)
+                yield logits.flatten(1, 2), targets.movedim(0, 1).flatten(1, 2)
 
     def _own_rng(self) -> AbstractContextManager[None]:
         """Around an epoch's steps: what they draw from PyTorch's global generators leaves those as they were."""

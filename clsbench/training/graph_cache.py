@@ -6,9 +6,10 @@ import logging
 import os
 import shutil
 import struct
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache
 from importlib import import_module
@@ -21,34 +22,58 @@ from clsbench import system
 log = logging.getLogger("clsbench")
 
 CACHE = "TORCHINDUCTOR_CACHE_DIR"  # what PyTorch reads; its own default is a folder that others may write to
-# A graph takes about half a MiB. Beyond this size the oldest files go, down to half of it.
+LIBRARIES = "steps"  # the folder in it of what is loaded without the compiler
+# A graph takes one or two MiB. Beyond this size the oldest files go, down to half of it.
 MOST_BYTES = 512 << 20
 # Graphs of other versions go when they have not been used for so long.
 SECONDS_UNUSED = 30 * 86_400
 
 
 @contextmanager
-def kept_in_cache() -> Iterator[None]:
+def kept_in_cache() -> Iterator[Path]:
     """In this block PyTorch keeps graphs in clsbench's folder, unless the user named one; their own are elsewhere.
 
     Where there is no such folder, or it is not safe, it keeps them in a temporary one, removed after the block.
     """
-    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
-
     before = os.environ.get(CACHE)
-    if before is not None and before != default_cache_dir():  # importing the compiler names its default there
+    if before is not None and before != _default():
         _remove_torn(Path(before))
-        yield
+        yield Path(before)
         return
     kept = cache_folder()
     with nullcontext(kept) if kept else _passing_folder() as folder:
         os.environ[CACHE] = str(folder)
         try:
-            yield
+            yield Path(folder)
         finally:
             del os.environ[CACHE]
             if before is not None:
                 os.environ[CACHE] = before
+
+
+@contextmanager
+def kept_library(name: str, compile: Callable[[Path], None]) -> Iterator[Path]:
+    """The file of a library that PyTorch compiled, until the end of this block; `compile` writes it if there is none.
+
+    One process compiles, and others that want the same library wait for it.
+    """
+    with kept_in_cache() as kept:
+        folder = kept / LIBRARIES
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with nullcontext(folder) if system.only_owner_writes(folder) else _passing_folder() as safe:
+            path = Path(safe) / f"{name}.so"
+            with _locked(path.parent / "locks" / f"{name}.lock", waits=True):
+                if path.exists() and _is_whole(path):
+                    os.utime(path)
+                else:
+                    compile(path)
+            yield path
+
+
+def _default() -> str | None:
+    """The folder that importing the compiler names as PyTorch's own; None as long as it is not imported."""
+    compiler = sys.modules.get("torch._inductor.runtime.cache_dir_utils")
+    return None if compiler is None else str(compiler.default_cache_dir())
 
 
 def _passing_folder() -> AbstractContextManager[str]:
@@ -125,15 +150,15 @@ def _is_whole(library: Path) -> bool:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, *, waits: bool = False) -> Iterator[None]:
     """In this block no other process compiles what the lock is for.
 
     Raises:
-        BlockingIOError: one does.
+        BlockingIOError: one does, and this one does not wait.
     """
     import fcntl
 
     path.parent.mkdir(exist_ok=True)
     with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
         yield

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from clsbench.registry import Column, catalogue, is_number, suggestion
-from clsbench.training.layout import ALL, rows
+from clsbench.training.layout import ALL
 from clsbench.training.stack import sent
 from clsbench.training.stopping import Stop
 
@@ -107,15 +107,18 @@ def _stacked(annotation: Any, values: Sequence[Any], weights: Tensor) -> Any:
 
 def options_of(options: StackedOptions, trials: slice) -> StackedOptions:
     """The options of some of the trials."""
-    if trials == ALL:
-        return options
-    return {name: _rows(value, trials) for name, value in options.items()}
+    return options if trials == ALL else mapped_options(options, lambda column: column[trials])
 
 
-def _rows(value: Any, trials: slice) -> Any:
+def mapped_options(options: StackedOptions, function: Callable[[Tensor], Tensor]) -> StackedOptions:
+    """The options with other columns."""
+    return {name: _mapped(value, function) for name, value in options.items()}
+
+
+def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, tuple):
-        return tuple(_rows(each, trials) for each in value)
-    return rows(value, trials) if isinstance(value, Tensor) else value
+        return tuple(_mapped(each, function) for each in value)
+    return function(value) if isinstance(value, Tensor) else value
 
 
 def clip_norms(trials: Sequence[TrialSettings], weights: Tensor) -> Tensor | None:

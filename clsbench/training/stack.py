@@ -99,15 +99,15 @@ class Stack:
     def _view(self, part: Tensor, shape: torch.Size) -> Tensor:
         if self._channels_last and len(shape) == 4:
             outputs, inputs, *kernel = shape
-            return part.view(len(part), outputs, *kernel, inputs).movedim(-1, 2)
-        return part.view(len(part), *shape)
+            return part.view(part.shape[0], outputs, *kernel, inputs).movedim(-1, 2)
+        return part.view(part.shape[0], *shape)
 
     def joined(self, parameters: Sequence[Tensor]) -> Tensor:
         """The inverse of `views`: `[T, ...]` each to `[T, P]`, zeros between them."""
         pieces: list[Tensor] = []
         for parameter, padding in zip(parameters, self._paddings, strict=True):
             by_memory = parameter.movedim(2, -1) if self._channels_last and parameter.dim() == 5 else parameter
-            pieces += [by_memory.reshape(len(parameter), -1), padding]
+            pieces += [by_memory.reshape(parameter.shape[0], -1), padding]
         return torch.cat(pieces, dim=1)
 
     def groups(self) -> Iterator[slice]:
@@ -124,17 +124,14 @@ class Stack:
         """The parameters by name, `[T, ...]` each, as views of `weights`."""
         return self.views(self.weights)
 
-    def of(self, trials: slice) -> Stack:
-        """Some of the trials, in the same memory, for compiled steps only: eager steps need separate modules."""
-        some = copy.copy(self)
-        some.weights, some.num_trials = self.weights[trials], len(self.weights[trials])
-        some.buffers = {name: buffer[trials] for name, buffer in self.buffers.items()}
-        some._paddings = [padding[trials] for padding in self._paddings]
-        return some
-
-    def tensors(self) -> list[Tensor]:
-        """All tensors of its state whose first axis is the trials."""
-        return [self.weights, *self.buffers.values(), *self._paddings]
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> Stack:
+        """This stack with other tensors, for compiled steps only: eager steps need separate modules."""
+        other = copy.copy(self)
+        other.weights = function(self.weights)
+        other.num_trials = other.weights.shape[0]
+        other.buffers = {name: function(buffer) for name, buffer in self.buffers.items()}
+        other._paddings = [function(padding) for padding in self._paddings]
+        return other
 
     def train(self, mode: bool) -> None:
         """Whether batch statistics are used and updated, and dropout is applied."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from clsbench.losses.contract import Loss
 from clsbench.training.layout import ALL, rows
 from clsbench.training.optimizers import State, Update, clipped
-from clsbench.training.settings import Precision, StackedOptions, options_of
+from clsbench.training.settings import Precision, StackedOptions, mapped_options, options_of
 from clsbench.training.stack import Stack
 from clsbench.training.stopping import Waiting
 
@@ -52,34 +53,44 @@ class Steps:
         """Take S steps, one after the other; return their logits `[T, S, B, K]`.
 
         Args:
-            inputs, targets: the batches, `[T, S, B, ...]` and `[T, S, B]`.
+            inputs, targets: the batches, `[S, T, B, ...]` and `[S, T, B]`.
             masks: the dropout masks of each step.
             rate: the learning rates, `[T, 1]`.
         """
-        batches = zip(inputs.unbind(1), targets.unbind(1), masks, strict=True)
+        batches = zip(inputs.unbind(), targets.unbind(), masks, strict=True)
         # Samples last in memory, the layout of layers and of evaluation.
         return torch.stack([self._one(*batch, rate).mT for batch in batches], 2).movedim(1, -1)
 
     def of(self, trials: slice) -> Steps:
         """The steps of some trials, to be compiled; they share this object's state."""
+        return replace(self.mapped(lambda tensor: tensor[trials]), loss=self.loss.of(trials))
+
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> Steps:
+        """These steps with other tensors, to be compiled."""
         return replace(
             self,
-            stack=self.stack.of(trials),
-            loss=self.loss.of(trials),
-            state={name: tensor[trials] for name, tensor in self.state.items()},
-            options=options_of(self.options, trials),
-            clip_norm=None if self.clip_norm is None else self.clip_norm[trials],
-            loss_weight=self.loss_weight[trials],
-            alive=self.alive[trials],
-            taken=self.taken[trials],
-            loss_sum=self.loss_sum[trials],
+            stack=self.stack.mapped(function),
+            loss=self.loss.mapped(function),
+            state={name: function(tensor) for name, tensor in self.state.items()},
+            options=mapped_options(self.options, function),
+            clip_norm=None if self.clip_norm is None else function(self.clip_norm),
+            loss_weight=function(self.loss_weight),
+            alive=function(self.alive),
+            taken=function(self.taken),
+            loss_sum=function(self.loss_sum),
         )
 
-    def tensors(self) -> list[Any]:
-        """All tensors whose first axis is the trials, beside the batches, also as values of mappings."""
-        stack = self.stack
-        state = [self.state, self.options, self.clip_norm, self.loss_weight, self.alive, self.taken, self.loss_sum]
-        return [*stack.tensors(), *self.loss.tensors(), *state]
+    @cached_property
+    def tensors(self) -> list[Tensor]:
+        """All tensors beside the batches; training writes into them, and none takes another's place."""
+        found: list[Tensor] = []
+
+        def seen(tensor: Tensor) -> Tensor:
+            found.append(tensor)
+            return tensor
+
+        self.mapped(seen)
+        return found
 
     def _one(self, inputs: Tensor, targets: Tensor, masks: Masks, rate: Tensor) -> Tensor:
         """A trial whose loss or gradient is not finite is frozen before the step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,20 +54,36 @@ def test_a_graph_trains_part_after_part(run: Run, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.slow
 @pytest.mark.compiler
-def test_one_graph_is_for_any_number_of_seeds(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_library_is_for_any_number_of_seeds(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, libraries: Callable[[], set[tuple[str, int]]]
+) -> None:
     """Only the first run compiles, whatever its number of seeds, and every number has the bits of the others."""
-    from torch._dynamo.utils import counters
-
-    def counted() -> tuple[int, int]:
-        """The graphs that were compiled, and those that were found without tracing their gradients."""
-        return counters["inductor"]["fxgraph_cache_miss"], counters["aot_autograd"]["autograd_cache_hit"]
-
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "graphs"))
-    compiled, found = counted()
-    parts, whole = in_stacks(run, model={**MLP, "hidden": [8, 8]}, compile="on", batch_size=267)
-    assert (compiled + 1, found + len(parts)) == counted()
+    how = {"model": {**MLP, "hidden": [8, 8]}, "compile": "on", "batch_size": 267}
+    run(**how, seeds=5, optimizer={"momentum": 0.9}, epochs=1)
+    first = libraries()
+    parts, whole = in_stacks(run, **how)
+    assert (1, first) == (len(first), libraries())
     for part in parts:
         assert_part(part, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.compiler
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"model": {**MLP, "hidden": [8, 5], "batch_norm": True, "dropout": 0.2}, "loss": "focal", "batch_size": 67},
+        {"precision": "bfloat16", "optimizer": {"name": "rmsprop", "clip_norm": 1.0}, "batch_size": 267},
+    ],
+    ids=["dropout", "bfloat16"],
+)
+def test_a_library_has_the_bits_of_a_traced_graph(run: Run, monkeypatch: pytest.MonkeyPatch, how: Config) -> None:
+    """Where steps can be no library they are traced in every process, and nothing in the records tells it."""
+    how = {"compile": "on", "seeds": 3, "loss": "cross_entropy", **how}
+    library = run(**how)
+    monkeypatch.setattr("clsbench.training.compiled.library_of", lambda *_: None)
+    assert_part(run(**how), library)
 
 
 def test_the_size_of_a_stack_is_not_in_the_numbers(run: Run) -> None:

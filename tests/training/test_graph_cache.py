@@ -18,7 +18,7 @@ from torch._inductor.runtime.cache_dir_utils import cache_dir
 
 import clsbench
 from clsbench.training import graph_cache
-from clsbench.training.graph_cache import CACHE, cache_folder, kept_in_cache
+from clsbench.training.graph_cache import CACHE, cache_folder, kept_in_cache, kept_library
 
 
 @pytest.fixture
@@ -103,6 +103,44 @@ def assert_passing(home: Path) -> None:
         folder = Path(cache_dir())
         assert (False, 0o700) == (folder.is_relative_to(home), mode(folder))
     assert not folder.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libraries have another form")
+def test_a_library_is_compiled_once(home: Path) -> None:
+    """And found by its name; one that was cut off is compiled again. Nobody else may write there."""
+    whole = Path(_ctypes.__file__).read_bytes()
+    compiled: list[str] = []
+
+    def compile(path: Path) -> None:
+        compiled.append(path.name)
+        path.write_bytes(whole)
+
+    for name in ("one", "other", "one"):
+        with kept_library(name, compile) as path:
+            assert (whole, 0o700) == (path.read_bytes(), mode(path.parent))
+    assert ["one.so", "other.so"] == compiled
+    path.write_bytes(whole[:-1])
+    with kept_library("one", compile) as path:
+        assert whole == path.read_bytes()
+    assert ["one.so", "other.so", "one.so"] == compiled
+    assert path.is_relative_to(home)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libraries have another form")
+def test_a_library_in_a_folder_that_others_write_to_is_not_loaded(home: Path) -> None:
+    """It is compiled again, in a private folder that is removed."""
+    whole = Path(_ctypes.__file__).read_bytes()
+    compiled: list[Path] = []
+
+    def compile(path: Path) -> None:
+        compiled.append(path)
+        path.write_bytes(whole)
+
+    with kept_library("one", compile) as path:
+        path.parent.chmod(0o770)
+    with kept_library("one", compile) as path:
+        assert (compiled[1], 0o700) == (path, mode(path.parent))
+    assert [True, False] == [each.exists() for each in compiled]
 
 
 def kept(folder: Path) -> set[str]:
