@@ -262,6 +262,7 @@ class Stage {
     }
     if (counted_.length) {
       const grid = this.section("Confusion", "Test samples of all seeds: true class by row, prediction by column.");
+      grid.classList.add("matrices");
       for (const arm of counted_) grid.append(confusion(arm));
     }
   }
