@@ -38,7 +38,7 @@ from clsbench.results import (
     DataSummary,
     Environment,
     Platform,
-    Record,
+    Records,
     RunWarning,
     Summary,
     TimeSpent,
@@ -354,9 +354,7 @@ class _Prepared:
             log.warning(text)
             self.watch(self.plan, Warned(text))
 
-    def _train(
-        self, plan: Plan, writer: RunWriter, kept: Mapping[int, Checkpoint], directory: RunDirectory
-    ) -> list[Record]:
+    def _train(self, plan: Plan, writer: RunWriter, kept: Mapping[int, Checkpoint], directory: RunDirectory) -> Records:
         from clsbench.execution.execute import execute
 
         events = execute(self._work(plan, kept), kept, self.workers)
@@ -382,7 +380,7 @@ class _Prepared:
         plan: Plan,
         writers: Mapping[str, RunWriter],
         tuned: Tuning | None,
-        records: Sequence[Record],
+        records: Records,
         directory: RunDirectory,
     ) -> Summary:
         writer = writers[METRICS]
@@ -414,12 +412,12 @@ class _Prepared:
             "clock": cast(TimeSpent, {**self.clock.parts(), "figures": None}),
         }
 
-    def _crossed(self, plan: Plan, records: Sequence[Record], directory: RunDirectory) -> dict[int, CrossEvaluation]:
+    def _crossed(self, plan: Plan, records: Records, directory: RunDirectory) -> dict[int, CrossEvaluation]:
         from clsbench.execution.cross import cross_evaluations
 
-        ended = {record["trial"] for record in records if record["status"] == "finished"}
+        ended = set(records.where("status", "finished").column("trial"))
         trials = [trial for trial in plan.trials if trial.number in ended]
-        kept, failed = kept_of(directory), {record["trial"] for record in records if record["status"] == "failed"}
+        kept, failed = kept_of(directory), set(records.where("status", "failed").column("trial"))
         return cross_evaluations(self._work(plan, {}), lambda number: kept(number)[0], trials, failed)
 
     @property

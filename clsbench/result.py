@@ -11,7 +11,7 @@ from clsbench.analysis.tuning import chosen_settings
 from clsbench.config.plan import Arm, Plan, make_plan, plans, with_chosen
 from clsbench.errors import ConfigError, RunError
 from clsbench.registry import suggestion
-from clsbench.results import ArmSummary, Record, Summary, origins
+from clsbench.results import ArmSummary, Records, Summary, origins
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
 
 if TYPE_CHECKING:
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """A run: its records (one a trial and epoch), its summary, and the directory that keeps them; plain dicts."""
+    """A run: its records (one a trial and epoch), its summary, and the directory that keeps them.
 
-    records: list[Record]
+    Records and summary are plain dicts; a record is made when it is asked for, so that many take little memory.
+    """
+
+    records: Records
     summary: Summary
     directory: Path
 

@@ -10,7 +10,7 @@ from statistics import fmean
 from clsbench.analysis.classes import classes_of, problem_of
 from clsbench.metrics.measures import direction, headline
 from clsbench.problems import Problem, SingleLabel
-from clsbench.results import ArmSummary, ClassCounts, Compared, Record, value_of
+from clsbench.results import ArmSummary, ClassCounts, Compared, Record, Records
 
 STUCK_FROM = 0.1  # a share of stuck samples that is reported
 DECADES_FROM = 100.0
@@ -41,7 +41,7 @@ class Comparison:
     """
 
     arms: tuple[ArmSummary, ...]
-    records: Mapping[str, Sequence[Record]]
+    records: Mapping[str, Records]
     problem: type[Problem] = SingleLabel
     classes: tuple[ClassCounts, ...] = ()
 
@@ -74,33 +74,28 @@ class Comparison:
 
     @cached_property
     def last_epoch(self) -> int:
-        return max((record["epoch"] for rows in self.records.values() for record in rows), default=0)
+        return max((epoch for rows in self.records.values() for epoch in rows.column("epoch")), default=0)
 
     @cached_property
     def stops(self) -> bool:
         """Whether a trial was stopped before the last epoch of the comparison."""
-        rows = (record for records in self.records.values() for record in records)
-        return any(record["status"] == "finished" and record["epoch"] < self.last_epoch for record in rows)
+        ends = (rows.where("status", "finished").column("epoch") for rows in self.records.values())
+        return any(epoch < self.last_epoch for epochs in ends for epoch in epochs)
 
     def curve(self, arm: str, metric: str) -> Curve:
         """The curve of `metric` over the seeds of `arm`; it has no points if the arm has no such number."""
-        return _curve(self._rows[arm], arm, metric)
-
-    @cached_property
-    def _rows(self) -> dict[str, dict[int, list[Record]]]:
-        return {arm: _by_epoch(rows) for arm, rows in self.records.items()}
+        return _curve(self.records[arm], arm, metric)
 
 
 def comparisons(records: Iterable[Record], summary: Compared) -> list[Comparison]:
     """The comparisons of a run, one for each entry of the summary's `pairing`, in its order."""
     arms = {arm["name"]: arm for arm in summary["arms"]}
-    rows: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        rows[record["arm"]].append(record)
+    known = Records.of(records)
+    rows, nothing = known.by("arm"), known.at(())
     return [
         Comparison(
             tuple(arms[name] for name in names),
-            {name: rows[name] for name in names},
+            {name: rows.get(name, nothing) for name in names},
             problem_of(summary, arms[names[0]].get("dataset", "")),
             classes_of(summary, arms[names[0]].get("dataset", "")),
         )
@@ -109,24 +104,17 @@ def comparisons(records: Iterable[Record], summary: Compared) -> list[Comparison
     ]
 
 
-def _by_epoch(records: Iterable[Record]) -> dict[int, list[Record]]:
-    found: dict[int, list[Record]] = defaultdict(list)
-    for record in records:
-        found[record["epoch"]].append(record)
-    return dict(sorted(found.items()))
-
-
-def _curve(rows: Mapping[int, Sequence[Record]], arm: str, metric: str) -> Curve:
-    values: dict[int, list[float]] = {}
-    for epoch, at_epoch in rows.items():
-        known = [float(v) for row in at_epoch if (v := value_of(row, metric)) is not None and math.isfinite(v)]
-        if known:
-            values[epoch] = known
-    columns = values.values()
+def _curve(rows: Records, arm: str, metric: str) -> Curve:
+    values: dict[int, list[float]] = defaultdict(list)
+    for epoch, value in zip(rows.column("epoch"), rows.column(metric), strict=True):
+        if value is not None and math.isfinite(value):
+            values[epoch].append(float(value))
+    epochs = sorted(values)
+    columns = [values[epoch] for epoch in epochs]
     return Curve(
         arm=arm,
         metric=metric,
-        epochs=tuple(values),
+        epochs=tuple(epochs),
         mean=tuple(fmean(column) for column in columns),
         low=tuple(min(column) for column in columns),
         high=tuple(max(column) for column in columns),
@@ -171,6 +159,7 @@ def leading(comparison: Comparison, limit: int) -> list[ArmSummary]:
 def seconds_per_trial(records: Iterable[Record]) -> float | None:
     """The mean over trials of the training time that each had used by its last record; None without records."""
     last: dict[int, float] = {}
-    for record in records:
-        last[record["trial"]] = max(record["seconds"], last.get(record["trial"], 0.0))
+    known = Records.of(records)
+    for trial, seconds in zip(known.column("trial"), known.column("seconds"), strict=True):
+        last[trial] = max(seconds, last.get(trial, 0.0))
     return fmean(last.values()) if last else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean
 from typing import Any
@@ -24,7 +24,7 @@ from clsbench.config.expectations import (
     chosen_on,
 )
 from clsbench.metrics.measures import direction, headline
-from clsbench.results import ArmSummary, ExpectationResult, Judged, Record, Verdict, value_of
+from clsbench.results import ArmSummary, ExpectationResult, Judged, Record, Records, Verdict
 from clsbench.results.verdicts import EQUIVALENT, FAILURES
 
 COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -68,20 +68,17 @@ class _Run:
 
     arms: Mapping[str, ArmSummary]
     headlines: Mapping[str, str]
-    records: Mapping[str, Sequence[Record]]
+    records: Mapping[str, Records]
     verdicts: Mapping[tuple[frozenset[str], str], Verdict]
     num_warnings: int
 
     @classmethod
     def of(cls, records: Iterable[Record], summary: Judged) -> _Run:
-        by_arm: dict[str, list[Record]] = {}
-        for record in records:
-            by_arm.setdefault(record["arm"], []).append(record)
         arms = {arm["name"]: arm for arm in summary["arms"]}
         rows = summary["verdicts"]
         verdicts = {(frozenset((row["a"], row["b"])), row["metric"]): row for row in rows}
         headlines = {name: headline(problem_of(summary, arm.get("dataset", "")), "val") for name, arm in arms.items()}
-        return cls(arms, headlines, by_arm, verdicts, len(summary.get("warnings") or ()))
+        return cls(arms, headlines, Records.of(records).by("arm"), verdicts, len(summary.get("warnings") or ()))
 
 
 def _evaluated(expectation: Expectation, run: _Run) -> ExpectationResult:
@@ -119,7 +116,8 @@ def _reading(side: Side, run: _Run) -> _Reading:
     arm = run.arms[side.arm]
     if side.metric == DIVERGED:
         return _Reading(arm["diverged"])
-    by_seed = _by_seed(side, run.records.get(side.arm, ()), run.headlines[side.arm])
+    records = run.records.get(side.arm)
+    by_seed = {} if records is None else _by_seed(side, records, run.headlines[side.arm])
     whole = not _lost(arm) and by_seed.keys() == set(arm["seeds"])
     return _Reading(mean(by_seed.values()) if by_seed else None, by_seed, whole)
 
@@ -129,18 +127,17 @@ def _lost(arm: ArmSummary) -> int:
     return arm["diverged"] + len(arm["failures"] or ())
 
 
-def _by_seed(side: Measure, records: Sequence[Record], headline: str) -> dict[int, float]:
+def _by_seed(side: Measure, records: Records, headline: str) -> dict[int, float]:
     """The values of a side by seed; those of `@val_best` each at its own epoch."""
     if side.epoch == VAL_BEST:
         return _at_validated(side.metric, records, chosen_on(side.metric, headline))
     columns: dict[int, dict[int, float]] = {}
     if side.epoch is None:
         return _at_end(side.metric, records)
-    for record in records:
-        column = columns.setdefault(record["epoch"], {})
-        value = value_of(record, side.metric)
+    for epoch, seed, value in _columns(records, "epoch", "seed", side.metric):
+        column = columns.setdefault(epoch, {})
         if value is not None and math.isfinite(value):
-            column[record["seed"]] = float(value)
+            column[seed] = float(value)
     if side.epoch != BEST:
         return columns.get(side.epoch, {})
     most = max(map(len, columns.values()), default=0)
@@ -149,25 +146,29 @@ def _by_seed(side: Measure, records: Sequence[Record], headline: str) -> dict[in
     return best(full, key=lambda column: mean(column.values()), default={})
 
 
-def _at_end(metric: str, records: Sequence[Record]) -> dict[int, float]:
+def _at_end(metric: str, records: Records) -> dict[int, float]:
     """By seed, the value at the last epoch, or at that at which it was stopped."""
-    last = max((record["epoch"] for record in records), default=0)
-    ended = (record for record in records if record["epoch"] == last or record.get("status") == "finished")
-    values = {record["seed"]: value_of(record, metric) for record in ended}
+    last = max(records.column("epoch"), default=0)
+    rows = _columns(records, "epoch", "status", "seed", metric)
+    values = {seed: value for epoch, status, seed, value in rows if epoch == last or status == "finished"}
     return {seed: value for seed, value in values.items() if value is not None and math.isfinite(value)}
 
 
-def _at_validated(metric: str, records: Sequence[Record], chooses: str) -> dict[int, float]:
+def _at_validated(metric: str, records: Records, chooses: str) -> dict[int, float]:
     """By seed, the value at the epoch whose validation metric is best, the first of equals."""
     sign = 1 if direction(chooses) == "higher" else -1
     found: dict[int, tuple[float, float | None]] = {}
-    for record in records:
-        score, value = value_of(record, chooses), value_of(record, metric)
+    for seed, score, value in _columns(records, "seed", chooses, metric):
         if score is None or not math.isfinite(score):
             continue
-        if record["seed"] not in found or sign * score > found[record["seed"]][0]:
-            found[record["seed"]] = (sign * score, value)
+        if seed not in found or sign * score > found[seed][0]:
+            found[seed] = (sign * score, value)
     return {seed: value for seed, (_, value) in found.items() if value is not None and math.isfinite(value)}
+
+
+def _columns(records: Records, *fields: str) -> Iterator[tuple[Any, ...]]:
+    """The values of some fields, record by record."""
+    return zip(*(records.column(field) for field in fields), strict=True)
 
 
 def _slack(sign: str, left: _Reading, right: _Reading) -> float | None:

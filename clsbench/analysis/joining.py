@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,21 +12,29 @@ from clsbench.analysis.pairing import paired
 from clsbench.analysis.targets import with_times_to_target
 from clsbench.analysis.verdicts import judgement
 from clsbench.config.plan import Arm, Plan, Trial
-from clsbench.results import FORMAT_VERSION, ArmSummary, ArmTuning, Compared, JoinedRun, Record, Summary, Tuning
+from clsbench.results import (
+    FORMAT_VERSION,
+    ArmSummary,
+    ArmTuning,
+    Compared,
+    JoinedRun,
+    Record,
+    Records,
+    Summary,
+    Tuning,
+)
 from clsbench.runs.evidence import Evidence
 
 # Settings that are compared by themselves, or that change no trial.
 FREE = ("dataset", "model", "loss", "verdict")
 OF_A_TRIAL = ("trial", "seconds")  # in a record; all else is the same where a trial is trained again
 
-Rows = dict[str, list[dict[str, Any]]]
-
 
 @dataclass(frozen=True)
 class Joined:
     """The arms of several runs together. `members` has the run and the arm in it of each one, by its name here."""
 
-    records: list[Record]
+    records: Records
     summary: Summary
     members: Mapping[str, tuple[int, Arm]]
 
@@ -44,15 +52,14 @@ def joined(parts: Sequence[Part]) -> Joined:
         for trial in _trials(parts[place].plan, arm.name):
             numbers[place, trial.number] = len(trials)
             trials.append(replace(trial, number=len(trials), arm=replace(arm, name=name)))
-    records = [_renumbered(each, numbers, trials) for each in _with_place(parts, numbers)]
-    records.sort(key=lambda record: (record["epoch"], record["trial"]))
+    records = _in_order(_renumbered(each, numbers, trials) for each in _with_place(parts, numbers))
     summary = _summary(parts, members, trials, _evidence(parts, numbers), records)
     return Joined(records, summary, members)
 
 
 def _members(parts: Sequence[Part]) -> dict[str, tuple[int, Arm]]:
     """The arms that are shown, comparison by comparison, each by its name here."""
-    rows = [_by_arm(part.records) for part in parts]
+    rows = [part.records.by("arm") for part in parts]
     shown = [
         (place, arm)
         for place, part in enumerate(parts)
@@ -65,25 +72,33 @@ def _members(parts: Sequence[Part]) -> dict[str, tuple[int, Arm]]:
     return {arm.name if times[arm.name] == 1 else f"{arm.name} run={place + 1}": (place, arm) for place, arm in shown}
 
 
-def _is_known(parts: Sequence[Part], rows: Sequence[Rows], place: int, arm: Arm) -> bool:
+def _is_known(parts: Sequence[Part], rows: Sequence[Mapping[str, Records]], place: int, arm: Arm) -> bool:
     """Whether a run before has this arm, with the same rows."""
     return any(
         each.name == arm.name
-        and rows[before].get(arm.name) == rows[place].get(arm.name)
         and ground_of(each) == ground_of(arm)
+        and _same(rows[before].get(arm.name), rows[place].get(arm.name))
         for before in range(place)
         for each in parts[before].plan.arms
     )
 
 
-def _by_arm(records: Sequence[Record]) -> Rows:
-    """The records of each arm, without what differs where a trial is trained again."""
-    found: Rows = {}
-    for record in records:
-        found.setdefault(record["arm"], []).append(
-            {key: value for key, value in record.items() if key not in OF_A_TRIAL}
-        )
-    return found
+def _same(ours: Records | None, theirs: Records | None) -> bool:
+    """Whether records are the same but for what differs where a trial is trained again."""
+    if ours is None or theirs is None or len(ours) != len(theirs):
+        return ours is theirs
+    return all(_lasting(one) == _lasting(other) for one, other in zip(ours, theirs, strict=True))
+
+
+def _lasting(record: Record) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in OF_A_TRIAL}
+
+
+def _in_order(records: Iterable[Record]) -> Records:
+    """The records by epoch, then trial."""
+    found = Records.of(records)
+    keys = list(zip(found.column("epoch"), found.column("trial"), strict=True))
+    return found.at(sorted(range(len(keys)), key=keys.__getitem__))
 
 
 def _trials(plan: Plan, arm: str) -> list[Trial]:
@@ -113,7 +128,7 @@ def _summary(
     members: Mapping[str, tuple[int, Arm]],
     trials: Sequence[Trial],
     evidence: Evidence,
-    records: Sequence[Record],
+    records: Records,
 ) -> Summary:
     summaries = [part.summary for part in parts]
     by_name = [{arm["name"]: arm for arm in summary["arms"]} for summary in summaries]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from clsbench.analysis.across import across
@@ -16,7 +16,7 @@ from clsbench.analysis.warnings import BEST_ON_TEST, of_arms, of_expectations, u
 from clsbench.config.expectations import metrics_of, pairs_of, parse
 from clsbench.config.plan import Plan, make_plan
 from clsbench.config.schema import Experiment
-from clsbench.results import ArmSummary, Compared, DataSummary, ExpectationResult, Judged, Record, RunWarning, Summary
+from clsbench.results import ArmSummary, Compared, DataSummary, ExpectationResult, Judged, Records, RunWarning, Summary
 from clsbench.runs.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def judged(
     plan: Plan,
-    records: Sequence[Record],
+    records: Records,
     failures: Mapping[int, str],
     crossed: Mapping[int, CrossEvaluation],
     evidence: Evidence,
@@ -62,7 +62,7 @@ def judged(
     return found, evaluate(expectations, records, found)
 
 
-def judged_again(summary: Summary, records: Sequence[Record], asked: Experiment) -> Summary:
+def judged_again(summary: Summary, records: Records, asked: Experiment) -> Summary:
     """The summary of a complete run with the expectations of another config, and the verdicts by its rules."""
     expectations, rules = [parse(text) for text in asked.expect], asked.verdict.rules
     named = pairs_of(expectations), metrics_of(expectations)
@@ -82,7 +82,7 @@ def judged_again(summary: Summary, records: Sequence[Record], asked: Experiment)
 
 
 def _arms(
-    plan: Plan, records: Sequence[Record], failures: Mapping[int, str], crossed: Mapping[int, CrossEvaluation]
+    plan: Plan, records: Records, failures: Mapping[int, str], crossed: Mapping[int, CrossEvaluation]
 ) -> list[ArmSummary]:
     reasons: dict[str, dict[int, str]] = {}
     for number, reason in failures.items():
@@ -92,7 +92,7 @@ def _arms(
         arm_summary(
             arm,
             seeds,
-            last.get(arm.name, {}),
+            last.get(arm.name, records.at(())),
             reasons.get(arm.name, {}),
             crosses[arm.name],
             plan.problems.get(arm.name),

@@ -9,7 +9,7 @@ from typing import Any
 
 from clsbench.analysis.pairing import unlike
 from clsbench.config.plan import Arm, Plan
-from clsbench.results import Record, Summary
+from clsbench.results import Records, Summary
 from clsbench.runs.evidence import Evidence
 from clsbench.runs.provenance import SPLIT_WORDS
 
@@ -26,7 +26,7 @@ class Part:
     """
 
     where: str
-    records: Sequence[Record]
+    records: Records
     summary: Summary
     plan: Plan
     data: Mapping[str, Mapping[str, Mapping[str, str | None]]]

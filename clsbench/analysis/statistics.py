@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import mean, median, stdev
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LEVEL = 0.05  # significance level; intervals cover the rest
 EXACT_PAIRS = 12  # up to so many differences, the sign-flip test tries all signs
 DRAWN_SIGNS = 9_999
+SIGNS_AT_ONCE = 1_000_000
 
 _MOST_SEEDS = 1_000_000  # more seeds are not useful advice
 _ROUNDING = 16 * sys.float_info.epsilon  # relative rounding error of differences such as 0.91 - 0.9
@@ -95,24 +96,41 @@ def sign_flip(differences: Sequence[float]) -> float:
     import numpy as np
 
     sizes = np.sort(np.abs(differences))  # in whatever order the seeds come
-    sums = np.abs(_signs(len(sizes)) @ sizes)
-    reached = int((sums >= abs(math.fsum(differences)) - _ROUNDING * len(sizes) * sizes.sum()).sum())
+    least = abs(math.fsum(differences)) - _ROUNDING * len(sizes) * sizes.sum()
     if len(sizes) <= EXACT_PAIRS:
-        return reached / len(sums)
-    return (1 + reached) / (1 + len(sums))
+        sums = _all_signs(len(sizes)) @ sizes
+        return int((np.abs(sums) >= least).sum()) / len(sums)
+    reached = sum(int((np.abs(sums) >= least).sum()) for sums in _drawn_sums(sizes))
+    return (1 + reached) / (1 + DRAWN_SIGNS)
 
 
 @cache
-def _signs(n: int) -> npt.NDArray[Any]:
-    """`[P, n]`: patterns of signs; up to `EXACT_PAIRS` all that differ by more than the sign of the whole."""
+def _all_signs(n: int) -> npt.NDArray[Any]:
+    """`[P, n]`: all patterns of signs that differ by more than the sign of the whole."""
     import numpy as np
 
-    if n <= EXACT_PAIRS:
-        rest = (np.arange(2 ** (n - 1))[:, None] >> np.arange(n)) & 1
-    else:
-        rest = np.random.default_rng(0).integers(0, 2, (DRAWN_SIGNS, n))
-    signs: npt.NDArray[Any] = 1.0 - 2.0 * rest
+    signs: npt.NDArray[Any] = 1.0 - 2.0 * ((np.arange(2 ** (n - 1))[:, None] >> np.arange(n)) & 1)
     return signs
+
+
+def _drawn_sums(sizes: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """The sum of `sizes [n]` under each drawn pattern of signs: those of eight signs are looked up, not added anew."""
+    import numpy as np
+
+    of_byte = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
+    eights = np.pad(sizes, (0, -len(sizes) % 8)).reshape(-1, 8)
+    sums, places = eights @ of_byte.T, np.arange(len(eights))
+    return (sums[places, each].sum(1) for each in _drawn_signs(len(sizes)))
+
+
+@cache
+def _drawn_signs(n: int) -> list[npt.NDArray[Any]]:
+    """`DRAWN_SIGNS` patterns of n signs, one a bit, `[P, n / 8]` at a time: as numbers they are large."""
+    import numpy as np
+
+    generator, rows = np.random.default_rng(0), max(1, SIGNS_AT_ONCE // n)
+    parts = (min(rows, DRAWN_SIGNS - first) for first in range(0, DRAWN_SIGNS, rows))
+    return [np.packbits(generator.integers(0, 2, (part, n)).astype(bool), axis=1) for part in parts]
 
 
 def interquartile_mean(values: Sequence[float]) -> float:

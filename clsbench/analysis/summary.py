@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from clsbench.config.plan import Arm
 from clsbench.metrics.measures import field_of, measured
 from clsbench.problems import Problem
-from clsbench.results import ArmCross, ArmSummary, Record, Statistic, classes_in, value_of
+from clsbench.results import ArmCross, ArmSummary, Record, Records, Statistic
 
 
-def last_records(records: Iterable[Record]) -> dict[str, dict[int, Record]]:
-    """By arm and seed, the last record of each trial."""
-    last: dict[str, dict[int, Record]] = {}
-    for record in records:
-        last.setdefault(record["arm"], {})[record["seed"]] = record
+def last_records(records: Iterable[Record]) -> dict[str, Records]:
+    """By arm, the last record of each trial."""
+    last: dict[str, Records] = {}
+    for arm, rows in Records.of(records).by("arm").items():
+        place_of = {seed: place for place, seed in enumerate(rows.column("seed"))}
+        last[arm] = rows.at(place_of.values())
     return last
 
 
 def arm_summary(
     arm: Arm,
     seeds: Sequence[int],
-    last: Mapping[int, Record],
+    last: Records,
     failures: Mapping[int, str],
     crossed: ArmCross,
     problem: Problem | None = None,
 ) -> ArmSummary:
-    """One arm of `summary.json`, from the last record of each of its trials, by seed; without its time to target.
+    """One arm of `summary.json`, from the last record of each of its trials; without its time to target.
 
     `failures` holds, by seed, the reason of a failure; a failed trial has no metrics. They are those of the `problem`.
     """
-    rows = [last[seed] for seed in seeds if seed in last]
-    finished = [None if seed in failures else last.get(seed) for seed in seeds]
+    place_of = {seed: place for place, seed in enumerate(last.column("seed"))}
+    kept = last.at(place_of[seed] for seed in seeds if seed in place_of)
+    finished = [None if seed in failures else place_of.get(seed) for seed in seeds]
     return {
         "name": arm.name,
         "loss": arm.loss.name,
@@ -46,12 +49,12 @@ def arm_summary(
         "lr": None if "optimizer.lr" in arm.varied else arm.lr,
         "seeds": list(seeds),
         "failures": {str(seed): failures[seed] for seed in seeds if seed in failures},
-        "diverged": sum(row["status"] == "diverged" for row in rows),
+        "diverged": kept.column("status").count("diverged"),
         "metrics": {
-            name: over_seeds([None if row is None else value_of(row, name) for row in finished])
-            for name in fields_of((row for row in finished if row is not None), problem)
+            name: over_seeds(_chosen(last.column(name), finished))
+            for name in fields_of(last.at(place for place in finished if place is not None), problem)
         },
-        "seconds": round(statistics.fmean(last[seed]["seconds"] if seed in last else 0.0 for seed in seeds), 6),
+        "seconds": round(math.fsum(kept.column("seconds")) / len(seeds), 6),
         "cross": crossed["cross"],
         "reliability": crossed["reliability"],
         "confusion": crossed["confusion"],
@@ -59,12 +62,18 @@ def arm_summary(
     }
 
 
-def fields_of(records: Iterable[Record], problem: Problem | None) -> list[str]:
+def _chosen(column: Sequence[float | None], places: Sequence[int | None]) -> list[float | None]:
+    """The values at some places."""
+    return [None if place is None else column[place] for place in places]
+
+
+def fields_of(records: Records, problem: Problem | None) -> list[str]:
     """The fields of records of a problem that hold a number, those by class once for each class that a record has."""
-    rows, found = list(records), list[str]()
+    found = list[str]()
     for name, each in measured(problem).items():
         if each.by_class:
-            found += dict.fromkeys(field_of(name, of_class) for row in rows for of_class in classes_in(row, name))
+            divided = records.column(name)
+            found += dict.fromkeys(field_of(name, of_class) for value in divided for of_class in value or ())
         else:
             found.append(name)
     return found

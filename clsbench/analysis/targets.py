@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clsbench.analysis.curves import Comparison, best_mean, comparisons
 from clsbench.analysis.statistics import TimeToTarget, time_to_target
 from clsbench.metrics.measures import direction
-from clsbench.results import ArmSummary, Compared, Record, TimeToTargetSummary, value_of
+from clsbench.results import ArmSummary, Compared, Records, TimeToTargetSummary
 
 NEAR_BEST = 0.95
 
@@ -53,7 +53,7 @@ def times_to_target(comparison: Comparison) -> dict[str, Reached]:
     }
 
 
-def with_times_to_target(summary: Compared, records: Sequence[Record]) -> list[ArmSummary]:
+def with_times_to_target(summary: Compared, records: Records) -> list[ArmSummary]:
     """The `arms` of a summary, each with its `time_to_target`, null where there is none.
 
     Args:
@@ -68,12 +68,12 @@ def with_times_to_target(summary: Compared, records: Sequence[Record]) -> list[A
     ]
 
 
-def _reached(records: Collection[Record], seeds: Sequence[int], metric: str, target: float) -> Reached:
+def _reached(records: Records, seeds: Sequence[int], metric: str, target: float) -> Reached:
     first: dict[int, int] = {}
     comes_near = operator.ge if direction(metric) == "higher" else operator.le
-    over = {record["seed"] for record in records if record["status"] in ("diverged", "failed")}
-    for record in records:
-        value, seed = value_of(record, metric), record["seed"]
+    over = set(records.where("status", "diverged", "failed").column("seed"))
+    columns = (records.column(field) for field in ("seed", "epoch", metric))
+    for seed, epoch, value in zip(*columns, strict=True):
         if value is not None and comes_near(value, target) and seed not in over:
-            first[seed] = min(record["epoch"], first.get(seed, record["epoch"]))
+            first[seed] = min(epoch, first.get(seed, epoch))
     return Reached(metric, target, tuple(first.get(seed) for seed in seeds))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from clsbench.config.plan import Arm, Plan, parted, settings_for, tried
 from clsbench.config.schema import Experiment, TuneConfig
 from clsbench.metrics.measures import direction, is_share
-from clsbench.results import ArmTuning, Record, SeedChoice, SettingResult, Settings, Tuning, TuningSizes, value_of
+from clsbench.results import ArmTuning, Record, Records, SeedChoice, SettingResult, Settings, Tuning, TuningSizes
 
 if TYPE_CHECKING:
     from clsbench.data.splits import Splits
@@ -40,8 +40,9 @@ def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Ma
     """
     tune, own = plan.experiment.tune, plan.experiment.train.seed_list
     assert tune is not None
-    last = {record["trial"]: record for record in records}
-    found = _by_setting(tuning, last)
+    known = Records.of(records)
+    last = {trial: place for place, trial in enumerate(known.column("trial"))}
+    found = _by_setting(tuning, known, last)
     second = {trial.arm.dataset.key: f"val_{data[trial.dataset.key].problem.second}" for trial in tuning.trials}
 
     def rows_of(arm: Arm, of_seeds: slice = slice(None)) -> list[SettingResult]:
@@ -77,7 +78,7 @@ def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Ma
         "grid": {key: list(values) for key, values in tune.grid.axes.items()},
         "data": _sizes(tuning, data),
         "trials": len(tuning.trials),
-        "seconds": round(math.fsum(record["seconds"] for record in last.values()), 6),
+        "seconds": round(math.fsum(known.at(last.values()).column("seconds")), 6),
         "arms": arms,
     }
 
@@ -169,12 +170,12 @@ def _ends(values: Sequence[Any]) -> tuple[float, float]:
     return min(sizes), max(sizes)
 
 
-def _by_setting(tuning: Plan, last: Mapping[int, Record]) -> dict[tuple[Any, ...], list[Record]]:
-    """The last records of each arm of tuning, seed by seed."""
-    rows: dict[tuple[Any, ...], list[Record]] = {}
+def _by_setting(tuning: Plan, rows: Records, last: Mapping[int, int]) -> dict[tuple[Any, ...], Records]:
+    """The last records of each arm of tuning, seed by seed; `last` has their places by trial."""
+    places: dict[tuple[Any, ...], list[int]] = {}
     for trial in tuning.trials:
-        rows.setdefault(_key(tuning.experiment, trial.arm, {}), []).append(last[trial.number])
-    return rows
+        places.setdefault(_key(tuning.experiment, trial.arm, {}), []).append(last[trial.number])
+    return {key: rows.at(of) for key, of in places.items()}
 
 
 def _key(experiment: Experiment, arm: Arm, settings: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -196,12 +197,12 @@ def _sizes(tuning: Plan, data: Mapping[str, Splits]) -> dict[str, TuningSizes]:
     }
 
 
-def _result(settings: Mapping[str, Any], rows: Sequence[Record], metric: str, second: str) -> SettingResult:
+def _result(settings: Mapping[str, Any], rows: Records, metric: str, second: str) -> SettingResult:
     """What was measured at a setting, from the last record of each seed."""
-    lost = [row["status"] in ("diverged", "failed") for row in rows]
-    values = [None if gone else value_of(row, metric) for row, gone in zip(rows, lost, strict=True)]
+    lost = [status in ("diverged", "failed") for status in rows.column("status")]
+    values = [None if gone else value for value, gone in zip(rows.column(metric), lost, strict=True)]
     known = [value for value in values if value is not None]
-    deciding = [value_of(row, second) for row, gone in zip(rows, lost, strict=True) if not gone]
+    deciding = [value for value, gone in zip(rows.column(second), lost, strict=True) if not gone]
     whole = [value for value in deciding if value is not None]
     return {
         "settings": dict(settings),

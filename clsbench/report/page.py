@@ -25,7 +25,7 @@ from clsbench.report.sections.tuning import numeric_keys, sensitivity, tuning
 from clsbench.report.sections.why import why
 from clsbench.report.seen import Film, pictures_of
 from clsbench.report.text import setting_of
-from clsbench.results import ArmSummary, Record, Summary, Tuning, value_of
+from clsbench.results import ArmSummary, Record, Records, Summary, Tuning
 from clsbench.slices import every
 
 MAX_COMPARISONS = 8  # of a page
@@ -208,8 +208,8 @@ def _level(comparison: Comparison) -> dict[str, Any] | None:
 
 def _arm(comparison: Comparison, arm: ArmSummary, refs: Refs, fields: Sequence[str]) -> dict[str, Any]:
     """An arm that is drawn: its lines over the same epochs, null where no seed has a number."""
-    epochs = thinned(sorted({record["epoch"] for record in comparison.records[arm["name"]]}))
-    rows = [record for record in comparison.records[arm["name"]] if record["epoch"] in set(epochs)]
+    by_epoch = comparison.records[arm["name"]].by("epoch")
+    epochs = thinned(sorted(by_epoch))
     lines = {}
     for field in fields:
         curve = comparison.curve(arm["name"], field)
@@ -222,8 +222,8 @@ def _arm(comparison: Comparison, arm: ArmSummary, refs: Refs, fields: Sequence[s
         "mark": refs[arm["name"]].mark,
         "setting": setting_of(arm),
         "epochs": epochs,
-        "steps": [_mean(rows, epoch, "step") for epoch in epochs],
-        "seconds": [_mean(rows, epoch, "seconds") for epoch in epochs],
+        "steps": [_mean(by_epoch[epoch], "step") for epoch in epochs],
+        "seconds": [_mean(by_epoch[epoch], "seconds") for epoch in epochs],
         "lines": lines,
         "reliability": arm["reliability"],
         "confusion": _confusion(arm),
@@ -237,8 +237,8 @@ def _confusion(arm: ArmSummary) -> dict[str, Any] | None:
     return {"names": list(found), "counts": [[row.get(name, 0) for name in found] for row in found.values()]}
 
 
-def _mean(rows: Sequence[Record], epoch: int, field: str) -> float | None:
-    values = [value for row in rows if row["epoch"] == epoch and (value := value_of(row, field)) is not None]
+def _mean(rows: Records, field: str) -> float | None:
+    values = [value for value in rows.column(field) if value is not None]
     return _short(sum(values) / len(values)) if values else None
 
 

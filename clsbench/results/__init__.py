@@ -6,7 +6,9 @@ lacks with None, keeps keys that it does not know, and refuses a file of a newer
 
 from clsbench.results.environment import DatasetFacts, Environment, Node, Platform, read_environment
 from clsbench.results.reading import FORMAT_VERSION, damaged, require_known_format
-from clsbench.results.record import Origin, Record, classes_in, reader_of, require_sequence, value_of
+from clsbench.results.record import Origin, Record, classes_in, reader_of, value_of
+from clsbench.results.records import Records, Table
+from clsbench.results.sequence import require_sequence
 from clsbench.results.summary import (
     ArmCross,
     ArmSummary,
@@ -64,6 +66,7 @@ __all__ = [
     "Pairs",
     "Platform",
     "Record",
+    "Records",
     "Reliability",
     "Rules",
     "RunWarning",
@@ -73,6 +76,7 @@ __all__ = [
     "Settings",
     "Statistic",
     "Summary",
+    "Table",
     "TargetSummary",
     "TimeSpent",
     "TimeToTargetSummary",

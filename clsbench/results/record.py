@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired, get_type_hints
@@ -138,54 +138,3 @@ def _value(bounds: Bounds, *, by_class: bool) -> Any:
     if by_class:
         return NotRequired[dict[str, Annotated[float | None, Field(ge=low, le=high)]] | None]
     return NotRequired[Annotated[float | None, Field(ge=low, le=high)]]
-
-
-def require_sequence(
-    path: str, records: Iterable[Record], trials: Sequence[Origin], *, epochs: int | None = None, ended: bool = False
-) -> None:
-    """Refuse records that are not those of the trials of a run, each with its epochs from 0 in order.
-
-    Args:
-        path: the file that they are read from, one a line.
-        trials: the origin of each trial, by its number.
-        epochs: how many there are, if known.
-        ended: every trial must have its last record.
-
-    Raises:
-        RunError: with the first line that is wrong.
-    """
-    newest: dict[int, Record] = {}
-    for number, record in enumerate(records, start=1):
-        trial, epoch = record["trial"], record["epoch"]
-        if what := _foreign(record, trials):
-            raise damaged(f"{path}:{number}", what)
-        before = newest.get(trial)
-        if before is not None and before["status"] != "running":
-            raise damaged(f"{path}:{number}", f"trial {trial} had {before['status']} at epoch {before['epoch']}")
-        wanted = 0 if before is None else before["epoch"] + 1
-        if epoch != wanted:
-            what = (
-                "occurs twice"
-                if before is not None and epoch == before["epoch"]
-                else f"is in the place of epoch {wanted}"
-            )
-            raise damaged(f"{path}:{number}", f"epoch {epoch} of trial {trial} {what}")
-        if epochs is not None and epoch > epochs and record["status"] != "failed":
-            raise damaged(f"{path}:{number}", f"epoch {epoch} of trial {trial} is beyond the last, {epochs}")
-        newest[trial] = record
-    if ended:
-        for trial in range(len(trials)):
-            if trial not in newest or newest[trial]["status"] == "running":
-                raise damaged(path, f"the last records of trial {trial} are missing")
-
-
-def _foreign(record: Record, trials: Sequence[Origin]) -> str | None:
-    """How a record contradicts the origin of its trial."""
-    if record["trial"] >= len(trials):
-        return f"trial {record['trial']} is not a trial of the run, which are numbered 0 to {len(trials) - 1}"
-    origin = trials[record["trial"]]
-    found = (record["arm"], record["loss"], record["dataset"], record["model"], record["seed"])
-    if found == origin:
-        return None
-    key, value, right = next(each for each in zip(Origin._fields, found, origin, strict=True) if each[1] != each[2])
-    return f"{key} of trial {record['trial']} is {right!r}, not {value!r}"

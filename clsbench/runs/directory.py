@@ -22,7 +22,7 @@ from clsbench.results import (
     Environment,
     Node,
     Origin,
-    Record,
+    Records,
     Summary,
     damaged,
     read_environment,
@@ -251,7 +251,7 @@ class RunDirectory:
         self._note(f"{self.path / 'environment.json'} was damaged or missing and is rebuilt")
         return default
 
-    def records(self, trials: Sequence[Origin], *, ended: bool) -> list[Record]:
+    def records(self, trials: Sequence[Origin], *, ended: bool) -> Records:
         """The records of the run, in the order of the file, with the same errors.
 
         Args:

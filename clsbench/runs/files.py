@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,21 @@ from clsbench.text import in_json
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its other end
+
+Content = bytes | Iterable[bytes]  # of a file, whole or in pieces, which can be gone through again
+PIECE_BYTES = 2**20
+
+
+def pieces_of(content: Content) -> Iterable[bytes]:
+    return (content,) if isinstance(content, bytes) else content
+
+
+def read_pieces(file: IO[bytes], start: int, end: int) -> Iterator[bytes]:
+    """What a file holds from one place to another, in pieces of a bounded size."""
+    file.seek(start)
+    while start < end and (piece := file.read(min(PIECE_BYTES, end - start))):
+        yield piece
+        start += len(piece)
 
 
 def opened(
@@ -127,7 +143,7 @@ def require_own_files(run: Path) -> None:
                 require_own(path, sole=is_growing(name))
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: Content) -> None:
     """Write a temporary file, force it to disk, rename it into place.
 
     Raises:
@@ -142,11 +158,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise unwritable(path, error) from error
 
 
-def _write(beside: Path, path: Path, content: bytes) -> None:
+def _write(beside: Path, path: Path, content: Content) -> None:
     try:
         # Not `tempfile`: its files are private, whatever the umask.
         with opened(beside, "xb") as file:
-            file.write(content)
+            for piece in pieces_of(content):
+                file.write(piece)
             file.flush()
             system.force(file.fileno())
         system.replace(beside, path)

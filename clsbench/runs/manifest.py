@@ -6,16 +6,18 @@ the listed. Runs of earlier versions have a plain list of checkpoints instead, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from clsbench.errors import RunError
 from clsbench.results import require_known_format
-from clsbench.runs.files import opened, write_atomically
+from clsbench.runs.files import Content, opened, read_pieces, write_atomically
 from clsbench.runs.names import CHECKPOINTS, MANIFEST, WEIGHTS
 from clsbench.runs.provenance import Fingerprint
 from clsbench.runs.seal import sealed, sha256_of, unsealed
@@ -118,7 +120,7 @@ class ManifestFile:
         """Make these checkpoints count, and no others; errors as `written` and `write`."""
         self.write(self.written().model_copy(update={"checkpoints": list(entries)}))
 
-    def replace(self, name: str, content: bytes) -> None:
+    def replace(self, name: str, content: Content) -> None:
         """Write a file of the run whose sum is listed at every moment; errors as `written` and `write`."""
         manifest, new = self.written(), sha256_of(content)
         listed = manifest.files.get(name, [])
@@ -142,14 +144,15 @@ class ManifestFile:
             if manifest == before:  # else it was replaced in between
                 raise changed(self.run / name)
 
-    def vouches_for(self, name: str, content: bytes) -> bool:
-        """Whether this is one of the contents that a file may have; errors as `read`."""
+    def vouches_for(self, name: str, sha256: str) -> bool:
+        """Whether this is the sum of one of the contents that a file may have; errors as `read`."""
         manifest = self.read()
-        return manifest is None or sha256_of(content) in manifest.files.get(name, [])
+        return manifest is None or sha256 in manifest.files.get(name, [])
 
     def _sum_of(self, name: str) -> str | None:
         try:
-            return sha256_of(content_of(self.run / name))
+            with reading(self.run / name) as (file, size):
+                return sha256_of(read_pieces(file, 0, size))
         except RunError:
             return None
 
@@ -183,9 +186,16 @@ def content_of(path: Path) -> bytes:
     Raises:
         RunError: it cannot be read.
     """
+    with reading(path) as (file, _):
+        return file.read()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[tuple[IO[bytes], int]]:
+    """A file of a run, opened, and its size; errors as `content_of`."""
     try:
         with opened(path, "rb") as file:
-            return bytes(file.read())
+            yield file, os.fstat(file.fileno()).st_size
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}; is {path.parent} a finished run?") from error
 

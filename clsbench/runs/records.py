@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import accumulate, count
 from pathlib import Path
+from typing import IO
 
 from clsbench import system
 from clsbench.config.plan import Plan
 from clsbench.errors import RunError
 from clsbench.metrics.measures import bounds, by_class, rulers
-from clsbench.results import Origin, Record, reader_of, require_sequence
-from clsbench.runs.files import as_json_line, opened, unwritable
-from clsbench.runs.manifest import ManifestFile, changed, content_of
+from clsbench.results import Origin, Record, Records, Table, reader_of, require_sequence
+from clsbench.runs.files import PIECE_BYTES, as_json_line, opened, read_pieces, unwritable
+from clsbench.runs.manifest import ManifestFile, changed, reading
+from clsbench.runs.seal import sha256_of
 from clsbench.runs.signals import write_in_hand
 from clsbench.runs.sums import Sums
 
@@ -38,21 +42,21 @@ class RecordFile:
         self.exact = exact
         self.plan = plan
         self._reader = reader_of(tuple(bounds().items()), by_class(), rulers())
-        self._rows: list[Record] = []  # the file's, as far as they were read or written here
-        self._known: dict[tuple[int, int], Record] = {}  # what may be trained again
-        self._newest: dict[int, Record] = {}  # of each trial, whatever came again since
+        self._table = Table()  # the file's records, as far as they were read or written here
+        self._known: dict[tuple[int, int], int] = {}  # by trial and epoch, the place of what may be trained again
+        self._newest: dict[int, tuple[int, int]] = {}  # of each trial its newest epoch, and the place of that
         self._name_is_durable = False
         self._manifest = ManifestFile(path.parent)
         self._sums = Sums(path)
 
-    def read(self) -> list[Record]:
+    def read(self) -> Records:
         """Every record, in the order of the file.
 
         Raises:
             RunError: the file cannot be read, is not what was written, or a line of it is damaged.
         """
-        lines = decoded(self.path, self._verified()).removesuffix("\n").split("\n")
-        return [self._parsed(number, line) for number, line in enumerate(lines, start=1)]
+        with self._verified() as (file, size):
+            return Records(Table(self._parsed(*line) for line in _lines(file, size)))
 
     def kept_epochs(self) -> int:
         """How many trained epochs of trials can be kept; nothing is changed.
@@ -60,7 +64,10 @@ class RecordFile:
         Raises:
             RunError: as `reopen`.
         """
-        return _num_trained(self._whole(content_of(self.path))[0]) if self.path.exists() else 0
+        if not self.path.exists():
+            return 0
+        with reading(self.path) as opened_file:
+            return _num_trained(self._whole(*opened_file)[0])
 
     def reopen(self) -> int:
         """Prepare to go on where another process stopped; return how many trained epochs of trials are kept.
@@ -71,63 +78,69 @@ class RecordFile:
         Raises:
             RunError: a record is damaged that was not torn.
         """
-        content = content_of(self.path) if self.path.exists() else b""
-        if not content and not self._sums.path.exists():
+        if not self.path.exists():
+            if self._sums.path.exists():
+                self._sums.restart(0, "")
             return 0
-        rows, lines, dropped = self._whole(content)
+        with reading(self.path) as (file, size):
+            if not size and not self._sums.path.exists():
+                return 0
+            rows, ends, dropped = self._whole(file, size)
         if self.plan is not None:
             epochs = self.plan.experiment.train.epochs
             require_sequence(str(self.path), rows, _origins(self.plan), epochs=epochs)
         for what in dropped:
             log.warning("%s", what)
-        kept = [(row, line) for row, line in zip(rows, lines, strict=True) if row["status"] != "failed"]
-        left = b"".join(line + b"\n" for _, line in kept)
-        if left != content:
+        kept = [place for place, status in enumerate(rows.column("status")) if status != "failed"]
+        left = _Lines(self.path, ends, kept)
+        sha256 = sha256_of(left)
+        if left.size != size:
             self._manifest.replace(self.path.name, left)
-        if left:
+        if left.size:
             self._sync()
-        self._sums.restart(left)
-        self._expect([row for row, _ in kept])
-        return _num_trained(row for row, _ in kept)
+        self._sums.restart(left.size, sha256)
+        self._expect(rows.at(kept))
+        return _num_trained(rows.at(kept))
 
-    def _whole(self, content: bytes) -> tuple[list[Record], list[bytes], list[str]]:
-        """The records that can be gone on from, their lines, and in words what else is dropped."""
-        known, dropped = len(content), []
-        if not self._manifest.vouches_for(self.path.name, content):
-            extent = self._sums.extent(content)
+    def _whole(self, file: IO[bytes], size: int) -> tuple[Records, Sequence[int], list[str]]:
+        """The records that can be gone on from, where their lines end, and in words what else is dropped."""
+        known, dropped = size, []
+        if not self._manifest.vouches_for(self.path.name, sha256_of(read_pieces(file, 0, size))):
+            extent = self._sums.extent(file, size)
             if extent.damaged and extent.verified < extent.durable:
                 raise changed(self.path)
             known = extent.verified
             if extent.damaged:
                 dropped.append(f"{self.path}: records after byte {known} were not forced to disk and are damaged")
-                content = content[:known]
-        rows: list[Record] = []
-        lines = content.split(b"\n")[:-1]  # what follows the last line break is incomplete
-        place = 0
-        for number, line in enumerate(lines, start=1):
-            place += len(line) + 1
+                size = known
+        rows, ends, place = Table(), array("q"), 0
+        for number, line in _lines(file, size):
+            place += len(line)
+            if not line.endswith(b"\n"):  # incomplete
+                break
             try:
-                rows.append(self._parsed(number, decoded(self.path, line)))
+                rows.append(self._parsed(number, line))
             except RunError as error:
                 if place <= known:
                     raise
                 dropped.append(f"records from line {number} on were written in part, and are dropped: {error}")
                 break
-        return rows, lines[: len(rows)], dropped
+            ends.append(place)
+        return Records(rows), ends, dropped
 
     def covers(self, trial: int, epoch: int) -> bool:
         """Whether each epoch of a trial up to this one is recorded, or each up to that in which it ended."""
         for each in range(epoch + 1):
-            row = self._known.get((trial, each))
-            if row is None:
+            place = self._known.get((trial, each))
+            if place is None:
                 return False
-            if row["status"] != "running":
+            if self._table.values("status", (place,)) != ["running"]:
                 break
         return True
 
     def expect_again(self) -> None:
         """Recorded epochs may be trained again."""
-        self._expect(self.read() if self.path.stat().st_size else [])
+        self._expect(self.read() if self.path.stat().st_size else Records(Table()))
 
     def keep(self, records: Iterable[Record]) -> None:
         """Add the records of a finished epoch; when this returns, the system has them.
@@ -148,14 +161,14 @@ class RecordFile:
                 self._sums.add(end, lines)
         except OSError as error:
             raise unwritable(self.path, error) from error
-        self._rows += new
-        self._note_newest(new)
+        self._add(new)
 
     def keep_failure(self, record: Record) -> None:
         """Add the last record of a trial that failed, after all that were recorded of it when it came further."""
-        newest = self._newest.get(record["trial"])
-        if newest is not None and newest["epoch"] >= record["epoch"] - 1:
-            record = {**record, "epoch": newest["epoch"] + 1, "step": newest["step"], "seconds": newest["seconds"]}
+        epoch, place = self._newest.get(record["trial"], (-2, 0))
+        if epoch >= record["epoch"] - 1:
+            newest = self._table.record(place)
+            record = {**record, "epoch": epoch + 1, "step": newest["step"], "seconds": newest["seconds"]}
         self.keep([record])
 
     def sync(self) -> None:
@@ -175,49 +188,55 @@ class RecordFile:
             raise unwritable(self.path, error) from error
         return end
 
-    def order(self) -> list[Record]:
+    def order(self) -> Records:
         """Rewrite by epoch, then trial, and return the records in that order."""
-        lines, rows = self._verified().removesuffix(b"\n").split(b"\n"), self._rows
-        if len(rows) != len(lines):
-            rows = self.read()
-        keys = [(row["epoch"], row["trial"]) for row in rows]
-        places = sorted(range(len(rows)), key=keys.__getitem__)
-        self._manifest.replace(self.path.name, b"\n".join([*(lines[place] for place in places), b""]))
+        with self._verified() as (file, size):
+            ends = array("q", accumulate(len(line) for _, line in _lines(file, size)))
+        rows = Records(self._table) if len(self._table) == len(ends) else self.read()
+        keys = list(zip(rows.column("epoch"), rows.column("trial"), strict=True))
+        places = sorted(range(len(keys)), key=keys.__getitem__)
+        self._manifest.replace(self.path.name, _Lines(self.path, ends, places))
         with suppress(OSError):  # of what was ordered, the manifest has the sum
             self._sums.path.unlink()
-        return [rows[place] for place in places]
+        return rows.at(places)
 
-    def _verified(self) -> bytes:
-        """What the file holds, every byte of it vouched for by the manifest or by the sums."""
-        before = b""
+    @contextmanager
+    def _verified(self) -> Iterator[tuple[IO[bytes], int]]:
+        """The file, and its size up to which every byte is vouched for by the manifest or by the sums."""
+        before = ""
         for _ in range(LOOKS):
-            content = content_of(self.path)
-            if self._manifest.vouches_for(self.path.name, content):
-                return content
-            if self._sums.extent(content).verified == len(content):
-                return content
-            if content == before:
+            with reading(self.path) as (file, size):
+                found = sha256_of(read_pieces(file, 0, size))
+                if self._manifest.vouches_for(self.path.name, found) or self._sums.extent(file, size).verified == size:
+                    yield file, size
+                    return
+            if found == before:
                 break
-            before = content
+            before = found
             time.sleep(SECONDS_BETWEEN_LOOKS)  # between a block and its sum, or an order and its sum
         raise changed(self.path)
 
-    def _expect(self, rows: Sequence[Record]) -> None:
-        self._rows = list(rows)
-        self._known = {_key(row): row for row in rows}
-        self._note_newest(rows)
+    def _expect(self, rows: Records) -> None:
+        self._table, keys = rows.table(), list(zip(rows.column("trial"), rows.column("epoch"), strict=True))
+        self._known = {key: place for place, key in enumerate(keys)}
+        self._newest = {}
+        for place, key in enumerate(keys):
+            self._note(*key, place)
 
-    def _note_newest(self, rows: Iterable[Record]) -> None:
+    def _add(self, rows: Iterable[Record]) -> None:
         for row in rows:
-            before = self._newest.get(row["trial"])
-            if before is None or row["epoch"] >= before["epoch"]:
-                self._newest[row["trial"]] = row
+            self._note(row["trial"], row["epoch"], len(self._table))
+            self._table.append(row)
+
+    def _note(self, trial: int, epoch: int, place: int) -> None:
+        if epoch >= self._newest.get(trial, (0, 0))[0]:
+            self._newest[trial] = epoch, place
 
     def _is_known(self, record: Record) -> bool:
-        before = self._known.pop(_key(record), None)
-        if before is None:
+        place = self._known.pop((record["trial"], record["epoch"]), None)
+        if place is None:
             return False
-        was, now = dict[str, object](before), dict[str, object](record)
+        was, now = dict[str, object](self._table.record(place)), dict[str, object](record)
         different = [key for key in now if key != "seconds" and now[key] != was.get(key)]
         if different:
             key = different[0]
@@ -230,8 +249,54 @@ class RecordFile:
             log.warning("%s", what)
         return True
 
-    def _parsed(self, number: int, line: str) -> Record:
-        return self._reader.read(f"{self.path}:{number}", line)
+    def _parsed(self, number: int, line: bytes) -> Record:
+        text = decoded(self.path, line.removesuffix(b"\n"))
+        return self._reader.read(f"{self.path}:{number}", text)
+
+
+class _Lines:
+    """Some lines of a file, in another order, in pieces of a bounded size: read again each time they are gone through.
+
+    Args:
+        path: the file.
+        ends: where each of its lines ends.
+        places: which of them.
+    """
+
+    def __init__(self, path: Path, ends: Sequence[int], places: Iterable[int]) -> None:
+        self._path = path
+        self._runs: list[tuple[int, int]] = []  # start and end; lines that follow each other in the file are one run
+        for place in places:
+            start, end = ends[place - 1] if place else 0, ends[place]
+            if self._runs and self._runs[-1][1] == start:
+                start, _ = self._runs.pop()
+            self._runs.append((start, end))
+        self.size = sum(end - start for start, end in self._runs)
+
+    def __iter__(self) -> Iterator[bytes]:
+        gathered: list[bytes] = []
+        with reading(self._path) as (file, _):
+            for start, end in self._runs:
+                gathered += read_pieces(file, start, end)
+                if sum(map(len, gathered)) >= PIECE_BYTES:
+                    yield b"".join(gathered)
+                    gathered = []
+        if gathered:
+            yield b"".join(gathered)
+
+
+def _lines(file: IO[bytes], size: int) -> Iterator[tuple[int, bytes]]:
+    """The lines of the first `size` bytes, each with its number, from 1; the last one may be incomplete.
+
+    A file without any has one that is empty.
+    """
+    file.seek(0)
+    for number in count(1):
+        line = file.readline(size)
+        if not line and number > 1:
+            return
+        yield number, line
+        size -= len(line)
 
 
 def _origins(plan: Plan) -> list[Origin]:
@@ -242,13 +307,9 @@ def _origins(plan: Plan) -> list[Origin]:
     ]
 
 
-def _num_trained(rows: Iterable[Record]) -> int:
+def _num_trained(rows: Records) -> int:
     """The number of trained epochs; epoch 0 is not training."""
-    return sum(row["epoch"] > 0 for row in rows)
-
-
-def _key(record: Record) -> tuple[int, int]:
-    return record["trial"], record["epoch"]
+    return sum(epoch > 0 for epoch in rows.column("epoch"))
 
 
 def decoded(path: Path, content: bytes) -> str:

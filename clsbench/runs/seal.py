@@ -8,13 +8,16 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from clsbench.runs.files import as_json
+from clsbench.runs.files import Content, as_json, pieces_of
 
 _BEFORE, _AFTER = b',\n  "sum": "', b'"\n}\n'
 
 
-def sha256_of(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def sha256_of(content: Content) -> str:
+    found = hashlib.sha256()
+    for piece in pieces_of(content):
+        found.update(piece)
+    return found.hexdigest()
 
 
 def sealed(document: Mapping[str, Any]) -> bytes:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from clsbench import system
 from clsbench.errors import RunError
-from clsbench.runs.files import opened, unwritable, write_atomically
+from clsbench.runs.files import opened, read_pieces, unwritable, write_atomically
 from clsbench.runs.names import CHECKPOINTS
 from clsbench.runs.seal import sha256_of
 
@@ -51,13 +52,13 @@ class Sums:
         except OSError as error:
             raise unwritable(self.path, error) from error
 
-    def restart(self, content: bytes) -> None:
-        """The records are these, forced to disk; the same errors."""
-        text = f"{len(content)} {sha256_of(content)}\n{len(content)} durable\n" if content else ""
+    def restart(self, size: int, sha256: str) -> None:
+        """The records are so many bytes with this sum, forced to disk; the same errors."""
+        text = f"{size} {sha256}\n{size} durable\n" if size else ""
         write_atomically(self.path, text.encode())
 
-    def extent(self, content: bytes) -> Extent:
-        """How much of the records matches its sums.
+    def extent(self, records: IO[bytes], size: int) -> Extent:
+        """How much of the first `size` bytes of the records matches its sums.
 
         Raises:
             RunError: the sums cannot be read.
@@ -70,8 +71,8 @@ class Sums:
             end = int(match[1])
             if match[2] == b"durable":
                 durable = end
-            elif not damaged and end <= len(content):
-                damaged = sha256_of(content[verified:end]) != match[2].decode()
+            elif not damaged and end <= size:
+                damaged = sha256_of(read_pieces(records, verified, end)) != match[2].decode()
                 verified = verified if damaged else end
         return Extent(verified, durable, damaged)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from clsbench.clock import Part
 from clsbench.execution.events import Checkpoint, EpochDone, Event, StackDone, StackStarted, TrialFailed
-from clsbench.results import Record
+from clsbench.results import Record, Records
 from clsbench.runs.checkpoints import Checkpoints
 from clsbench.runs.evidence import Evidence
 from clsbench.runs.records import RecordFile
@@ -88,7 +88,7 @@ class RunWriter:
             self.failures[event.trial] = event.reason
             log.error("%s failed: %s\n%s", _named(event.record), event.reason, event.trace)
 
-    def close(self) -> list[Record]:
+    def close(self) -> Records:
         """All trials are over: sort the records, return them, and remove what only a resume would need."""
         records = self.records.order()
         if not self.failures:

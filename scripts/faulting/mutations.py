@@ -212,7 +212,7 @@ def _refresh(run: Path, name: str, content: bytes) -> None:
     manifest = file.written()
     files = {**manifest.files, name: [sha256_of(content)]}
     if name == "metrics.jsonl" and Sums(run / name).path.exists():
-        Sums(run / name).restart(content)
+        Sums(run / name).restart(len(content), sha256_of(content))
         files = dict(manifest.files)
     file.write(manifest.model_copy(update={"files": files}))
 

@@ -58,9 +58,9 @@ def diverged_at_once(comparison: Comparison, refs: Refs) -> Iterator[Text]:
     )  # fmt: skip
     for step, when, hint in reasons:
         for arm in comparison.arms:
-            lost = [r for r in comparison.records[arm["name"]] if r["status"] == "diverged" and r.get("step") == step]
+            lost = comparison.records[arm["name"]].where("status", "diverged").column("step").count(step)
             if lost:
-                yield (refs[arm["name"]], f" diverged {when} at {len(lost)} of {len(arm['seeds'])} seeds; {hint}.")
+                yield (refs[arm["name"]], f" diverged {when} at {lost} of {len(arm['seeds'])} seeds; {hint}.")
 
 
 def shown(metric: str, value: float) -> str:

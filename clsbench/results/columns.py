@@ -1,0 +1,221 @@
+"""One field of many records, compactly: as numbers, as a few words, as numbers by class, or else as objects."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+_NO_COUNT = -(2**63)  # stands for None among whole numbers
+
+
+class _Values(Protocol):
+    """The values of one type, None among them."""
+
+    def __len__(self) -> int: ...
+    def add(self, value: Any) -> bool:
+        """Add a value; False if it is of another type, and nothing is added."""
+
+    def at(self, place: int) -> Any: ...
+    def several(self, places: Sequence[int]) -> list[Any]:
+        """The values at some places."""
+
+
+class Column:
+    """The values of a field by place; where none was put, it is None."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: _Values = _Nothing()
+
+    def put(self, place: int, value: Any) -> None:
+        """Add the value of a place after all that have one."""
+        values = self._values
+        for _ in range(place - len(values)):
+            values.add(None)
+        if not values.add(value):
+            self._values = _suited(values, value)
+
+    def at(self, place: int) -> Any:
+        """The value at a place."""
+        return self._values.at(place) if place < len(self._values) else None
+
+    def values(self, places: Sequence[int]) -> list[Any]:
+        """The values at some places."""
+        is_whole = max(places, default=-1) < len(self._values)
+        return self._values.several(places) if is_whole else [self.at(place) for place in places]
+
+    def of_class(self, name: str, places: Sequence[int]) -> list[Any]:
+        """The values of a class, in a field that is divided by class."""
+        return [value.get(name) if isinstance(value, dict) else None for value in map(self.at, places)]
+
+
+def _suited(before: _Values, value: Any) -> _Values:
+    """The values before and one that did not fit, in the narrowest type that has room for all."""
+    if isinstance(before, _Nothing):
+        for kind in (_Numbers, _Counts, _Words, _ByClass):
+            found: _Values = kind()
+            if found.add(value):
+                again: _Values = kind()
+                for each in (*[None] * len(before), value):
+                    again.add(each)
+                return again
+    objects = _Objects()
+    objects.extend([*before.several(range(len(before))), value])
+    return objects
+
+
+class _Nothing:
+    """None at every place."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def __len__(self) -> int:
+        return self._number
+
+    def add(self, value: Any) -> bool:
+        self._number += value is None
+        return value is None
+
+    def at(self, place: int) -> None:
+        return None
+
+    def several(self, places: Sequence[int]) -> list[None]:
+        return [None] * len(places)
+
+
+class _Numbers:
+    """Floating-point numbers; NaN, which no record has, stands for None."""
+
+    def __init__(self) -> None:
+        self._numbers = array("d")
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def add(self, value: Any) -> bool:
+        if value is None:
+            self._numbers.append(math.nan)
+        elif type(value) is float and value == value:
+            self._numbers.append(value)
+        else:
+            return False
+        return True
+
+    def at(self, place: int) -> float | None:
+        value = self._numbers[place]
+        return value if value == value else None
+
+    def several(self, places: Sequence[int]) -> list[float | None]:
+        return [value if value == value else None for value in map(self._numbers.__getitem__, places)]
+
+
+class _Counts:
+    """Whole numbers."""
+
+    def __init__(self) -> None:
+        self._counts = array("q")
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def add(self, value: Any) -> bool:
+        if value is None:
+            self._counts.append(_NO_COUNT)
+        elif type(value) is int and abs(value) < -_NO_COUNT:
+            self._counts.append(value)
+        else:
+            return False
+        return True
+
+    def at(self, place: int) -> int | None:
+        value = self._counts[place]
+        return None if value == _NO_COUNT else value
+
+    def several(self, places: Sequence[int]) -> list[int | None]:
+        return [None if value == _NO_COUNT else value for value in map(self._counts.__getitem__, places)]
+
+
+class _Words:
+    """Texts, each kept once."""
+
+    def __init__(self) -> None:
+        self._codes, self._words = array("l"), list[str | None]()
+        self._code_of: dict[str | None, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def add(self, value: Any) -> bool:
+        if value is not None and type(value) is not str:
+            return False
+        code = self._code_of.get(value)
+        if code is None:
+            code = self._code_of[value] = len(self._words)
+            self._words.append(value)
+        self._codes.append(code)
+        return True
+
+    def at(self, place: int) -> str | None:
+        return self._words[self._codes[place]]
+
+    def several(self, places: Sequence[int]) -> list[str | None]:
+        return [self._words[self._codes[place]] for place in places]
+
+
+class _ByClass:
+    """Numbers by the name of a class, of one record after the other in one row; the names are kept once."""
+
+    def __init__(self) -> None:
+        self._names = list[tuple[str, ...]]()
+        self._code_of: dict[tuple[str, ...], int] = {}
+        self._codes, self._starts, self._numbers = array("l"), array("q"), _Numbers()
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def add(self, value: Any) -> bool:
+        if value is None:
+            code = -1
+        elif type(value) is dict and all(map(_is_number, value.values())):
+            names = tuple(value)
+            if (code := self._code_of.setdefault(names, len(self._names))) == len(self._names):
+                self._names.append(names)
+        else:
+            return False
+        self._codes.append(code)
+        self._starts.append(len(self._numbers))
+        for each in (value or {}).values():
+            self._numbers.add(each)
+        return True
+
+    def at(self, place: int) -> dict[str, float | None] | None:
+        if (code := self._codes[place]) < 0:
+            return None
+        start = self._starts[place]
+        names = self._names[code]
+        return dict(zip(names, self._numbers.several(range(start, start + len(names))), strict=True))
+
+    def several(self, places: Sequence[int]) -> list[dict[str, float | None] | None]:
+        return [self.at(place) for place in places]
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (type(value) is float and value == value)
+
+
+class _Objects(list[Any]):
+    """Anything else, as it is."""
+
+    def add(self, value: Any) -> bool:
+        self.append(value)
+        return True
+
+    def at(self, place: int) -> Any:
+        return self[place]
+
+    def several(self, places: Sequence[int]) -> list[Any]:
+        return [self[place] for place in places]
