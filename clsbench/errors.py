@@ -34,7 +34,7 @@ class ExpectationError(ClsbenchError):
 
 
 class DataError(ClsbenchError):
-    """Data is missing, damaged or cannot be downloaded."""
+    """Data is missing, damaged, of another kind than every loss is for, or cannot be downloaded."""
 
     exit_code = 4
 

@@ -215,6 +215,7 @@ def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[
 
 
 def _sentences(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[Text]:
+    yield from filter(None, [confident_start(comparison)])
     yield from outcome(comparison, refs)
     yield from verdicts.conclusions(comparison, refs, summary)
     yield from verdicts.rescaled(comparison, refs, summary)
