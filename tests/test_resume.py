@@ -328,7 +328,8 @@ def test_compiler_that_comes_or_goes_is_told(
     often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int, before: bool
 ) -> None:
     """Where steps would be compiled that were eager, or eager that were compiled, 6 before anything is trained."""
-    monkeypatch.setattr("clsbench.execution.modes.COMPILED_STEPS", 1)
+    for steps in ("COMPILED_STEPS", "TRACED_STEPS"):
+        monkeypatch.setattr(f"clsbench.execution.modes.{steps}", 1)
     monkeypatch.setattr("clsbench.execution.units.train", eagerly(units.train))
     monkeypatch.setattr("clsbench.execution.modes.has_compiler", lambda: before)
     path = cut_run(TINY, tmp_path, epochs)

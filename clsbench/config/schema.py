@@ -256,7 +256,7 @@ class TrainConfig(Frozen):
         "float32", description="precision of the layers in training; weights, losses and metrics are float32"
     )
     threads: AutoOrThreads = Field("auto", description="CPU cores: of a stack of dense trials, else of one operation")
-    compile: Literal["auto", "on", "off"] = Field("auto", description="compiled steps; auto from 10,000 steps on")
+    compile: Literal["auto", "on", "off"] = Field("auto", description="compiled steps; auto from 4,000 steps on")
     stack: AutoOrCount = Field(
         "auto", description="trials trained as one program; auto: as many as fit into 2 GiB, 256 at most"
     )

@@ -9,20 +9,28 @@ from clsbench.forks import can_fork
 from clsbench.system import cores
 from clsbench.training.compiled import has_compiler
 
-# The number of steps of a trial from which compiling them pays.
-COMPILED_STEPS = 10_000
+# The number of steps of a trial from which compiling them is worth it. Compiling a loss for a shape takes the processor
+# time that some 20,000 compiled steps save, and later runs find it done: from here on it pays with the fifth run.
+COMPILED_STEPS = 4_000
+# The same where every process traces the steps, which takes what some 10,000 compiled steps save.
+TRACED_STEPS = 10_000
 # The multiplications of a step, forward only, from which it is worth that threads wait for each other.
 WORTH_ALL_CORES = 20_000_000
 
 
-def compiles(asked: str, *, stacked: bool, num_steps: int) -> bool:
+def compiles(asked: str, *, stacked: bool, num_steps: int, loaded: bool) -> bool:
     """Whether a trial's steps are compiled: a function of the trial and the machine, never of the stack."""
-    return worth_compiling(asked, stacked=stacked, num_steps=num_steps) and has_compiler()
+    return worth_compiling(asked, stacked=stacked, num_steps=num_steps, loaded=loaded) and has_compiler()
 
 
-def worth_compiling(asked: str, *, stacked: bool, num_steps: int) -> bool:
-    """Whether compiling a trial's steps pays: it takes seconds, which long training of dense models saves."""
-    return stacked and (asked == "on" or (asked == "auto" and num_steps >= COMPILED_STEPS))
+def worth_compiling(asked: str, *, stacked: bool, num_steps: int, loaded: bool) -> bool:
+    """Whether compiling a trial's steps is worth it: it takes seconds, and saves most of the time of each step.
+
+    Args:
+        loaded: later processes load what was compiled; else every process traces the steps.
+    """
+    least = COMPILED_STEPS if loaded else TRACED_STEPS
+    return stacked and (asked == "on" or (asked == "auto" and num_steps >= least))
 
 
 def threads_for(asked: str | int, *, stacked: bool, compiled: bool, multiplications: int | None) -> int:

@@ -11,6 +11,7 @@ from clsbench.execution.modes import compiles
 from clsbench.execution.work import StackWork
 from clsbench.losses.contract import build_loss
 from clsbench.registry import catalogue
+from clsbench.training.libraries import are_loaded
 from clsbench.training.loop import train
 from clsbench.training.rng import seed_for
 from clsbench.training.settings import StackData, StackSettings, TrialSettings
@@ -32,7 +33,9 @@ def warm_start(stack: Stack, trials: Sequence[Trial], work: StackWork) -> None:
     x, y = work.data.train
     warming = catalogue.get("loss", problem.warm_loss)
     num_samples = len(work.splits_of(trials[0]).train)
-    compiled = compiles(asked.compile, stacked=work.stacked, num_steps=-(-num_samples // batch_size) * warm.epochs)
+    num_steps = -(-num_samples // batch_size) * warm.epochs
+    loaded = are_loaded(work.device, catalogue.get("model", work.arm.model.name).factory, warming.factory)
+    compiled = compiles(asked.compile, stacked=work.stacked, num_steps=num_steps, loaded=loaded)
     results = train(
         stack,
         [TrialSettings(seed=_own_seed(trial.seed), lr=float(warm.lr)) for trial in trials],

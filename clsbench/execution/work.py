@@ -28,6 +28,7 @@ from clsbench.problems import Problem
 from clsbench.registry import SPLITS, Kind, catalogue, load_installed_plugins, load_plugin
 from clsbench.training.compiled import has_compiler
 from clsbench.training.frames import frame_epochs
+from clsbench.training.libraries import are_loaded
 from clsbench.training.optimizers import rate_factor
 from clsbench.training.rng import generator_for
 from clsbench.training.settings import StackData, StackSettings, TrialSettings
@@ -201,12 +202,15 @@ class Work:
         splits = {trial.dataset.key: self.data[trial.dataset.key] for trial in trials}
         each = [splits[trial.dataset.key] for trial in trials]
         one, arm, asked = each[0], first.arm, plan.experiment.train
-        stacked = catalogue.get("model", arm.model.name).stacked
+        model = catalogue.get("model", arm.model.name)
+        stacked = model.stacked
         num_steps = -(-len(one.train) // arm.batch_size) * asked.epochs
         loss = bound_loss(arm.loss, each)
         # In a graph what a loss draws depends on the trials beside.
         graphed = stacked and not loss.draws
-        compiled = compiles(asked.compile, stacked=graphed, num_steps=num_steps)
+        optimizer = catalogue.get("optimizer", plan.experiment.optimizer.name)
+        loaded = are_loaded(self.device, model.factory, optimizer.factory, loss.function)
+        compiled = compiles(asked.compile, stacked=graphed, num_steps=num_steps, loaded=loaded)
         known = posed_of(one)
         size = size_of(arm.model, arm.loss, known)
         products = multiplications(arm, size, one.shape, loss.num_outputs)
@@ -223,7 +227,7 @@ class Work:
             first_loss=bound_loss(next(plan.experiment.loss[0].points())[1], each),
             stacked=stacked,
             compiled=compiled,
-            worth_compiling=worth_compiling(asked.compile, stacked=graphed, num_steps=num_steps),
+            worth_compiling=worth_compiling(asked.compile, stacked=graphed, num_steps=num_steps, loaded=loaded),
             num_cores=num_cores,
             num_threads=1 if stacked else num_cores,
             multiplications=products,

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from clsbench import system
+from clsbench.signatures import is_own
 from clsbench.training.graph_cache import kept_library
 from clsbench.training.step import Masks, Steps
 
@@ -52,12 +53,20 @@ class Library:
         return logits[0].movedim(1, -1) if len(logits) == 1 else torch.cat(logits, 2).movedim(1, -1)
 
 
+def are_loaded(device: torch.device, *code: Any) -> bool:
+    """Whether compiled steps of this code are libraries: on a CPU, where no function or class is the user's own.
+
+    The key of a library holds the versions of clsbench and PyTorch.
+    """
+    return system.LINUX and device.type == "cpu" and all(map(is_own, code))  # other systems are not tested
+
+
 def library_of(steps: Steps, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Library | None:
     """The library of steps on a CPU, for batches like these, compiled if it is not in the cache.
 
     All code in a step must be clsbench's or PyTorch's. None where there can be no library.
     """
-    if not system.LINUX:  # the others are not tested
+    if not are_loaded(rate.device, steps.loss.function, steps.update):
         return None
     step = (inputs[:1], targets[:1], masks[:1], rate)
     try:

@@ -12,7 +12,7 @@ from benchmark.figures import Options, Outcome, Race, Result, Spread, Target, ra
 
 LOOP = "PyTorch, DataLoader loop"
 SAMPLES, TRAIN = 1334, 800
-# Steps of compiled training: from 10,000 on, clsbench compiles by itself.
+# Steps of compiled training: 10,000, of which clsbench compiles by itself.
 COMPILED_EPOCHS, EAGER_EPOCHS = 400, 100
 TOLERANCE = 0.02
 
