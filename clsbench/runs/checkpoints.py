@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from clsbench.errors import RunError
 from clsbench.execution.events import Checkpoint
 from clsbench.runs.evidence import Evidence
 from clsbench.runs.files import opened, write_atomically
-from clsbench.runs.manifest import Entry, Manifest, ManifestFile, content_of
+from clsbench.runs.manifest import Entry, Manifest, ManifestFile, changed, content_of
 from clsbench.runs.names import is_weights
 from clsbench.runs.seal import sha256_of
 
@@ -105,30 +105,38 @@ class Checkpoints:
         Raises:
             RunError: a file matches its SHA-256 but is not a checkpoint.
         """
+        for entry, places, content in self._undamaged():
+            yield self._read(entry, places, content)
+
+    def ended(self) -> Mapping[int, tuple[dict[str, Tensor], str]]:
+        """The final state dict of each trial's model and the preparation of its samples, by number.
+
+        Those that are damaged are left out. A file is read when one of its trials is asked for, and held until one of
+        another file is.
+
+        Raises:
+            RunError: as `newest`, then too.
+        """
+        entries = {entry.trials[place]: entry for entry, places, _ in self._undamaged() for place in places}
+        return _Ended(entries, self._read)
+
+    def _undamaged(self) -> Iterator[tuple[Entry, list[int], bytes]]:
+        """Each file that has the newest undamaged checkpoint of some trials, with their places in it."""
         found: set[int] = set()
-        manifest = self.manifest.read()
-        run = "" if manifest is None else manifest.run
         for entry in reversed([entry for entry in self.manifest.entries() if entry.phase == self.phase]):
             places = [place for place, trial in enumerate(entry.trials) if trial not in found]
             content = self._verified(entry) if places else None
             if content is not None:
                 found.update(entry.trials)
-                yield _unpacked(self.folder / entry.file, content, entry, places, run)
+                yield entry, places, content
 
-    def ended(self) -> dict[int, tuple[dict[str, Tensor], str]]:
-        """The final state dict of each trial's model and the preparation of its samples, by number.
-
-        Those that are damaged are left out.
-
-        Raises:
-            RunError: as `newest`.
-        """
-        found = [each.checkpoint for each in self.newest()]
-        return {
-            number: (each.snapshot.model_state(place), each.preparations.get(number, ""))
-            for each in found
-            for place, number in enumerate(each.trials)
-        }
+    def _read(self, entry: Entry, places: Sequence[int], content: bytes | None = None) -> StoredCheckpoint:
+        """Some trials of a file; its content is read where it is not at hand."""
+        manifest, path = self.manifest.read(), self.folder / entry.file
+        known = self._verified(entry) if content is None else content
+        if known is None:
+            raise changed(path)
+        return _unpacked(path, known, entry, places, "" if manifest is None else manifest.run)
 
     def tidy(self) -> None:
         """Keep only the last of each trial, once all are finished."""
@@ -166,6 +174,27 @@ class Checkpoints:
             log.warning("checkpoint %s is damaged: its SHA-256 is not the manifest's; the one before is used", path)
             return None
         return content
+
+
+class _Ended(Mapping[int, "tuple[dict[str, Tensor], str]"]):
+    """The trials of several files, of which one at a time is in memory."""
+
+    def __init__(self, entries: Mapping[int, Entry], read: Callable[[Entry, Sequence[int]], StoredCheckpoint]) -> None:
+        self._entries, self._read_entry = entries, read
+        self._held: tuple[Entry, Checkpoint] | None = None
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._entries)
+
+    def __getitem__(self, trial: int) -> tuple[dict[str, Tensor], str]:
+        entry = self._entries[trial]
+        if self._held is None or self._held[0] is not entry:
+            self._held = entry, self._read_entry(entry, range(len(entry.trials))).checkpoint
+        kept = self._held[1]
+        return kept.snapshot.model_state(kept.trials.index(trial)), kept.preparations.get(trial, "")
 
 
 def _still_needed(entries: Sequence[Entry], new: Entry) -> Iterator[Entry]:

@@ -29,6 +29,7 @@ AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its othe
 
 Content = bytes | Iterable[bytes]  # of a file, whole or in pieces, which can be gone through again
 PIECE_BYTES = 2**20
+DEPTH_OF_A_LINE = 4  # of `summary.json`: a metric of an arm
 
 
 def pieces_of(content: Content) -> Iterable[bytes]:
@@ -216,9 +217,23 @@ def as_json(value: Any) -> bytes:
 
 def as_wide_json(value: Any) -> bytes:
     """The same in a third of the lines: what is nested five deep, as a metric's values, stays on one line."""
-    lines = _json(value, 1)  # whose strings hold no newlines
-    lines = re.sub(rb",\n {5,}", b", ", lines)
-    return re.sub(rb"\n(?: {5,}| {4}(?=[\]}]))", b"", lines)
+    return b"".join(_wide(value, 0)) + b"\n"
+
+
+def _wide(value: Any, depth: int) -> Iterator[bytes]:
+    """Line by line, for as one text with a number a line a large document takes many times its memory."""
+    if not value or not isinstance(value, dict | list | tuple) or depth == DEPTH_OF_A_LINE:
+        text = _json(value, 1).removesuffix(b"\n")  # whose strings hold no newlines
+        yield re.sub(rb"\n *", b"", re.sub(rb",\n *", b", ", text))
+        return
+    blanks, is_dict = depth * b" ", isinstance(value, dict)
+    yield b"{" if is_dict else b"["
+    for place, key in enumerate(value):
+        yield (b",\n " if place else b"\n ") + blanks
+        if is_dict:
+            yield _json(key, None).removesuffix(b"\n") + b": "
+        yield from _wide(value[key] if is_dict else key, depth + 1)
+    yield b"\n" + blanks + (b"}" if is_dict else b"]")
 
 
 def as_json_line(value: Any) -> bytes:

@@ -67,6 +67,19 @@ def saved_at(folder: Path, epoch: int) -> Path:
     return path
 
 
+def test_final_weights_are_read_file_by_file(saved: Path) -> None:
+    """When a trial of it is asked for, each from the newest file that has it; a file that changed since is told."""
+    phase(saved).save(checkpoint(9, 1), evidence(1))
+    ended = phase(saved).ended()
+    assert [0, 1] == sorted(ended)
+    assert [7.0, 19.0, 7.0] == [ended[trial][0]["w"].item() for trial in (0, 1, 0)]
+    saved_at(saved, 7).write_bytes(b"changed")
+    assert 7.0 == ended[0][0]["w"].item()  # it is still held
+    assert 19.0 == ended[1][0]["w"].item()
+    with pytest.raises(RunError, match="damaged"):
+        ended[0]
+
+
 def test_the_last_counts_and_the_one_before_stays(saved: Path) -> None:
     """Of many saves two files are kept, and the newest is read."""
     assert {0: 7, 1: 7} == kept(saved)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,18 @@ def test_a_metric_of_an_arm_takes_one_line() -> None:
     text = as_wide_json({"arms": [{"name": "bce", "metrics": {"test_nll": statistic}}]}).decode()
     assert f'    "test_nll": {json.dumps(statistic)}'.replace("[0.5, None]", "[0.5, null]") in text.splitlines()
     assert 10 == len(text.splitlines())
+
+
+def test_a_large_summary_takes_little_more_memory_than_its_text() -> None:
+    """A number on a line of its own, with its blanks, would be several times that."""
+    metrics = {f"metric {number}": {"mean": 0.5, "values": [number / 7] * 2000} for number in range(40)}
+    tracemalloc.start()
+    try:
+        text = as_wide_json({"arms": [{"name": "bce", "metrics": metrics}]})
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(text) < peak < 3 * len(text)
 
 
 @pytest.mark.parametrize("write", [as_json, as_wide_json, as_json_line])
