@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
+MAX_NAMED = 10_000  # classes, labels or values, each of which is named while a config is read
 Samples = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
-Classes = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
+Classes = Annotated[int, Interval(ge=2, le=MAX_NAMED)]
 Features = Annotated[int, Interval(ge=2, le=MAX_COUNT)]
 Noise = Annotated[float, Ge(0)]
 Spread = Annotated[float, Gt(0)]
 
-MOST_NAMED = 10_000  # classes that are named before there are samples: a billion can be asked for
 MOONS = ("upper moon", "lower moon")
 CIRCLES = ("outer circle", "inner circle")
 YEARS = tuple(f"year {n}" for n in range(1, 7))
@@ -49,7 +49,7 @@ def of_classes(*, samples: int, classes: int, features: int, **_: Any) -> Posed:
 
 
 def numbered(classes: int, *, ordered: bool = False) -> SingleLabel:
-    return SingleLabel(classes, tuple(map(str, range(classes))) if classes <= MOST_NAMED else (), ordered)
+    return SingleLabel(classes, tuple(map(str, range(classes))), ordered)
 
 
 @dataset("moons", poses=lambda **_: in_the_plane(MOONS))

@@ -9,7 +9,7 @@ from annotated_types import Interval
 from clsbench.config.values import MAX_COUNT
 from clsbench.data.bundled import diabetes_table
 from clsbench.data.raw import RawData
-from clsbench.data.toy import Classes, Features, Noise, Samples
+from clsbench.data.toy import MAX_NAMED, Classes, Features, Noise, Samples
 from clsbench.problems import MultiLabel, Posed, Regression
 from clsbench.registry import dataset
 
@@ -58,7 +58,7 @@ def regression(
     *,
     samples: Samples = 1000,
     features: Annotated[int, Interval(ge=1, le=MAX_COUNT)] = 10,
-    values: Annotated[int, Interval(ge=1, le=MAX_COUNT)] = 1,
+    values: Annotated[int, Interval(ge=1, le=MAX_NAMED)] = 1,
     noise: Noise = 0.1,
     outliers: Annotated[float, Interval(ge=0, lt=1)] = 0.0,
 ) -> RawData:

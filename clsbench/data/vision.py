@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Interval
 
-from clsbench.config.values import MAX_COUNT
 from clsbench.data import downloads
 from clsbench.data.downloads import Source
 from clsbench.data.raw import RawData
+from clsbench.data.toy import Classes, Samples
 from clsbench.errors import ConfigError, DataError
 from clsbench.problems import Posed, SingleLabel
 from clsbench.registry import PathOption, UnknownName, catalogue, dataset
@@ -139,8 +139,8 @@ def _poses_fake(*, classes: int, channels: int, image_size: int, **_: Any) -> Po
 def fake_data(
     seed: int,
     *,
-    samples: Annotated[int, Interval(ge=2, le=MAX_COUNT)] = 1000,
-    classes: Annotated[int, Interval(ge=2, le=MAX_COUNT)] = 10,
+    samples: Samples = 1000,
+    classes: Classes = 10,
     channels: Literal[1, 3] = 3,
     image_size: Annotated[int, Interval(ge=1, le=10_000)] = 32,
 ) -> RawData:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
+from typing import Annotated, Any, get_args, get_origin
 
 import pytest
 
 from clsbench.config.reader import read_mapping
+from clsbench.config.values import MAX_COUNT
 from clsbench.errors import ConfigError
+from clsbench.registry import catalogue
 from tests.config.reading import DEFAULTS, mistakes, read
 
 
@@ -33,6 +36,22 @@ def test_the_baseline_is_an_arm_or_a_loss() -> None:
     assert ["f:3:21: verdict.baseline: unknown arm or loss 'bec'; did you mean 'bce'?"] == mistakes(config % "bec")
     (said,) = mistakes("verdict: {margin: {acuracy: 0.1}}")
     assert "verdict.margin: there are no verdicts by 'acuracy'; did you mean 'accuracy'?" in said
+
+
+WHOLE = [
+    (spec.name, option.name)
+    for spec in catalogue.all("dataset")
+    for option in spec.options.values()
+    if get_origin(option.annotation) is Annotated and get_args(option.annotation)[0] is int
+]
+
+
+@pytest.mark.parametrize(("dataset", "option"), WHOLE)
+def test_a_number_as_large_as_allowed_is_answered(dataset: str, option: str) -> None:
+    """Reading a config counts nothing out: it is accepted or refused at once, and too large a number is refused."""
+    with suppress(ConfigError):
+        read_mapping({"dataset": {"name": dataset, option: MAX_COUNT}})
+    assert mistakes(f"dataset: {{name: {dataset}, {option}: {MAX_COUNT + 1}}}")
 
 
 @pytest.mark.parametrize("value", ["-1", "4294967296", "1.0", "per_sed", "true"])

@@ -84,11 +84,10 @@ def test_compiled_stacks_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     config = {
         "name": "tiny",
         "dataset": {"name": "moons", "samples": 60},
-        "loss": ["mse_softmax", "cross_entropy", "bce"],
-        "train": {"epochs": 2, "seeds": 2, "compile": "on"},
+        "train": {"epochs": 2, "seeds": 6, "stack": 2, "compile": "on"},
         "report": "off",
     }
-    clsbench.run(config, output=tmp_path)
+    assert 3 == clsbench.run(config, output=tmp_path).summary["engine"]["stacks"]
     assert most <= 2
 
 

@@ -18,13 +18,13 @@ from tests.promises.curves import MLP, MOONS, TEN, Config, Run, assert_part
     ("dataset", "losses", "how"),
     [
         (MOONS, ["cross_entropy", "mse_softmax"], {"threads": 1}),
-        (TEN, ["focal", "mse_sigmoid", "hinge", "bce"], {"threads": 2}),
+        (TEN, ["focal", "bce"], {"threads": 2}),
         (TEN, ["cross_entropy"], {"threads": 2, "precision": "bfloat16"}),
     ],
     ids=["two", "ten", "bfloat16"],
 )
 def test_compiled_trials_do_not_know_each_other(run: Run, dataset: Config, losses: list[str], how: Config) -> None:
-    """Compiled, two or four losses on three seeds record what one loss on one seed records alone."""
+    """Compiled, one or two losses on three seeds record what one loss on one seed records alone."""
     same = {"dataset": dataset, "batch_size": 67, "compile": "on", "optimizer": {"momentum": 0.9}, **how}
     together = run(loss=losses, seeds=[4, 0, 7], **same)
     assert "compiled" == together.summary["engine"]["mode"]
