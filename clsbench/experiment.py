@@ -412,7 +412,7 @@ class _Prepared:
             "clock": cast(TimeSpent, {**self.clock.parts(), "figures": None}),
         }
 
-    def _crossed(self, plan: Plan, records: Records, directory: RunDirectory) -> dict[int, CrossEvaluation]:
+    def _crossed(self, plan: Plan, records: Records, directory: RunDirectory) -> Mapping[int, CrossEvaluation]:
         from clsbench.execution.cross import cross_evaluations
 
         ended = set(records.where("status", "finished").column("trial"))

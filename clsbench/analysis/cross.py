@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 def cross_summaries(plan: Plan, found: Mapping[int, CrossEvaluation]) -> dict[str, ArmCross]:
     """The `cross_summary` of each arm of the plan, by name."""
-    trials: dict[str, list[CrossEvaluation | None]] = {}
+    trials: dict[str, list[int]] = {}
     for trial in plan.trials:
-        trials.setdefault(trial.arm.name, []).append(found.get(trial.number))
-    return {arm.name: cross_summary(arm, plan, trials[arm.name]) for arm in plan.arms}
+        trials.setdefault(trial.arm.name, []).append(trial.number)
+    return {arm.name: cross_summary(arm, plan, [found.get(n) for n in trials[arm.name]]) for arm in plan.arms}
 
 
 def cross_summary(arm: Arm, plan: Plan, trials: Sequence[CrossEvaluation | None]) -> ArmCross:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,15 @@ from torch import Tensor
 
 from clsbench.config.plan import Arm, Plan, Trial, named_by
 from clsbench.config.schema import LossEntry
-from clsbench.execution.trained import trained_model
+from clsbench.execution.trained import require_fitting, trained_model
 from clsbench.execution.work import StackWork, Work, bound_loss
 from clsbench.losses.contract import Loss
 from clsbench.metrics.by_class import confusion
 from clsbench.metrics.measures import taken_at_the_end
 from clsbench.metrics.reliability import COLUMNS, reliability
 from clsbench.problems import Problem
-from clsbench.signatures import described
+from clsbench.registry import catalogue
+from clsbench.signatures import described, is_own
 from clsbench.training.evaluation import Measure, Quantities, Ruler, evaluate, final_metrics
 from clsbench.training.stack import Stack
 
@@ -57,7 +58,7 @@ def judging(plan: Plan, arm: Arm) -> Sequence[LossEntry]:
 
 def cross_evaluations(
     work: Work, state_of: Callable[[int], State], trials: Sequence[Trial], failed: Set[int] = frozenset()
-) -> dict[int, CrossEvaluation]:
+) -> Mapping[int, CrossEvaluation]:
     """Measure trained networks on test data, by trial number, in the stacks that they were trained in.
 
     It sets the number of threads and does not restore it: call it inside `process.training`.
@@ -70,22 +71,49 @@ def cross_evaluations(
     """
     usable = {trial.arm.loss.name for trial in work.plan.trials if trial.number not in failed}
     wanted = {trial.number for trial in trials}
-    found: dict[int, CrossEvaluation] = {}
+    found: list[_Measured] = []
     for stack in work.stacks():
         members = [trial for trial in stack.trials if trial.number in wanted]
         if members:
-            found |= _measured(work.plan, state_of, work.resolved(members), usable)
-    return found
+            found.append(_measured(work.plan, state_of, work.resolved(members), usable))
+    return _Evaluations(found)
 
 
-def _measured(
-    plan: Plan, state_of: Callable[[int], State], work: StackWork, usable: Set[str]
-) -> dict[int, CrossEvaluation]:
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured of the trials of a stack, `[T, ...]` each; `losses` maps the labels of each to its names."""
+
+    trials: tuple[Trial, ...]
+    values: Mapping[str, Tensor]
+    losses: Sequence[Mapping[str, str]]
+    problem: Problem
+
+    def of(self, place: int) -> CrossEvaluation:
+        values = {name: tensor[place].tolist() for name, tensor in self.values.items()}
+        return _of_trial(values, self.losses[place], self.problem)
+
+
+class _Evaluations(Mapping[int, CrossEvaluation]):
+    """The evaluation of each trial by its number, made when it is asked for: as numbers in tensors they are small."""
+
+    def __init__(self, stacks: Sequence[_Measured]) -> None:
+        self._places = {trial.number: (stack, n) for stack in stacks for n, trial in enumerate(stack.trials)}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._places)
+
+    def __getitem__(self, trial: int) -> CrossEvaluation:
+        stack, place = self._places[trial]
+        return stack.of(place)
+
+
+def _measured(plan: Plan, state_of: Callable[[int], State], work: StackWork, usable: Set[str]) -> _Measured:
     trials, own, problem = work.trials, work.loss, work.problem
     torch.set_num_threads(work.num_threads)
-    modules = [trained_model(trial, work.shape, own.num_outputs, state_of(trial.number)) for trial in trials]
-    places = work.places_in_stack(len(trials))
-    stack = Stack([modules[place] for place in places], stacked=work.stacked, device=work.device)
+    stack = _trained(work, state_of)
     stack.train(False)
     splits = [work.splits_of(trial) for trial in trials]
     losses = {e.title: bound_loss(e, splits) if e.name in usable else None for e in judging(plan, work.arm)}
@@ -94,13 +122,32 @@ def _measured(
     data = work.data
     assert data.test is not None
     measured = evaluate(stack, Ruler(own, work.device), *data.test, taken, data.test_posterior, places=data.places)
-    values = {name: tensor.tolist() for name, tensor in measured.items()}
-    found = {}
-    for place, trial in enumerate(trials):
-        # The trials of a stack have one loss, which may have several labels.
-        names = dict(zip((entry.title for entry in judging(plan, trial.arm)), losses, strict=True))
-        found[trial.number] = _of_trial(values, place, names, problem)
-    return found
+    # The trials of a stack have one loss, which may have several labels.
+    names = {
+        name: dict(zip((entry.title for entry in judging(plan, arm)), losses, strict=True))
+        for name, arm in {trial.arm.name: trial.arm for trial in trials}.items()
+    }
+    values = {name: tensor.cpu() for name, tensor in measured.items()}
+    return _Measured(trials, values, [names[trial.arm.name] for trial in trials], problem)
+
+
+def _trained(work: StackWork, state_of: Callable[[int], State]) -> Stack:
+    """The trained networks of the trials as one stack."""
+    outputs, places = work.loss.num_outputs, work.places_in_stack(len(work.trials))
+    if work.stacked and is_own(catalogue.get("model", work.arm.model.name).factory):
+        # Their state dict is all that they have: one is built, for drawing weights that are replaced takes long.
+        states = [state_of(trial.number) for trial in work.trials]
+        first = trained_model(work.trials[0], work.shape, outputs, states[0])
+        for trial, state in zip(work.trials, states, strict=True):
+            require_fitting(trial, first, state)
+        stack = Stack([first] * len(places), stacked=True, device=work.device)
+        with torch.no_grad():
+            for name, tensor in {**stack.parameters, **stack.buffers}.items():
+                if name in states[0]:
+                    tensor.copy_(torch.stack([states[place][name] for place in places]))
+        return stack
+    modules = [trained_model(trial, work.shape, outputs, state_of(trial.number)) for trial in work.trials]
+    return Stack([modules[place] for place in places], stacked=work.stacked, device=work.device)
 
 
 def _reliability(known: Quantities) -> Tensor | None:
@@ -141,21 +188,19 @@ def _judge(label: str, loss: Loss) -> Callable[[Quantities], Tensor | None]:
     return sums
 
 
-def _of_trial(
-    values: Mapping[str, Sequence[Any]], place: int, names: Mapping[str, str], problem: Problem
-) -> CrossEvaluation:
+def _of_trial(values: Mapping[str, Any], names: Mapping[str, str], problem: Problem) -> CrossEvaluation:
     """A trial's measures; `names` maps a loss's label to the name that it was measured under."""
 
     def number(name: str) -> float | None:
-        value = values[name][place] if name in values else None
+        value: float | None = values.get(name)
         return value if value is not None and math.isfinite(value) else None
 
     bins, counts = values.get(RELIABILITY.name), values.get(CONFUSION.name)
     return CrossEvaluation(
         measures={spec.name: number(spec.name) for spec in taken_at_the_end(problem)},
         losses={label: number(f"loss {name}") for label, name in names.items()},
-        bins=None if bins is None else dict(zip(COLUMNS, bins[place], strict=True)),
-        confusion=None if counts is None else _by_name(counts[place], problem.names),
+        bins=None if bins is None else dict(zip(COLUMNS, bins, strict=True)),
+        confusion=None if counts is None else _by_name(counts, problem.names),
     )
 
 

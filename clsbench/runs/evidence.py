@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,12 +29,12 @@ class Evidence:
             if self.data.get(trial, data[trial]) != data[trial]:
                 raise RunError(f"the data of trial {trial} have changed since it began; start a new run")
         self.data.update(data)
-        self.weights.update(weights)
+        self.weights.update({trial: _once(of) for trial, of in weights.items()})
         self.batches.update({trial: self.batches.get(trial, [])[:epoch] for trial in trials})
 
     def add_batches(self, batches: Mapping[int, str]) -> None:
         for trial, order in batches.items():
-            self.batches[trial].append(order)
+            self.batches[trial].append(sys.intern(order))
 
     def moved(self, numbers: Mapping[int, int]) -> Evidence:
         """The same for the trials in `numbers`, under the numbers that it gives them."""
@@ -48,3 +49,8 @@ class Evidence:
         self.weights.update(other.weights)
         self.batches.update(other.batches)
         self.data.update(other.data)
+
+
+def _once(hashes: Mapping[str, str]) -> dict[str, str]:
+    """The same, each text in memory once: paired trials have equal ones."""
+    return {sys.intern(name): sys.intern(found) for name, found in hashes.items()}
