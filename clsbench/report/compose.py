@@ -99,8 +99,8 @@ def _end(
 def _answer(comparison: Comparison, summary: Summary, place: int, in_all: int) -> Section:
     """Verdict, curves of the headline metric, a row for each arm, why."""
     refs = short_references(comparison, MAX_ON_SCREEN)
-    title = f"{_title(summary, place, in_all)}: {_ground(comparison)}"
-    found, reason = by_epoch(comparison, refs, comparison.headline), why(comparison, refs, speeds=False)
+    title = f"{_title(summary, place, in_all)}: {'; '.join([_ground(comparison), *of_losses(comparison)])}"
+    found, reason = by_epoch(comparison, refs, comparison.headline), why(comparison, refs, summary, speeds=False)
     level = "" if found.level is None else f" (dashed: {found.level.label})"
     start = confident_start(comparison)
     blocks: list[Block] = [
@@ -117,8 +117,15 @@ def _answer(comparison: Comparison, summary: Summary, place: int, in_all: int) -
     if own:
         blocks.append(Paragraph(joined(first_few(own, "more arms"), "; "), "note"))
     if reason is not None:
-        blocks.append(Paragraph(("Why: ", *reason)))
+        blocks.append(Paragraph(reason))
     return Section("answer", (title,), tuple(blocks))
+
+
+def of_losses(comparison: Comparison) -> Iterator[str]:
+    """What arms are that differ by their loss."""
+    labels = {arm["label"] for arm in comparison.arms}
+    if len(labels) == len(comparison.arms) > 1:
+        yield f"{len(labels)} losses train the same network"
 
 
 def conditions(comparison: Comparison, summary: Summary) -> Iterator[str]:

@@ -10,7 +10,7 @@ from clsbench.analysis.classes import majority, majority_accuracy
 from clsbench.analysis.curves import Comparison, comparisons, final_mean, spans_decades
 from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import OBJECTIVE, is_share, label_of, on_split
-from clsbench.report.compose import conditions, over_all
+from clsbench.report.compose import conditions, of_losses, over_all
 from clsbench.report.document import Section, Text
 from clsbench.report.intervals import intervals
 from clsbench.report.sections import metrics, run, verdicts
@@ -115,12 +115,12 @@ def _names(shown: Sequence[Comparison]) -> list[str]:
 def _comparison(comparison: Comparison, name: str, pictures: Mapping[str, Any], summary: Summary) -> PageComparison:
     refs = short_references(comparison)
     sections = tuple(filter(None, _sections(comparison, refs, summary)))
-    start, reason = confident_start(comparison), why(comparison, refs)
-    more = [*([] if start is None else [start]), *([] if reason is None else [("Why: ", *reason)])]
+    start, reason = confident_start(comparison), why(comparison, refs, summary)
+    more = [*([] if start is None else [start]), *([] if reason is None else [reason])]
     seen = {refs[arm].name: of for arm, of in pictures.get("seen", {}).items()}  # the charts know arms by these names
     return PageComparison(
         name=name,
-        shared=", ".join(conditions(comparison, summary)),
+        shared=", ".join([*of_losses(comparison), *conditions(comparison, summary)]),
         verdict=(*answer(comparison, refs, summary), *more),
         sections=sections,
         charts={**_charts(comparison, refs, summary), **pictures, "seen": seen},

@@ -107,10 +107,42 @@ def test_one_seed_gives_no_verdict() -> None:
 
 
 def test_a_plateau_is_the_reason() -> None:
-    """Of an arm that is stuck the share of such samples is told."""
-    told = in_one_line(screen(usual()))
-    assert "Why: B bad lies on a plateau, where the loss is large and almost nothing moves: " in told
-    assert "31% of the samples are wrong with almost no gradient." in told
+    """Of an arm that is stuck the share of such samples is told, and under which arms no sample is."""
+    records, summary = usual()
+    told = in_one_line(screen((records, summary)))
+    assert "Why: B bad lies on a plateau: the loss stays large but is almost flat. " in told
+    assert "31% of the samples (mean of 3 seeds) are stuck: wrong, with almost no gradient." in told
+    assert "Under" not in told  # 3% are
+    free = next(arm for arm in summary["arms"] if arm["name"] == "hinge")
+    free["metrics"]["stuck_share"].update(mean=0.0)
+    assert "no gradient. Under C what is wrong keeps its gradient." in in_one_line(screen((records, summary)))
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("better", "Why: No sample is stuck, "),
+        ("equivalent", "Why no clear difference: no sample is stuck, "),
+        ("undecided", "Why no clear difference: no sample is stuck, "),
+    ],
+)
+def test_what_is_explained_is_the_verdict(word: str, told: str) -> None:
+    """That no sample is stuck is the reason of a difference that is not there."""
+    records, summary = apart(0.9, 0.8)
+    for arm in summary["arms"]:
+        arm["metrics"]["stuck_share"].update(mean=0.0)
+    (row,) = (row for row in summary["verdicts"] if row["metric"] == "test_accuracy")
+    row.update(low=0.05, high=0.15, verdict=word, negligible=False)
+    assert f"{told}what is wrong keeps its gradient." in in_one_line(screen((records, summary)))
+
+
+def test_arms_that_differ_by_their_loss_are_told_to_be_losses() -> None:
+    """Once, where the comparison begins; arms of one loss under several settings are not."""
+    assert "moons, mlp; 2 losses train the same network " in in_one_line(screen(run_of(["a", "b"])))
+    records, summary = run_of(["a lr=0.1", "a lr=1.0"])
+    for arm in summary["arms"]:
+        arm["label"] = "a"
+    assert "same network" not in in_one_line(screen((records, summary)))
 
 
 @pytest.mark.parametrize(

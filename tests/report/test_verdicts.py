@@ -130,7 +130,7 @@ def test_an_open_pair_says_how_many_seeds_would_settle_it() -> None:
     assert said.startswith(
         "For this split, there are too few seeds to separate one from [two] in test accuracy (about "
     )
-    assert 3 == len(re.findall(r"from \[two\] in test \w+ \(about [\d,]+ seeds would settle it\)", said))
+    assert 3 == len(re.findall(r"from \[two\] in test \w+ \(about [\d,]+ seeds in all would settle it\)", said))
     assert ("undecided",) == table_of(summary).rows[0][-1]
 
 

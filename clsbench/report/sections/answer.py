@@ -75,7 +75,7 @@ def _better(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdic
 def _open(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdict]) -> Text:
     needed = [row["seeds_needed"] for row in rows if row["verdict"] == UNDECIDED]
     known = [each for each in needed if each is not None]
-    settle = f"; about {max(known):,} seeds would settle it" if known and None not in needed else ""
+    settle = f"; about {max(known):,} seeds in all would settle it" if known and None not in needed else ""
     lost = any(row["n"] < comparison.num_seeds for row in rows)
     why = "; the seeds that are left after a divergence do not speak for an arm" if lost and not settle else ""
     values = _values(comparison, refs, best, rows)

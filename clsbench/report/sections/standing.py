@@ -30,7 +30,7 @@ def standing(comparison: Comparison, refs: Refs, summary: Summary) -> Table:
     columns: list[Cells] = [
         (Column((label_of(comparison.headline),)), [mean_std(arm["metrics"].get(comparison.headline)) for arm in arms]),
         *_second(arms, second, comparison.headline),
-        (Column(("epochs", f"to {NEAR_BEST:.0%}")), epochs_to_target(comparison, arms)),
+        (Column(("epochs to", f"{NEAR_BEST:.0%} of best")), epochs_to_target(comparison, arms)),
         *lost(arms),
         *_stuck(arms),
         (Column(("verdict",), "left"), _verdicts(comparison, summary, arms)),

@@ -204,10 +204,10 @@ def _place(row: Verdict) -> int:
 
 
 def _open(refs: Refs, rows: Sequence[Verdict]) -> Iterator[Text]:
-    """By metric: `from A and C in test accuracy (about 34 and 12 seeds would settle it)`."""
+    """By metric: `from A and C in test accuracy (about 34 and 12 seeds in all would settle it)`."""
     for metric in dict.fromkeys(row["metric"] for row in rows):
         found = [row for row in rows if row["metric"] == metric]
         needed = [row["seeds_needed"] for row in found]
         numbers = "".join(map(str, listed("?" if number is None else f"{number:,}" for number in needed)))
-        settled = f" (about {numbers} seeds would settle it)" if any(needed) else ""
+        settled = f" (about {numbers} seeds in all would settle it)" if any(needed) else ""
         yield ("from ", *listed(Mark(refs[row["b"]]) for row in found), f" in {label_of(metric)}{settled}")
