@@ -21,10 +21,10 @@ from typing import Any
 from benchmark.figures import Options, RefusedError, Result
 
 PARTS = {
+    "process": "whole commands, cold and warm, beside scripts: quickstart, moons, MNIST, a thousand trials",
     "startup": "clsbench --help, and from the command to the first training step",
     "small": "an MLP 2-32-32-2 on moons, per trial and step",
     "splits": "the same, a split for every seed beside one that all share",
-    "process": "the whole process, for many seeds and for one",
     "mnist_mlp": "an MLP 784-128-10 on MNIST, per trial and epoch",
     "mnist_cnn": "a small convolutional network on MNIST, per step",
     "growth": "how cost grows with trials, width and samples",

@@ -46,6 +46,28 @@ def test_every_contender_is_measured_in_turn(bench: Any, tmp_path: Path) -> None
         assert 0.8 < line["accuracy"][0] <= 1
 
 
+@pytest.mark.slow
+def test_whole_commands_are_measured_beside_scripts(bench: Any, tmp_path: Path) -> None:
+    """Each case has its script, which is as accurate, and clsbench; a quick part judges no ratios."""
+    file = tmp_path / "bench.json"
+    assert 0 == bench.main(["process", "--quick", "--repeats", "1", "--json", str(file)])
+    part = json.loads(file.read_text())["parts"]["process"]
+    cases = {title.partition(",")[0]: race["lines"].keys() - {"script in JAX"} for title, race in part["races"].items()}
+    whole = {"plain script", "clsbench, compile=auto"}
+    expected = {
+        "(a) quickstart": {"import torch, sklearn.datasets", "clsbench, first line of the answer"},
+        "(b) moons": whole,
+        "(c) moons": whole,
+        "(d) moons": {*whole, "clsbench, compile=on, cold"},
+        "(f) moons": {"clsbench, compile=auto", "clsbench, 1,000 trials"},
+    }
+    assert expected == cases
+    assert ([], ["MNIST left out: give --data-dir, torchvision's root with MNIST in it"]) == (
+        part["targets"],
+        part["notes"],
+    )
+
+
 def test_contender_that_does_other_work_is_refused(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
