@@ -26,7 +26,8 @@ class Run:
     `training` is the training time by the records' `seconds`, all trials together, and `compiling` what is
     not in it; `wall` the seconds in `clsbench.run`; `processes` how many trained side by side; `memory` the peak in
     bytes, of all of them together (what they share counts in each). `evaluating` is the wall-clock time, per stack and
-    epoch, that is not training, where one process trains: measuring and writing down.
+    epoch, that is not training, where one process trains: measuring and writing down. `driver` is the peak of the
+    process that writes alone, and `processor` the seconds of all of them on a processor, imports included.
     """
 
     training: float
@@ -37,6 +38,8 @@ class Run:
     memory: int
     processes: int
     num_trials: int
+    driver: int
+    processor: float
 
 
 def run(config: Mapping[str, Any]) -> Run:
@@ -67,7 +70,6 @@ def moons(
 def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
     import clsbench
     from clsbench.execution.events import EpochDone
-    from clsbench.results import value_of
 
     stamps: list[tuple[int, float, float]] = []
 
@@ -81,27 +83,28 @@ def _measured(config: Mapping[str, Any]) -> dict[str, Any]:
         result = clsbench.run(config, output=folder, watch=note)
         wall = time.perf_counter() - started
         log = (result.directory / "run.log").read_text("utf-8")
+        used = [resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     side_by_side = max(map(int, re.findall(r" in (\d+) processes$", log, re.MULTILINE)), default=1)
-    last = [r for r in result.records if r["epoch"] == config["train"]["epochs"]]
+    last = result.records.where("epoch", config["train"]["epochs"])
     # A stack's first epoch holds the compiling of its steps; one epoch has no gap but its own.
     gaps = [
         (at - before) - (trained - earlier)
         for (_, before, earlier), (epoch, at, trained) in pairwise(stamps)
         if epoch >= min(2, config["train"]["epochs"])
     ]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if side_by_side > 1:
-        memory += side_by_side * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    driver, *workers = [of.ru_maxrss for of in used]
     unit = 1 if sys.platform == "darwin" else 1024
     return {
-        "training": sum(r["seconds"] for r in last),
+        "training": sum(last.column("seconds")),
         "compiling": (result.summary["engine"] or {})["compile_seconds"],
         "wall": wall,
         "evaluating": mean(gaps),
-        "accuracy": mean(value_of(r, "test_accuracy") or 0.0 for r in last),
-        "memory": memory * unit,
+        "accuracy": mean(value or 0.0 for value in last.column("test_accuracy")),
+        "memory": (driver + (side_by_side * max(workers) if side_by_side > 1 else 0)) * unit,
         "processes": side_by_side,
         "num_trials": len(last),
+        "driver": driver * unit,
+        "processor": sum(of.ru_utime + of.ru_stime for of in used),
     }
 
 
