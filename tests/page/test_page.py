@@ -338,7 +338,10 @@ def test_wrong_samples_are_those_that_the_network_gets_wrong(of_images: Tab, ima
     replay = RunDirectory(images.directory).replay(["digits"])
     assert replay is not None
     wrong = [int((of["predicted"][-1] != replay.scenes["digits"].targets).sum()) for of in replay.trials.values()]
-    shown = [int(said.split(":")[1].split()[0]) for said in texts(of_images, ".said")]
+    captions = texts(of_images, ".said")
+    of_all = f" of {len(replay.scenes['digits'].targets)} training samples wrong"
+    assert [True] * 2 == [", seed 0: " in said and of_all in said for said in captions]
+    shown = [int(said.split(":")[1].split()[0]) for said in captions]
     assert wrong == shown
 
 

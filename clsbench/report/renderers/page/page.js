@@ -8,7 +8,7 @@ class Stage {
     const controls = this.part("div", { class: "controls" });
     this.time(controls);
     const pair = this.host.insertBefore(make("div", { class: "pair terrains" }), this.host.firstChild);
-    if (this.watched.length) pair.before(make("p", { class: "more" }, "Each marble is a training sample: up is a larger loss, right a likelier true class. On a slope it rolls home; on a plateau (orange) almost nothing pulls it."));
+    if (this.watched.length) pair.before(make("p", { class: "more" }, `Each marble is a training sample: the ground under it is its loss; further right its true class is likelier. Marbles that would overlap are piled up. On a slope one rolls down to the right, where it is classified correctly; on a plateau (orange, its marbles red) almost nothing pulls it.${this.watched.length > 1 ? " Look at the slopes: the scales differ." : ""}`));
     for (const side of this.watched.length > 1 ? ["left", "right"] : this.watched.slice(0, 1)) {
       this.terrains.push(new Terrain(pair, this, side));
     }

@@ -125,6 +125,12 @@ class Terrain {
     context.textAlign = "left";
     context.fillText(`${above} →`, this.x(0) + 7, 16);
     context.fillText("loss", 4, 16);
+    const edges = ["upper line: the rest on one class", "lower line: the rest shared evenly"];
+    if (terrain && terrain.band && context.measureText(edges[1]).width < this.width - this.right - this.x(0) - 12) {
+      context.textAlign = "right";
+      edges.forEach((edge, line) => context.fillText(edge, this.width - this.right, 36 + 14 * line));
+      context.textAlign = "left";
+    }
     if (this.flatTo !== null && this.x(this.flatTo) - this.left > 120) {
       context.fillStyle = colour("onflat");
       context.fillText("plateau: large loss,", this.left + 8, this.y(0) - 24);
@@ -195,8 +201,8 @@ class Terrain {
 
   tell() {
     const wrong = this.spots.filter((spot) => spot.wrong).length, stuck = this.spots.filter((spot) => spot.stuck).length;
-    const flat = this.flatTo === null ? "" : `, ${stuck} of them on the plateau`;
-    this.said.textContent = `Epoch ${Math.round(this.stage.epoch)}: ${wrong} of ${this.spots.length} samples wrong${wrong ? flat : ""}.`;
+    const flat = this.flatTo === null ? "" : `, ${stuck} on the plateau`;
+    this.said.textContent = `Epoch ${Math.round(this.stage.epoch)}, seed ${this.stage.charts.seed}: ${wrong} of ${this.spots.length} training samples wrong${wrong ? flat : ""}.`;
     this.canvas.setAttribute("aria-label", `Marbles of ${this.name} on the terrain of its loss. ${this.said.textContent} Arrow keys go from sample to sample.`);
   }
 
