@@ -14,7 +14,7 @@ from clsbench.report.compose import conditions, of_losses, over_all
 from clsbench.report.document import Section, Text
 from clsbench.report.intervals import intervals
 from clsbench.report.sections import metrics, run, verdicts
-from clsbench.report.sections.answer import answer
+from clsbench.report.sections.answer import answer, in_a_word
 from clsbench.report.sections.arms import Refs, arms, short_references
 from clsbench.report.sections.classes import by_class
 from clsbench.report.sections.convergence import convergence
@@ -36,9 +36,10 @@ MAX_CLASSES = 20  # of a confusion matrix
 
 @dataclass(frozen=True)
 class PageComparison:
-    """A comparison: its name, what its arms share, its verdict first, sections, and what its charts draw."""
+    """A comparison: its name, its verdict in a word, what its arms share, its verdict first, sections, and charts."""
 
     name: str
+    word: Text
     shared: str
     verdict: tuple[Text, ...]
     sections: tuple[Section, ...]
@@ -120,6 +121,7 @@ def _comparison(comparison: Comparison, name: str, pictures: Mapping[str, Any], 
     seen = {refs[arm].name: of for arm, of in pictures.get("seen", {}).items()}  # the charts know arms by these names
     return PageComparison(
         name=name,
+        word=in_a_word(comparison, refs, summary),
         shared=", ".join([*of_losses(comparison), *conditions(comparison, summary)]),
         verdict=(*answer(comparison, refs, summary), *more),
         sections=sections,

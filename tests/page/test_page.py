@@ -123,6 +123,13 @@ def test_hostile_label_stays_text(tab: Tab) -> None:
     assert any("<b>moons" in heading for heading in texts(tab, "h2"))
 
 
+def test_buttons_tell_the_verdict_of_each_comparison(tab: Tab) -> None:
+    """In a word, so that a difference in one comparison is not taken for one in all."""
+    buttons = texts(tab, ".choice")
+    assert 2 == len(buttons)
+    assert all(button.endswith((" undecided", " equivalent", " best")) for button in buttons)
+
+
 def test_policy_allows_the_pages_own_code_alone(tab: Tab) -> None:
     """Code that comes in otherwise does not run, an inline style does not count, and nothing can be fetched."""
     tab.evaluate(

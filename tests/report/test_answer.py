@@ -7,7 +7,8 @@ import re
 import pytest
 
 from clsbench.report.compose import answer_document
-from tests.report.runs import Records, Summary, on_screen, run_of, usual
+from clsbench.report.sections.answer import in_a_word
+from tests.report.runs import Records, Summary, compared, on_screen, plain, run_of, usual
 
 CLASSES = [{"name": name, "train": 300, "val": 100, "test": 100} for name in ("upper moon", "lower moon")]
 COUNTS = {"train": 600, "val": 200, "test": 200, "shape": [2], "classes": CLASSES, "columns": None}
@@ -134,6 +135,19 @@ def test_what_is_explained_is_the_verdict(word: str, told: str) -> None:
     (row,) = (row for row in summary["verdicts"] if row["metric"] == "test_accuracy")
     row.update(low=0.05, high=0.15, verdict=word, negligible=False)
     assert f"{told}what is wrong keeps its gradient." in in_one_line(screen((records, summary)))
+
+
+@pytest.mark.parametrize(
+    ("word", "told"), [("better", "a best"), ("equivalent", "equivalent"), ("undecided", "undecided"), (None, "")]
+)
+def test_the_verdict_in_a_word(word: str | None, told: str) -> None:
+    """The best arm by its name, or that there is none; nothing without verdicts."""
+    records, summary = apart(0.9, 0.8)
+    rows = [row for row in summary["verdicts"] if row["metric"] == "test_accuracy"]
+    for row in rows:
+        row.update(verdict=word)
+    summary = {**summary, "verdicts": rows if word else []}
+    assert told == plain(in_a_word(*compared(records, summary), summary))
 
 
 def test_arms_that_differ_by_their_loss_are_told_to_be_losses() -> None:

@@ -28,6 +28,15 @@ def answer(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[Tex
     yield from _other_metrics(comparison, refs, best, summary)
 
 
+def in_a_word(comparison: Comparison, refs: Refs, summary: Summary) -> Text:
+    """The same in a word or two: the best arm, or that none is; empty without verdicts."""
+    best = next((arm["name"] for arm in ranked(comparison)), None)
+    words = [] if best is None else [row["verdict"] for row in verdicts_on(best, comparison, summary)]
+    if best is not None and BETTER in words:
+        return (refs[best], " best")
+    return (UNDECIDED if UNDECIDED in words else EQUIVALENT,) if words else ()
+
+
 def verdicts_on(best: str, comparison: Comparison, summary: Summary, metric: str | None = None) -> list[Verdict]:
     """The verdicts on the best arm against each other one, by a metric, in the order of their means."""
     by = metric or comparison.headline

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from clsbench.config.dump import as_yaml
+from clsbench.report.document import Text
 from clsbench.report.page import Page, PageComparison
 from clsbench.report.renderers.markup import safe
 from clsbench.report.renderers.page.blocks import block, text
@@ -45,7 +46,7 @@ def _body(page: Page) -> Iterator[str]:
     if len(page.comparisons) > 1:
         choices = "".join(
             f'<button type="button" class="choice" aria-pressed="{str(place == page.first).lower()}">{safe(each.name)}'
-            "</button> "
+            f"{_small(each.word)}</button> "
             for place, each in enumerate(page.comparisons)
         )
         yield f'<nav aria-label="comparisons">{choices}</nav>'
@@ -60,6 +61,10 @@ def _body(page: Page) -> Iterator[str]:
     yield from _kept(page)
     yield "</main>\n"
     yield f"<footer>{''.join(f'<p>{safe(note)}</p>' for note in page.notes)}<p>Made by clsbench.</p></footer>\n"
+
+
+def _small(word: Text) -> str:
+    return f' <small class="faint">{text(word)}</small>' if word else ""
 
 
 def _comparison(comparison: PageComparison, place: int) -> Iterator[str]:
