@@ -96,6 +96,7 @@ def _arms(
             reasons.get(arm.name, {}),
             crosses[arm.name],
             plan.problems.get(arm.name),
+            own_test=arm.name in plan.own_tests,
         )
         for arm in plan.arms
     ]

@@ -28,10 +28,13 @@ def arm_summary(
     failures: Mapping[int, str],
     crossed: ArmCross,
     problem: Problem | None = None,
+    *,
+    own_test: bool = False,
 ) -> ArmSummary:
     """One arm of `summary.json`, from the last record of each of its trials; without its time to target.
 
     `failures` holds, by seed, the reason of a failure; a failed trial has no metrics. They are those of the `problem`.
+    `own_test`: as in the summary.
     """
     place_of = {seed: place for place, seed in enumerate(last.column("seed"))}
     kept = last.at(place_of[seed] for seed in seeds if seed in place_of)
@@ -43,7 +46,7 @@ def arm_summary(
         "setting": arm.setting,
         "dataset": arm.dataset.title,
         "split_seed": arm.dataset.split_seed,
-        "own_test": arm.dataset.test_fraction is None,
+        "own_test": own_test,
         "model": arm.model.title,
         "batch_size": arm.batch_size,
         "lr": None if "optimizer.lr" in arm.varied else arm.lr,

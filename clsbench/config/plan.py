@@ -121,6 +121,13 @@ class Plan:
         opened = ((trial.arm.name, self.posed.get(trial.dataset.key)) for trial in self.trials)
         return {name: known.problem for name, known in opened if known is not None and known.problem is not None}
 
+    @cached_property
+    def own_tests(self) -> frozenset[str]:
+        """The names of the arms whose data have a test set of their own, as far as that is known."""
+        opened = ((trial.arm.name, self.posed.get(trial.dataset.key)) for trial in self.trials)
+        found = {name for name, known in opened if known is not None and known.own_test}
+        return frozenset(found | {arm.name for arm in self.arms if arm.dataset.test_fraction is None})
+
     def stacks(self) -> list[list[Trial]]:
         """The trials that can be one tensor program, in stacks of at most `train.stack`, or of what fits into memory.
 

@@ -40,7 +40,7 @@ from clsbench.config.wording import UNKNOWN_KEY, Mistake, dotted, mistakes_of
 from clsbench.config.yaml_text import MAX_CHARACTERS, Document, Path, Position, parse, shown
 from clsbench.errors import ConfigError
 from clsbench.problems import Posed, Problem
-from clsbench.registry import DatasetSpec, Kind, UnknownName, catalogue, nearest
+from clsbench.registry import Kind, UnknownName, catalogue, nearest
 from clsbench.sources import read_bounded
 
 MOST_POINTS = 1000  # settings that one entry sweeps
@@ -181,8 +181,10 @@ def _entries(kind: Kind, value: Any, folder_of: FolderOf, mistakes: list[Mistake
         path: Path = (kind, index) if isinstance(value, list | tuple) else (kind,)
         entry = _entry(kind, item, path, mistakes)
         if entry is not None:
-            spec = catalogue.get(kind, entry.name)
-            entries[path] = with_full_paths(entry, spec, path, folder_of, mistakes)
+            full = with_full_paths(entry, catalogue.get(kind, entry.name), path, folder_of, mistakes)
+            found = _divided(full, path, mistakes) if isinstance(full, DatasetEntry) else full
+            if found is not None:
+                entries[path] = found
     return entries
 
 
@@ -207,17 +209,18 @@ def _entry(kind: Kind, item: Any, path: Path, mistakes: list[Mistake]) -> Entry 
     if entry.num_points > MOST_POINTS:
         mistakes.append((path, f"sweeps {entry.num_points:,} settings; the limit is {MOST_POINTS:,}: sweep less"))
         return None
-    if not isinstance(spec, DatasetSpec) or not isinstance(entry, DatasetEntry):
-        return entry
+    return entry
+
+
+def _divided(entry: DatasetEntry, path: Path, mistakes: list[Mistake]) -> DatasetEntry | None:
+    """The dataset with the fractions and the split seed that it has by default; None if its options are impossible."""
     try:
         known = entry.posed
     except ValueError as error:
         mistakes.append((path, f"{entry.name}: {error}"))
         return None
-    return _with_fractions(entry, known, path, mistakes)
-
-
-def _with_fractions(entry: DatasetEntry, known: Posed, path: Path, mistakes: list[Mistake]) -> DatasetEntry:
+    if entry.split_seed is None or "split_seed" not in entry.model_fields_set:
+        entry = entry.model_copy(update={"split_seed": 0 if known.own_test else "per_seed"})
     given = "test_fraction" in entry.model_fields_set
     if known.own_test:
         if given and entry.test_fraction is not None:

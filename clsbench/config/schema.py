@@ -132,8 +132,9 @@ class DatasetEntry(Entry):
         0.2, description="fraction used for testing; null if the dataset has its own test set"
     )
     split_seed: SplitSeed = Field(
-        0,
-        description="seeds the split, the label noise and generated data; per_seed uses each trial's seed",
+        "per_seed",
+        description="seeds the split, the label noise and generated data; per_seed uses each trial's seed; it is 0 by "
+        "default if the dataset has its own test set",
     )
     normalize: Literal["standard", "unit", "none"] = Field("standard", description="fitted on the training split")
     label_noise: Share = Field(0.0, description="fraction of the training labels replaced by another class")

@@ -109,11 +109,11 @@ def _device(value: Any) -> str:
     raise mistake(f"must be auto, cpu, cuda or cuda:N, got {shown(value)}")
 
 
-def _split_seed(value: Any) -> int | str:
+def _split_seed(value: Any) -> int | str | None:
     is_seed = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SEED
-    if not is_seed and value != "per_seed":
-        raise mistake(f"must be a whole number from 0 to {MAX_SEED} or per_seed, got {shown(value)}")
-    chosen: int | str = value
+    if not is_seed and value not in ("per_seed", None):
+        raise mistake(f"must be a whole number from 0 to {MAX_SEED}, per_seed or null, got {shown(value)}")
+    chosen: int | str | None = value
     return chosen
 
 
@@ -166,10 +166,17 @@ Margin = Annotated[
 Count = Annotated[int, Interval(ge=1, le=MAX_COUNT)]
 Device = Annotated[str, PlainValidator(_described(_device, {"type": "string", "pattern": f"^({DEVICES})$"}))]
 SplitSeed = Annotated[
-    int | Literal["per_seed"],
+    int | Literal["per_seed"] | None,
     PlainValidator(
         _described(
-            _split_seed, {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_SEED}, {"const": "per_seed"}]}
+            _split_seed,
+            {
+                "anyOf": [
+                    {"type": "integer", "minimum": 0, "maximum": MAX_SEED},
+                    {"const": "per_seed"},
+                    {"type": "null"},
+                ]
+            },
         )
     ),
 ]

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +34,7 @@ NOT_PEOPLES = frozenset({"__macosx", "@eadir", "$recycle.bin", "lost+found", "sy
 MAX_NAMED = 10
 MAX_KINDS = 6
 LONGEST_SUFFIX = 10
+MOST_LISTED = 1000  # of what is in a folder, before it is opened
 
 Identity = tuple[int, int]
 
@@ -54,7 +56,24 @@ class _Found:
     seen: dict[Identity, tuple[str, str]] = field(default_factory=dict)
 
 
-@dataset("image_folder", poses=lambda **_: Posed(own_test=None), drawn=False, aliases=("ImageFolder",))
+def _poses(*, path: str, **_: Any) -> Posed:
+    return Posed(own_test=_has_own_test(path))
+
+
+def _has_own_test(path: str) -> bool | None:
+    """Whether the folders in a folder are splits, with one to test on; None if that is not told by their names."""
+    try:
+        with os.scandir(os.path.expanduser(path)) as entries:
+            names = {entry.name.casefold() for entry in islice(entries, MOST_LISTED) if entry.is_dir()}
+    except (OSError, ValueError):
+        return None
+    splits = {SPLITS.get(name) for name in names - NOT_PEOPLES if not name.startswith(".")}
+    if "test" not in splits:
+        return False if splits else None
+    return True if "train" in splits and None not in splits else None
+
+
+@dataset("image_folder", poses=_poses, drawn=False, aliases=("ImageFolder",))
 def image_folder(seed: int, *, path: PathOption, image_size: Annotated[int, Interval(ge=1, le=10_000)] = 64) -> RawData:
     """A folder of images for each class: `path/cat/1.png`, `path/dog/2.jpg`, as torchvision's ImageFolder has it.
 

@@ -62,8 +62,8 @@ class Splits:
     """Training, validation and test data; `val` is None if there is no validation data.
 
     `preparation` made the samples of all three from raw ones. `held_out` counts the samples that are excluded because
-    other seeds test them. `summary` says what was read, `findings` has the codes and texts of warnings about it, both
-    if they were asked for.
+    other seeds test them; `own_test` says that the test set comes with the data. `summary` says what was read,
+    `findings` has the codes and texts of warnings about it, both if they were asked for.
     """
 
     train: Tensors
@@ -72,6 +72,7 @@ class Splits:
     preparation: Preparation
     problem: Problem
     held_out: int = 0
+    own_test: bool = False
     summary: DataSummary | None = None
     findings: tuple[tuple[str, str], ...] = ()
 
@@ -210,6 +211,7 @@ def split(
         preparation=preparation,
         problem=problem,
         held_out=held_out,
+        own_test=raw.test_labels is not None,
     )
     if not resident:
         splits.hash  # noqa: B018 - kept from now on, and no sample is found later that cannot be prepared

@@ -124,6 +124,7 @@ def posed_of(splits: Splits) -> Posed:
     return Posed(
         splits.shape,
         splits.problem,
+        own_test=splits.own_test,
         has_posterior=splits.test.posterior is not None,
         sizes=(len(splits.train), len(splits.val or ()), len(splits.test)),
         class_counts=None if counts is None else tuple(counts.tolist()),

@@ -216,7 +216,7 @@ def test_plugin_that_raises_is_told(here: Path, fails: Fails) -> None:
 def test_bug_leaves_its_trace_in_the_log(here: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unexpected exception in a run is 1, one line that names the log, and the log has the trace."""
 
-    def broken(*_: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("a\nb")
 
     monkeypatch.setattr("clsbench.analysis.judging.arm_summary", broken)

@@ -104,7 +104,7 @@ def test_comparisons_that_one_run_has_stand_beside(run: Run, invoke: Invoke) -> 
     ("overrides", "reason"),
     [
         (("dataset.noise=0.4",), "the training split of moons differs at seed 0; noise is 0.2 and 0.4"),
-        (("dataset.split_seed=1",), "the training split of moons differs at seed 0; split_seed is 0 and 1"),
+        (("dataset.split_seed=1",), 'the training split of moons differs at seed 0; split_seed is "per_seed" and 1'),
         (("dataset=circles",), "their data are moons and circles"),
         (("model=mlp",), 'their models differ, name is "linear" and "mlp"'),
         (("model.init.weights=zeros",), "their models differ, init is "),

@@ -16,7 +16,7 @@ DEFAULTS = {
         "label": None,
         "val_fraction": 0.2,
         "test_fraction": 0.2,
-        "split_seed": 0,
+        "split_seed": "per_seed",
         "normalize": "standard",
         "label_noise": 0.0,
         "label_noise_kind": "symmetric",

@@ -59,10 +59,31 @@ def test_split_seed_is_a_seed_or_per_seed(value: str) -> None:
     """A split is drawn by a number, or by each trial's seed."""
     (mistake,) = mistakes(f"dataset: {{name: moons, split_seed: {value}}}")
     assert mistake.startswith(
-        "f:1:36: dataset.split_seed: must be a whole number from 0 to 4294967295 or per_seed, got"
+        "f:1:36: dataset.split_seed: must be a whole number from 0 to 4294967295, per_seed or null, got"
     )
-    (entry,) = read("dataset: {name: moons, split_seed: per_seed}").dataset
-    assert "per_seed" == entry.split_seed
+    (entry,) = read("dataset: {name: moons, split_seed: 3}").dataset
+    assert 3 == entry.split_seed
+
+
+@pytest.mark.parametrize(
+    ("dataset", "split_seed"),
+    [
+        ("name: moons", "per_seed"),
+        ("name: iris, split_seed: null", "per_seed"),
+        ("name: csv, path: a.csv, target: t", "per_seed"),
+        ("name: image_folder, path: nowhere", "per_seed"),
+        ("name: mnist", 0),
+        ("name: mnist, split_seed: null", 0),
+        ("name: mnist, split_seed: per_seed", "per_seed"),
+        ("name: csv, path: a.csv, target: t, split: part", 0),
+        ("name: csv, path: a.csv, target: t, test_path: b.csv", 0),
+    ],
+)
+def test_every_seed_has_a_split_unless_the_data_have_a_test_set(dataset: str, split_seed: int | str) -> None:
+    """By default, or with null; what is kept says which, and reads back as itself."""
+    experiment = read(f"dataset: {{{dataset}}}\nmodel: linear")
+    assert split_seed == experiment.dataset[0].split_seed
+    assert experiment.dataset == read_mapping(experiment.to_dict()).dataset
 
 
 def test_every_mistake_is_told_at_once_in_place_and_in_order() -> None:

@@ -188,12 +188,12 @@ def test_limit_of_trials_counts_those_of_tuning() -> None:
 @pytest.mark.parametrize(
     ("dataset", "protocol"),
     [
-        ("{name: iris, split_seed: per_seed}", "per_arm_per_seed"),
+        ("iris", "per_arm_per_seed"),
         ("[moons, {name: iris, split_seed: per_seed}]", "per_arm_per_seed"),
-        ("{name: csv, path: a.csv, target: t, split_seed: per_seed}", "per_arm_per_seed"),
+        ("{name: csv, path: a.csv, target: t}", "per_arm_per_seed"),
         ("{name: csv, path: a.csv, target: t, split: s, split_seed: per_seed}", "per_arm"),
         ("{name: mnist, split_seed: per_seed}", "per_arm"),
-        ("{name: moons, split_seed: per_seed}", "per_arm"),
+        ("moons", "per_arm"),
         ("{name: iris, split_seed: 0}", "per_arm"),
     ],
 )
@@ -207,14 +207,14 @@ def test_seeds_that_test_samples_of_one_set_are_tuned_by_themselves(dataset: str
 def test_each_seed_is_tuned_on_its_own_split_by_seeds_of_its_own() -> None:
     """Every setting is tried at each seed, inside its split; which seeds that takes depends on the seed alone."""
     tune = {"grid": {"lr": [1, 2, 3]}, "seeds": 2, "protocol": "per_arm_per_seed"}
-    for dataset in ({"name": "iris", "split_seed": "per_seed"}, {"name": "moons", "split_seed": "per_seed"}, "iris"):
+    for dataset in ({"name": "iris"}, {"name": "moons"}, {"name": "iris", "split_seed": 0}):
         asked = {"dataset": dataset, "loss": ["bce", "hinge"], "tune": tune}
         plan = tuning_plan(read_mapping({**asked, "train": {"seeds": [7, 3, 9999]}}))
         assert plan is not None
         assert 2 * 3 * 3 * 2 == len(plan.trials)
         assert () == plan.spared
         pairs = [(10007, 7), (20007, 7), (10003, 3), (20003, 3), (19999, 9999), (29999, 9999)]
-        splits = [(seed, own if isinstance(dataset, dict) else 0) for seed, own in pairs]
+        splits = [(seed, dataset.get("split_seed", own)) for seed, own in pairs]
         assert 6 * splits == [(trial.seed, trial.dataset.split_seed) for trial in plan.trials]
 
 

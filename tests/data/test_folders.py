@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clsbench.config.reader import read_mapping
 from clsbench.data import decoding
 from clsbench.data.folders import image_folder
 from clsbench.data.progress import told_to
@@ -84,7 +85,28 @@ def test_one_channel_is_kept_where_all_have_one(pets: Path) -> None:
     save(picture(7), pets / "cat" / "0.png")
     assert [[7] * 3, [61] * 3, [180] * 3, [181] * 3] == levels(opened(pets))
     known = posed_by("image_folder", {"path": str(pets), "image_size": 4})
-    assert (None, None) == (known.shape, known.own_test)
+    assert (None, False) == (known.shape, known.own_test)
+
+
+@pytest.mark.parametrize(
+    ("folders", "own_test"),
+    [
+        (["train", "test"], True),
+        (["Training", "val", "Testing", ".thumbs", "__MACOSX"], True),
+        (["train", "val"], False),
+        (["cat", "dog"], False),
+        (["train", "test", "bus"], None),  # which may be classes
+        ([], None),
+    ],
+)
+def test_a_test_set_is_known_by_the_names_of_folders(folders: list[str], own_test: bool | None, tmp_path: Path) -> None:
+    """Before any image is opened, so that the split of its own is not drawn; where names do not tell, it is open."""
+    for name in folders:
+        (tmp_path / "pets" / name).mkdir(parents=True)
+    assert own_test is posed_by("image_folder", {"path": str(tmp_path / "pets"), "image_size": 4}).own_test
+    read = read_mapping({"dataset": {"name": "image_folder", "path": str(tmp_path / "pets")}, "model": "linear"})
+    assert (0 if own_test else "per_seed") == read.dataset[0].split_seed
+    assert (None if own_test else 0.2) == read.dataset[0].test_fraction
 
 
 def deep(mode: str, value: float) -> Image.Image:

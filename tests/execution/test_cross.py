@@ -28,7 +28,7 @@ Run = Callable[..., Result]
 LOSSES = ["cross_entropy", "mse_softmax", "bce", "mse_logits", "mse_class_index"]
 RULER = ("accuracy", "nll", "brier", "ece")
 CONFIG: dict[str, Any] = {
-    "dataset": {"name": "blobs", "samples": 300, "classes": 4, "noise": 3.0},
+    "dataset": {"name": "blobs", "samples": 300, "classes": 4, "noise": 3.0, "split_seed": 0},
     "model": "linear",
     "optimizer": {"lr": 0.05},
 }
@@ -103,7 +103,7 @@ def test_what_a_loss_cannot_have_is_null(run: Run) -> None:
 
 def test_one_sigmoid_output_is_class_1_against_0(run: Run) -> None:
     """On two classes `outputs: 1` has a margin: the logit of the target over the other's, which is zero."""
-    moons = {"name": "moons", "samples": 200}
+    moons = {"name": "moons", "samples": 200, "split_seed": 0}
     result = run([{"name": "bce", "outputs": 1}], dataset=moons, train={"seeds": 1})
     cross, test = result.arms["bce"]["cross"], splits_of({"dataset": moons}).test
     z = logits_of(result, 0, test.x).squeeze(1)

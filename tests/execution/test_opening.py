@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import torch
 import clsbench
 from clsbench.config.plan import make_plan, tuning_plan
 from clsbench.config.reader import read_mapping
+from clsbench.data.raw import RawData
 from clsbench.errors import ClsbenchError, ConfigError, DataError
-from clsbench.execution.opening import load_data
+from clsbench.execution.opening import load_data, posed_of
 
 CPU = torch.device("cpu")
 
@@ -80,3 +82,22 @@ def test_targets_that_no_loss_is_for_are_a_fault_of_the_data(
     with pytest.raises(ClsbenchError) as refused:
         opened()
     assert (error, []) == (refused.type, [part for part in said if part not in str(refused.value)]), refused.value
+
+
+def test_a_test_set_that_comes_along_is_known_once_data_are_opened() -> None:
+    """A dataset that did not say so before has one split for all tests; every seed has its own training samples."""
+    features, labels = np.arange(200.0)[:, None], np.arange(200) % 2
+
+    @clsbench.dataset("brings-a-test-set", drawn=False)
+    def brings(seed: int) -> RawData:
+        """Points on a line, of two classes, and others to test on."""
+        return RawData(features, labels, 2, test_features=features[:40] + 0.5, test_labels=labels[:40])
+
+    config = {"dataset": "brings-a-test-set", "model": "linear", "loss": "bce", "train": {"seeds": 2}}
+    plan = make_plan(read_mapping(config))
+    assert frozenset() == plan.own_tests
+    data = load_data(plan.trials, CPU)
+    opened = replace(plan, posed={key: posed_of(splits) for key, splits in data.items()})
+    assert {"bce"} == opened.own_tests
+    first, second = data.values()
+    assert first.hashes["test"] != first.hashes["train"] != second.hashes["train"]

@@ -328,6 +328,6 @@ def test_fingerprint_names_config_data_and_versions(finished: Path) -> None:
         assert (manifest.run, "metrics") == (content["run"], content["phase"])
         assert manifest.fingerprint == type(manifest.fingerprint).model_validate_json(content["fingerprint"])
     (by_seed,) = directory.hashes().values()
-    (trial, *_) = make_plan(read(TREE)).trials
-    assert {str(trial.dataset.split_seed)} == set(by_seed)
+    trials = make_plan(read(TREE)).trials
+    assert {str(trial.dataset.split_seed) for trial in trials} == set(by_seed)
     assert f"{sys.version_info.major}.{sys.version_info.minor}" in str(manifest.fingerprint.versions["python"])
