@@ -60,7 +60,7 @@ def test_records_are_parted_by_a_field_in_the_order_of_their_first() -> None:
     assert [{"arm": "a", "epoch": 0}, {"arm": "a", "epoch": 1}] == parted["a"]
     assert rows[2:] == found.where("epoch", 1, 5)
     assert [1] == parted["b"].where("epoch", 1).column("epoch")
-    assert (found != rows[:3], found != "rows") == (True, True)
+    assert (True, True) == (found != rows[:3], found != "rows")
 
 
 def test_a_record_takes_less_than_a_kilobyte() -> None:
