@@ -26,6 +26,7 @@ from clsbench.registry import catalogue
 from clsbench.runs.directory import RunDirectory
 from clsbench.runs.manifest import ManifestFile
 from clsbench.runs.provenance import Fingerprint
+from clsbench.runs.seal import sha256_of
 from clsbench.runs.sums import Sums
 from faulting.runs import Cut, cut_run
 
@@ -153,7 +154,7 @@ def test_epoch_that_cannot_be_repeated_ends_the_run(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     rows[3]["val_accuracy"] = 0.123
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    Sums(file).restart(file.read_bytes())
+    Sums(file).restart(file.stat().st_size, sha256_of(file.read_bytes()))
     with pytest.raises(RunError, match=r"epoch 1 of trial 1 changed .* val_accuracy was 0\.123, and is"):
         clsbench.run(resume=path)
 

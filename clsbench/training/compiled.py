@@ -25,17 +25,20 @@ from clsbench.training.step import Masks, Steps
 TRIALS_AT_ONCE = 128
 
 
-@cache
 def has_compiler() -> bool:
     """Whether this machine can compile steps: it needs a C++ compiler and Python's headers, which PyTorch includes.
 
     PyTorch must be a version that traces gradients.
     """
+    headers = Path(sysconfig.get_path("include"), "Python.h").exists()
+    return _traces_gradients() and headers and any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl"))
+
+
+@cache
+def _traces_gradients() -> bool:
     # Importing the compiler takes a second, which a run that finds its steps compiled does not spend.
     settings = Path(torch.__file__).parent / "_dynamo" / "config.py"
-    traces = "trace_autograd_ops" in settings.read_text("utf-8")
-    headers = Path(sysconfig.get_path("include"), "Python.h").exists()
-    return traces and headers and any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl"))
+    return "trace_autograd_ops" in settings.read_text("utf-8")
 
 
 class CompiledSteps:

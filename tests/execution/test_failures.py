@@ -27,7 +27,8 @@ Config = dict[str, Any]
 Run = Callable[..., clsbench.Result]
 
 TRAIN = {"epochs": 3, "seeds": 5, "batch_size": 10, "device": "cpu", "threads": 1}
-SMALL: Config = {"name": "small", "dataset": {"name": "moons", "samples": 70}, "model": "linear", "loss": "bce"}
+MOONS = {"name": "moons", "samples": 70, "split_seed": 0}
+SMALL: Config = {"name": "small", "dataset": MOONS, "model": "linear", "loss": "bce"}
 PLUGIN = """
 import sys
 import clsbench

@@ -84,6 +84,7 @@ def test_compiled_stacks_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     config = {
         "name": "tiny",
         "dataset": {"name": "moons", "samples": 60},
+        "loss": "cross_entropy",
         "train": {"epochs": 2, "seeds": 6, "stack": 2, "compile": "on"},
         "report": "off",
     }

@@ -28,7 +28,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(clsbench.shown, "figures", lambda *_: {})
 
     def small(loss: Any = LOSSES, model: Any = "linear", optimizer: Any = None, **rest: Any) -> Result:
-        dataset = {"name": "blobs", "samples": 333, "classes": 4}
+        dataset = {"name": "blobs", "samples": 333, "classes": 4, "split_seed": 0}
         train = {"epochs": 2, "seeds": [4, 0, 2], "device": "cpu", "warm_start": ROTATED, **rest}
         config = {"dataset": dataset, "model": model, "loss": loss, "optimizer": optimizer or {}, "train": train}
         return clsbench.run(config, output=tmp_path)

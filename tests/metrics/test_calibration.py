@@ -95,7 +95,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> clsbench.Result:
 def config(**sections: Any) -> dict[str, Any]:
     return {
         "name": "scaled",
-        "dataset": {"name": "moons", "samples": 300},
+        "dataset": {"name": "moons", "samples": 300, "split_seed": 0},
         "model": {"name": "mlp", "hidden": [8]},
         "train": {"epochs": 3, "seeds": 2, "device": "cpu"},
         "report": "off",

@@ -407,16 +407,16 @@ def test_loaded_model_predicts_as_recorded(run: Run, dataset: Config, model: Con
     """Every trial's weights and normalisation are kept: on raw test samples its classes have the recorded accuracy."""
     result = run(dataset, model, [loss, "cross_entropy"], seeds=[4, 0])
     plan = make_plan(read(result.directory / "config.yaml"))
-    (splits,) = load_data(plan.trials, torch.device("cpu")).values()
-    entry = plan.trials[0].dataset
-    raw = as_raw(catalogue.get("dataset", entry.name).factory(entry.split_seed, **entry.options))
-    test = divided(raw, entry.val_fraction, entry.test_fraction, entry.split_seed, entry.limit)[0].test
-    samples, targets = test.features[test.rows], [raw.class_names[label] for label in test.labels]
+    data = load_data(plan.trials, torch.device("cpu"))
     for trial in plan.trials:
+        entry = trial.dataset
+        raw = as_raw(catalogue.get("dataset", entry.name).factory(entry.split_seed, **entry.options))
+        test = divided(raw, entry.val_fraction, entry.test_fraction, entry.split_seed, entry.limit)[0].test
+        samples, targets = test.features[test.rows], [raw.class_names[label] for label in test.labels]
         module, predict = clsbench.load_model(result.directory, trial.number)
         last = [record for record in result.records if record["trial"] == trial.number][-1]
         assert not module.training
-        assert len(splits.test) == len(module(splits.test.x))
+        assert len(targets) == len(module(data[entry.key].test.x))
         classes, probabilities = predict(samples)
         right = [ours == target for ours, target in zip(classes, targets, strict=True)]
         assert last["test_accuracy"] == sum(right) / len(right)
