@@ -18,7 +18,7 @@ class Table:
         self._columns: dict[str, Column] = {}
         self._fields: list[tuple[str, ...]] = []  # those that a record may have, in its order
         self._number_of: dict[tuple[str, ...], int] = {}
-        self._kinds = array("H")  # of each record, the place of its fields
+        self._kinds = array("l")  # of each record, the place of its fields
         self.extend(records)
 
     def __len__(self) -> int:
