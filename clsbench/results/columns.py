@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -25,26 +26,30 @@ class _Values(Protocol):
 class Column:
     """The values of a field by place; where none was put, it is None."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_places", "_values")
 
     def __init__(self) -> None:
         self._values: _Values = _Nothing()
+        self._places: array[int] | None = None  # of each value, in order; None as long as they are 0, 1, 2, ...
 
     def put(self, place: int, value: Any) -> None:
         """Add the value of a place after all that have one."""
-        values = self._values
-        for _ in range(place - len(values)):
-            values.add(None)
-        if not values.add(value):
-            self._values = _suited(values, value)
+        if self._places is None and place != len(self._values):
+            self._places = array("q", range(len(self._values)))
+        if self._places is not None:
+            self._places.append(place)
+        if not self._values.add(value):
+            self._values = _suited(self._values, value)
 
     def at(self, place: int) -> Any:
         """The value at a place."""
-        return self._values.at(place) if place < len(self._values) else None
+        number = place if self._places is None else bisect_left(self._places, place)
+        is_here = number < len(self._values) and (self._places is None or self._places[number] == place)
+        return self._values.at(number) if is_here else None
 
     def values(self, places: Sequence[int]) -> list[Any]:
         """The values at some places."""
-        is_whole = max(places, default=-1) < len(self._values)
+        is_whole = self._places is None and max(places, default=-1) < len(self._values)
         return self._values.several(places) if is_whole else [self.at(place) for place in places]
 
     def of_class(self, name: str, places: Sequence[int]) -> list[Any]:

@@ -63,6 +63,19 @@ def test_records_are_parted_by_a_field_in_the_order_of_their_first() -> None:
     assert (True, True) == (found != rows[:3], found != "rows")
 
 
+def test_a_field_of_one_record_costs_the_others_nothing() -> None:
+    """Three thousand records, each with a field that no other has."""
+    tracemalloc.start()
+    try:
+        found = Records.of({"epoch": place, f"odd {place}": 0.5 + place} for place in range(3000))  # type: ignore[misc]
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 3000 * 3000 > size
+    assert {"epoch": 2000, "odd 2000": 2000.5} == found[2000]
+    assert [None, 7.5, None] == found[6:9].column("odd 7")
+
+
 def test_a_record_takes_less_than_a_kilobyte() -> None:
     """With a number of its own in each of fifty fields, and two by class."""
     tracemalloc.start()
