@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from clsbench import experiment
+from clsbench.config.entries import DatasetEntry, Entry
 from clsbench.config.plan import plans
 from clsbench.config.reader import read_mapping
-from clsbench.config.schema import DatasetEntry, Entry, Experiment, OptimizerConfig, TrainConfig
+from clsbench.config.schema import Experiment, OptimizerConfig, TrainConfig
 from clsbench.data.memory import ARRAYS, hold
 from clsbench.errors import ConfigError
 from clsbench.problems import Problem

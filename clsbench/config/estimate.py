@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from clsbench.config.entries import DatasetEntry
 from clsbench.config.memory import NUMBER, size_of, state_bytes
 from clsbench.config.plan import Arm, Plan, Trial
-from clsbench.config.schema import DatasetEntry
 from clsbench.problems import Posed
 from clsbench.registry import Size, catalogue
 

@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from clsbench.config.entries import ENTRY_TYPES, entry_type
 from clsbench.config.keys import COPIES, ENTRIES, alternatives, is_text, sections
 from clsbench.config.optimizer import optimizer_type
-from clsbench.config.schema import DEFAULT_OPTIMIZER, ENTRY_TYPES, Experiment, ReportConfig, entry_type
+from clsbench.config.schema import DEFAULT_OPTIMIZER, Experiment, ReportConfig
 from clsbench.config.values import MAX_COUNT
 from clsbench.registry import Kind, Spec, catalogue
 

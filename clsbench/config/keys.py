@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from clsbench.config.entries import ENTRY_TYPES, entry_type
 from clsbench.config.optimizer import optimizer_type
-from clsbench.config.schema import DEFAULT_ENTRIES, DEFAULT_OPTIMIZER, ENTRY_TYPES, Experiment, entry_type
+from clsbench.config.schema import DEFAULT_ENTRIES, DEFAULT_OPTIMIZER, Experiment
 from clsbench.config.tuning import tune_type
 from clsbench.config.yaml_text import Path
 from clsbench.registry import Kind, OptimizerSpec, UnknownName, catalogue, nearest_key

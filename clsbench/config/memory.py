@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clsbench.config.schema import LossEntry, ModelEntry
+from clsbench.config.entries import LossEntry, ModelEntry
 from clsbench.problems import Posed
 from clsbench.registry import Size, catalogue
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
-from clsbench.config.schema import Entry
+from clsbench.config.entries import Entry
 from clsbench.config.values import Several
 from clsbench.config.wording import Mistake
 from clsbench.config.yaml_text import Path, is_text, shown

@@ -11,17 +11,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from clsbench.config.entries import DatasetEntry, LossEntry, ModelEntry
 from clsbench.config.memory import size_of, state_bytes, trial_bytes, trials_that_fit
-from clsbench.config.schema import (
-    FIRST_TUNING_SEED,
-    DatasetEntry,
-    Experiment,
-    Grid,
-    LossEntry,
-    ModelEntry,
-    OptimizerConfig,
-    TuneConfig,
-)
+from clsbench.config.schema import FIRST_TUNING_SEED, Experiment, Grid, OptimizerConfig, TuneConfig
 from clsbench.errors import ConfigError
 from clsbench.problems import Posed, Problem
 from clsbench.registry import catalogue

@@ -10,21 +10,14 @@ from pydantic import ValidationError
 
 import clsbench.config.registration  # noqa: F401 - checks what is registered
 from clsbench.config.dump import length_mistake
+from clsbench.config.entries import DatasetEntry, Entry, LossEntry, ModelEntry, entry_type
 from clsbench.config.expectations import baseline_mistakes, name_mistakes, read_expectations
 from clsbench.config.keys import ENTRIES, hint_at_unknown
 from clsbench.config.optimizer import conflict_mistakes, read_optimizer
 from clsbench.config.overrides import apply, settle
 from clsbench.config.paths import FolderOf, with_full_paths, working_directory
 from clsbench.config.plan import make_plan, plan_mistake
-from clsbench.config.schema import (
-    DEFAULT_ENTRIES,
-    DatasetEntry,
-    Entry,
-    Experiment,
-    LossEntry,
-    ModelEntry,
-    entry_type,
-)
+from clsbench.config.schema import DEFAULT_ENTRIES, Experiment
 from clsbench.config.shipped import nearest_shipped
 from clsbench.config.tuning import (
     match_mistakes,

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
+from clsbench.config.entries import ENTRY_TYPES, Frozen, entry_type
 from clsbench.config.optimizer import optimizer_type
-from clsbench.config.schema import ENTRY_TYPES, Frozen, entry_type
 from clsbench.errors import RegistrationError
 from clsbench.registry import Option, Spec, catalogue
 from clsbench.signatures import described, is_own, shortened

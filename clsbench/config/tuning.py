@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationError, create_model
 
+from clsbench.config.entries import DatasetEntry, Entry, Frozen, LossEntry
 from clsbench.config.optimizer import without_foreign
 from clsbench.config.options import numbers_of
 from clsbench.config.plan import axes_of_losses, takes
@@ -16,12 +17,8 @@ from clsbench.config.schema import (
     DEFAULT_OPTIMIZER,
     FIRST_TUNING_SEED,
     SCHEDULE_KEYS,
-    DatasetEntry,
-    Entry,
     Experiment,
-    Frozen,
     Grid,
-    LossEntry,
     OptimizerConfig,
     TuneConfig,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from clsbench.config.schema import DatasetEntry, Entry
+from clsbench.config.entries import DatasetEntry, Entry
 from clsbench.config.wording import Mistake
 from clsbench.config.yaml_text import Path
 from clsbench.problems import KINDS, Problem

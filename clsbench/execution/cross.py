@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clsbench.config.entries import LossEntry
 from clsbench.config.plan import Arm, Plan, Trial, named_by
-from clsbench.config.schema import LossEntry
 from clsbench.execution.trained import require_fitting, trained_model
 from clsbench.execution.work import StackWork, Work, bound_loss
 from clsbench.losses.contract import Loss
@@ -22,7 +22,8 @@ from clsbench.metrics.reliability import COLUMNS, reliability
 from clsbench.problems import Problem
 from clsbench.registry import catalogue
 from clsbench.signatures import described, is_own
-from clsbench.training.evaluation import Measure, Quantities, Ruler, evaluate, final_metrics
+from clsbench.training.evaluation import Measure, evaluate, final_metrics
+from clsbench.training.quantities import Quantities, Ruler
 from clsbench.training.stack import Stack
 
 log = logging.getLogger("clsbench")

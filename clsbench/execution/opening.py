@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from clsbench.config.entries import DatasetEntry, LossEntry
 from clsbench.config.expectations import unknown_classes
 from clsbench.config.plan import Plan, Trial
 from clsbench.config.reader import misfit
-from clsbench.config.schema import DatasetEntry, LossEntry
 from clsbench.config.tuning import foreign, lacking
 from clsbench.containment import contained
 from clsbench.data.dividing import Part, divided, tested_samples

@@ -23,7 +23,7 @@ Bounds = tuple[float | None, float | None]  # least and greatest; None where the
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 SHARE = "share of samples"  # a unit: a whole number of samples over all
-# What a metric can be made of, for B samples: see `training.evaluation.Quantities` for shapes and meaning.
+# What a metric can be made of, for B samples: see `training.quantities.Quantities` for shapes and meaning.
 QUANTITIES = (
     *("logits", "targets", "predictions", "probabilities", "log_probabilities", "margins", "losses"),
     *("gradients", "gradient_norms", "zero_gradient_norms", "class_counts", "ranking", "wrong", "log_likelihoods"),

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from clsbench.config.schema import Entry, Experiment
+from clsbench.config.entries import Entry
+from clsbench.config.schema import Experiment
 from clsbench.errors import RunError
 from clsbench.registry import Kind, Spec, catalogue
 from clsbench.results import Environment

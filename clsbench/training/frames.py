@@ -8,7 +8,7 @@ from torch import Tensor
 
 from clsbench.data.scene import SIDE, Array, Frame, places, window
 from clsbench.problems.encoding import at_target, one_hot
-from clsbench.training.evaluation import Quantities, Ruler
+from clsbench.training.quantities import Quantities, Ruler
 from clsbench.training.settings import Pair, StackData
 from clsbench.training.stack import Stack
 

@@ -21,7 +21,6 @@ from clsbench.training.evaluation import (
     OBJECTIVE,
     Measure,
     Measures,
-    Ruler,
     evaluate,
     fitted_temperatures,
     gradient_diagnostics,
@@ -29,6 +28,7 @@ from clsbench.training.evaluation import (
 )
 from clsbench.training.frames import Camera
 from clsbench.training.optimizers import initial_state
+from clsbench.training.quantities import Ruler
 from clsbench.training.settings import (
     Pair,
     StackData,

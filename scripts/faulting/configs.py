@@ -22,17 +22,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 import clsbench.experiment  # noqa: F401 - registers all that there is
+from clsbench.config.entries import ENTRY_TYPES, Frozen, entry_type
 from clsbench.config.expectations import DIVERGED, OPERATORS
 from clsbench.config.optimizer import optimizer_type
-from clsbench.config.schema import (
-    DEFAULT_OPTIMIZER,
-    ENTRY_TYPES,
-    Experiment,
-    Frozen,
-    OptimizerConfig,
-    TuneConfig,
-    entry_type,
-)
+from clsbench.config.schema import DEFAULT_OPTIMIZER, Experiment, OptimizerConfig, TuneConfig
 from clsbench.config.tuning import tune_type
 from clsbench.metrics.measures import judged, measured, on_split
 from clsbench.registry import KINDS, Spec, catalogue

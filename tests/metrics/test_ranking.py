@@ -18,7 +18,8 @@ from clsbench.losses.contract import build_loss
 from clsbench.metrics.ranking import Ranking, auroc, average_precision
 from clsbench.problems import SingleLabel
 from clsbench.registry import LinkName
-from clsbench.training.evaluation import Ruler, Totals, prediction_metrics
+from clsbench.training.evaluation import Totals, prediction_metrics
+from clsbench.training.quantities import Ruler
 
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 1)), min_size=2, max_size=40), st.floats(0.1, 10))
