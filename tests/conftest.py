@@ -126,6 +126,15 @@ def same_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after every epoch."""
+    from clsbench.execution import units
+
+    monkeypatch.setattr(units, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(units, "SPARING", 0.0)
+
+
 @pytest.fixture(scope="session")
 def mnist_dir() -> Path:
     """The `data_dir` of an unpacked MNIST beside the clone, where there is one."""

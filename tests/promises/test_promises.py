@@ -1,13 +1,7 @@
-"""The promises, asked of whole runs: paired, independent to the last bit, repeatable, and read back as trained."""
+"""The promises, asked of whole runs: independent to the last bit, and repeatable."""
 
 from __future__ import annotations
 
-import itertools
-import json
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -15,15 +9,9 @@ from hypothesis import strategies as st
 
 import clsbench
 import clsbench.shown
-from clsbench.analysis.pairing import PromiseBroken
-from clsbench.config.plan import make_plan
-from clsbench.data.dividing import divided
-from clsbench.data.raw import as_raw
-from clsbench.execution.opening import load_data
-from clsbench.experiment import read
 from clsbench.registry import catalogue
 from clsbench.training.evaluation import GROUP
-from tests.promises.curves import CNN, MLP, MOONS, TEN, Config, Run, as_text, assert_part, curves
+from tests.promises.curves import MLP, MOONS, TEN, Config, Run, as_text, assert_part, curves
 
 LOSSES = [loss.name for loss in catalogue.losses() if "single_label" in loss.problems]
 
@@ -72,97 +60,6 @@ def test_size_of_the_stack_does_not_matter(run: Run, stack: int) -> None:
     pieces = run(seeds=7, batch_size=33, loss=["focal"], stack=stack)
     assert -(-7 // stack) == pieces.summary["engine"]["stacks"]
     assert curves(whole) == curves(pieces)
-
-
-NOISY = {"name": "moons", "samples": 200, "label_noise": 0.1, "limit": 150}
-
-
-def test_split_by_the_seed_is_the_split_of_that_number(run: Run) -> None:
-    """With `per_seed` a trial's records are those of its own seed as `split_seed`, whatever trains beside it."""
-    arms = {"loss": ["mse_softmax", "cross_entropy"], "optimizer": {"lr": [0.1, 1.0]}}
-    varied = run({**NOISY, "split_seed": "per_seed"}, seeds=[4, 2, 9], **arms)
-    assert 2 == varied.summary["engine"]["stacks"]
-    for seed in (4, 9):
-        assert_part(run({**NOISY, "split_seed": seed}, seeds=[seed], loss="cross_entropy"), varied)
-    assert curves(varied) != curves(run({**NOISY, "split_seed": 4}, seeds=[4, 2, 9], **arms))
-
-
-@pytest.mark.parametrize(
-    ("dataset", "loss", "rest"),
-    [
-        (
-            {"name": "gaussians", "samples": 150},
-            ["cross_entropy"],
-            {"model": {**MLP, "batch_norm": True, "dropout": 0.1}},
-        ),
-        ({"name": "blobs", "label_noise": 0.2}, [{"name": "focal", "class_weight": "balanced"}], {}),
-        (
-            {"name": "blobs", "label_noise": 0.2},
-            [{"name": "cross_entropy", "logit_adjustment": 1.0}],
-            {"compile": "on"},
-        ),
-        ({"name": "regression", "samples": 100, "values": 2}, ["huber"], {}),
-        ({"name": "digits", "limit": 300}, ["mse_softmax"], {"model": {"name": "mlp", "hidden": [130, 65]}}),
-        ({"name": "digits", "limit": 100}, ["hinge"], {"model": CNN}),
-        (
-            {"name": "iris", "val_fraction": 0},
-            ["bce", {"name": "hinge", "weight": "match"}],
-            {"warm_start": {"epochs": 1}},
-        ),
-        ({"name": "multilabel", "samples": 100}, ["bce"], {"seeds": range(GROUP + 1)}),
-    ],
-    ids=["posterior", "weights", "shares", "values", "wide", "images", "warm", "groups"],
-)
-def test_split_does_not_matter_to_the_neighbours(run: Run, dataset: Config, loss: list[Any], rest: Config) -> None:
-    """Whatever a trial takes from its split, its records beside those of other splits are those that it has alone."""
-    rest = {"seeds": [4, 0, 7], **rest}
-    seeds = list(rest.pop("seeds"))
-    whole = run({**dataset, "split_seed": "per_seed"}, loss=loss, seeds=seeds, **rest)
-    in_a_stack = 1 if rest.get("model") == CNN else len(seeds)
-    assert len(loss) * len(seeds) // in_a_stack == whole.summary["engine"]["stacks"]
-    for seed in (seeds[0], seeds[-1]):
-        assert_part(run({**dataset, "split_seed": seed}, loss=loss, seeds=[seed], **rest), whole)
-
-
-def test_split_by_the_seed_is_paired_and_said(run: Run) -> None:
-    """The arms at one seed saw the same batches, the config keeps the word, and the summary says what was asked."""
-    varied = run({**NOISY, "split_seed": "per_seed"}, seeds=2, loss=["mse_softmax", "cross_entropy"])
-    (paired,) = varied.summary["pairing"]
-    assert 64 == len(paired["batches"])
-    assert ["per_seed", "per_seed"] == [arm["split_seed"] for arm in varied.summary["arms"]]
-    assert "split_seed: per_seed" in (varied.directory / "config.yaml").read_text(encoding="utf-8")
-    scales = [clsbench.load_model(varied.directory, trial)[1].required_preparation().scale for trial in range(4)]
-    assert [True, False] == [np.array_equal(scales[0], scales[other]) for other in (2, 1)]
-
-
-def test_tuning_splits_by_its_own_seeds(tmp_path: Path) -> None:
-    """Tuning's seeds have splits of their own where splits vary."""
-    config = {"dataset": {**NOISY, "split_seed": "per_seed"}, "model": "linear", "loss": "bce"}
-    train = {"epochs": 1, "seeds": 2, "device": "cpu"}
-    result = clsbench.run({**config, "train": train, "tune": {"grid": {"lr": [0.1, 1.0]}, "seeds": 2}}, output=tmp_path)
-    assert 2 == result.arms["bce"]["metrics"]["test_accuracy"]["n"]
-
-
-def test_tuning_of_a_seed_is_as_alone(run: Run, tmp_path: Path) -> None:
-    """Tuned inside its own split, a seed's trials, of tuning too, are those that it has without the other seeds."""
-    tune = {"grid": {"lr": [0.01, 0.1, 1.0]}, "seeds": 2}
-    config = {"dataset": {"name": "iris", "split_seed": "per_seed"}, "model": MLP, "tune": tune, "report": "off"}
-
-    def tuned(seeds: list[int], loss: list[str]) -> clsbench.Result:
-        train = {"epochs": 2, "seeds": seeds, "device": "cpu"}
-        return clsbench.run({**config, "loss": loss, "train": train}, output=tmp_path)
-
-    whole, alone = tuned([4, 2, 9], ["mse_softmax", "cross_entropy"]), tuned([2], ["cross_entropy"])
-    assert_part(alone, whole)
-    found = [
-        [json.loads(line) for line in (each.directory / "tuning.jsonl").read_text().splitlines()]
-        for each in (whole, alone)
-    ]
-    beside = [r for r in found[0] if r["arm"].startswith("cross_entropy") and r["seed"] % 10_000 == 2]
-    assert 3 * 2 * 3 == len(found[1])
-    assert [as_text(r) for r in beside] == [as_text(r) for r in found[1]]
-    choices = [each.summary["tuning"]["arms"][-1]["by_seed"] for each in (whole, alone)]
-    assert [choices[0][1]] == choices[1]
 
 
 def test_order_does_not_matter(run: Run) -> None:
@@ -332,103 +229,3 @@ def test_global_randomness_does_not_matter(run: Run, dataset: Config, model: Con
     again = run(model=model, dataset=dataset)
     assert torch.equal(before, torch.get_rng_state())
     assert curves(first) == curves(again)
-
-
-# Paired.
-
-
-def test_arms_start_from_the_same_weights(run: Run) -> None:
-    """Before training, losses with one link measure the same network; every seed has another one."""
-    softmax = ["cross_entropy", "mse_softmax", "focal", "cross_entropy_on_softmax"]
-    starts = [record for record in run(TEN, loss=softmax, seeds=3).records if record["epoch"] == 0]
-    by_seed = {seed: {r["test_nll"] for r in starts if r["seed"] == seed} for seed in range(3)}
-    assert [1, 1, 1] == [len(values) for values in by_seed.values()]
-    assert 3 == len(set.union(*by_seed.values()))
-
-
-def test_summary_holds_the_evidence(run: Run) -> None:
-    """One entry a comparison, whose hashes hang on seeds, model and data, and not on losses or rates."""
-
-    def entry(**config: Any) -> tuple[list[str], str, str]:
-        (found,) = run(**config).summary["pairing"]
-        return found["arms"], found["weights"], found["batches"]
-
-    arms, weights, batches = entry(loss=["mse_softmax", "cross_entropy", "bce"])
-    assert ["mse_softmax", "cross_entropy", "bce"] == arms
-    assert (["hinge"], weights, batches) == entry(loss="hinge", optimizer={"lr": 0.7})
-    _, other_weights, other_batches = entry(seeds=[5])
-    assert other_weights != weights
-    assert other_batches != batches
-    assert weights != entry(model={**MLP, "init": {"weights": "normal"}})[1]
-    assert batches == entry(model={**MLP, "init": {"weights": "normal"}})[2]
-    assert weights == entry(epochs=3)[1] == entry(dataset={**MOONS, "samples": 300})[1]
-    assert batches != entry(epochs=3)[2]
-    assert batches != entry(dataset={**MOONS, "samples": 300})[2]
-
-
-def test_each_comparison_has_its_own_evidence(run: Run) -> None:
-    """Models and batch sizes are compared apart; another number of outputs still shares the hidden layers."""
-    result = run(model=["linear", MLP], loss=["mse_class_index", "cross_entropy"], batch_size=[16, 32])
-    paired = result.summary["pairing"]
-    assert 4 == len(paired)
-    assert [2] * 4 == [len(entry["arms"]) for entry in paired]
-    linear, mlp = paired[0]["weights"], paired[2]["weights"]
-    assert linear is None  # there are no hidden layers to share
-    assert mlp is not None
-    assert mlp == paired[3]["weights"]
-
-
-def test_run_that_breaks_its_promise_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights that hang on the loss are noticed in a whole run."""
-    calls = itertools.count()
-
-    def another_each_time(purpose: str, seed: int) -> torch.Generator:
-        return torch.Generator().manual_seed(next(calls))
-
-    monkeypatch.setattr("clsbench.execution.work.generator_for", another_each_time)
-    with pytest.raises(PromiseBroken, match="different initial weights"):
-        run(loss=["bce", "hinge"])
-
-
-# Read back.
-
-
-@pytest.mark.parametrize(
-    ("dataset", "model", "loss"),
-    [
-        (MOONS, {"name": "mlp", "batch_norm": True, "dropout": 0.3, "activation": "gelu"}, "mse_softmax"),
-        (MOONS, {"name": "linear"}, {"name": "bce", "outputs": 1}),
-        (TEN, MLP, "mse_class_index"),
-        ({"name": "digits", "limit": 300}, CNN, "hinge"),
-    ],
-    ids=["mlp", "one-output", "class-index", "cnn"],
-)
-def test_loaded_model_predicts_as_recorded(run: Run, dataset: Config, model: Config, loss: Any) -> None:
-    """Every trial's weights and normalisation are kept: on raw test samples its classes have the recorded accuracy."""
-    result = run(dataset, model, [loss, "cross_entropy"], seeds=[4, 0])
-    plan = make_plan(read(result.directory / "config.yaml"))
-    data = load_data(plan.trials, torch.device("cpu"))
-    for trial in plan.trials:
-        entry = trial.dataset
-        raw = as_raw(catalogue.get("dataset", entry.name).factory(entry.split_seed, **entry.options))
-        test = divided(raw, entry.val_fraction, entry.test_fraction, entry.split_seed, entry.limit)[0].test
-        samples, targets = test.features[test.rows], [raw.class_names[label] for label in test.labels]
-        module, predict = clsbench.load_model(result.directory, trial.number)
-        last = [record for record in result.records if record["trial"] == trial.number][-1]
-        assert not module.training
-        assert len(targets) == len(module(data[entry.key].test.x))
-        classes, probabilities = predict(samples)
-        right = [ours == target for ours, target in zip(classes, targets, strict=True)]
-        assert last["test_accuracy"] == sum(right) / len(right)
-        assert (probabilities is None) == (last["test_nll"] is None)
-        if probabilities is not None:
-            given = probabilities[range(len(targets)), [raw.class_names.index(target) for target in targets]]
-            assert pytest.approx(last["test_nll"], rel=1e-5) == float(-np.log(given).mean())
-
-
-def test_run_is_read_back_as_it_was(run: Run) -> None:
-    """`load` finds the records and the summary that `run` gave."""
-    result = run(loss=["bce", "hinge"])
-    again = clsbench.load(result.directory)
-    assert (result.records, result.summary) == (again.records, again.summary)
-    assert ["bce", "hinge"] == list(again.arms)
