@@ -209,10 +209,8 @@ def test_compiled_parts_change_no_bit(run: Run) -> None:
 
 @pytest.mark.fork
 @pytest.mark.parametrize("rates", [[0.1, 0.2, 0.3, 0.4], [1e30, 1e31, 0.3, 0.4], [0.3, 0.4, 1e30, 1e31]])
-def test_parts_go_on_from_a_checkpoint(run: Run, monkeypatch: pytest.MonkeyPatch, rates: list[float]) -> None:
+def test_parts_go_on_from_a_checkpoint(run: Run, often: None, rates: list[float]) -> None:
     """Stopped after its second epoch, a stack in parts ends as one that never stopped, whichever part is over."""
-    monkeypatch.setattr(units, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(units, "SPARING", 0.0)
     whole = run(lr=rates, seeds=1)
 
     def stop(plan: object, event: object) -> None:

@@ -44,10 +44,8 @@ def mine(logits, targets):
 
 
 @pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
+def often_without_figures(often: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every epoch, and no figures."""
-    monkeypatch.setattr(units, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(units, "SPARING", 0.0)
     monkeypatch.setattr("clsbench.shown.figures", no_figures)
 
 

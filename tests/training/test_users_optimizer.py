@@ -14,7 +14,6 @@ from torch.testing import assert_close
 import clsbench
 from clsbench.config.reader import read_text
 from clsbench.errors import ConfigError
-from clsbench.execution import units
 from clsbench.execution.events import EpochDone
 from clsbench.registry import load_plugin
 
@@ -155,10 +154,8 @@ def cut_after(epochs: int) -> Callable[..., None]:
     return watch
 
 
-def test_it_is_resumed_bit_by_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_resumed_bit_by_bit(often: None, tmp_path: Path) -> None:
     """What it keeps of a trial is in the checkpoint: a run that was stopped ends with the same records and weights."""
-    monkeypatch.setattr(units, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(units, "SPARING", 0.0)
     whole = clsbench.run(CONFIG, output=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         clsbench.run(CONFIG, output=tmp_path / "cut", watch=cut_after(3))
