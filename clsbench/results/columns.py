@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
 
-_NO_COUNT = -(2**63)  # stands for None among whole numbers
+_NO_COUNT = -(2**63)
 
 
 class _Values(Protocol):
@@ -60,7 +60,7 @@ class Column:
 def _suited(before: _Values, value: Any) -> _Values:
     """The values before and one that did not fit, in the narrowest type that has room for all."""
     if isinstance(before, _Nothing):
-        for kind in (_Numbers, _Counts, _Words, _ByClass):
+        for kind in (_decimals, _counts, _Words, _ByClass):
             found: _Values = kind()
             if found.add(value):
                 again: _Values = kind()
@@ -92,56 +92,40 @@ class _Nothing:
         return [None] * len(places)
 
 
-class _Numbers:
-    """Floating-point numbers; NaN, which no record has, stands for None."""
+class _Packed:
+    """Numbers of one type in an array, in which one number that no record has stands for None."""
 
-    def __init__(self) -> None:
-        self._numbers = array("d")
+    def __init__(self, kind: type, code: Literal["d", "q"], none: float, is_none: Callable[[Any], bool]) -> None:
+        self._numbers: array[Any] = array(code)
+        self._kind, self._none, self._is_none = kind, none, is_none
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def add(self, value: Any) -> bool:
-        if value is None:
-            self._numbers.append(math.nan)
-        elif type(value) is float and value == value:
-            self._numbers.append(value)
-        else:
+        if value is not None and (type(value) is not self._kind or self._is_none(value)):
+            return False
+        try:
+            self._numbers.append(self._none if value is None else value)
+        except OverflowError:
             return False
         return True
 
-    def at(self, place: int) -> float | None:
+    def at(self, place: int) -> Any:
         value = self._numbers[place]
-        return value if value == value else None
+        return None if self._is_none(value) else value
 
-    def several(self, places: Sequence[int]) -> list[float | None]:
-        return [value if value == value else None for value in map(self._numbers.__getitem__, places)]
+    def several(self, places: Sequence[int]) -> list[Any]:
+        is_none = self._is_none
+        return [None if is_none(value) else value for value in map(self._numbers.__getitem__, places)]
 
 
-class _Counts:
-    """Whole numbers."""
+def _decimals() -> _Packed:
+    return _Packed(float, "d", math.nan, math.isnan)
 
-    def __init__(self) -> None:
-        self._counts = array("q")
 
-    def __len__(self) -> int:
-        return len(self._counts)
-
-    def add(self, value: Any) -> bool:
-        if value is None:
-            self._counts.append(_NO_COUNT)
-        elif type(value) is int and abs(value) < -_NO_COUNT:
-            self._counts.append(value)
-        else:
-            return False
-        return True
-
-    def at(self, place: int) -> int | None:
-        value = self._counts[place]
-        return None if value == _NO_COUNT else value
-
-    def several(self, places: Sequence[int]) -> list[int | None]:
-        return [None if value == _NO_COUNT else value for value in map(self._counts.__getitem__, places)]
+def _counts() -> _Packed:
+    return _Packed(int, "q", _NO_COUNT, _NO_COUNT.__eq__)
 
 
 class _Words:
@@ -177,7 +161,7 @@ class _ByClass:
     def __init__(self) -> None:
         self._names = list[tuple[str, ...]]()
         self._code_of: dict[tuple[str, ...], int] = {}
-        self._codes, self._starts, self._numbers = array("l"), array("q"), _Numbers()
+        self._codes, self._starts, self._numbers = array("l"), array("q"), _decimals()
 
     def __len__(self) -> int:
         return len(self._codes)
