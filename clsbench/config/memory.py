@@ -23,14 +23,15 @@ def state_bytes(model: ModelEntry, loss: LossEntry, optimizer: str, known: Posed
     return None if size is None else NUMBER * size.parameters * _copies(optimizer)
 
 
-def trial_bytes(size: Size, optimizer: str, batch_size: int, own_samples: int = 0) -> int:
+def trial_bytes(size: Size, optimizer: str, batch_size: int, own_samples: int = 0, *, decay_biases: bool = True) -> int:
     """The memory that a trial takes while it trains, in bytes.
 
     It counts the state twice, since a step and a checkpoint each hold a copy; the activations of a batch and their
     gradients; the batches of a compiled graph; the activations of one chunk of evaluation; and the samples of a split
-    that the trial does not share. The order of an epoch is not counted: 8 bytes for each sample and trial.
+    that the trial does not share. Weight decay that spares biases is a number for each weight. The order of an epoch is
+    not counted: 8 bytes for each sample and trial.
     """
-    state = 2 * _copies(optimizer) * size.parameters
+    state = (2 * _copies(optimizer) + (not decay_biases)) * size.parameters
     activations = (2 * batch_size + MEASURED) * size.activations
     return NUMBER * (state + activations + (BATCHES * batch_size + own_samples) * size.inputs)
 

@@ -86,7 +86,10 @@ def _is_default(key: str, value: Any, spec: Spec) -> bool:
 
 def conflict_mistakes(optimizer: OptimizerConfig, tune: TuneConfig | None) -> Iterable[Mistake]:
     """Options that cannot be used together, at any of the values that are swept or tuned."""
-    check = catalogue.get("optimizer", optimizer.name).conflicts
+    spec = catalogue.get("optimizer", optimizer.name)
+    if not optimizer.decay_biases and not spec.decays:
+        yield ("optimizer", "decay_biases"), f"{spec.name} has no weight decay that could spare biases; leave it out"
+    check = spec.conflicts
     if check is None:
         return
     tuned = {} if tune is None else tune.grid.axes

@@ -156,7 +156,8 @@ class Plan:
         if size is None:
             return None
         own = sum(known.sizes or ()) if arm.dataset.split_seed == "per_seed" else 0
-        return trial_bytes(size, self.experiment.optimizer.name, arm.batch_size, own)
+        optimizer = self.experiment.optimizer
+        return trial_bytes(size, optimizer.name, arm.batch_size, own, decay_biases=optimizer.decay_biases)
 
     def _stack_key(self, trial: Trial) -> str:
         arm, spec = trial.arm, catalogue.get("loss", trial.arm.loss.name)

@@ -61,6 +61,9 @@ class OptimizerConfig(Named):
 
     own_numbers: ClassVar[tuple[str, ...]] = ()
 
+    decay_biases: bool = Field(
+        True, description="whether weight decay shrinks biases too; false spares them, the parameters named bias"
+    )
     clip_norm: Sweep[PositiveOrNull] = Field((None,), description="largest L2 norm of a trial's gradient")
     schedule: Schedule = Field(Schedule(), description="learning-rate schedule")
 

@@ -116,7 +116,13 @@ class StackWork:
         """The settings that the trials share."""
         asked, optimizer = self.experiment.train, self.experiment.optimizer
         return StackSettings(
-            self.arm.batch_size, asked.epochs, optimizer.name, self.compiled, asked.precision, self.stop
+            self.arm.batch_size,
+            asked.epochs,
+            optimizer.name,
+            self.compiled,
+            asked.precision,
+            self.stop,
+            optimizer.decay_biases,
         )
 
     @property

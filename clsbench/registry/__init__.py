@@ -38,6 +38,7 @@ from clsbench.registry.specs import (
     Size,
     Spec,
     Split,
+    column_of,
     is_number,
     is_path,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "Split",
     "UnknownName",
     "catalogue",
+    "column_of",
     "dataset",
     "is_number",
     "is_path",

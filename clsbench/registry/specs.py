@@ -58,16 +58,23 @@ class Column:
     """How an optimizer takes one of its numbers; a marker in the number's annotation.
 
     `double`: in double precision. `off`: as None where every trial of the stack has this value, so that an update
-    leaves out what nobody uses.
+    leaves out what nobody uses. `decays`: it decays the weights, and comes as `[T, P]`, zero at the biases, where
+    `optimizer.decay_biases` is false.
     """
 
     double: bool = False
     off: float | None = None
+    decays: bool = False
 
 
 def is_number(annotation: Any) -> bool:
     """Whether an option of this annotation is one number, which a config may sweep and tune."""
     return annotation in (int, float) or (hasattr(annotation, "__metadata__") and is_number(get_args(annotation)[0]))
+
+
+def column_of(annotation: Any) -> Column:
+    """How an optimizer takes a number of this annotation."""
+    return next((each for each in getattr(annotation, "__metadata__", ()) if isinstance(each, Column)), Column())
 
 
 @dataclass(frozen=True)
@@ -214,7 +221,8 @@ def _takes(factory: Callable[..., Any], name: str) -> bool:
 
 # Keys of an experiment, which an optimizer's option must not have as its name.
 TAKEN = frozenset(
-    ("name", "clip_norm", "schedule", "warmup", "step", "gamma", "scale", "batch_size", "dataset", "model", "loss")
+    {"name", "clip_norm", "decay_biases", "schedule", "warmup", "step", "gamma", "scale", "batch_size", "dataset"}
+    | {"model", "loss"}
 )
 
 
@@ -226,6 +234,11 @@ class OptimizerSpec(Spec):
     columns: tuple[str, ...] = ()
     conflicts: Callable[..., Mapping[str, str]] | None = None
     kind: ClassVar[Kind] = "optimizer"
+
+    @property
+    def decays(self) -> bool:
+        """Whether one of its numbers is a weight decay that can spare biases."""
+        return any(column_of(option.annotation).decays for option in self.options.values())
 
     def __post_init__(self) -> None:
         if "lr" not in self.options:

@@ -114,13 +114,13 @@ def train(
 
 
 def _steps(stack: Stack, trials: Sequence[TrialSettings], loss: Loss, settings: StackSettings) -> Steps:
-    weights = stack.weights
+    weights, spared = stack.weights, None if settings.decay_biases else stack.biases
     return Steps(
         stack=stack,
         loss=loss,
         update=catalogue.get("optimizer", settings.optimizer).factory,
         state=initial_state(settings.optimizer, weights),
-        options=stacked_options(settings.optimizer, [trial.options for trial in trials], weights),
+        options=stacked_options(settings.optimizer, [trial.options for trial in trials], weights, spared),
         clip_norm=clip_norms(trials, weights),
         loss_weight=column([trial.loss_weight for trial in trials], weights).squeeze(1),
         alive=weights.new_ones(len(trials), 1),

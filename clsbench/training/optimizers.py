@@ -28,7 +28,7 @@ Update = Callable[..., None]
 Rate = Annotated[Number, Gt(0)]
 # A trial without momentum has the same bits beside one with it as alone: 0 v + g is g.
 Momentum = Annotated[Number, Ge(0), Lt(1), Column(off=0.0)]
-WeightDecay = Annotated[Number, Ge(0), Column(off=0.0)]
+WeightDecay = Annotated[Number, Ge(0), Column(off=0.0, decays=True)]
 # The decay of a running mean: 1 - decay would lose half of its digits in float32.
 Decay = Annotated[Number, Ge(0), Lt(1), Column(double=True)]
 Epsilon = Annotated[Number, Gt(0)]

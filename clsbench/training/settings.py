@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import torch
 from torch import Tensor
 
-from clsbench.registry import Column, catalogue, is_number, suggestion
+from clsbench.registry import catalogue, column_of, is_number, suggestion
 from clsbench.training.layout import ALL
 from clsbench.training.stack import sent
 from clsbench.training.stopping import Stop
@@ -41,7 +41,8 @@ class StackSettings:
     """The settings that all trials of a stack share.
 
     `compiled` trains by compiled graphs, whose last bits differ from those of eager steps; `precision` is that of the
-    layers in a step; evaluation is in float32. `stop` ends trials before the last epoch.
+    layers in a step; evaluation is in float32. `stop` ends trials before the last epoch. Without `decay_biases`, weight
+    decay spares them.
     """
 
     batch_size: int
@@ -50,6 +51,7 @@ class StackSettings:
     compiled: bool = False
     precision: Precision = "float32"
     stop: Stop | None = None
+    decay_biases: bool = True
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,12 @@ class TrialSettings:
 StackedOptions = Mapping[str, Any]  # an optimizer's options as arguments of its update
 
 
-def stacked_options(optimizer: str, trials: Sequence[Mapping[str, Any]], weights: Tensor) -> StackedOptions:
+def stacked_options(
+    optimizer: str, trials: Sequence[Mapping[str, Any]], weights: Tensor, spared: Tensor | None = None
+) -> StackedOptions:
     """The options of some trials without `lr`, as arguments of an update of `weights` (see `registry.optimizer`).
+
+    `spared [P]` says of each weight whether weight decay leaves it; None for none.
 
     Raises:
         ValueError: the optimizer has no such option, or trials differ in one that is not a number.
@@ -83,21 +89,22 @@ def stacked_options(optimizer: str, trials: Sequence[Mapping[str, Any]], weights
             f"optimizer {optimizer!r} has no option {foreign[0]!r} of a trial; {suggestion(foreign[0], known)}"
         )
     return {
-        name: _stacked(option.annotation, [trial.get(name, option.default) for trial in trials], weights)
+        name: _stacked(option.annotation, [trial.get(name, option.default) for trial in trials], weights, spared)
         for name, option in known.items()
     }
 
 
-def _stacked(annotation: Any, values: Sequence[Any], weights: Tensor) -> Any:
+def _stacked(annotation: Any, values: Sequence[Any], weights: Tensor, spared: Tensor | None) -> Any:
     """One option of all trials, by its annotation."""
     if is_number(annotation):
-        form = next((each for each in getattr(annotation, "__metadata__", ()) if isinstance(each, Column)), Column())
+        form = column_of(annotation)
         if all(value == form.off for value in values):
             return None
-        return column(values, weights, torch.float64 if form.double else None)
+        numbers = column(values, weights, torch.float64 if form.double else None)
+        return numbers if spared is None or not form.decays else numbers * ~spared
     members = get_args(annotation)
     if get_origin(annotation) is tuple and all(map(is_number, members)):
-        return tuple(_stacked(kind, [value[i] for value in values], weights) for i, kind in enumerate(members))
+        return tuple(_stacked(kind, [value[i] for value in values], weights, spared) for i, kind in enumerate(members))
     if any(value != values[0] for value in values):
         raise ValueError(
             f"trials of a stack must share options that are not numbers, and these have {values[0]!r} and others"

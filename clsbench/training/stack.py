@@ -124,6 +124,13 @@ class Stack:
         """The parameters by name, `[T, ...]` each, as views of `weights`."""
         return self.views(self.weights)
 
+    @property
+    def biases(self) -> Tensor:
+        """`[P]`: whether a weight is part of a bias, which is any parameter whose own name has `bias` in it."""
+        named = ["bias" in name.rpartition(".")[2] for name in self._shapes]
+        each = torch.tensor([part for own in named for part in (own, False)])  # of a parameter, and of its padding
+        return sent(each.repeat_interleave(torch.tensor(self._sizes)), self.weights.device)
+
     def mapped(self, function: Callable[[Tensor], Tensor]) -> Stack:
         """This stack with other tensors, for compiled steps only: eager steps need separate modules."""
         other = copy.copy(self)

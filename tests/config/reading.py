@@ -55,6 +55,7 @@ DEFAULTS = {
         "momentum": 0.0,
         "nesterov": False,
         "weight_decay": 0.0,
+        "decay_biases": True,
         "clip_norm": None,
         "schedule": {"name": "constant", "warmup": 0, "step": 10, "gamma": 0.1},
     },

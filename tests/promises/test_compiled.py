@@ -108,6 +108,8 @@ def test_compiled_steps_go_where_eager_ones_go(run: Run) -> None:
     for model, optimizer in (
         (deep, {"name": "adam", "lr": lr}),
         ({**deep, "batch_norm": True, "dropout": 0.2}, momentum),
+        (deep, {"name": "adamw", "lr": lr, "weight_decay": 2.0, "decay_biases": False}),
+        (deep, {"name": "adamw", "lr": lr, "weight_decay": 2.0}),
     ):
         how = {"model": model, "optimizer": optimizer, "threads": 1, "batch_size": 67}
         eager, compiled = (run(compile=mode, **how) for mode in ("off", "on"))

@@ -89,8 +89,9 @@ def test_order_does_not_matter(run: Run) -> None:
             {**MLP, "init": {"weights": "normal", "bias": "normal"}},
             {"name": "adam", "lr": [0.1, 0.5], "weight_decay": [0.0, 0.1]},
         ),
+        (1, MLP, {"name": "adamw", "lr": [0.1, 0.5], "weight_decay": [0.0, 1.0], "decay_biases": False}),
     ],
-    ids=["nesterov", "momentum", "adam", "adamw", "clip", "wide", "schedule", "decay"],
+    ids=["nesterov", "momentum", "adam", "adamw", "clip", "wide", "schedule", "decay", "spared"],
 )
 def test_model_and_optimizer_do_not_matter(run: Run, threads: int, model: Config, optimizer: Config) -> None:
     """Two losses in two settings and two seeds have each other's company or not, for every layer and update."""

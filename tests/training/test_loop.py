@@ -86,21 +86,38 @@ HOW: list[tuple[str, type[torch.optim.Optimizer], dict[str, Any], float | None]]
 ]
 
 
-@pytest.mark.parametrize(("name", "theirs", "settings", "clip_norm"), HOW)
+SPARING: list[tuple[str, type[torch.optim.Optimizer], dict[str, Any], float | None]] = [
+    ("sgd", torch.optim.SGD, {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.3}, 0.5),
+    ("adam", torch.optim.Adam, {"lr": 0.01, "weight_decay": 0.3}, None),
+    ("adamw", torch.optim.AdamW, {"lr": 0.01, "weight_decay": 3.0}, None),
+    ("rmsprop", torch.optim.RMSprop, {"lr": 0.01, "weight_decay": 0.3}, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "settings", "clip_norm", "decay_biases"),
+    [*((*how, True) for how in HOW), *((*how, False) for how in SPARING)],
+)
 def test_stack_of_one_is_a_plain_loop(
-    data: StackData, name: str, theirs: Any, settings: dict[str, Any], clip_norm: float | None
+    data: StackData, name: str, theirs: Any, settings: dict[str, Any], clip_norm: float | None, decay_biases: bool
 ) -> None:
-    """Losses and weights are those of a loop with `nn.Sequential`, `torch.optim` and the same batches."""
+    """Losses and weights are those of a loop with `nn.Sequential`, `torch.optim` and the same batches.
+
+    Where weight decay spares biases, these are a parameter group without it.
+    """
     options = {key: value for key, value in settings.items() if key != "lr"}
     trial = TrialSettings(3, settings["lr"], options, clip_norm, rate_factor=lambda epoch: 1 / (epoch + 1))
     stack = stack_of([trial], activation="tanh")
-    found = rows(trained(stack, [trial], data, optimizer=name))
+    found = rows(trained(stack, [trial], data, optimizer=name, decay_biases=decay_biases))
 
     plain = nn.Sequential(nn.Linear(FEATURES, 8), nn.Tanh(), nn.Linear(8, CLASSES))
     plain.load_state_dict(dict(zip(plain.state_dict(), network(3).state_dict().values(), strict=True)))
-    (x, y), optimizer = data.train, theirs(plain.parameters(), **settings)
+    matrices, biases = ([p for p in plain.parameters() if p.dim() == axes] for axes in (2, 1))
+    spared = {} if decay_biases else {"weight_decay": 0.0}
+    (x, y), optimizer = data.train, theirs([{"params": matrices}, {"params": biases, **spared}], **settings)
     for epoch, batches in enumerate(orders(3, 3), start=1):
-        optimizer.param_groups[0]["lr"] = settings["lr"] / epoch
+        for group in optimizer.param_groups:
+            group["lr"] = settings["lr"] / epoch
         losses, right = 0.0, 0
         for batch in batches:
             logits = plain(x[batch])
@@ -121,6 +138,19 @@ def test_stack_of_one_is_a_plain_loop(
     test_logits = plain(data.test[0])
     assert pytest.approx(F.cross_entropy(test_logits, data.test[1]).item(), rel=1e-5) == found[-1]["test_nll"]
     assert pytest.approx((test_logits.argmax(-1) == data.test[1]).float().mean().item()) == found[-1]["test_accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("mlp", {"hidden": [8], "batch_norm": True}), ("cnn", {"channels": [4], "hidden": 16})]
+)
+def test_biases_lie_where_their_parameters_do(name: str, options: dict[str, Any]) -> None:
+    """All of a bias is marked, that of batch normalisation too, and nothing of a weight or between parameters."""
+    spec = catalogue.get("model", name)
+    module: nn.Module = spec.factory((1, 8, 8) if name == "cnn" else (FEATURES,), CLASSES, **options)
+    stack = Stack([module], stacked=spec.stacked, device=CPU)
+    marked = stack.views(stack.biases[None])
+    assert {key: key.endswith("bias") for key in marked} == {key: bool(part.all()) for key, part in marked.items()}
+    assert sum(part.numel() for key, part in marked.items() if key.endswith("bias")) == int(stack.biases.sum())
 
 
 def test_training_learns(data: StackData) -> None:
