@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     import torch
 
     from clsbench.data.splits import Splits
-    from clsbench.execution.cross import CrossEvaluation
+    from clsbench.execution.cross import CrossEvaluations
     from clsbench.execution.events import Checkpoint
     from clsbench.execution.work import Work
 
@@ -412,7 +412,7 @@ class _Prepared:
             "clock": cast(TimeSpent, {**self.clock.parts(), "figures": None}),
         }
 
-    def _crossed(self, plan: Plan, records: Records, directory: RunDirectory) -> Mapping[int, CrossEvaluation]:
+    def _crossed(self, plan: Plan, records: Records, directory: RunDirectory) -> CrossEvaluations:
         from clsbench.execution.cross import cross_evaluations
 
         ended = set(records.where("status", "finished").column("trial"))

@@ -20,7 +20,7 @@ from clsbench.execution.events import Event, RunResumed
 from clsbench.runs.seal import sha256_of
 from clsbench.runs.sums import Sums
 from faulting.runs import Cut, cut_run
-from tests.resuming import OF_ONE_CLASS, TINY, TRAIN, Config, assert_same_end, untimed
+from tests.resuming import MOONS, OF_ONE_CLASS, TINY, TRAIN, Config, assert_same_end, untimed
 
 
 @pytest.mark.parametrize("epochs", range(1, 11))
@@ -45,9 +45,10 @@ def test_run_cut_after_any_epoch_ends_as_if_it_had_not_been(often: None, tmp_pat
         {"train": {**TRAIN, "seeds": 1}},
         {"tune": {"grid": {"lr": [0.1, 1.0]}, "seeds": 1}},
         {"stop": {"metric": "val_accuracy", "patience": 1}},
+        {"dataset": {**MOONS, "split_seed": 0}},
         {"dataset": {"name": "digits", "limit": 120}, "model": {"name": "cnn", "channels": [4], "hidden": 8}},
     ],
-    ids=["losses", "adam", "adamw", "nesterov", "diverged", "match", "warm", "lone", "tuned", "stopped", "cnn"],
+    ids=["losses", "adam", "adamw", "nesterov", "diverged", "match", "warm", "lone", "tuned", "stop", "split", "cnn"],
 )
 def test_everything_that_is_trained_goes_on(often: None, tmp_path: Path, change: Config) -> None:
     """Whatever a step moves is in the checkpoint: losses, optimizers, schedules, weights of losses, models."""

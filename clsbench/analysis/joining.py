@@ -10,6 +10,7 @@ from typing import Any
 from clsbench.analysis.obstacles import Part, ground_of
 from clsbench.analysis.pairing import paired
 from clsbench.analysis.targets import with_times_to_target
+from clsbench.analysis.test_set import Spreads, spreads_of
 from clsbench.analysis.verdicts import judgement
 from clsbench.config.plan import Arm, Plan, Trial
 from clsbench.results import (
@@ -147,7 +148,7 @@ def _summary(
     }
     compared["arms"] = with_times_to_target(compared, records)
     rules = parts[0].plan.experiment.verdict.rules
-    found, warm = judgement(compared, rules), summaries[0]["warm_start"]
+    found, warm = judgement(compared, rules, spreads=_spreads(summaries, members)), summaries[0]["warm_start"]
     seconds = [each["seconds"] for each in summaries if each["seconds"] is not None]
     wall_seconds = [each["wall_seconds"] for each in summaries if each["wall_seconds"] is not None]
     return {
@@ -167,6 +168,17 @@ def _summary(
         "clock": None,
         "runs": _runs(parts, members),
     }
+
+
+def _spreads(summaries: Sequence[Summary], members: Mapping[str, tuple[int, Arm]]) -> Spreads:
+    """Those of the runs' own verdicts: of arms of two runs, nothing is known by sample."""
+    names = {(place, arm.name): name for name, (place, arm) in members.items()}
+    return spreads_of(
+        {**row, "a": names[place, row["a"]], "b": names[place, row["b"]]}
+        for place, summary in enumerate(summaries)
+        for row in summary["verdicts"]
+        if {(place, row["a"]), (place, row["b"])} <= names.keys()
+    )
 
 
 def _tuning(summaries: Sequence[Summary], members: Mapping[str, tuple[int, Arm]]) -> Tuning | None:

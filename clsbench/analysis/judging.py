@@ -11,6 +11,7 @@ from clsbench.analysis.expectations import evaluate
 from clsbench.analysis.pairing import pairing
 from clsbench.analysis.summary import arm_summary, last_records
 from clsbench.analysis.targets import with_times_to_target
+from clsbench.analysis.test_set import Spreads, sample_spread, spreads_of
 from clsbench.analysis.verdicts import are_judged, judgement
 from clsbench.analysis.warnings import BEST_ON_TEST, of_arms, of_expectations, unsilenced
 from clsbench.config.expectations import metrics_of, pairs_of, parse
@@ -20,14 +21,14 @@ from clsbench.results import ArmSummary, Compared, DataSummary, ExpectationResul
 from clsbench.runs.evidence import Evidence
 
 if TYPE_CHECKING:
-    from clsbench.execution.cross import CrossEvaluation
+    from clsbench.execution.cross import CrossEvaluation, CrossEvaluations
 
 
 def judged(
     plan: Plan,
     records: Records,
     failures: Mapping[int, str],
-    crossed: Mapping[int, CrossEvaluation],
+    crossed: CrossEvaluations,
     evidence: Evidence,
     data: dict[str, DataSummary],
     warnings: list[RunWarning],
@@ -38,7 +39,7 @@ def judged(
         plan: the trials that were trained, at the settings that tuning chose.
         records: theirs.
         failures: by trial number, why it failed.
-        crossed: by trial number, its network under every loss; a trial that did not finish has none.
+        crossed: by trial number, its network under every loss; a trial that did not finish has none. And by sample.
         evidence: of the pairing.
         data: as in the summary.
         warnings: about the data, models and losses.
@@ -58,7 +59,8 @@ def judged(
         "pairing": pairing(evidence, plan),
     }
     compared["arms"] = with_times_to_target(compared, records)
-    found = judgement(compared, plan.experiment.verdict.rules, pairs_of(expectations), metrics_of(expectations))
+    named = pairs_of(expectations), metrics_of(expectations)
+    found = judgement(compared, plan.experiment.verdict.rules, *named, _spreads(crossed))
     return found, evaluate(expectations, records, found)
 
 
@@ -68,7 +70,8 @@ def judged_again(summary: Summary, records: Records, asked: Experiment) -> Summa
     named = pairs_of(expectations), metrics_of(expectations)
     kept = [each for each in summary["warnings"] or () if each["code"] != BEST_ON_TEST]
     warnings = [*kept, *unsilenced(of_expectations(expectations), asked.silence)]
-    found: Judged = summary if are_judged(summary, rules, *named) else judgement(summary, rules, *named)
+    spreads = spreads_of(summary["verdicts"])
+    found: Judged = summary if are_judged(summary, rules, *named) else judgement(summary, rules, *named, spreads)
     found = {**found, "warnings": warnings}
     return {
         **summary,
@@ -79,6 +82,10 @@ def judged_again(summary: Summary, records: Records, asked: Experiment) -> Summa
         "across": across(make_plan(asked), summary["arms"], summary["data"], rules),
         "expectations": evaluate(expectations, records, found),
     }
+
+
+def _spreads(crossed: CrossEvaluations) -> Spreads:
+    return lambda a, b, metric: sample_spread(crossed.samples.of(a, metric), crossed.samples.of(b, metric))
 
 
 def _arms(

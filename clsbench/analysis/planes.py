@@ -18,7 +18,8 @@ from clsbench.execution.warm_start import warm_start
 from clsbench.execution.work import StackWork, Work
 from clsbench.losses.contract import Loss
 from clsbench.slices import spaced
-from clsbench.training.evaluation import Measure, evaluate
+from clsbench.training.evaluation import evaluate
+from clsbench.training.measure import Measure
 from clsbench.training.quantities import Quantities, Ruler
 from clsbench.training.stack import Stack
 

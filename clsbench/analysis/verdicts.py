@@ -11,15 +11,20 @@ from clsbench.analysis.classes import classes_of, is_skewed, problem_of
 from clsbench.analysis.failures import failed_seeds, more_failures
 from clsbench.analysis.pairs import MOST_PAIRS, Pair, families, judged_pairs, num_pairs
 from clsbench.analysis.statistics import LEVEL, PairedDifference, holm, paired_difference, seeds_to_settle
+from clsbench.analysis.test_set import SampleSpread, Spreads, over_test_set, unknown
 from clsbench.metrics.measures import SCALED, direction, judged, margin_of, scaled_field
 from clsbench.results import ArmSummary, Compared, Judged, Pairs, Rules, ScaledVerdict, Verdict
-from clsbench.results.verdicts import BETTER, EQUIVALENT, FAILURES, UNDECIDED, WORSE
+from clsbench.results.verdicts import BETTER, EQUIVALENT, FAILURES, UNDECIDED, WORSE, OverTestSet
 
 _ROUNDING = 1e-12  # 0.91 - 0.9 is within 0.01
 
 
 def verdicts(
-    summary: Compared, rules: Rules, asked: Collection[Pair] = (), metrics: Collection[str] = ()
+    summary: Compared,
+    rules: Rules,
+    asked: Collection[Pair] = (),
+    metrics: Collection[str] = (),
+    spreads: Spreads = unknown,
 ) -> list[Verdict]:
     """The `verdicts` of a summary: the pairs of `judged_pairs`, by every metric of `judged`, and by failed seeds.
 
@@ -40,6 +45,7 @@ def verdicts(
         rules: the margins, the family of a correction, and the baseline.
         asked: pairs to judge in any case.
         metrics: metrics to judge by in any case.
+        spreads: of the differences over test samples.
     """
     arms = {arm["name"]: arm for arm in summary["arms"]}
 
@@ -55,20 +61,27 @@ def verdicts(
         for difference in _differences(arms[a], arms[b], metrics_for(a), failed)
     ]
     rescaled = [scaled for each in found if (scaled := _rescaled(arms[each.a], arms[each.b], each.metric)) is not None]
-    after = {(row["a"], row["b"], row["metric"]): _scaled(row) for row in _rows(summary, rescaled, rules)}
+    after = {(row["a"], row["b"], row["metric"]): _scaled(row) for row in _rows(summary, rescaled, rules, unknown)}
     return [
         {**row, "scaled": after.get((row["a"], row["b"], f"{row['metric']}{SCALED}"))}
-        for row in _rows(summary, found, rules)
+        for row in _rows(summary, found, rules, spreads)
     ]
 
 
-def judgement(compared: Compared, rules: Rules, asked: Collection[Pair] = (), metrics: Collection[str] = ()) -> Judged:
+def judgement(
+    compared: Compared,
+    rules: Rules,
+    asked: Collection[Pair] = (),
+    metrics: Collection[str] = (),
+    spreads: Spreads = unknown,
+) -> Judged:
     """The same with `verdicts`, their `rules`, and `pairs`: so many pairs were `judged`, of so many in `all`."""
     pairs: Pairs = {
         "judged": len(judged_pairs(compared, asked, rules["baseline"])),
         "all": num_pairs(compared),
     }
-    return {**compared, "rules": rules, "pairs": pairs, "verdicts": verdicts(compared, rules, asked, metrics)}
+    found = verdicts(compared, rules, asked, metrics, spreads)
+    return {**compared, "rules": rules, "pairs": pairs, "verdicts": found}
 
 
 def are_judged(summary: Judged, rules: Rules, asked: Collection[Pair], metrics: Collection[str]) -> bool:
@@ -100,16 +113,24 @@ def seen_from(row: Verdict, arm: str) -> Verdict:
     """A row of a pair with `arm`, reversed if necessary so that its verdict is on `arm`."""
     if row["a"] == arm:
         return row
-    scaled = row["scaled"]
-    turned = None if scaled is None else cast(ScaledVerdict, {**scaled, **_turned(scaled)})
-    return cast(Verdict, {**row, **_turned(row), "a": row["b"], "b": row["a"], "scaled": turned})
+    scaled, of_samples = row["scaled"], row["test_set"]
+    turned = {
+        **_turned(row),
+        "scaled": None if scaled is None else {**scaled, **_turned(scaled)},
+        "test_set": None if of_samples is None else {**of_samples, **_turned_ends(of_samples)},
+    }
+    return cast(Verdict, {**row, **turned, "a": row["b"], "b": row["a"]})
 
 
 def _turned(row: Verdict | ScaledVerdict) -> dict[str, Any]:
     """The difference of b - a, and the verdict on b."""
-    low, high = (None if end is None else 0.0 - end for end in (row["high"], row["low"]))  # 0.0 - 0.0 has no sign
     word = {BETTER: WORSE, WORSE: BETTER}.get(row["verdict"], row["verdict"])
-    return {"difference": 0.0 - row["difference"], "low": low, "high": high, "verdict": word}
+    return {"difference": 0.0 - row["difference"], **_turned_ends(row), "verdict": word}
+
+
+def _turned_ends(row: Verdict | ScaledVerdict | OverTestSet) -> dict[str, float | None]:
+    low, high = (None if end is None else 0.0 - end for end in (row["high"], row["low"]))  # 0.0 - 0.0 has no sign
+    return {"low": low, "high": high}
 
 
 @dataclass(frozen=True)
@@ -151,7 +172,7 @@ def _rescaled(a: ArmSummary, b: ArmSummary, metric: str) -> _Difference | None:
     return None if scaled is None else _difference(a, b, scaled)
 
 
-def _rows(summary: Compared, found: list[_Difference], rules: Rules) -> Iterator[Verdict]:
+def _rows(summary: Compared, found: list[_Difference], rules: Rules, spreads: Spreads) -> Iterator[Verdict]:
     """The rows of a summary: the differences with the correction of their families."""
     family = families(summary, [(each.a, each.metric) for each in found], rules)
     corrected: list[float | None] = [None] * len(found)
@@ -161,10 +182,13 @@ def _rows(summary: Compared, found: list[_Difference], rules: Rules) -> Iterator
             corrected[place] = p
     tests = Counter(of for of, each in zip(family, found, strict=True) if each.paired.p is not None)
     for each, p_holm, of in zip(found, corrected, family, strict=True):
-        yield _row(each, p_holm, max(1, tests[of]), _margin(each.metric, rules))
+        spread = spreads(each.a, each.b, each.metric)
+        yield _row(each, p_holm, max(1, tests[of]), _margin(each.metric, rules), spread)
 
 
-def _row(each: _Difference, p_holm: float | None, num_tests: int, margin: float) -> Verdict:
+def _row(
+    each: _Difference, p_holm: float | None, num_tests: int, margin: float, spread: SampleSpread | None
+) -> Verdict:
     level = LEVEL / num_tests
     low, high = each.paired.interval(level) or (None, None)
     if each.metric == FAILURES and low is not None and high is not None:
@@ -188,6 +212,7 @@ def _row(each: _Difference, p_holm: float | None, num_tests: int, margin: float)
         "negligible": word in (BETTER, WORSE) and _is_within(each.paired, margin, level),
         "seeds_needed": needed if word == UNDECIDED else None,
         "scaled": None,
+        "test_set": over_test_set(each.paired.difference, spread, level),
     }
 
 

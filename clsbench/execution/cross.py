@@ -13,6 +13,7 @@ from torch import Tensor
 
 from clsbench.config.entries import LossEntry
 from clsbench.config.plan import Arm, Plan, Trial, named_by
+from clsbench.execution.by_sample import SampleMeans
 from clsbench.execution.trained import require_fitting, trained_model
 from clsbench.execution.work import StackWork, Work, bound_loss
 from clsbench.losses.contract import Loss
@@ -22,7 +23,8 @@ from clsbench.metrics.reliability import COLUMNS, reliability
 from clsbench.problems import Problem
 from clsbench.registry import catalogue
 from clsbench.signatures import described, is_own
-from clsbench.training.evaluation import Measure, evaluate, final_metrics
+from clsbench.training.evaluation import evaluate
+from clsbench.training.measure import Measure, final_metrics
 from clsbench.training.quantities import Quantities, Ruler
 from clsbench.training.stack import Stack
 
@@ -59,8 +61,8 @@ def judging(plan: Plan, arm: Arm) -> Sequence[LossEntry]:
 
 def cross_evaluations(
     work: Work, state_of: Callable[[int], State], trials: Sequence[Trial], failed: Set[int] = frozenset()
-) -> Mapping[int, CrossEvaluation]:
-    """Measure trained networks on test data, by trial number, in the stacks that they were trained in.
+) -> CrossEvaluations:
+    """Measure trained networks on test data, in the stacks that they were trained in.
 
     It sets the number of threads and does not restore it: call it inside `process.training`.
 
@@ -72,12 +74,12 @@ def cross_evaluations(
     """
     usable = {trial.arm.loss.name for trial in work.plan.trials if trial.number not in failed}
     wanted = {trial.number for trial in trials}
-    found: list[_Measured] = []
+    found, samples = list[_Measured](), SampleMeans(work.plan)
     for stack in work.stacks():
         members = [trial for trial in stack.trials if trial.number in wanted]
         if members:
-            found.append(_measured(work.plan, state_of, work.resolved(members), usable))
-    return _Evaluations(found)
+            found.append(_measured(work.plan, state_of, work.resolved(members), usable, samples))
+    return CrossEvaluations(found, samples)
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,14 @@ class _Measured:
         return _of_trial(values, self.losses[place], self.problem)
 
 
-class _Evaluations(Mapping[int, CrossEvaluation]):
-    """The evaluation of each trial by its number, made when it is asked for: as numbers in tensors they are small."""
+class CrossEvaluations(Mapping[int, CrossEvaluation]):
+    """The evaluation of each trial by its number, made when it is asked for: as numbers in tensors they are small.
 
-    def __init__(self, stacks: Sequence[_Measured]) -> None:
+    `samples` has the arms by test sample.
+    """
+
+    def __init__(self, stacks: Sequence[_Measured], samples: SampleMeans) -> None:
+        self.samples = samples
         self._places = {trial.number: (stack, n) for stack in stacks for n, trial in enumerate(stack.trials)}
 
     def __len__(self) -> int:
@@ -111,7 +117,9 @@ class _Evaluations(Mapping[int, CrossEvaluation]):
         return stack.of(place)
 
 
-def _measured(plan: Plan, state_of: Callable[[int], State], work: StackWork, usable: Set[str]) -> _Measured:
+def _measured(
+    plan: Plan, state_of: Callable[[int], State], work: StackWork, usable: Set[str], samples: SampleMeans
+) -> _Measured:
     trials, own, problem = work.trials, work.loss, work.problem
     torch.set_num_threads(work.num_threads)
     stack = _trained(work, state_of)
@@ -122,7 +130,8 @@ def _measured(plan: Plan, state_of: Callable[[int], State], work: StackWork, usa
     taken = [*final_metrics(problem), *(of_classes if problem.exclusive else []), *_judged(own, losses)]
     data = work.data
     assert data.test is not None
-    measured = evaluate(stack, Ruler(own, work.device), *data.test, taken, data.test_posterior, places=data.places)
+    ruler, watch = Ruler(own, work.device), samples.watch(trials, problem, len(splits[0].test))
+    measured = evaluate(stack, ruler, *data.test, taken, data.test_posterior, places=data.places, watch=watch)
     # The trials of a stack have one loss, which may have several labels.
     names = {
         name: dict(zip((entry.title for entry in judging(plan, arm)), losses, strict=True))

@@ -9,7 +9,8 @@ import torch
 from clsbench.config.plan import Trial
 from clsbench.execution.work import StackWork
 from clsbench.losses.contract import Loss
-from clsbench.training.evaluation import GRADIENT_NORM, evaluate
+from clsbench.training.evaluation import evaluate
+from clsbench.training.measure import GRADIENT_NORM
 from clsbench.training.quantities import Ruler
 from clsbench.training.stack import Stack
 

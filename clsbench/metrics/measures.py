@@ -108,6 +108,12 @@ def judged(problem: Posing | None = None) -> dict[str, Measured]:
     return {name: each for name, each in measured(problem).items() if each.tolerance is not None}
 
 
+def averaged(problem: Posing) -> list[MetricSpec]:
+    """The metrics of `judged` that are the mean over samples of a number for each."""
+    found = [each.metric for each in judged(problem).values() if each.metric is not None]
+    return [spec for spec in found if spec.sums is None and not (spec.ranks or spec.by_class)]
+
+
 def margin_of(field: str) -> float:
     """The negligible difference of a field, in its own units; 0 if verdicts do not use it."""
     known = _known(field)

@@ -15,12 +15,15 @@ from clsbench.report.sections.tuning_findings import at_chosen, spans_of
 from clsbench.report.text import word_of
 from clsbench.report.values import PValue
 from clsbench.results import ArmSummary, ArmTuning, SettingResult, Settings, Statistic, Summary
+from clsbench.results.verdicts import OverTestSet, ScaledVerdict
 
 if TYPE_CHECKING:
     from clsbench.config.plan import Arm
 
 Row = dict[str, Any]
 Cells = Sequence[str]
+
+NESTED = {"scaled": ScaledVerdict, "test_set": OverTestSet}  # in a verdict
 
 ESCAPED = {char: f"\\{char}" for char in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -141,9 +144,8 @@ def _flat(row: Mapping[str, Any], *left_out: str) -> Row:
     """A row without nesting: `scaled` becomes `scaled_verdict` and so on."""
     found: Row = {}
     for key, value in row.items():
-        if key == "scaled":
-            names = ("difference", "low", "high", "p_holm", "verdict")
-            found |= {f"scaled_{name}": None if value is None else value[name] for name in names}
+        if key in NESTED:
+            found |= {f"{key}_{name}": None if value is None else value[name] for name in NESTED[key].__annotations__}
         elif key not in left_out:
             found[key] = value
     return found

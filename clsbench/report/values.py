@@ -48,6 +48,16 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class HalfWidth:
+    """How far an interval reaches to either side of its middle: `±0.033`."""
+
+    value: float
+
+    def __str__(self) -> str:
+        return f"±{self.value:{precision(self.value)}}"
+
+
+@dataclass(frozen=True)
 class PValue:
     """A p-value: `0.042`, `<0.001`."""
 
@@ -113,7 +123,7 @@ class Tried:
         return shown + "*" * self.chosen + (str(self.times) if self.times else "")
 
 
-Value: TypeAlias = MeanStd | MeanRange | Difference | PValue | Proportion | Seconds | EpochsToTarget | Tried
+Value: TypeAlias = MeanStd | MeanRange | Difference | HalfWidth | PValue | Proportion | Seconds | EpochsToTarget | Tried
 
 
 def mean_std(metric: Statistic | None) -> MeanStd | None:

@@ -126,6 +126,8 @@ def _of_verdict(verdict: Verdict, comparison_of: Mapping[str, int]) -> Iterator[
     low, high = verdict["low"], verdict["high"]
     if (low is None) != (high is None) or (low is not None and high is not None and low > high):
         yield " has no interval from low to high"
+    if (of_samples := verdict["test_set"]) is not None and of_samples["low"] > of_samples["high"]:
+        yield ".test_set has no interval from low to high"
 
 
 def _of_tuning(tuning: Tuning, arms: list[str], metrics: Mapping[str, Bounds]) -> Iterator[str]:

@@ -30,12 +30,27 @@ class ScaledVerdict(TypedDict):
 
 
 @with_config(STRICT)
+class OverTestSet(TypedDict):
+    """A difference over the `n` samples of the test set that all seeds share, for the networks of these seeds.
+
+    `std` is the standard deviation (n - 1) over samples, `low` to `high` the interval at the level of the seeds' one.
+    """
+
+    n: Annotated[int, Field(ge=2)]
+    std: Annotated[float, Field(ge=0)]
+    low: float
+    high: float
+
+
+@with_config(STRICT)
 class Verdict(TypedDict):
     """The comparison of two arms: `difference` is the mean over seeds of a - b.
 
     `p` is of the paired t-test, `p_flip` of the sign-flip test. `negligible` says of a better or worse arm that the
     whole interval lies within the margin, `seeds_needed` of an undecided pair about how many would settle it.
     `scaled` is the verdict by the same metric after temperature scaling, None where the metric has no such sibling.
+    `test_set` is None where seeds are tested on samples of their own, or a seed of the pair is lost, and of a metric
+    that is no mean over samples.
     """
 
     a: str
@@ -52,6 +67,7 @@ class Verdict(TypedDict):
     negligible: Annotated[bool | None, ADDED]
     seeds_needed: Annotated[Count | None, ADDED]
     scaled: Annotated[ScaledVerdict | None, ADDED]
+    test_set: Annotated[OverTestSet | None, ADDED]
 
 
 @with_config(STRICT)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from clsbench.training.compiled import CompiledSteps
-from clsbench.training.evaluation import OBJECTIVE, Measures, Totals, prediction_metrics
+from clsbench.training.evaluation import Measures, Totals
+from clsbench.training.measure import OBJECTIVE, prediction_metrics
 from clsbench.training.quantities import Ruler
 from clsbench.training.rng import own_rng, seed_for
 from clsbench.training.settings import Pair, StackData, StackSettings, TrialSettings, column

@@ -7,7 +7,6 @@ trials, samples or threads share the work, and only one chunk of logits is held.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,12 +15,10 @@ from torch import Tensor
 
 from clsbench.losses.contract import Loss
 from clsbench.metrics.calibration import temperatures as temperatures_of
-from clsbench.metrics.measures import diagnostics, taken_at_the_end, taken_on
 from clsbench.metrics.ranking import Ranking
-from clsbench.problems import Problem
-from clsbench.registry import MetricSpec, Split
 from clsbench.slices import even_parts
-from clsbench.training.quantities import SHARED, Quantities, Ruler
+from clsbench.training.measure import Measure
+from clsbench.training.quantities import Quantities, Ruler
 from clsbench.training.stack import Stack
 
 CHUNK = 1000  # the most samples measured at once
@@ -29,97 +26,7 @@ LOGITS = 5000  # the most logits of a trial measured at once, if that is at leas
 FORWARD = 250  # about as many samples go through the network at once
 GROUP = 64  # trials measured together on a CPU: the activations of more do not fit into its caches
 Measures = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What to compute for every trial on a split.
-
-    `sums` gives `[T]` or `[T, M]` for a chunk, or None if there is no value; `value` makes `[T]`, or `[T, C]` of a
-    metric by class, of their total and the number of samples, by default the mean. Instead of both, `ranked` makes
-    `[T]` of the ranking of all samples.
-    """
-
-    name: str
-    sums: Callable[[Quantities], Tensor | None] = lambda known: None
-    value: Callable[[Tensor, int], Tensor] | None = None
-    ranked: Callable[[Ranking], Tensor] | None = None
-
-
-OBJECTIVE = Measure("train_loss", lambda known: _sum(known.losses))
-GRADIENT_NORM = Measure("logit_grad_norm", lambda known: _sum(known.gradient_norms))
-
-
-def prediction_metrics(problem: Problem, split: Split) -> list[Measure]:
-    """The metrics of every epoch on a split, named `SPLIT_NAME`."""
-    return [_measure(f"{split}_{spec.name}", spec) for spec in taken_on(split, problem)]
-
-
-def final_metrics(problem: Problem) -> list[Measure]:
-    """All metrics of trained networks on test data, by their bare names."""
-    return [_measure(spec.name, spec) for spec in taken_at_the_end(problem)]
-
-
-def gradient_diagnostics(problem: Problem) -> list[Measure]:
-    """The diagnostics of a loss's gradients on the logits."""
-    return [_measure(spec.name, spec) for spec in diagnostics(problem)]
-
-
-def _measure(name: str, spec: MetricSpec) -> Measure:
-    if spec.ranks:
-        return Measure(name, ranked=partial(_of_ranking, spec))
-    return Measure(name, partial(_metric_sums, spec), spec.value)
-
-
-def _of_ranking(spec: MetricSpec, ranking: Ranking) -> Tensor:
-    if spec.stacked:
-        found: Tensor = spec.factory(ranking)
-        return found
-    return torch.stack([spec.factory(ranking.trial(number)) for number in range(len(ranking.positive))])
-
-
-def _metric_sums(spec: MetricSpec, known: Quantities) -> Tensor | None:
-    needed = [getattr(known, need) for need in spec.needs]
-    if any(quantity is None for quantity in needed):
-        return None
-    if spec.stacked:
-        return _summed(spec, needed)
-    trials, samples = known.logits.shape[:2]
-    one_for_all = SHARED if known.are_targets_shared else ()
-    by_trial = zip(
-        *(
-            each.expand(trials, *each.shape) if need in one_for_all else each
-            for need, each in zip(spec.needs, needed, strict=True)
-        ),
-        strict=True,
-    )
-    return torch.stack([_checked(spec, trial, samples) for trial in by_trial])
-
-
-def _checked(spec: MetricSpec, needed: Sequence[Tensor], num_samples: int) -> Tensor:
-    """The sums of a user's metric over the samples of one trial.
-
-    Raises:
-        ValueError: it returns neither one number for each sample nor sums `[M]`.
-    """
-    if spec.sums is None:
-        values = spec.factory(*needed)
-        if not isinstance(values, Tensor) or values.shape != (num_samples,):
-            gave = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
-            raise ValueError(f"metric {spec.name!r} returned {gave}, not one number for each of {num_samples} samples")
-        return _sum(values)
-    sums = spec.sums(*needed)
-    if not isinstance(sums, Tensor) or sums.dim() > 1:
-        gave = f"shape {tuple(sums.shape)}" if isinstance(sums, Tensor) else type(sums).__name__
-        raise ValueError(f"the sums of metric {spec.name!r} are {gave}, not one number or a list of them")
-    return sums.double()
-
-
-def _summed(spec: MetricSpec, needed: Sequence[Tensor]) -> Tensor:
-    if spec.sums is not None:
-        sums: Tensor = spec.sums(*needed)
-        return sums
-    return _sum(spec.factory(*needed))
+Watch = Callable[[slice, Quantities], None]
 
 
 def evaluate(
@@ -131,6 +38,7 @@ def evaluate(
     posterior: Tensor | None = None,
     temperatures: Tensor | None = None,
     places: Tensor | None = None,
+    watch: Watch | None = None,
 ) -> Measures:
     """The measures on a split `x [N, ...]`, `y [N]`, `[T]` each, or `[T, C]` by class.
 
@@ -138,11 +46,13 @@ def evaluate(
         posterior: the true probabilities `[N, C]`, where they are known.
         temperatures: those of the trials, `[T]`, from `fitted_temperatures`; None leaves scaled metrics out.
         places: the split of each trial, `[T]`, if `x`, `y` and `posterior` have a leading axis of splits.
+        watch: called with each chunk of samples of some trials, in order.
     """
     groups: list[Measures] = []
     number = _num_samples(y, places)
     for trials in _groups(stack):
-        totals = Totals(ruler.of(trials), measures, None if temperatures is None else temperatures[trials])
+        seen = None if watch is None else partial(watch, trials)
+        totals = Totals(ruler.of(trials), measures, None if temperatures is None else temperatures[trials], seen)
         for rows, logits in _logits(stack, trials, x, places):
             own = _some(trials, rows, places)
             totals.add(logits, y[own], None if posterior is None else posterior[own])
@@ -191,8 +101,14 @@ def _some(trials: slice, rows: slice, places: Tensor | None) -> Any:
 class Totals:
     """Accumulates measures over batches of logits of any size, which are measured in chunks of fixed size."""
 
-    def __init__(self, ruler: Ruler, measures: Sequence[Measure], temperatures: Tensor | None = None) -> None:
-        self._ruler, self._measures, self._temperatures = ruler, measures, temperatures
+    def __init__(
+        self,
+        ruler: Ruler,
+        measures: Sequence[Measure],
+        temperatures: Tensor | None = None,
+        seen: Callable[[Quantities], None] | None = None,
+    ) -> None:
+        self._ruler, self._measures, self._temperatures, self._seen = ruler, measures, temperatures, seen
         self._totals: Measures = {}
         self._axis = -1 - len(ruler.loss.problem.target_shape)  # of the samples, in targets
         self._waiting: list[tuple[Tensor, Tensor, Tensor | None]] = []
@@ -251,6 +167,8 @@ class Totals:
             if sums is not None:
                 before = self._totals.get(measure.name)
                 self._totals[measure.name] = sums if before is None else before + sums
+        if self._seen is not None:
+            self._seen(known)
 
 
 def forward_slices(num_samples: int) -> list[slice]:
@@ -262,10 +180,6 @@ def _groups(stack: Stack) -> list[slice]:
     """The trials in groups of nearly equal size: on a CPU, a lone trial would have other bits than several."""
     on_cpu = stack.weights.device.type == "cpu"
     return even_parts(stack.num_trials, -(-stack.num_trials // GROUP) if on_cpu else 1)
-
-
-def _sum(values: Tensor) -> Tensor:
-    return values.sum(-1, dtype=torch.float64)
 
 
 def _joined(tensors: list[Tensor], dim: int) -> Tensor:

@@ -16,17 +16,9 @@ from clsbench.metrics.measures import measured
 from clsbench.problems import Problem
 from clsbench.registry import SPLITS, catalogue
 from clsbench.training.epoch import Epochs
-from clsbench.training.evaluation import (
-    GRADIENT_NORM,
-    OBJECTIVE,
-    Measure,
-    Measures,
-    evaluate,
-    fitted_temperatures,
-    gradient_diagnostics,
-    prediction_metrics,
-)
+from clsbench.training.evaluation import Measures, evaluate, fitted_temperatures
 from clsbench.training.frames import Camera
+from clsbench.training.measure import GRADIENT_NORM, OBJECTIVE, Measure, gradient_diagnostics, prediction_metrics
 from clsbench.training.optimizers import initial_state
 from clsbench.training.quantities import Ruler
 from clsbench.training.settings import (

@@ -28,6 +28,7 @@ def verdict_row(metric: Any, word: Any) -> Any:
         "high": 0.2,
         "verdict": word,
         "scaled": None,
+        "test_set": None,
     }
 
 

@@ -32,6 +32,7 @@ KEYS = [
     "negligible",
     "seeds_needed",
     "scaled",
+    "test_set",
 ]
 RULES = VerdictConfig().rules
 JUDGED = tuple(judged(SingleLabel))
@@ -124,7 +125,7 @@ def test_a_row_is_the_paired_difference_over_seeds() -> None:
     low, high = paired.interval()
     expected = {"a": "a", "b": "b", "metric": "test_nll", "difference": paired.difference, "low": low, "high": high}
     expected |= {"n": 4, "p": paired.p, "p_holm": paired.p, "p_flip": 0.125, "verdict": "better"}
-    assert expected | {"negligible": False, "seeds_needed": None, "scaled": None} == row
+    assert expected | {"negligible": False, "seeds_needed": None, "scaled": None, "test_set": None} == row
 
 
 @pytest.mark.parametrize("metric", ["test_nll", "test_brier"])

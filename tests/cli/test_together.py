@@ -52,6 +52,17 @@ def numbers(summary: Any) -> dict[str, Any]:
     return {arm["name"]: (arm["metrics"], arm["diverged"], arm["time_to_target"]) for arm in summary["arms"]}
 
 
+def test_the_error_of_the_test_set_is_known_inside_a_run(run: Run, invoke: Invoke) -> None:
+    """Pairs that a run judged keep it; arms of two runs were not compared sample by sample."""
+    both = run("dataset.split_seed=0"), run("dataset.split_seed=0", "loss=[bce, mse_sigmoid]")
+    inside = [row for path in both for row in clsbench.load(path).summary["verdicts"] if row["metric"] == "test_brier"]
+    rows = [row for row in together(invoke, *both)["verdicts"] if row["metric"] == "test_brier"]
+    known = {(row["a"], row["b"]): row["test_set"] for row in rows}
+    assert 6 == len(known)
+    assert {(row["a"], row["b"]) for row in inside} == {pair for pair, found in known.items() if found is not None}
+    assert all(row["test_set"]["std"] == known[row["a"], row["b"]]["std"] for row in inside)
+
+
 def test_together_is_as_if_one_run_had_trained_them(run: Run, invoke: Invoke) -> None:
     """Metrics, epochs to the target, verdicts and pairing of two runs are those of one run with all arms.
 

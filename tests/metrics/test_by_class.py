@@ -17,7 +17,8 @@ import clsbench.losses  # noqa: F401 - registers them
 from clsbench.losses.contract import build_loss
 from clsbench.metrics.by_class import confusion
 from clsbench.problems import SingleLabel
-from clsbench.training.evaluation import CHUNK, Totals, prediction_metrics
+from clsbench.training.evaluation import CHUNK, Totals
+from clsbench.training.measure import prediction_metrics
 from clsbench.training.quantities import Ruler
 
 CPU = torch.device("cpu")

@@ -18,7 +18,8 @@ from clsbench.losses.contract import build_loss
 from clsbench.metrics.ranking import Ranking, auroc, average_precision
 from clsbench.problems import SingleLabel
 from clsbench.registry import LinkName
-from clsbench.training.evaluation import Totals, prediction_metrics
+from clsbench.training.evaluation import Totals
+from clsbench.training.measure import prediction_metrics
 from clsbench.training.quantities import Ruler
 
 

@@ -18,7 +18,8 @@ from clsbench.losses.contract import Loss, build_loss
 from clsbench.models import layers
 from clsbench.problems import SingleLabel
 from clsbench.registry import LinkName, catalogue
-from clsbench.training.evaluation import CHUNK, OBJECTIVE, Totals, evaluate, gradient_diagnostics, prediction_metrics
+from clsbench.training.evaluation import CHUNK, Totals, evaluate
+from clsbench.training.measure import OBJECTIVE, gradient_diagnostics, prediction_metrics
 from clsbench.training.quantities import Quantities, Ruler
 from clsbench.training.stack import Stack
 

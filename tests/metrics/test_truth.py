@@ -21,7 +21,8 @@ from clsbench.losses.contract import build_loss
 from clsbench.problems import Probability, Problem, SingleLabel, problem_from
 from clsbench.registry import catalogue
 from clsbench.results import value_of
-from clsbench.training.evaluation import Totals, prediction_metrics
+from clsbench.training.evaluation import Totals
+from clsbench.training.measure import prediction_metrics
 from clsbench.training.quantities import Ruler
 
 CONFIGS = Path(__file__).parents[2] / "configs"

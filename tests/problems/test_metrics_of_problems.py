@@ -15,7 +15,8 @@ from clsbench.metrics.measures import measured
 from clsbench.models import layers
 from clsbench.problems import KINDS, MultiLabel, Probability, Problem, Regression
 from clsbench.registry import catalogue
-from clsbench.training.evaluation import Totals, evaluate, gradient_diagnostics, prediction_metrics
+from clsbench.training.evaluation import Totals, evaluate
+from clsbench.training.measure import gradient_diagnostics, prediction_metrics
 from clsbench.training.quantities import Ruler
 from clsbench.training.stack import Stack
 

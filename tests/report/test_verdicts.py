@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from clsbench.analysis.curves import comparisons
+from clsbench.analysis.test_set import SampleSpread
 from clsbench.analysis.verdicts import judgement
 from clsbench.config.schema import VerdictConfig
 from clsbench.report.compose import conditions
 from clsbench.report.document import Column, Paragraph, Table
 from clsbench.report.renderers.look import Look
+from clsbench.report.sections.answer import answer
 from clsbench.report.sections.verdicts import conclusions, rescaled, verdicts
 from clsbench.report.values import Difference, Proportion, PValue
 from tests.report.runs import Summary, arm_of, blocks, compared, plain, summary_of
 
+RULES = VerdictConfig().rules
 SPREAD = (-0.002, 0.001, 0.0, 0.0005, 0.0005)
 
 Values = Sequence[float | None]
@@ -247,3 +252,23 @@ def test_an_arm_that_is_not_drawn_is_called_by_its_name() -> None:
     assert "Of 561 pairs of arms 33 were judged" in plain(
         blocks(verdicts(*compared([], summary), summary), Paragraph)[-1].text
     )
+
+
+def test_the_test_sets_own_error_stands_beside_the_seeds() -> None:
+    """A column, what it is, and the verdicts that these samples are too few to be sure of; on the first screen, too."""
+    accuracies = {"one": around(0.7), "two": around(0.9, SPREAD[::-1])}
+    summary: Any = run_with(accuracies, split_seed=0)
+    stds = {"test_accuracy": 2.0, "test_nll": 0.5, "test_brier": 0.5}
+    spreads = {metric: SampleSpread(std, 101) for metric, std in stds.items()}
+    known: Any = {**summary, **judgement(summary, RULES, spreads=lambda a, b, metric: spreads[metric])}
+    section = verdicts(*compared([], known), known)
+    (table,) = blocks(section, Table)
+    assert ["pair", "metric", "difference", "test set", "Holm's p", "verdict"] == [c.header[0] for c in table.columns]
+    reach = stats.t.ppf(1 - 0.05 / 6, 100) * 2.0 / math.sqrt(101)
+    assert f"±{reach:.3f}" == str(table.rows[0][3])
+    notes = [plain(each.text) for each in blocks(section, Paragraph)]
+    assert notes[1].startswith("Column 'test set': the same interval over the 101 test samples instead of seeds")
+    assert "These test samples are too few to be sure of: [one] - [two] in test accuracy." == notes[2]
+    said = [plain(text) for text in answer(*compared([], known), known)]
+    assert "Its 101 test samples are too few to be sure of that against [one]." == said[1]
+    assert not any("test samples" in plain(text) for text in answer(*compared([], summary), summary))

@@ -51,7 +51,7 @@ def test_older_run_is_loaded(path: Path, arms: list[str]) -> None:
     words = {"no difference": "equivalent", "too few seeds": "undecided"}
     kept["verdicts"] = [
         {**row, "verdict": words.get(row["verdict"], row["verdict"])}
-        | {"p_flip": None, "negligible": None, "seeds_needed": None, "scaled": None}
+        | {"p_flip": None, "negligible": None, "seeds_needed": None, "scaled": None, "test_set": None}
         for row in kept["verdicts"]
     ]
     assert {**lacking, **kept} == {**result.summary, "tuning": tuning(path)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clsbench.analysis.curves import Comparison, final_mean, ranked
+from clsbench.analysis.test_set import may_be_reversed
 from clsbench.analysis.verdicts import seen_from
 from clsbench.metrics.measures import is_share, label_of
 from clsbench.report.document import Mark, Text, joined, listed
@@ -50,6 +51,7 @@ def _verdict(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdi
     better = [row for row in rows if row["verdict"] == BETTER]
     if better:
         yield _better(comparison, refs, best, rows)
+        yield from _few_samples(refs, better)
     elif all(row["low"] is None for row in rows):
         yield told
         yield ("One seed gives no verdict: train more (train.seeds).",)
@@ -79,6 +81,14 @@ def _better(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdic
         if named:
             parts.append((f"{relation} ", *_named(comparison, refs, named)))
     return (refs[best], f" has the best {label}, {top}: ", *joined(parts, "; "), ".")
+
+
+def _few_samples(refs: Refs, better: Sequence[Verdict]) -> Iterator[Text]:
+    """Which arms the best one may be better than on these test samples alone."""
+    if unsure := [row for row in better if may_be_reversed(row)]:
+        number = max(row["test_set"]["n"] for row in unsure if row["test_set"] is not None)
+        against = listed(first_few([Mark(refs[row["b"]]) for row in unsure], "more arms"))
+        yield (f"Its {number:,} test samples are too few to be sure of that against ", *against, ".")
 
 
 def _open(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdict]) -> Text:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from clsbench.analysis.curves import Comparison, ranked
 from clsbench.analysis.pairs import references
+from clsbench.analysis.test_set import may_be_reversed
 from clsbench.analysis.verdicts import seen_from
 from clsbench.metrics.measures import label_of
 from clsbench.report.document import Block, Cell, Column, Mark, Paragraph, Section, Table, Text, joined, listed
 from clsbench.report.sections.arms import Refs
 from clsbench.report.text import PROTOCOLS, first_few, word_of
-from clsbench.report.values import Difference, Proportion, PValue
+from clsbench.report.values import Difference, HalfWidth, Proportion, PValue
 from clsbench.results import Summary, Verdict
 from clsbench.results.verdicts import BETTER, EQUIVALENT, UNDECIDED, WORSE
 
@@ -35,7 +36,7 @@ def verdicts(comparison: Comparison, refs: Refs, summary: Summary) -> Section | 
     title = "Verdicts: differences paired by seed, mean [95% confidence interval]"
     if rules is not None:
         title = f"Verdicts: mean difference over seeds [95% interval], family: {rules['family']}"
-    return Section("verdicts", (title,), (*blocks, *map(Paragraph, _uncovered(comparison)), *unjudged))
+    return Section("verdicts", (title,), (*blocks, *map(Paragraph, _uncovered(comparison, refs, rows)), *unjudged))
 
 
 def conclusions(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[Text]:
@@ -105,8 +106,8 @@ def _unjudged(summary: Summary) -> Iterator[Text]:
         )
 
 
-def _uncovered(comparison: Comparison) -> Iterator[Text]:
-    """Which samples all seeds share, so that nothing is known of others."""
+def _uncovered(comparison: Comparison, refs: Refs, rows: Sequence[Verdict]) -> Iterator[Text]:
+    """Which samples all seeds share, so that nothing is known of others, and what the test samples leave open."""
     if comparison.arms[0]["own_test"]:
         shared = "the test set" if comparison.splits_vary else "one training split and the test set"
         yield (
@@ -118,6 +119,25 @@ def _uncovered(comparison: Comparison) -> Iterator[Text]:
             "All seeds share one split: intervals and words hold for these training and test samples, and do not cover "
             "what others would change; dataset.split_seed=per_seed draws a split for every seed.",
         )
+    sizes = {row["test_set"]["n"] for row in rows if row["test_set"] is not None}
+    if sizes:
+        yield (
+            f"Column 'test set': the same interval over the {max(sizes):,} test samples instead of seeds, as its reach "
+            "to either side; what another test set as large would change.",
+        )
+    if reversible := [row for row in rows if may_be_reversed(row)]:
+        told = [
+            (Mark(refs[a]), " - ", Mark(refs[b]), " in ", *listed(metrics)) for (a, b), metrics in _by_pair(reversible)
+        ]
+        yield ("These test samples are too few to be sure of: ", *joined(first_few(told, "more pairs"), "; "), ".")
+
+
+def _by_pair(rows: Sequence[Verdict]) -> Iterator[tuple[tuple[str, str], list[str]]]:
+    """The pairs of some verdicts, each with the labels of its metrics."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        found.setdefault((row["a"], row["b"]), []).append(label_of(row["metric"]))
+    yield from found.items()
 
 
 def _baseline(summary: Summary) -> str | None:
@@ -156,8 +176,15 @@ def _table(comparison: Comparison, refs: Refs, rows: Sequence[Verdict]) -> Table
     ]
     if any(row["n"] < num_seeds for row in rows):
         columns.insert(3, (Column(("seeds",)), [Proportion(row["n"], num_seeds) for row in rows]))
+    if any(row["test_set"] is not None for row in rows):
+        columns.insert(3, (Column(("test set",)), [_reach(row) for row in rows]))
     cells = zip(*(cells for _, cells in columns), strict=True)
     return Table(tuple(column for column, _ in columns), tuple(cells), num_heads=2)
+
+
+def _reach(row: Verdict) -> HalfWidth | None:
+    found = row["test_set"]
+    return None if found is None else HalfWidth((found["high"] - found["low"]) / 2)
 
 
 def _word(refs: Refs, row: Verdict) -> Text:
