@@ -313,13 +313,13 @@ class _Prepared:
             tuned = tuning_summary(plan, self.tuning, tried, self.data)
             plan = with_chosen(plan, chosen_settings(tuned, plan.experiment.train.seed_list))
         records = self._train(plan, writers[METRICS], kept[METRICS], directory)
-        result = Result(records, self._summary(plan, writers, tuned, records, directory), directory.path)
-        self._keep_replay(plan, writers[METRICS], result.summary, directory)
-        directory.write_summary(result.summary)  # the last: a run that has it is complete
+        self._keep_replay(plan, writers[METRICS], directory)
+        # The last: a run that has it is complete.
+        directory.write_summary(self._summary(plan, writers, tuned, records, directory))
         log.info("finished %d trials", len(plan.trials))
-        return replace(result, summary=directory.summary())
+        return Result(records, directory.summary(), directory.path)
 
-    def _keep_replay(self, plan: Plan, writer: RunWriter, summary: Summary, directory: RunDirectory) -> None:
+    def _keep_replay(self, plan: Plan, writer: RunWriter, directory: RunDirectory) -> None:
         """Keep the frames, and the samples that they show, for the page."""
         if not writer.frames:
             return
@@ -330,7 +330,8 @@ class _Prepared:
         keys = {trial.arm.dataset.title: trial.dataset.key for trial in framed}
         scenes = {title: Scene.of(self.data[key]) for title, key in keys.items()}
         frames = {number: list(of.values()) for number, of in writer.frames.items()}
-        directory.write_replay(as_npz(frames, scenes, list(summary["data"] or ())))
+        titles = list(dict.fromkeys(trial.arm.dataset.title for trial in plan.trials))
+        directory.write_replay(as_npz(frames, scenes, titles))
 
     def _work(self, plan: Plan, kept: Mapping[int, Checkpoint]) -> Work:
         from clsbench.execution.work import Work

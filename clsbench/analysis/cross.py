@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from clsbench.analysis.summary import over_seeds
 from clsbench.config.plan import Arm, Plan
 from clsbench.metrics.measures import taken_at_the_end
 from clsbench.metrics.reliability import COLUMNS
-from clsbench.results import ArmCross, Confusion, Cross, Reliability, Statistic
+from clsbench.results import ArmCross, Cross, Reliability, Statistic
 
 if TYPE_CHECKING:
     from clsbench.execution.cross import CrossEvaluation
@@ -20,10 +21,10 @@ def cross_summaries(plan: Plan, found: Mapping[int, CrossEvaluation]) -> dict[st
     trials: dict[str, list[int]] = {}
     for trial in plan.trials:
         trials.setdefault(trial.arm.name, []).append(trial.number)
-    return {arm.name: cross_summary(arm, plan, [found.get(n) for n in trials[arm.name]]) for arm in plan.arms}
+    return {arm.name: cross_summary(arm, plan, (found.get(n) for n in trials[arm.name])) for arm in plan.arms}
 
 
-def cross_summary(arm: Arm, plan: Plan, trials: Sequence[CrossEvaluation | None]) -> ArmCross:
+def cross_summary(arm: Arm, plan: Plan, trials: Iterable[CrossEvaluation | None]) -> ArmCross:
     """`cross`, `reliability` and `confusion` of one arm of `summary.json`.
 
     `cross` is `{METRIC: ..., losses: {label: ...}}`, each as the arm's `metrics` are: every metric of trained networks
@@ -36,36 +37,37 @@ def cross_summary(arm: Arm, plan: Plan, trials: Sequence[CrossEvaluation | None]
     """
     from clsbench.execution.cross import judging  # imports torch, which reading a config does not need
 
-    measures: list[Mapping[str, float | None]] = [trial.measures if trial else {} for trial in trials]
-    losses: list[Mapping[str, float | None]] = [trial.losses if trial else {} for trial in trials]
     taken = dict.fromkeys(spec.name for spec in taken_at_the_end(plan.problems.get(arm.name)))
-    metrics = {name: over_seeds([measured.get(name) for measured in measures]) for name in taken}
-    labels = [entry.title for entry in judging(plan, arm)]
-    by_label: dict[str, Statistic] = {label: over_seeds([by_loss.get(label) for by_loss in losses]) for label in labels}
-    cross = cast(Cross, {**metrics, "losses": by_label})
+    measures: dict[str, list[float | None]] = {name: [] for name in taken}
+    losses: dict[str, list[float | None]] = {entry.title: [] for entry in judging(plan, arm)}
+    bins: dict[str, list[float]] = {}
+    confusion: dict[str, Counter[str]] = {}
+    for trial in trials:  # one at a time: those of many seeds take much memory
+        for name, values in measures.items():
+            values.append(trial.measures.get(name) if trial else None)
+        for label, values in losses.items():
+            values.append(trial.losses.get(label) if trial else None)
+        if trial and trial.bins:
+            bins = {name: _sums(bins.get(name), trial.bins[name]) for name in COLUMNS}
+        for name, row in (trial.confusion or {}).items() if trial else ():
+            confusion.setdefault(name, Counter()).update(row)
+    by_label: dict[str, Statistic] = {label: over_seeds(values) for label, values in losses.items()}
+    cross = cast(Cross, {**{name: over_seeds(values) for name, values in measures.items()}, "losses": by_label})
     return {
         "cross": cross,
-        "reliability": _pooled([trial.bins for trial in trials if trial and trial.bins]),
-        "confusion": _added([trial.confusion for trial in trials if trial and trial.confusion]),
+        "reliability": _means(bins) if bins else None,
+        "confusion": {name: dict(row) for name, row in confusion.items()} or None,
     }
 
 
-def _pooled(bins: Sequence[Mapping[str, Sequence[float]]]) -> Reliability | None:
-    if not bins:
-        return None
-    count, confidence, correct = (
-        [sum(column) for column in zip(*(b[name] for b in bins), strict=True)] for name in COLUMNS
-    )
+def _sums(so_far: Sequence[float] | None, added: Sequence[float]) -> list[float]:
+    return list(added) if so_far is None else [a + b for a, b in zip(so_far, added, strict=True)]
+
+
+def _means(bins: Mapping[str, Sequence[float]]) -> Reliability:
+    count, confidence, correct = (bins[name] for name in COLUMNS)
     return {
         "count": [round(n) for n in count],
         "confidence": [c / n if n else None for c, n in zip(confidence, count, strict=True)],
         "accuracy": [c / n if n else None for c, n in zip(correct, count, strict=True)],
-    }
-
-
-def _added(counts: Sequence[Mapping[str, Mapping[str, int]]]) -> Confusion | None:
-    if not counts:
-        return None
-    return {
-        name: {other: sum(each[name][other] for each in counts) for other in row} for name, row in counts[0].items()
     }
