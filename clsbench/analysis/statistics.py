@@ -142,6 +142,12 @@ def interquartile_mean(values: Sequence[float]) -> float:
     return mean(sorted(values)[cut : len(values) - cut])
 
 
+def middle(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """The median of the values that are known, and the mean of their middle half; None without any."""
+    known = [value for value in values if value is not None]
+    return (median(known), interquartile_mean(known)) if known else (None, None)
+
+
 def spread(values: Sequence[float], scale: float) -> float | None:
     """The standard deviation (n - 1) of `values` computed from numbers as large as `scale`; None for one value.
 

@@ -210,6 +210,7 @@ def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[
     for metric in _plotted(comparison):
         yield curves(comparison, refs, metric)
     yield metrics.test(comparison, refs)
+    yield metrics.robust(comparison, refs)
     yield by_class(comparison, refs)
     yield cross(comparison, refs)
     yield metrics.validation(comparison, refs)

@@ -133,6 +133,7 @@ def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[
     yield arms(comparison, refs)
     yield verdicts.verdicts(comparison, refs, summary)
     yield metrics.test(comparison, refs)
+    yield metrics.robust(comparison, refs)
     yield cross(comparison, refs)
     yield by_class(comparison, refs)
     yield convergence(comparison, refs)

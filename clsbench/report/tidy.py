@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from clsbench.analysis.by import settings_of
-from clsbench.analysis.statistics import interquartile_mean
+from clsbench.analysis.statistics import middle
 from clsbench.analysis.summary import over_seeds
 from clsbench.metrics.measures import direction, is_share, judged, label_of
 from clsbench.report.sections.tuning_findings import at_chosen, spans_of
@@ -107,9 +106,8 @@ def _of_arm(arm: ArmSummary, asked: Arm) -> Iterator[Row]:
 
 
 def _over_seeds(statistic: Statistic) -> Row:
-    known = [value for value in statistic["values"] if value is not None]
-    middle = {"median": median(known), "iqm": interquartile_mean(known)} if known else {"median": None, "iqm": None}
-    return {"mean": statistic["mean"], "std": statistic["std"], **middle, "n": statistic["n"]}
+    median, iqm = middle(statistic["values"])
+    return {"mean": statistic["mean"], "std": statistic["std"], "median": median, "iqm": iqm, "n": statistic["n"]}
 
 
 def _of_tuning(summary: Summary) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from clsbench.report.sections.cross import cross
 from clsbench.report.sections.curves import by_epoch, curves
 from clsbench.report.sections.outcome import outcome, stuck
 from clsbench.report.values import EpochsToTarget, MeanStd, Proportion, Seconds
-from tests.report.runs import blocks, compared, plain, run_of, usual
+from tests.report.runs import arm_of, blocks, compared, plain, run_of, summary_of, usual
 
 GOOD, BAD, HINGE = ArmRef("good", 0), ArmRef("bad", 1), ArmRef("hinge", 2)
 
@@ -96,6 +96,19 @@ def test_arms_without_a_number_are_named() -> None:
     assert [GOOD, BAD] == [ref for ref, _ in blocks(section, ArmList)[0].entries]
     assert ["No probabilities, so no NLL: hinge."] == [plain(block.text) for block in blocks(section, Paragraph)]
     assert curves(*compared(*run_of(["hinge"], no_probabilities=["hinge"])), "test_nll") is None
+
+
+def test_one_odd_seed_moves_the_mean_alone() -> None:
+    """Beside the mean of each compared metric stand the median and the mean of the middle half of the seeds."""
+    values = {"one": [0.9, 0.91, 0.92, 0.93, 0.1], "two": [0.8, 0.8, 0.8, None, None]}
+    summary = summary_of([arm_of(name, {"test_accuracy": each}) for name, each in values.items()], [list(values)])
+    (table,) = blocks(metrics.robust(*compared([], summary)), Table)
+    assert ["metric", "arm", "mean ± std", "median", "IQM"] == [column.header[0] for column in table.columns]
+    assert [
+        ("test accuracy", "one", "0.752 ± 0.365", "0.910", "0.910"),
+        ("test accuracy", "two", "0.800 ± 0.000", "0.800", "0.800"),
+    ] == [(str(row[0]), getattr(row[1], "name", ""), *map(str, row[2:])) for row in table.rows]
+    assert metrics.robust(*compared(*run_of(["a", "b"], seeds=2))) is None
 
 
 def test_tables_hold_mean_and_standard_deviation() -> None:
@@ -224,7 +237,7 @@ def test_a_run_is_a_section_for_each_comparison_and_what_it_has_once() -> None:
         "every trial starts from 30 epochs of cross-entropy on rotated labels, lr=1.0",
     ] == [plain(block.text) for block in first.blocks if isinstance(block, Paragraph)]
     curve_names = ["curves.test_accuracy", "curves.test_nll", "curves.train_nll"]
-    tables = ["test", "training", "gradients", "convergence", "verdicts", "outcome"]
+    tables = ["test", "robust", "training", "gradients", "convergence", "verdicts", "outcome"]
     names = [block.name for block in first.blocks if not isinstance(block, Paragraph)]
     assert ["arms", *curve_names, *tables] == names
     assert 3 == len(blocks(first, Curves))

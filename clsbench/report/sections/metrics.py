@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from clsbench.analysis.classes import is_skewed, majority_accuracy
 from clsbench.analysis.curves import Comparison, final_mean
-from clsbench.metrics.measures import Measured, diagnostics, headline, label_of, measured, on_split, parts_of
+from clsbench.analysis.statistics import middle
+from clsbench.metrics.measures import Measured, diagnostics, headline, judged, label_of, measured, on_split, parts_of
 from clsbench.report.document import Cell, Column, Section, Table
 from clsbench.report.sections.arms import Refs, tabled
-from clsbench.report.values import mean_std
+from clsbench.report.values import MeanStd, mean_std
 
 
 def test(comparison: Comparison, refs: Refs) -> Section:
@@ -17,6 +18,28 @@ def test(comparison: Comparison, refs: Refs) -> Section:
     kept = (key for arm in comparison.arms for key in arm["metrics"] if key.startswith("test_"))
     fields = list(dict.fromkeys([*on_split("test", comparison.problem), *kept]))
     return _measured("test", comparison, refs, fields, "Test, last epoch")
+
+
+def robust(comparison: Comparison, refs: Refs) -> Section | None:
+    """The metrics that verdicts compare, by what one odd seed moves beside what it does not; None below three seeds."""
+    fields = [field for field in judged(comparison.problem) if is_shown(comparison, field)]
+    rows = [row for field in fields for row in _robust_rows(comparison, refs, field)]
+    if comparison.num_seeds < 3 or not rows:
+        return None
+    heads = (Column(("metric",), "left"), Column(("arm",), "left"))
+    columns = (*heads, Column(("mean ± std",)), Column(("median",)), Column(("IQM",)))
+    title = "Test over seeds: mean ± standard deviation, median, and mean of the middle half (IQM)"
+    omitted = len(comparison.arms) - len(tabled(comparison))
+    return Section("robust", (title,), (Table(columns, tuple(rows), num_heads=2, omitted=omitted),))
+
+
+def _robust_rows(comparison: Comparison, refs: Refs, field: str) -> Iterator[tuple[Cell, ...]]:
+    """A row for each arm that has the metric."""
+    for arm in tabled(comparison):
+        statistic = arm["metrics"].get(field)
+        if statistic is not None and statistic["mean"] is not None:
+            ends = (None if value is None else MeanStd(value, None) for value in middle(statistic["values"]))
+            yield (label_of(field), refs[arm["name"]], mean_std(statistic), *ends)
 
 
 def validation(comparison: Comparison, refs: Refs) -> Section | None:
