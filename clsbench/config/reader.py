@@ -11,7 +11,8 @@ from pydantic import ValidationError
 import clsbench.config.registration  # noqa: F401 - checks what is registered
 from clsbench.config.dump import length_mistake
 from clsbench.config.entries import DatasetEntry, Entry, LossEntry, ModelEntry, entry_type
-from clsbench.config.expectations import baseline_mistakes, name_mistakes, read_expectations
+from clsbench.config.expectations import read_expectations
+from clsbench.config.expected_names import baseline_mistakes, name_mistakes
 from clsbench.config.keys import ENTRIES, hint_at_unknown
 from clsbench.config.optimizer import conflict_mistakes, read_optimizer
 from clsbench.config.overrides import apply, settle

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from clsbench.config.entries import DatasetEntry, LossEntry
-from clsbench.config.expectations import unknown_classes
+from clsbench.config.expected_names import unknown_classes
 from clsbench.config.plan import Plan, Trial
 from clsbench.config.reader import misfit
 from clsbench.config.tuning import foreign, lacking

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import clsbench.training  # noqa: F401 - registers the metrics
 from clsbench.config.dump import as_yaml
-from clsbench.config.expectations import Expectation, Measure, VerdictOn, check_names, chosen_on, parse
+from clsbench.config.expectations import Expectation, Measure, VerdictOn, chosen_on, parse
+from clsbench.config.expected_names import check_names
 from clsbench.config.reader import read_mapping
 from clsbench.metrics.measures import measured
 from tests.config.reading import mistakes, read
