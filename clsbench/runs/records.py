@@ -140,7 +140,8 @@ class RecordFile:
 
     def expect_again(self) -> None:
         """Recorded epochs may be trained again."""
-        self._expect(self.read() if self.path.stat().st_size else Records(Table()))
+        has_records = self.path.exists() and self.path.stat().st_size
+        self._expect(self.read() if has_records else Records(Table()))
 
     def keep(self, records: Iterable[Record]) -> None:
         """Add the records of a finished epoch; when this returns, the system has them.

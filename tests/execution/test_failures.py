@@ -73,8 +73,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     (tmp_path / "mine.py").write_text(PLUGIN)
     load_plugin(tmp_path / "mine.py")
 
-    def small(loss: Any = "bce", resume: Path | None = None, lr: float = 0.1, **train: Any) -> clsbench.Result:
-        config = {**SMALL, "loss": loss, "optimizer": {"lr": lr}, "train": {**TRAIN, **train}}
+    def small(
+        loss: Any = "bce", resume: Path | None = None, lr: float = 0.1, tune: Config | None = None, **train: Any
+    ) -> clsbench.Result:
+        config = {**SMALL, "loss": loss, "optimizer": {"lr": lr}, "train": {**TRAIN, **train}, "tune": tune}
         return clsbench.run(config, output=tmp_path / "runs", resume=resume)
 
     return small
@@ -125,6 +127,17 @@ def test_arm_without_a_trial_left_raises_when_the_run_is_written(run: Run) -> No
     reason = result.arms["raises"]["failures"]["0"]
     assert str(error).startswith(f"raises: 2 of 2 seeds failed: {reason}; the trace is in {error.directory}")
     assert untimed(run(seeds=2)) == untimed(result, "bce")
+
+
+def test_a_loss_that_raises_while_tuning_fails_alone(run: Run) -> None:
+    """Also where it is the first that is trained, before tuning has a record: the other is tuned as without it."""
+    tune = {"grid": {"lr": [0.1, 1.0]}, "seeds": 2}
+    with pytest.raises(TrialError, match="raises: 2 of 2 seeds failed: ValueError: no <b> way") as caught:
+        run(["raises", "bce"], seeds=2, tune=tune)
+    assert caught.value.directory is not None
+    result, alone = clsbench.load(caught.value.directory), run("bce", seeds=2, tune=tune)
+    assert untimed(alone) == untimed(result, "bce")
+    assert alone.summary["tuning"]["arms"] == result.summary["tuning"]["arms"][1:]
 
 
 def broken(monkeypatch: pytest.MonkeyPatch, breaks: Callable[[list[int], int], Exception | None]) -> list[list[int]]:
