@@ -6,7 +6,8 @@ import logging
 import shutil
 import sysconfig
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from types import FunctionType
@@ -19,7 +20,7 @@ from clsbench.slices import even_parts
 from clsbench.training.graph_cache import kept_in_cache
 from clsbench.training.layout import ALL, rows
 from clsbench.training.libraries import TYPICAL_TRIALS, by_trial, library_of
-from clsbench.training.step import Masks, Steps
+from clsbench.training.step import Masks, Steps, in_turn
 
 # The most trials that a graph trains on a CPU at once: the data of more do not fit into the caches.
 TRIALS_AT_ONCE = 128
@@ -42,14 +43,16 @@ def _traces_gradients() -> bool:
 
 
 class CompiledSteps:
-    """Steps as one compiled graph, for batches of one shape. The first call compiles, which takes `seconds`.
+    """Steps as compiled graphs, for batches of one shape. The first call compiles, which takes `seconds`.
 
     On a CPU the graph is for any number of trials, so that another number of seeds, a resume or a half finds it in the
     cache, with the same bits; a large stack is trained in groups, one after the other. A loss that runs trial by trial,
     and code of a user's, which may look at the number of trials, have a graph for each size of a group.
     """
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: Steps, unrolled: int) -> None:
+        """A call is for any multiple of `unrolled` steps, the number that a traced graph takes."""
+        self._unrolled = unrolled
         # PyTorch warns there that it found no CUDA, which is not needed.
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         whole, on_cpu = steps.stack.num_trials, steps.stack.weights.device.type == "cpu"
@@ -73,16 +76,35 @@ class CompiledSteps:
         if graph := self._graphs.get(size):
             return graph(steps, *batches)
         started = time.perf_counter()
-        if self._any_size and (library := library_of(steps, *batches)):
-            self._graphs[size], logits = library, library(steps, *batches)
-        else:
-            self._graphs[size], logits = self._traced(steps, *batches)
+        if library := library_of(steps, *batches) if self._any_size else None:
+            self._graphs[size] = library
+            self.seconds += time.perf_counter() - started
+            return library(steps, *batches)
+        self._graphs[size] = graph = _Graph(self._unrolled, any_size=self._any_size)
+        logits = graph(steps, *batches)
         self.seconds += time.perf_counter() - started
         return logits
 
-    def _traced(self, steps: Steps, *batches: Any) -> tuple[Callable[..., Tensor], Tensor]:
-        """A graph of this process, and its first logits."""
-        graph = _graph()
+
+class _Graph:
+    """A graph of `unrolled` steps, which is traced in this process at its first call."""
+
+    def __init__(self, unrolled: int, *, any_size: bool) -> None:
+        self._unrolled, self._any_size, self._is_traced = unrolled, any_size, False
+        self._call = _graph()
+
+    def __call__(self, steps: Steps, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
+        """As a call of the steps, for any multiple of `unrolled`."""
+        logits = []
+        for start in range(0, len(inputs), self._unrolled):
+            taken = slice(start, start + self._unrolled)
+            batches = inputs[taken], targets[taken], masks[taken], rate
+            with nullcontext() if self._is_traced else self._tracing(steps, *batches):
+                logits.append(self._call(steps, *batches))
+        return in_turn(logits)
+
+    @contextmanager
+    def _tracing(self, steps: Steps, *batches: Any) -> Iterator[None]:
         if self._any_size:
             _for_any_number(steps, *batches)
         import torch._functorch.config
@@ -96,7 +118,8 @@ class CompiledSteps:
             torch._functorch.config.patch(autograd_cache_allow_custom_autograd_functions=True),
             torch._inductor.config.patch(compile_threads=1),
         ):
-            return graph, graph(steps, *batches)
+            yield
+        self._is_traced = True
 
 
 def _is_known(steps: Steps) -> bool:

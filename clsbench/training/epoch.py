@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
@@ -19,6 +20,9 @@ from clsbench.training.rng import own_rng, seed_for
 from clsbench.training.settings import Pair, StackData, StackSettings, TrialSettings, column
 from clsbench.training.stack import sent
 from clsbench.training.step import Steps, best_unrolling, blocks
+
+# The bytes of the batches of several graphs that are looked up together: each look-up takes as long as a small step.
+AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,10 @@ class Epochs:
         x, y = data.train
         self._data = data.train if data.places is None else (x.flatten(0, 1), y.flatten(0, 1))
         self._first = None if data.places is None else (data.places * self._num_samples).unsqueeze(1)
-        self._take: Steps | CompiledSteps = CompiledSteps(steps) if settings.compiled else steps
+        self._take: Steps | CompiledSteps = CompiledSteps(steps, self._unrolled) if settings.compiled else steps
+        inputs = self._data[0]
+        bytes_of_batches = len(trials) * settings.batch_size * prod(inputs.shape[1:]) * inputs.element_size()
+        self._together = AT_ONCE // max(1, bytes_of_batches) if settings.compiled else 1
 
     def plan(self, epoch: int) -> EpochPlan:
         """The plan of epoch `epoch` (from 1); a trial whose learning rate is not finite is frozen."""
@@ -91,20 +98,21 @@ class Epochs:
     def logits(self, plan: EpochPlan) -> Iterator[Pair]:
         """Take an epoch's steps and yield their logits `[T, n, K]`, with the targets.
 
-        It never waits for the device. If steps are compiled, blocks with the shape of the first one are; the others
-        are taken eagerly.
+        It never waits for the device. If steps are compiled, those of a whole graph are, and as many batches as are
+        small are looked up together; the others are taken eagerly.
         """
-        stack, number, first = self._steps.stack, 0, None
+        stack, number, size_compiled = self._steps.stack, 0, None
         order = plan.order if self._first is None else plan.order + self._first
         with self._own_rng():
-            for block in blocks(order, self._batch_size, self._unrolled):
-                first = first or block.shape
+            for block in blocks(order, self._batch_size, self._unrolled, self._together):
                 trials, count, size = block.shape
+                size_compiled = size_compiled or size
                 masks = [stack.dropout_masks(self._seeds, (plan.epoch, number + i), size) for i in range(count)]
                 flat, shape = block.movedim(1, 0).flatten(), (count, trials, size)
                 inputs, targets = (each.index_select(0, flat).unflatten(0, shape) for each in self._data)
                 stack.begin_step(self._seeds, (plan.epoch, number))
-                take: Callable[..., Tensor] = self._take if block.shape == first else self._steps
+                whole = size == size_compiled and count % self._unrolled == 0
+                take: Callable[..., Tensor] = self._take if whole else self._steps
                 logits = take(inputs, targets, masks, plan.rate)
                 number += count
                 yield logits.flatten(1, 2), targets.movedim(0, 1).flatten(1, 2)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from clsbench import system
 from clsbench.signatures import is_own
 from clsbench.training.graph_cache import kept_library
-from clsbench.training.step import Masks, Steps
+from clsbench.training.step import Masks, Steps, in_turn
 
 log = logging.getLogger("clsbench")
 
@@ -46,11 +46,10 @@ class Library:
 
     def __call__(self, steps: Steps, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
         """As a call of the steps."""
-        logits = []
+        logits: list[Tensor] = []
         for x, y, own in zip(inputs.split(1), targets.split(1), masks, strict=True):
-            (of_step,) = self._run([*steps.tensors, x, y, *own.values(), rate])
-            logits.append(of_step.movedim(-1, 1))
-        return logits[0].movedim(1, -1) if len(logits) == 1 else torch.cat(logits, 2).movedim(1, -1)
+            logits += self._run([*steps.tensors, x, y, *own.values(), rate])
+        return in_turn(logits)
 
 
 def are_loaded(device: torch.device, *code: Any) -> bool:

@@ -141,17 +141,23 @@ class Steps:
         return torch.autocast(self.stack.weights.device.type, torch.bfloat16, cache_enabled=False)
 
 
-def blocks(order: Tensor, batch_size: int, unrolled: int) -> Iterator[Tensor]:
-    """`order [T, N]` as the batches of an epoch, `[T, S, B]` each: `unrolled` at a time, then one by one.
+def blocks(order: Tensor, batch_size: int, unrolled: int, together: int) -> Iterator[Tensor]:
+    """`order [T, N]` as the batches of an epoch, `[T, S, B]` each.
 
-    The last batch may be smaller.
+    S is a multiple of `unrolled`, of about `together` steps at most; what remains comes one by one, and the last batch
+    may be smaller.
     """
     num_samples, size = order.shape[1], unrolled * batch_size
-    whole = num_samples // size * size
-    for start in range(0, whole, size):
-        yield order[:, start : start + size].view(-1, unrolled, batch_size)
+    whole, most = num_samples // size * size, max(1, together // unrolled) * size
+    for start in range(0, whole, most):
+        yield order[:, start : min(start + most, whole)].unflatten(1, (-1, batch_size))
     for start in range(whole, num_samples, batch_size):
         yield order[:, start : start + batch_size].unsqueeze(1)
+
+
+def in_turn(logits: Sequence[Tensor]) -> Tensor:
+    """The logits `[T, S, B, K]` of several calls, one after the other; samples stay last in memory."""
+    return logits[0] if len(logits) == 1 else torch.cat([each.movedim(-1, 1) for each in logits], 2).movedim(1, -1)
 
 
 def best_unrolling(num_samples: int, batch_size: int) -> int:
