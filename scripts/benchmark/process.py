@@ -38,7 +38,8 @@ def measure(options: Options) -> Result:
         bench = _Bench(options, Path(folder))
         bench.quickstart()
         bench.moons("b", seeds=1, epochs=50, of_script=0.6)
-        bench.moons("c", seeds=100, epochs=50, of_script=1 / 20, with_jax=True)
+        if not options.quick:  # the same as (d)
+            bench.moons("c", seeds=100, epochs=50, of_script=1 / 20, with_jax=True)
         bench.moons("d", seeds=10, epochs=400, of_script=1 / 40, of_jax=0.6, cold=1 / 15, with_jax=True)
         if reason := mnist.missing(options.data_dir):
             bench.notes.append(f"MNIST {reason}")
@@ -68,7 +69,8 @@ class _Bench:
             {SCRIPT: partial(_script, "plain_digits", seeds, epochs), **self._modes(config, {AUTO: "auto"})},
         )
         self.targets += run.target(AUTO, SCRIPT, 0.5)
-        turns: Turns = {IMPORTS: _imports, FIRST_LINE: partial(_first_line, config, self._warm)}
+        command = [*config, *self._mode("auto")]
+        turns: Turns = {IMPORTS: _imports, FIRST_LINE: partial(_first_line, command, self._warm)}
         self.races["(a) quickstart, until the answer is read"] = run = race(turns, self._options.repeats, unit="s")
         self.targets += run.target(FIRST_LINE, IMPORTS, 1.5)
 
@@ -146,8 +148,8 @@ class _Bench:
             return _clsbench([*config, *self._mode("on")], Path(cache_folder))
 
     def _mode(self, mode: str) -> list[str]:
-        """Overrides; a quick part compiles nothing."""
-        return ["train.compile=off" if self._options.quick else f"train.compile={mode}"]
+        """Overrides; a quick part compiles and draws nothing."""
+        return ["train.compile=off", "report=off"] if self._options.quick else [f"train.compile={mode}"]
 
     def _written(self, name: str, config: dict[str, Any]) -> list[str]:
         path = self._folder / f"{name}.json"  # JSON is YAML
