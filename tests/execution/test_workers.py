@@ -56,11 +56,17 @@ def untimed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**record, "seconds": None} for record in records]
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> clsbench.Result:
+    """What one process chooses and records."""
+    return clsbench.run(CONFIG, output=tmp_path_factory.mktemp("alone"), jobs=1)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("forked")
-def test_processes_change_no_bit(tmp_path: Path) -> None:
+def test_processes_change_no_bit(tmp_path: Path, alone: clsbench.Result) -> None:
     """Tuning and training in two processes choose and record what one does."""
-    alone, spread = (clsbench.run(CONFIG, output=tmp_path, jobs=jobs) for jobs in (1, 2))
+    spread = clsbench.run(CONFIG, output=tmp_path, jobs=2)
     assert untimed(alone.records) == untimed(spread.records)
     assert alone.summary["pairing"] == spread.summary["pairing"]
     assert [arm["chosen"] for arm in alone.summary["tuning"]["arms"]] == [
@@ -69,12 +75,20 @@ def test_processes_change_no_bit(tmp_path: Path) -> None:
     assert "training 2 stacks in 2 processes" in (spread.directory / "run.log").read_text()
 
 
+# More records than a pipe holds: no process is done before its first event is seen.
+LONG = {**CONFIG, "tune": None, "train": {**CONFIG["train"], "epochs": 150}}
+
+
+@pytest.fixture(scope="module")
+def long_alone(tmp_path_factory: pytest.TempPathFactory) -> clsbench.Result:
+    """What one process records of the long run."""
+    return clsbench.run(LONG, output=tmp_path_factory.mktemp("alone"), jobs=1)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("forked")
-def test_stack_of_a_killed_process_goes_on(tmp_path: Path) -> None:
+def test_stack_of_a_killed_process_goes_on(tmp_path: Path, long_alone: clsbench.Result) -> None:
     """The trials of a process that is killed are trained by others, and end as they would have."""
-    # More records than a pipe holds: the process cannot be done before its first event is seen.
-    config = {**CONFIG, "tune": None, "train": {**CONFIG["train"], "epochs": 150}}
     killed: list[int | None] = []
 
     def kill_the_first(plan: Plan, event: Event) -> None:
@@ -83,9 +97,8 @@ def test_stack_of_a_killed_process_goes_on(tmp_path: Path) -> None:
                 killed.append(child.pid)
                 child.kill()
 
-    alone = clsbench.run(config, output=tmp_path)
-    result = clsbench.run(config, output=tmp_path, jobs=2, watch=kill_the_first)
-    assert untimed(alone.records) == untimed(result.records)
+    result = clsbench.run(LONG, output=tmp_path, jobs=2, watch=kill_the_first)
+    assert untimed(long_alone.records) == untimed(result.records)
     assert "its process was killed by SIGKILL" in (result.directory / "run.log").read_text()
     assert 2 == len(killed)
     assert [] == processes.multiprocessing.active_children()
