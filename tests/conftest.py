@@ -91,21 +91,13 @@ NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
 
 @pytest.fixture(scope="session", autouse=True)
 def graphs_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What tests compile is kept for this session, and is not in the user's cache."""
+    """What tests compile is kept for this session, whichever worker runs them, and is not in the user's cache."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "graphs"
+    folder.mkdir(exist_ok=True, mode=0o700)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("graphs")))
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder))
         yield
-
-
-@pytest.fixture
-def libraries() -> Callable[[], set[tuple[str, int]]]:
-    """The libraries of compiled steps in the cache, as they were written: name and inode of each."""
-
-    def listed() -> set[tuple[str, int]]:
-        found = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).glob("steps/*.so")
-        return {(path.name, path.stat().st_ino) for path in found}
-
-    return listed
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import clsbench
+from tests import compiled
+
 NEEDED_BY_OTHERS = {
     "sklearn": "other datasets",
     "scipy.stats": "nothing",
@@ -23,28 +26,25 @@ NEEDED_BY_OTHERS = {
 RUN = """
 import json, sys
 import clsbench
-clsbench.run(json.loads(sys.argv[1]), output=sys.argv[2], jobs=1)
-print(json.dumps(sorted(sys.modules)))
+result = clsbench.run(json.loads(sys.argv[1]), output=sys.argv[2], jobs=1)
+print(json.dumps([result.summary["engine"]["mode"], *sys.modules]))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.compiler
+@pytest.mark.usefixtures("same_threads")
 def test_steps_that_were_compiled_before_are_loaded_without_the_compiler(tmp_path: Path) -> None:
     """Importing it, and tracing the steps, takes longer than much training."""
     config = {
-        "dataset": {"name": "moons", "samples": 100},
-        "model": "linear",
-        "loss": "cross_entropy",
-        "train": {"epochs": 2, "seeds": 2, "batch_size": 60, "compile": "on", "device": "cpu"},
+        **compiled.PARTS,
+        "train": {**compiled.TRAIN, "epochs": 1, "seeds": 2, "device": "cpu", "threads": 1},
         "report": {"figures": False, "html": False},
     }
+    clsbench.run(config, output=tmp_path)
     command = [sys.executable, "-c", RUN, json.dumps(config), str(tmp_path)]
-    imported = [
-        set(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)) for _ in range(2)
-    ]
-    compiler = {"torch._dynamo", "torch._inductor", "sympy"}
-    assert [compiler, set()] == [compiler & each for each in imported]
+    mode, *imported = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert ("compiled", set()) == (mode, {"torch._dynamo", "torch._inductor", "sympy"} & set(imported))
 
 
 def test_small_run_imports_only_what_it_needs(tmp_path: Path) -> None:

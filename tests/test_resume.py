@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,21 @@ from clsbench.execution.events import Event, RunResumed
 from clsbench.runs.seal import sha256_of
 from clsbench.runs.sums import Sums
 from faulting.runs import Cut, cut_run
+from tests import compiled
 from tests.resuming import MOONS, OF_ONE_CLASS, TINY, TRAIN, Config, assert_same_end, untimed
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> clsbench.Result:
+    """The run that was not cut."""
+    return clsbench.run(TINY, output=tmp_path_factory.mktemp("whole"))
+
+
 @pytest.mark.parametrize("epochs", range(1, 11))
-def test_run_cut_after_any_epoch_ends_as_if_it_had_not_been(often: None, tmp_path: Path, epochs: int) -> None:
+def test_run_cut_after_any_epoch_ends_as_if_it_had_not_been(
+    often: None, tmp_path: Path, whole: clsbench.Result, epochs: int
+) -> None:
     """Batch normalisation, dropout and two losses: records, weights and evidence are those of the whole run."""
-    whole = clsbench.run(TINY, output=tmp_path / "whole")
     path = cut_run(TINY, tmp_path / "cut", epochs)
     assert 2 * epochs == len((path / "metrics.jsonl").read_text().splitlines())
     assert_same_end(whole, clsbench.run(resume=path))
@@ -60,26 +67,18 @@ def test_everything_that_is_trained_goes_on(often: None, tmp_path: Path, change:
 @pytest.mark.slow
 @pytest.mark.compiler
 @pytest.mark.parametrize("at_once", [4, 2])
-def test_compiled_run_goes_on(
-    often: None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    libraries: Callable[[], set[tuple[str, int]]],
-    at_once: int,
-) -> None:
+def test_compiled_run_goes_on(often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     """A compiled run, too, ends with the bits of one that was not cut, also where it trains part after part."""
     monkeypatch.setattr("clsbench.training.compiled.TRIALS_AT_ONCE", at_once)
-    config = {**TINY, "loss": "cross_entropy", "train": {**TRAIN, "seeds": 4, "compile": "on"}}
+    config = {**TINY, **compiled.PARTS, "train": {**TRAIN, **compiled.TRAIN, "seeds": 4}}
     whole = clsbench.run(config, output=tmp_path / "whole")
-    before = libraries()
-    assert before
+    assert "compiled" == whole.summary["engine"]["mode"]
     assert_same_end(whole, clsbench.run(resume=cut_run(config, tmp_path / "cut", 3)))
-    assert before == libraries()  # nothing new is compiled
 
 
-def test_without_a_checkpoint_epochs_are_trained_again_and_compared(tmp_path: Path) -> None:
+def test_without_a_checkpoint_epochs_are_trained_again_and_compared(tmp_path: Path, whole: clsbench.Result) -> None:
     """A run younger than its first checkpoint starts over, keeps what it has recorded, and proves it."""
-    whole, path = clsbench.run(TINY, output=tmp_path / "whole"), cut_run(TINY, tmp_path / "cut", 3)
+    path = cut_run(TINY, tmp_path / "cut", 3)
     seen: list[Event] = []
     resumed = clsbench.run(resume=path, watch=lambda plan, event: seen.append(event))
     assert_same_end(whole, resumed)
@@ -92,11 +91,9 @@ def test_without_a_checkpoint_epochs_are_trained_again_and_compared(tmp_path: Pa
     ids=["last torn", "removed", "last torn at the end", "most cut off", "emptied"],
 )
 def test_lost_records_are_made_again(
-    often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: int | None, left: int | None
+    often: None, tmp_path: Path, whole: clsbench.Result, epochs: int | None, left: int | None
 ) -> None:
     """Where records are lost that a checkpoint is beyond, their trials start over: no hole, none double."""
-    monkeypatch.setattr("clsbench.shown.figures", lambda *_: {})
-    whole = clsbench.run(TINY, output=tmp_path / "whole")
     path = cut_run(TINY, tmp_path / "cut", epochs) if epochs else clsbench.run(TINY, output=tmp_path / "cut").directory
     (path / "summary.json").unlink(missing_ok=True)
     content = (path / "metrics.jsonl").read_bytes()
@@ -184,9 +181,10 @@ except SystemExit as left:
     assert "finished" == clsbench.run(resume=path).summary["status"]  # the lock went with its holder
 
 
-def test_clock_that_is_set_back(often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_that_is_set_back(
+    often: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: clsbench.Result
+) -> None:
     """With a clock that loses a day at every look, times are not negative, and a run is made and resumed."""
-    whole = clsbench.run(TINY, output=tmp_path / "whole")
     now = [time.time()]
 
     def set_back() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 import clsbench
+from faulting.runs import cut_run
 
 CONFIG: dict[str, Any] = {
     "name": "ahead",
@@ -32,15 +34,25 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.slow
 @pytest.mark.compiler
 def test_a_run_finds_what_was_compiled_ahead(
-    file: Path, invoke: Callable[..., Any], libraries: Callable[[], set[tuple[str, int]]]
+    file: Path, invoke: Callable[..., Any], often: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And nothing but the cache is written."""
+    """And nothing but the cache is written. One library is for any number of seeds, for parts and for a resumed run."""
     assert "compiled: a run of ahead finds its steps in the cache\n" == invoke("compile", file).stdout
     assert {"ahead.yaml", "graphs"} == {path.name for path in file.parent.iterdir()}
     before = libraries()
     assert 1 == len(before)
+    for seeds in (3, 5, 130):
+        assert "compiled" == clsbench.run(file, [f"train.seeds={seeds}"], output=file.parent).summary["engine"]["mode"]
+    clsbench.run(resume=cut_run(CONFIG, file.parent / "cut", 1))
+    monkeypatch.setattr("clsbench.training.compiled.TRIALS_AT_ONCE", 2)
     clsbench.run(file, output=file.parent)
     assert before == libraries()
+
+
+def libraries() -> set[tuple[str, int]]:
+    """The libraries of compiled steps in the cache, as they were written: name and inode of each."""
+    found = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).glob("steps/*.so")
+    return {(path.name, path.stat().st_ino) for path in found}
 
 
 def test_eager_steps_need_no_compiling(file: Path, invoke: Callable[..., Any]) -> None:

@@ -27,6 +27,7 @@ from clsbench.execution.opening import load_data
 from clsbench.execution.scheduling import WorkUnit, dealt
 from clsbench.execution.work import Work
 from clsbench.experiment import read
+from tests import compiled
 
 Config = dict[str, Any]
 Run = Callable[..., clsbench.Result]
@@ -45,8 +46,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def small(loss: Any = "cross_entropy", lr: Any = 0.1, **train: Any) -> clsbench.Result:
         jobs, watch = train.pop("jobs", None), train.pop("watch", lambda plan, event: None)
         config = {"dataset": {"name": "moons", "samples": 70}, "model": MODEL, "loss": loss}
-        config |= {key: train.pop(key) for key in ("dataset", "model") if key in train}
-        config["optimizer"] = {"lr": lr, "momentum": train.pop("momentum", 0.0)}
+        config["optimizer"] = {"lr": lr}
+        config |= {key: train.pop(key) for key in ("dataset", "model", "optimizer") if key in train}
         config["train"] = {**TRAIN, **train}
         return clsbench.run(config, output=tmp_path / "runs", jobs=jobs, watch=watch)
 
@@ -199,11 +200,13 @@ def test_parts_change_no_bit(run: Run) -> None:
 @pytest.mark.compiler
 def test_compiled_parts_change_no_bit(run: Run) -> None:
     """This process has compiled before it is forked; parts with momentum and without; a warm start compiled too."""
-    how: Config = {"momentum": [0.0, 0.9], "seeds": 3, "compile": "on", "warm_start": {"epochs": 1, "lr": 0.1}}
+    how = {**compiled.PARTS, **compiled.TRAIN, "seeds": 3, "warm_start": compiled.WARM_START}
+    how["optimizer"] = {"momentum": [0.0, 0.9]}
     alone, spread = (run(**how, threads=threads) for threads in (1, 2))
     assert untimed(alone) == untimed(spread)
     assert "training 2 stacks in 2 processes" in log_of(spread)
     assert "again in halves" not in log_of(spread)
+    assert "compiled" == spread.summary["engine"]["mode"]
     assert 2 == len({record["train_loss"] for record in spread.records if (record["epoch"], record["seed"]) == (4, 0)})
 
 

@@ -16,6 +16,7 @@ import torch
 import clsbench
 from clsbench.execution.process import settled, thawed, training
 from clsbench.training.stack import Stack
+from tests import compiled
 
 
 def test_threads_and_collector_are_as_before() -> None:
@@ -82,10 +83,8 @@ def test_compiled_stacks_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Stack, "__init__", counted)
     config = {
-        "name": "tiny",
-        "dataset": {"name": "moons", "samples": 60},
-        "loss": "cross_entropy",
-        "train": {"epochs": 2, "seeds": 6, "stack": 2, "compile": "on"},
+        **compiled.PARTS,
+        "train": {**compiled.TRAIN, "epochs": 2, "seeds": 6, "stack": 2, "device": "cpu", "threads": 1},
         "report": "off",
     }
     assert 3 == clsbench.run(config, output=tmp_path).summary["engine"]["stacks"]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import clsbench
-import clsbench.shown
 from clsbench.experiment import Result
+from tests import compiled
 
 pytestmark = pytest.mark.usefixtures("same_threads")
 
@@ -22,18 +23,27 @@ LOSSES = ["mse_softmax", "cross_entropy", "bce", "hinge"]
 ROTATED = {"labels": "rotated", "epochs": 4}
 
 
+def small(output: Path, loss: Any = LOSSES, model: Any = "linear", optimizer: Any = None, **rest: Any) -> Result:
+    dataset = rest.pop("dataset", {"name": "blobs", "samples": 333, "classes": 4, "split_seed": 0})
+    train = {"epochs": 2, "seeds": [4, 0, 2], "device": "cpu", "warm_start": ROTATED, **rest}
+    config = {"dataset": dataset, "model": model, "loss": loss, "optimizer": optimizer or {}, "train": train}
+    return clsbench.run({**config, "report": "off"}, output=output)
+
+
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path) -> Run:
     """`run(loss=..., model=..., warm_start=..., ...)`: a small run on the CPU, without its figures."""
-    monkeypatch.setattr(clsbench.shown, "figures", lambda *_: {})
+    return partial(small, tmp_path)
 
-    def small(loss: Any = LOSSES, model: Any = "linear", optimizer: Any = None, **rest: Any) -> Result:
-        dataset = {"name": "blobs", "samples": 333, "classes": 4, "split_seed": 0}
-        train = {"epochs": 2, "seeds": [4, 0, 2], "device": "cpu", "warm_start": ROTATED, **rest}
-        config = {"dataset": dataset, "model": model, "loss": loss, "optimizer": optimizer or {}, "train": train}
-        return clsbench.run(config, output=tmp_path)
 
-    return small
+@pytest.fixture(
+    scope="module",
+    params=["linear", {"name": "mlp", "hidden": [7], "batch_norm": True, "dropout": 0.2}],
+    ids=["linear", "mlp"],
+)
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Result]:
+    """A model, and a run of all losses and seeds with it."""
+    return request.param, small(tmp_path_factory.mktemp("whole"), model=request.param)
 
 
 def lines(result: Result, loss: str) -> dict[int, list[str]]:
@@ -96,21 +106,23 @@ def test_warm_start_is_plain_training_at_another_order(run: Run) -> None:
     "changes",
     [{"stack": 1}, {"stack": 2}, {"seeds": [2]}, {"loss": ["hinge"]}, {"loss": ["hinge", "focal"], "seeds": [2, 9]}],
 )
-@pytest.mark.parametrize("model", ["linear", {"name": "mlp", "hidden": [7], "batch_norm": True, "dropout": 0.2}])
-def test_warm_start_is_the_same_in_any_company(run: Run, model: Any, changes: dict[str, Any]) -> None:
+def test_warm_start_is_the_same_in_any_company(run: Run, whole: tuple[Any, Result], changes: dict[str, Any]) -> None:
     """A trial's records are the same bytes in another stack, with other seeds, beside other losses."""
-    whole, part = lines(run(model=model), "hinge"), lines(run(model=model, **changes), "hinge")
-    shared = whole.keys() & part.keys()
+    model, together = whole
+    theirs, ours = lines(together, "hinge"), lines(run(model=model, **changes), "hinge")
+    shared = theirs.keys() & ours.keys()
     assert 2 in shared
-    assert {seed: whole[seed] for seed in shared} == {seed: part[seed] for seed in shared}
+    assert {seed: theirs[seed] for seed in shared} == {seed: ours[seed] for seed in shared}
 
 
 @pytest.mark.slow
 @pytest.mark.compiler
 def test_compiled_warm_start_is_the_same_in_any_company(run: Run) -> None:
     """Compiled too: alone as in company."""
-    options = {"compile": "on", "epochs": 1, "warm_start": {"epochs": 1}}
-    assert lines(run(["hinge"], seeds=[2], **options), "hinge")[2] == lines(run(["hinge"], **options), "hinge")[2]
+    how = {**compiled.PARTS, **compiled.TRAIN, "epochs": 1, "warm_start": compiled.WARM_START}
+    together = run(**how)
+    assert "compiled" == together.summary["engine"]["mode"]
+    assert lines(run(**how, seeds=[2]), "focal")[2] == lines(together, "focal")[2]
 
 
 def test_convolutions_are_started_too(run: Run, tmp_path: Path) -> None:
@@ -162,10 +174,16 @@ def test_tuning_starts_from_the_same_kind_of_weights(tmp_path: Path) -> None:
     assert [True, True] == [record["train_accuracy"] < 0.1 for record in tried if record["epoch"] == 0]
 
 
-def test_report_and_check_say_how_trials_start(run: Run, run_cli: Any, tmp_path: Path) -> None:
+def test_report_and_check_say_how_trials_start(
+    invoke: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A curve that begins at 0% accuracy needs an explanation."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
     config = tmp_path / "warm.yaml"
-    config.write_text("dataset: blobs\ntrain: {epochs: 1, seeds: 1, warm_start: {epochs: 2}}")
+    config.write_text(
+        "dataset: blobs\ntrain: {epochs: 1, seeds: 1, warm_start: {epochs: 2}}\nreport: {figures: false, html: false}"
+    )
     told = "every trial starts from 2 epochs of cross-entropy on rotated labels, lr=1.0"
-    assert told in run_cli("check", config).stdout
-    assert told in run_cli("run", config, "-q", "--details").stdout
+    assert told in invoke("check", config).stdout
+    assert told in invoke("run", config, "-q", "--details").stdout
