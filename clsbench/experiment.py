@@ -18,9 +18,10 @@ import clsbench.training  # noqa: F401 - the rooms register what they offer
 from clsbench.analysis.across import across
 from clsbench.analysis.judging import judged, judged_again
 from clsbench.analysis.pairing import pairing
-from clsbench.analysis.tuning import chosen_settings, tuning_summary
+from clsbench.analysis.tuning import chosen_settings, edges, tuning_summary
 from clsbench.analysis.warnings import unsilenced
 from clsbench.clock import Clock
+from clsbench.config.extension import extended, extension, told
 from clsbench.config.plan import Plan, plans, with_chosen
 from clsbench.config.reader import read_file, read_mapping
 from clsbench.config.schema import Experiment
@@ -28,7 +29,7 @@ from clsbench.config.shipped import located
 from clsbench.data.progress import told_to
 from clsbench.errors import ConfigError, DataError, RunError, TrialError
 from clsbench.execution.engine import engine_of, resolved_auto
-from clsbench.execution.events import Event, Reading, RunResumed, Said, StackStarted, Warned
+from clsbench.execution.events import Event, GridExtended, Reading, RunResumed, Said, StackStarted, Warned
 from clsbench.execution.workers import RETRIES, Executor, Workers
 from clsbench.prediction import kept_of
 from clsbench.report.failures import whole_failures
@@ -49,6 +50,7 @@ from clsbench.runs.directory import METRICS, TUNING, RunDirectory
 from clsbench.runs.log import logged
 from clsbench.runs.nodes import node_warnings, noted
 from clsbench.runs.provenance import Fingerprint, config_hash, fingerprint
+from clsbench.runs.records import unchanged
 from clsbench.runs.resume import changes_since, require_same_trials
 from clsbench.runs.writer import RunWriter
 from clsbench.shown import Drawing
@@ -300,7 +302,8 @@ class _Prepared:
 
     def _finish(self, directory: RunDirectory, exact: bool) -> Result:
         asked = {TUNING: self.tuning, METRICS: self.plan}
-        writers = {phase: directory.writer(phase, plan, exact=exact) for phase, plan in asked.items()}
+        grow = {TUNING: self._grown, METRICS: unchanged}
+        writers = {phase: directory.writer(phase, plan, exact=exact, grow=grow[phase]) for phase, plan in asked.items()}
         kept = {phase: writer.reopen() for phase, writer in writers.items()}
         if epochs := sum(writer.kept_epochs for writer in writers.values()):
             done = sum(each.snapshot.epoch for checkpoints in kept.values() for each in checkpoints.values())
@@ -308,16 +311,40 @@ class _Prepared:
         self._warn()
         plan, tuned = self.plan, None
         if self.tuning is not None:
-            tried = self._train(self.tuning, writers[TUNING], kept[TUNING], directory)
-            pairing(writers[TUNING].evidence, self.tuning)
-            tuned = tuning_summary(plan, self.tuning, tried, self.data)
+            tuned = self._tune(self.tuning, writers[TUNING], kept[TUNING], directory)
             plan = with_chosen(plan, chosen_settings(tuned, plan.experiment.train.seed_list))
-        records = self._train(plan, writers[METRICS], kept[METRICS], directory)
+        self._train(plan, writers[METRICS], kept[METRICS], directory)
+        records = writers[METRICS].close()
         self._keep_replay(plan, writers[METRICS], directory)
         # The last: a run that has it is complete.
         directory.write_summary(self._summary(plan, writers, tuned, records, directory))
         log.info("finished %d trials", len(plan.trials))
         return Result(records, directory.summary(), directory.path)
+
+    def _tune(self, tuning: Plan, writer: RunWriter, kept: Mapping[int, Checkpoint], directory: RunDirectory) -> Tuning:
+        """Train every setting of the grid, then those beyond its edges as long as these are asked for."""
+        self._train(tuning, writer, kept, directory)
+        while self._extends and (longer := self._grown(tuning, writer.records.read())) is not None:
+            more = (len(longer.trials) - longer.since) * tuning.experiment.train.epochs
+            self.watch(longer, GridExtended(told(longer.extensions[-1]), more))
+            self._train(longer, writer, kept, directory)
+            tuning = longer
+        records = writer.close()
+        pairing(writer.evidence, tuning)
+        return tuning_summary(self.plan, tuning, records, self.data)
+
+    def _grown(self, tuning: Plan, records: Records) -> Plan | None:
+        """Tuning with more settings where its results ask for them; None if they do not."""
+        if not self._extends:
+            return None
+        tuned = tuning_summary(self.plan, tuning, records, self.data)
+        new = extension(self.plan.experiment, tuning, edges(self.plan, tuned))
+        return extended(self.plan.experiment, tuning, new) if new else None
+
+    @property
+    def _extends(self) -> bool:
+        tune = self.plan.experiment.tune
+        return tune is not None and tune.extend
 
     def _keep_replay(self, plan: Plan, writer: RunWriter, directory: RunDirectory) -> None:
         """Keep the frames, and the samples that they show, for the page."""
@@ -355,7 +382,7 @@ class _Prepared:
             log.warning(text)
             self.watch(self.plan, Warned(text))
 
-    def _train(self, plan: Plan, writer: RunWriter, kept: Mapping[int, Checkpoint], directory: RunDirectory) -> Records:
+    def _train(self, plan: Plan, writer: RunWriter, kept: Mapping[int, Checkpoint], directory: RunDirectory) -> None:
         from clsbench.execution.execute import execute
 
         events = execute(self._work(plan, kept), kept, self.workers)
@@ -367,7 +394,6 @@ class _Prepared:
                         self.watch(plan, Warned(told))
                 writer.keep(event)
                 self.watch(plan, event)
-        return writer.close()
 
     def _require_same_data(self, plan: Plan, event: StackStarted) -> None:
         """A worker that opened the data itself must have those of the run's fingerprint."""

@@ -140,10 +140,11 @@ def _unfinished(directory: RunDirectory) -> RunError:
     except ConfigError as error:
         raise RunError(str(error)) from error
     if tuning and not in_training:
-        where, kept, asked = "tuning", in_tuning, tuning[0]
+        where, kept, asked = "tuning", in_tuning, tuning[0].num_trial_epochs
     else:
-        where, kept, asked = "training", in_training, plan
+        where, kept, asked = "training", in_training, plan.num_trial_epochs
+    of = f"{kept} of {asked}" if kept <= asked else f"{kept - asked} beyond the {asked}"
     return RunError(
-        f"{directory.path} has not finished: it was stopped while {where}, with {kept} of {asked.num_trial_epochs} "
+        f"{directory.path} has not finished: it was stopped while {where}, with {of} "
         f"epochs of its trials done; resume it with `clsbench run --resume {directory.path}`"
     )

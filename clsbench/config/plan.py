@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from clsbench.config.entries import DatasetEntry, LossEntry, ModelEntry
 from clsbench.config.memory import size_of, state_bytes, trial_bytes, trials_that_fit
@@ -83,12 +83,24 @@ class Trial:
         return entry.model_copy(update={"split_seed": seed}) if entry.split_seed == "per_seed" else entry
 
 
+class Ground(NamedTuple):
+    """The trials of tuning that have one grid: those of a comparison, and of one seed where each tunes by itself."""
+
+    comparison: int
+    seed: int | None
+
+
+Axes = Mapping[str, tuple[Any, ...]]  # values by the keys of a grid
+Extension = Mapping[Ground, Axes]  # the values that are new
+
+
 @dataclass(frozen=True)
 class Plan:
     """All trials of an experiment, in order. `sees_test` is false for tuning, which must not use test data.
 
     `posed` holds the problem of each opened dataset, by its key. `spared` are the seeds whose test samples no
-    `per_seed` split of this plan may contain: in tuning for all seeds of the experiment, these.
+    `per_seed` split of this plan may contain: in tuning for all seeds of the experiment, these. `extensions` are those
+    of tuning's grids, in order; the trials of the last one begin at the number `since`, and are those to train.
     """
 
     experiment: Experiment
@@ -97,6 +109,8 @@ class Plan:
     sees_test: bool = True
     posed: Mapping[str, Posed] = field(default_factory=dict)
     spared: tuple[int, ...] = ()
+    extensions: tuple[Extension, ...] = ()
+    since: int = 0
 
     @property
     def num_trial_epochs(self) -> int:
@@ -121,14 +135,14 @@ class Plan:
         return frozenset(found | {arm.name for arm in self.arms if arm.dataset.test_fraction is None})
 
     def stacks(self) -> list[list[Trial]]:
-        """The trials that can be one tensor program, in stacks of at most `train.stack`, or of what fits into memory.
+        """The trials to train, in stacks that can be one tensor program: of `train.stack` at most, or of what fits.
 
         Trials of different splits of one dataset are together, if these have equal sizes and shapes.
         The stacks have nearly equal sizes: a small one costs more per trial, and the others wait for the last one.
         Models whose layers take no trial axis run one trial at a time.
         """
         together: dict[str, list[Trial]] = {}
-        for trial in self.trials:
+        for trial in self.trials[self.since :]:
             together.setdefault(self._stack_key(trial), []).append(trial)
         stacks = []
         for trials in together.values():
@@ -180,7 +194,7 @@ def make_plan(experiment: Experiment) -> Plan:
     mistake = plan_mistake(experiment)
     if mistake is not None:
         raise ConfigError(mistake)
-    arms = tuple(_arms(experiment))
+    arms = tuple(arms_of(experiment))
     numbered = enumerate(itertools.product(arms, experiment.train.seed_list))
     return Plan(experiment, arms, tuple(Trial(number, arm, seed) for number, (arm, seed) in numbered))
 
@@ -190,7 +204,7 @@ def tuning_plan(experiment: Experiment) -> Plan | None:
     tune, own = experiment.tune, experiment.train.seed_list
     if tune is None:
         return None
-    plan = replace(make_plan(_grid_experiment(experiment, tune, tune.seed_list(own))), sees_test=False)
+    plan = replace(make_plan(grid_experiment(experiment, tune, tune.seed_list(own))), sees_test=False)
     if not tune.is_per_seed:
         return replace(plan, spared=own)
     return replace(plan, trials=tuple(replace(each, tunes=each.seed % FIRST_TUNING_SEED) for each in plan.trials))
@@ -313,12 +327,12 @@ def plan_mistake(experiment: Experiment) -> str | None:
     if size > MAX_TRIALS:
         spent = f" ({in_tuning:,} of them tuning)" if in_tuning else ""
         return f"the grid has up to {size:,} trials{spent}; the limit is {MAX_TRIALS:,}: sweep less, or fewer seeds"
-    names = Counter(arm.name for arm in _arms(experiment))
+    names = Counter(arm.name for arm in arms_of(experiment))
     name, times = names.most_common(1)[0]
     return None if times == 1 else f"{times} arms are called {name!r}; give their entries distinct labels"
 
 
-def _grid_experiment(experiment: Experiment, tune: TuneConfig, seeds: Sequence[int]) -> Experiment:
+def grid_experiment(experiment: Experiment, tune: TuneConfig, seeds: Sequence[int]) -> Experiment:
     """Tuning as an experiment: a sweep over the grid."""
     train = experiment.train.model_copy(update={"seeds": seeds})
     _, axes = parted(experiment, tune.grid.axes)
@@ -344,7 +358,7 @@ def _most_trials_of_tuning(experiment: Experiment) -> int:
         return 0
     # Not a list of the seeds: their number is what is asked.
     seeds = range(tune.seeds * (experiment.train.num_seeds if tune.is_per_seed else 1))
-    return _most_trials(_grid_experiment(experiment, tune, seeds))
+    return tune.most_times * _most_trials(grid_experiment(experiment, tune, seeds))
 
 
 def _most_trials(experiment: Experiment) -> int:
@@ -354,7 +368,8 @@ def _most_trials(experiment: Experiment) -> int:
     return grounds * sum(loss.num_points for loss in experiment.loss) * swept * experiment.train.num_seeds
 
 
-def _arms(experiment: Experiment) -> Iterator[Arm]:
+def arms_of(experiment: Experiment, only: int | None = None) -> Iterator[Arm]:
+    """The arms of an experiment in order, or those of one comparison."""
     models = [
         (point, setting | ({"scale": scale} if len(model.init.scale) > 1 else {}), scale)
         for model in experiment.model
@@ -363,6 +378,8 @@ def _arms(experiment: Experiment) -> Iterator[Arm]:
     ]
     grounds = itertools.product(experiment.dataset, models, experiment.train.batch_size)
     for comparison, (dataset, (model, own, scale), batch_size) in enumerate(grounds):
+        if only not in (None, comparison):
+            continue
         ground = {
             **({"dataset": dataset.title} if len(experiment.dataset) > 1 else {}),
             **({"model": model.title} if len(experiment.model) > 1 else {}),

@@ -42,6 +42,7 @@ from clsbench.registry import suggestion
 from clsbench.results import WARNINGS, Rules
 
 FIRST_TUNING_SEED = 10_000
+MOST_EXTENDED = 2  # so many times the settings of its grid, an arm tries with those beyond the grid's edges
 SCHEDULE_KEYS = ("warmup", "step", "gamma")
 
 
@@ -173,6 +174,20 @@ class TuneConfig(Frozen):
         "per_arm_per_seed: each arm has its own at each seed, chosen inside its split, the default where a dataset "
         "that is not generated is split per_seed",
     )
+    extend: bool = Field(
+        False,
+        description="whether a grid grows, for all arms alike, beyond an edge on which a best value lies, to "
+        "twice its settings at most",
+    )
+
+    @property
+    def most_times(self) -> int:
+        """How many times the settings of the grid an arm tries at most."""
+        return MOST_EXTENDED if self.extend else 1
+
+    def at(self, axes: Mapping[str, tuple[Any, ...]]) -> TuneConfig:
+        """The same with other values on some axes."""
+        return self.model_copy(update={"grid": self.grid.model_copy(update=dict(axes))})
 
     @property
     def is_per_seed(self) -> bool:

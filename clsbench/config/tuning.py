@@ -123,11 +123,11 @@ def tune_mistakes(
         if isinstance(entry, LossEntry) and entry.lr is not None and "lr" in tune.grid.axes:
             yield (*path, "lr"), "lr is tuned, so a loss cannot bring its own; drop one of the two"
     losses = {path: entry for path, entry in found["loss"].items() if isinstance(entry, LossEntry)}
-    yield from _option_mistakes(tune, optimizer, losses)
+    yield from option_mistakes(tune, optimizer, losses)
     yield from metric_mistakes("tune", tune.metric, found)
 
 
-def _option_mistakes(
+def option_mistakes(
     tune: TuneConfig, optimizer: OptimizerConfig, losses: Mapping[Path, LossEntry]
 ) -> Iterable[Mistake]:
     """Tuned options that no loss has, that one gives or cannot take, or that cannot be shared."""

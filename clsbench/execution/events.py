@@ -77,6 +77,14 @@ class Said:
 
 
 @dataclass(frozen=True)
+class GridExtended:
+    """Tuning tries more settings than were planned: which values in words, and their epochs of trials."""
+
+    values: str
+    trial_epochs: int
+
+
+@dataclass(frozen=True)
 class Reading:
     """Data are being read: what, and how much of it is done."""
 
@@ -138,4 +146,4 @@ class TrialFailed:
     trace: str
 
 
-Event = RunResumed | Warned | Said | Reading | StackStarted | EpochDone | StackDone | TrialFailed
+Event = RunResumed | Warned | Said | GridExtended | Reading | StackStarted | EpochDone | StackDone | TrialFailed

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from clsbench.config.entries import Entry, LossEntry
+from clsbench.config.extension import extended
 from clsbench.config.memory import size_of, trials_that_fit
-from clsbench.config.plan import Arm, Plan, Trial, framed_trials, plans, with_chosen
+from clsbench.config.plan import Arm, Ground, Plan, Trial, framed_trials, plans, with_chosen
 from clsbench.config.reader import read_mapping
 from clsbench.config.schema import SCHEDULE_KEYS, Experiment
 from clsbench.data.memory import ARRAYS
@@ -265,6 +266,7 @@ class Work:
             "experiment": self.experiment.to_dict(),
             "sees_test": self.plan.sees_test,
             "chosen": _chosen(self.plan),
+            "extensions": [[(*ground, dict(new)) for ground, new in each.items()] for each in self.plan.extensions],
             "plugins": {path: (content, _sha256(content)) for path, content in catalogue.plugins.items()},
             "device": str(self.device),
             "compiled": dict(self.compiled),
@@ -288,6 +290,8 @@ class Work:
         plan = each[-1] if recipe["sees_test"] else each[0]
         if recipe["sees_test"] and len(each) > 1:
             plan = with_chosen(plan, recipe["chosen"])
+        for each in recipe["extensions"]:
+            plan = extended(experiment, plan, {Ground(*ground): new for *ground, new in each})
         return cls(experiment, plan, {}, torch.device(recipe["device"]), recipe["compiled"])
 
 

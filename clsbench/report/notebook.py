@@ -51,6 +51,10 @@ class NotebookProgress:
             self._shown = now
             self._show(line_of(self._done, self._total, now - self._started, text))
 
+    def expect(self, trial_epochs: int) -> None:
+        """There are so many more to do than the total says."""
+        self._total += trial_epochs
+
     def grow(self, growing: Growing) -> None:
         """A cell has its curves at the end, beside the table."""
 

@@ -16,6 +16,7 @@ from clsbench.config.plan import Plan
 from clsbench.execution.events import (
     EpochDone,
     Event,
+    GridExtended,
     Reading,
     RunResumed,
     Said,
@@ -92,6 +93,12 @@ class Progress:
             line = line_of(self._done, self._total, now - self._started, shown)
             self._console.print(Text(line), soft_wrap=True)
 
+    def expect(self, trial_epochs: int) -> None:
+        """There are so many more to do than the total says."""
+        self._total = None if self._total is None else self._total + trial_epochs
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, total=self._total)
+
     def grow(self, growing: Growing) -> None:
         """Show the curves under the bar, once a run has lasted some seconds, where the terminal has the room."""
         now = time.monotonic()
@@ -128,6 +135,7 @@ class Shows(Protocol):
     """What shows progress: a bar, lines or the output of a notebook's cell."""
 
     def advance(self, trial_epochs: int, text: str) -> None: ...
+    def expect(self, trial_epochs: int) -> None: ...
     def grow(self, growing: Growing) -> None: ...
     def say(self, text: str) -> None: ...
     def warn(self, text: str) -> None: ...
@@ -171,6 +179,9 @@ def watcher(progress: Shows) -> Callable[[Plan, Event], None]:
             progress.warn(f"warning: {event.text}")
         elif isinstance(event, Said):
             progress.say(event.text)
+        elif isinstance(event, GridExtended):
+            progress.expect(event.trial_epochs)
+            progress.say(f"tuning goes on beyond the edge of its grid: {event.values}")
         elif isinstance(event, Reading):
             progress.advance(0, event.text)
         elif isinstance(event, StackStarted):

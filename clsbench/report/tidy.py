@@ -13,7 +13,7 @@ from clsbench.metrics.measures import direction, is_share, judged, label_of
 from clsbench.report.sections.tuning_findings import at_chosen, spans_of
 from clsbench.report.text import word_of
 from clsbench.report.values import PValue
-from clsbench.results import ArmSummary, ArmTuning, SettingResult, Settings, Statistic, Summary
+from clsbench.results import ArmSummary, ArmTuning, SeedChoice, SettingResult, Settings, Statistic, Summary
 from clsbench.results.verdicts import OverTestSet, ScaledVerdict
 
 if TYPE_CHECKING:
@@ -132,10 +132,22 @@ def _by_seed(arm: ArmTuning) -> Iterator[tuple[int | None, Settings | None, list
     for place, choice in enumerate(choices):
         rows: list[SettingResult] = []
         for row in arm["sensitivity"]:
+            if not _was_tried(row["settings"], arm, choice):
+                continue
             each = len(row["values"]) // len(choices)
             values = row["values"][place * each : (place + 1) * each]
             rows.append({**row, **over_seeds(values), "diverged": values.count(None), "second": None})
         yield choice["seed"], choice["chosen"], rows
+
+
+def _was_tried(settings: Settings, arm: ArmTuning, choice: SeedChoice) -> bool:
+    """Whether the seed of a choice tried the settings: those beyond the grid only where it extended that so far."""
+    own = choice["extended"] or {}
+    new = {
+        key: [value for value in values if value not in own.get(key, ())]
+        for key, values in (arm["extended"] or {}).items()
+    }
+    return all(value not in new.get(key, ()) for key, value in settings.items())
 
 
 def _flat(row: Mapping[str, Any], *left_out: str) -> Row:

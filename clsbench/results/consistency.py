@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clsbench.results.reading import ROUNDING, Bounds, damaged
@@ -139,8 +139,7 @@ def _of_tuning(tuning: Tuning, arms: list[str], metrics: Mapping[str, Bounds]) -
     for place, arm in enumerate(tuning["arms"]):
         tried = [row["settings"] for row in arm["sensitivity"]]
         keys = [key for key in tuning["grid"] if tried and key in tried[0]]  # a loss may lack an option of others
-        points = itertools.product(*(tuning["grid"][key] for key in keys))
-        grid = [dict(zip(keys, point, strict=True)) for point in points]
+        grid = _tried(arm, tuning, keys)
         if not keys or tried != grid:
             yield f"arms[{place}].sensitivity does not have the settings of the grid"
         yield from (f"arms[{place}]{what}" for what in _of_choices(arm, grid, tuning))
@@ -153,6 +152,19 @@ def _of_tuning(tuning: Tuning, arms: list[str], metrics: Mapping[str, Bounds]) -
             )
             if row["diverged"] > len(tuning["seeds"]):
                 yield f"{start}.diverged is {row['diverged']} of {len(tuning['seeds'])} seeds"
+
+
+def _tried(arm: ArmTuning, tuning: Tuning, keys: Sequence[str]) -> list[Settings]:
+    """The settings that an arm is to have tried, in the grid's order: each seed extends the grid for itself."""
+    new = arm["extended"] or {}
+    own = [each["extended"] or {} for each in arm["by_seed"] or ()] or [new]
+    points = itertools.product(*(dict.fromkeys([*tuning["grid"][key], *new.get(key, ())]) for key in keys))
+    settings = (dict(zip(keys, point, strict=True)) for point in points)
+    return [
+        each
+        for each in settings
+        if any(all(each[key] in [*tuning["grid"][key], *of.get(key, ())] for key in keys) for of in own)
+    ]
 
 
 def _of_choices(arm: ArmTuning, grid: list[Settings], tuning: Tuning) -> Iterator[str]:

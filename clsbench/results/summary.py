@@ -17,6 +17,7 @@ from clsbench.results.warnings import RunWarning
 
 Protocol = Literal["per_arm", "shared", "per_arm_per_seed"]
 Settings = dict[str, int | float | str | None]
+Extended = dict[str, list[int | float | str | None]]  # the values beyond the edges of a grid, by key
 # Test samples of all seeds by their class and by the class that was predicted.
 Confusion = dict[str, dict[str, Count]]
 
@@ -128,7 +129,8 @@ class Pairing(TypedDict):
 class SettingResult(Statistic):
     """An arm's tuning metric at one setting of the grid, by tuning seed.
 
-    `second` is the mean of the validation metric that decides between equal settings.
+    `second` is the mean of the validation metric that decides between equal settings. A seed that did not try the
+    setting, which is beyond an edge of the grid, has no value.
     """
 
     settings: Settings
@@ -138,11 +140,15 @@ class SettingResult(Statistic):
 
 @with_config(STRICT)
 class SeedChoice(TypedDict):
-    """What tuning inside one seed's split chose: the setting, and what was measured there over its tuning seeds."""
+    """What tuning inside one seed's split chose: the setting, and what was measured there over its tuning seeds.
+
+    `extended` as in `ArmTuning`.
+    """
 
     seed: Seed
     chosen: Settings
     at_edge: list[str]
+    extended: Annotated[Extended | None, ADDED]
     mean: float | None
     diverged: Count
 
@@ -152,13 +158,15 @@ class ArmTuning(TypedDict):
     """An arm at every setting of the grid that its loss takes, in the grid's order.
 
     `chosen` is for all seeds, or None, and `by_seed` has the choice of each; then `at_edge` has the keys that are at an
-    edge of the grid at half of the seeds or more.
+    edge of the grid at half of the seeds or more. `extended` has the values that were tried beyond the edges of the
+    grid, at some seed if each was tuned by itself; None where grids are not extended.
     """
 
     name: str
     chosen: Settings | None
     by_seed: Annotated[list[SeedChoice] | None, ADDED]
     at_edge: list[str]
+    extended: Annotated[Extended | None, ADDED]
     sensitivity: list[SettingResult]
 
 

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import accumulate, count
 from pathlib import Path
@@ -23,9 +23,16 @@ from clsbench.runs.seal import sha256_of
 from clsbench.runs.signals import write_in_hand
 from clsbench.runs.sums import Sums
 
+Grow = Callable[[Plan, Records], Plan | None]  # a plan whose trials have ended with those that follow from them
+
 LOOKS, SECONDS_BETWEEN_LOOKS = 20, 0.005  # at a file and its sums while another process writes them
 
 log = logging.getLogger("clsbench")
+
+
+def unchanged(plan: Plan, records: Records) -> Plan | None:
+    """Of a plan that its results do not change."""
+    return None
 
 
 class RecordFile:
@@ -34,13 +41,15 @@ class RecordFile:
     Once ordered, their sum stands in the manifest; while they grow, the sum of each block stands beside them.
     Epochs that are trained again, after a checkpoint or a failure, must come out as they are recorded: every
     byte but `seconds`. `exact` is False if that is not promised, such as on another machine.
-    Where a `plan` is given, a file with other trials or epochs than it asks for is damaged.
+    Where a `plan` is given, a file with other trials or epochs than it asks for is damaged. `grow` gives what a plan
+    becomes by its own results, None if no more.
     """
 
-    def __init__(self, path: Path, *, exact: bool = True, plan: Plan | None = None) -> None:
+    def __init__(self, path: Path, *, exact: bool = True, plan: Plan | None = None, grow: Grow = unchanged) -> None:
         self.path = path
         self.exact = exact
         self.plan = plan
+        self.grow = grow
         self._reader = reader_of(tuple(bounds().items()), by_class(), rulers())
         self._table = Table()  # the file's records, as far as they were read or written here
         self._known: dict[tuple[int, int], int] = {}  # by trial and epoch, the place of what may be trained again
@@ -86,12 +95,15 @@ class RecordFile:
             if not size and not self._sums.path.exists():
                 return 0
             rows, ends, dropped = self._whole(file, size)
-        if self.plan is not None:
-            epochs = self.plan.experiment.train.epochs
-            require_sequence(str(self.path), rows, _origins(self.plan), epochs=epochs)
+        most = None if self.plan is None else self._known_trials(self.plan, rows)
         for what in dropped:
             log.warning("%s", what)
-        kept = [place for place, status in enumerate(rows.column("status")) if status != "failed"]
+        columns = zip(rows.column("status"), rows.column("trial"), strict=True)
+        kept = [
+            place
+            for place, (status, trial) in enumerate(columns)
+            if status != "failed" and (most is None or trial < most)
+        ]
         left = _Lines(self.path, ends, kept)
         sha256 = sha256_of(left)
         if left.size != size:
@@ -101,6 +113,29 @@ class RecordFile:
         self._sums.restart(left.size, sha256)
         self._expect(rows.at(kept))
         return _num_trained(rows.at(kept))
+
+    def _known_trials(self, plan: Plan, rows: Records) -> int:
+        """How many trials are known to be asked for: the plan's, and those that its results led to.
+
+        If one of these failed it is tried again, and what followed from its failure is not known.
+
+        Raises:
+            RunError: the rows are not those of the trials.
+        """
+        epochs = plan.experiment.train.epochs
+        while True:
+            known, longer = len(plan.trials), None
+            own = rows.at([place for place, trial in enumerate(rows.column("trial")) if trial < known])
+            ended = [status for status in own.column("status") if status != "running"]
+            if len(own) < len(rows) and len(ended) == known:
+                require_sequence(str(self.path), own, _origins(plan), epochs=epochs)
+                if "failed" in ended:
+                    return known
+                longer = self.grow(plan, own)
+            if longer is None:
+                require_sequence(str(self.path), rows, _origins(plan), epochs=epochs)
+                return known
+            plan = longer
 
     def _whole(self, file: IO[bytes], size: int) -> tuple[Records, Sequence[int], list[str]]:
         """The records that can be gone on from, where their lines end, and in words what else is dropped."""

@@ -46,10 +46,10 @@ class RunWriter:
         self.kept_epochs = self.records.reopen()
         kept: dict[int, Checkpoint] = {}
         for each in self.checkpoints.newest():
-            self.evidence.add(each.evidence)
             for place, trial in enumerate(each.checkpoint.trials):
                 if self.records.covers(trial, each.checkpoint.snapshot.epoch):
                     kept[trial] = each.checkpoint.part([place])
+                    self.evidence.add(each.evidence.moved({trial: trial}))
                     if trial in each.frames:
                         self._add_frames(trial, each.frames[trial])
                     self.seconds += each.checkpoint.seconds

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clsbench.analysis.tuning import at_edge, choose
+from clsbench.analysis.choosing import at_edge, choose
 
 
 def rows(*means: float | None, diverged: tuple[int, ...] = ()) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from clsbench.config.plan import plans
 from clsbench.execution.events import EpochDone, Event
 from clsbench.experiment import read, run
+from clsbench.report.progress import watcher
 
 Invoke = Callable[..., Any]
 
@@ -29,6 +31,51 @@ def test_check_says_how_many_trials_tuning_will_take(here: Path, invoke: Invoke)
     text = " ".join(answer.stdout.split())
     assert "48 trials of tuning = 2 arms x 2 settings x 3 seeds x 4 tuning seeds, judged by val_accuracy" in text
     assert "per_arm_per_seed: each loss at its own best setting at each seed" in text
+
+
+def test_check_says_what_extending_may_cost(here: Path, invoke: Invoke) -> None:
+    """As many trials again at most, and from what to what it takes then; nothing where grids are not extended."""
+    plain, extending = (
+        " ".join(invoke("check", "tiny.yaml", TUNE, f"tune.extend={given}", "train.epochs=500").stdout.split())
+        for given in ("false", "true")
+    )
+    assert "edge of the grid, all arms try values beyond it: up to 16 more trials" in extending
+    assert "edge" not in plain
+    of_plain, of_extending = (re.search(r"about (.*) of training on one core", text) for text in (plain, extending))
+    assert of_plain is not None
+    assert of_extending is not None
+    assert of_extending[1].startswith(f"{of_plain[1]} to ")
+
+
+def test_progress_of_an_extended_grid_comes_to_its_end(here: Path) -> None:
+    """What is tried beyond the grid is added to what there is to do, and told; it is never more than all."""
+    asked = [TUNE.replace("[0.1, 1]", "[0.001, 0.01]"), "tune.extend=true", "tune.metric=val_nll"]
+    experiment = read(here / "tiny.yaml", asked)
+    done: list[tuple[int, int]] = []
+
+    class Counted:
+        def __init__(self) -> None:
+            self.total, self.done, self.said = sum(plan.num_trial_epochs for plan in plans(experiment)), 0, list[str]()
+
+        def advance(self, trial_epochs: int, text: str) -> None:
+            self.done += trial_epochs
+            done.append((self.done, self.total))
+
+        def expect(self, trial_epochs: int) -> None:
+            self.total += trial_epochs
+
+        def grow(self, growing: object) -> None: ...
+
+        def say(self, text: str) -> None:
+            self.said.append(text)
+
+        warn = say
+
+    counted = Counted()
+    run(experiment, output=here, watch=watcher(counted))
+    assert "tuning goes on beyond the edge of its grid: lr 0.1" == counted.said[0]
+    assert counted.total == counted.done > sum(plan.num_trial_epochs for plan in plans(experiment))
+    assert all(so_far <= total for so_far, total in done)
 
 
 def test_tuned_run_shows_and_keeps_what_tuning_found(here: Path, invoke: Invoke) -> None:

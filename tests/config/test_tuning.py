@@ -27,6 +27,7 @@ def grid(text: str, optimizer: str = "sgd") -> dict[str, Any]:
 def test_defaults_of_tuning_are_those_of_the_contract() -> None:
     """An empty `tune` tunes the learning rate over three decades, on three seeds, by accuracy, arm by arm."""
     tune = {"grid": {"lr": [0.01, 0.1, 1.0]}, "seeds": 3, "metric": "val_accuracy", "protocol": "per_arm"}
+    tune |= {"extend": False}
     assert tune == read("tune: {}").to_dict()["tune"]
     assert read("{}").tune is None
 
@@ -102,6 +103,7 @@ def test_tune_section_reads_back_as_itself() -> None:
         ("tune: {grid: {warmup: [1.5]}}", "f:1:24: tune.grid.warmup: must be a whole number, got 1.5"),
         ("tune: {gird: {lr: [1]}}", "f:1:8: tune.gird: unknown key; did you mean 'grid'?"),
         ("tune: {seeds: 0}", "f:1:15: tune.seeds: must be at least 1, got 0"),
+        ("tune: {extend: 2}", "f:1:16: tune.extend: must be true or false, got 2"),
         ("tune: {metric: test_accuracy}", "f:1:16: tune.metric: unknown validation metric 'test_accuracy'; "
          "did you mean 'val_accuracy'?"),
         ("tune: {protocol: each}", "f:1:18: tune.protocol: must be 'per_arm', 'shared' or "
@@ -183,6 +185,8 @@ def test_limit_of_trials_counts_those_of_tuning() -> None:
     assert "is one of tuning's own" in mistake
     (mistake,) = mistakes("tune: {grid: {lr: [1]}, seeds: 1000000000, protocol: per_arm_per_seed}\ntrain: {seeds: 7}")
     assert "14,000,000,000 of them tuning" in mistake
+    (mistake,) = mistakes(text.replace("seeds", "extend: true, seeds"))
+    assert "the grid has up to 199,994 trials (199,984 of them tuning)" in mistake
 
 
 @pytest.mark.parametrize(

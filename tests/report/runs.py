@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
+from clsbench.analysis.choosing import at_edge, choose
 from clsbench.analysis.curves import Comparison, comparisons
 from clsbench.analysis.summary import over_seeds
-from clsbench.analysis.tuning import at_edge, choose
 from clsbench.analysis.verdicts import judgement
 from clsbench.config.schema import VerdictConfig
 from clsbench.report.compose import run_document
@@ -122,14 +122,20 @@ def tried(settings: dict[str, Any], mean: float | None, diverged: int = 0) -> di
     return {"settings": settings, **over_seeds(values), "diverged": diverged}
 
 
-def tuned_run(rows: Mapping[str, list[dict[str, Any]]], grid: dict[str, list[Any]], **tuning: Any) -> Summary:
-    """The summary of a run of arms whose sensitivities are `rows`."""
+def tuned_run(
+    rows: Mapping[str, list[dict[str, Any]]],
+    grid: dict[str, list[Any]],
+    extended: dict[str, list[Any]] | None = None,
+    **tuning: Any,
+) -> Summary:
+    """The summary of a run of arms whose sensitivities are `rows`, with what each tried beyond the grid."""
     metric = tuning.get("metric", "val_accuracy")
     found = []
     for name, sensitivity in rows.items():
         chosen = sensitivity[choose([sensitivity], metric)]["settings"]
-        edge = at_edge(chosen, grid)
-        found.append({"name": name, "chosen": chosen, "by_seed": None, "at_edge": edge, "sensitivity": sensitivity})
+        edge = at_edge(chosen, {key: [*values, *(extended or {}).get(key, ())] for key, values in grid.items()})
+        tuned = {"name": name, "chosen": chosen, "by_seed": None, "at_edge": edge, "extended": extended}
+        found.append({**tuned, "sensitivity": sensitivity})
     spent = {"seeds": [10000, 10001, 10002], "trials": 24, "seconds": 75.0}
     summary = summary_of([arm_of(name, {}, setting="lr=1") for name in rows], [list(rows)])
     return {

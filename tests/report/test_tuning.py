@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from clsbench.analysis.summary import over_seeds
 from clsbench.report.document import ArmList, ArmRef, Curves, Paragraph, Section, Table
 from clsbench.report.sections.tuning import tuning
 from clsbench.report.values import Tried
@@ -65,8 +66,48 @@ def test_the_choice_is_shown_with_its_spread() -> None:
 
 def test_an_edge_is_warned_of_with_the_arm_and_the_value() -> None:
     """Only the arm whose best is at the edge is warned of."""
-    expected = ["the best lr for bad is at the edge of the grid (10): a better one may be outside."]
+    expected = [
+        "the best lr for bad is at the edge of the grid (10): a better one may be outside; "
+        "tune.extend=true tries values beyond it."
+    ]
     assert expected == sentences(usual(), "warning")
+
+
+def test_an_extended_grid_is_shown_by_size_and_told() -> None:
+    """Values beyond an edge stand where they belong, and are told; an edge that is left says that extending ended."""
+    means = {0.1: 0.5, 1.0: 0.6, 10.0: 0.7, 0.01: 0.8}
+    rows = {name: [tried({"lr": lr}, mean) for lr, mean in means.items()] for name in ("one", "other")}
+    summary = tuned_run(rows, {"lr": [0.1, 1.0]}, {"lr": [10.0, 0.01]}, trials=24)
+    (table,) = blocks(section_of(summary), Table)
+    assert [("arm",), ("0.01",), ("0.1",), ("1",), ("10",)] == [column.header for column in table.columns]
+    assert ["0.800*", "0.500", "0.600", "0.700"] == list(map(str, table.rows[0][1:]))
+    told, cost = sentences(summary)
+    assert "The grid was extended beyond an edge, for all arms alike: lr 0.01, 10." == told
+    trials = "24 trials (2 arms x 2 settings x 3 tuning seeds, from 10000, and 12 trials beyond the edges)"
+    assert f"Tuning cost {trials} and 1:15 of training; no test data were used." == cost
+    assert [
+        "the best lr for one, other is at the edge of the grid (0.01): a better one may be outside; "
+        "extending ended there, at its budget or a bound."
+    ] == sentences(summary, "warning")
+
+
+def test_a_value_that_only_some_seeds_came_to_says_so() -> None:
+    """Beyond the grid, a mean over fewer seeds is told; a seed that did not try the value did not diverge there."""
+    few = {"settings": {"lr": 10.0}, **over_seeds([None, 0.7, 0.8]), "diverged": 0}
+    rows = {"one": [tried({"lr": 0.1}, 0.5), tried({"lr": 1.0}, 0.6), few]}
+    summary = tuned_run(rows, {"lr": [0.1, 1.0]}, {"lr": [10.0]}, trials=8)
+    (table,) = blocks(section_of(summary), Table)
+    assert ["0.500", "0.600", "0.750*"] == list(map(str, table.rows[0][1:]))
+    assert ["* chosen; beyond the grid: mean over the seeds that came so far"] == sentences(summary, "note")
+
+
+def test_a_grid_that_had_no_need_of_extension_says_nothing() -> None:
+    """Where a grid might have been extended, and its best is inside, there is no sentence about it."""
+    rows = {"one": [tried({"lr": lr}, mean) for lr, mean in ((0.1, 0.5), (1.0, 0.6), (10.0, 0.5))]}
+    summary = tuned_run(rows, {"lr": [0.1, 1.0, 10.0]}, {}, trials=9)
+    (cost,) = sentences(summary)
+    assert "9 trials (1 arm x 3 settings x 3 tuning seeds, from 10000) and" in cost
+    assert [] == sentences(summary, "warning")
 
 
 def test_a_loss_that_no_setting_helps_is_named() -> None:
@@ -146,5 +187,8 @@ def test_warnings_of_many_arms_are_one_sentence_each() -> None:
     rows = {f"l{number}": [tried({"lr": 1}, None, 3), tried({"lr": 9}, 0.8, 1)] for number in range(8)}
     named = "l0, l1, l2, l3, l4, 3 more arms"
     diverged = f"even at the setting chosen for {named}, 1 of 3 tuning seeds diverged."
-    edge = f"the best lr for {named} is at the edge of the grid (9): a better one may be outside."
+    edge = (
+        f"the best lr for {named} is at the edge of the grid (9): a better one may be outside; "
+        "tune.extend=true tries values beyond it."
+    )
     assert [diverged, edge] == sentences(tuned_run(rows, {"lr": [1, 9]}), "warning")

@@ -50,6 +50,13 @@ def show_plan(console: Console, plans: Sequence[Plan]) -> None:
             f"{of_each} x {tuning_seeds(tune.seeds, train.num_seeds if tune.is_per_seed else None)}, judged by "
             f"{tune.metric}; {tune.protocol}: {PROTOCOLS[tune.protocol]}",
         )
+        if tune.extend:
+            most = (tune.most_times - 1) * len(tuning[0].trials)
+            print_folded(
+                console,
+                f"where a best value lies on an edge of the grid, all arms try values beyond it: up to "
+                f"{count(most, 'more trial')}",
+            )
     if (stop := plan.experiment.stop) is not None:
         patience = count(stop.patience, "epoch")
         print_folded(console, f"a trial stops where {stop.metric} has not been better for {patience}")
@@ -68,16 +75,19 @@ def show_plan(console: Console, plans: Sequence[Plan]) -> None:
 
 
 def _taken(plans: Sequence[Plan]) -> str:
-    """`about 12 min of training on one core, 610 MB of memory, 80 MB of disk`."""
+    """`about 12 min of training on one core, 610 MB of memory, 80 MB of disk`; up to so much with a grid that grows."""
+    *tuning, plan = plans
+    tune = plan.experiment.tune
     found = estimate(plans)
+    longest = estimate([*tuning, *plans]) if tune is not None and tune.extend else found
     named = ", ".join(found.unknown)
     if found.unknown and not found.seconds:
         return f"time, memory and disk are known when data and models are opened: {named}"
     beside = f" (without {named}, whose size is not known yet)" if found.unknown else ""
-    return (
-        f"about {duration(found.seconds)} of training on one core, {in_bytes(found.memory)} of memory, "
-        f"{in_bytes(found.disk)} of disk{beside}"
-    )
+    seconds, disk = duration(found.seconds), in_bytes(found.disk)
+    if longest != found:
+        seconds, disk = f"{seconds} to {duration(longest.seconds)}", f"{disk} to {in_bytes(longest.disk)}"
+    return f"about {seconds} of training on one core, {in_bytes(found.memory)} of memory, {disk} of disk{beside}"
 
 
 def _show_ground(console: Console, plan: Plan, together: Sequence[Arm]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from clsbench.analysis.choosing import choose
 from clsbench.analysis.curves import Comparison, spans_decades
-from clsbench.analysis.tuning import choose
 from clsbench.metrics.measures import label_of
 from clsbench.report.document import (
     ArmList,
@@ -30,12 +30,15 @@ from clsbench.report.sections.tuning_findings import (
     setting_value,
     spans_of,
     tuned_arms,
+    values_of,
 )
 from clsbench.report.text import PROTOCOLS, number
 from clsbench.report.values import Tried, mean_range
 from clsbench.results import ArmTuning, SettingResult, Tuning
 
 Rows = tuple[tuple[Cell, ...], ...]
+
+BY_THOSE = "mean over the seeds that came so far"
 
 
 def tuning(comparison: Comparison, refs: Refs, tuned: Tuning | None) -> Section | None:
@@ -67,7 +70,7 @@ def _tries(arm: ArmTuning, key: str) -> bool:
 
 def sensitivity(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> Curves:
     """The metric against one key, each arm at its best over the other keys."""
-    metric, values = tuned["metric"], tuned["grid"][key]
+    metric, values = tuned["metric"], values_of(comparison, tuned, key)
     arms = tuned_arms(comparison, tuned)
     series = tuple(
         _series(refs, name, profile(arms[name]["sensitivity"], metric, key, values), key)
@@ -84,15 +87,17 @@ def sensitivity(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> 
 
 def profile(
     rows: Sequence[SettingResult], metric: str, key: str, values: Sequence[float | str | None]
-) -> list[SettingResult]:
-    """An arm's best row at each of a key's values, whatever the other keys are."""
+) -> list[SettingResult | None]:
+    """An arm's best row at each of a key's values, whatever the other keys are; None where it tried no such value."""
     by_value = [[row for row in rows if row["settings"][key] == value] for value in values]
-    return [at_value[choose([at_value], metric)] for at_value in by_value]
+    return [at_value[choose([at_value], metric)] if at_value else None for at_value in by_value]
 
 
-def _series(refs: Refs, name: str, rows: Sequence[SettingResult], key: str) -> Series:
+def _series(refs: Refs, name: str, rows: Sequence[SettingResult | None], key: str) -> Series:
     points: list[tuple[float, float, float, float]] = []
     for row in rows:
+        if row is None:
+            continue
         place, mean = row["settings"][key], row["mean"]
         # A setting without a number (null for `clip_norm`) has no place on an axis.
         if isinstance(place, int | float) and mean is not None:
@@ -117,14 +122,16 @@ def _scale(values: Sequence[Sequence[float]]) -> Scale:
 
 def _by_key(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> Section:
     """The metric against one key: curves, and a table with every value."""
-    metric, values = tuned["metric"], tuned["grid"][key]
+    metric, values = tuned["metric"], values_of(comparison, tuned, key)
     arms = {name: arm for name, arm in tuned_arms(comparison, tuned).items() if _tries(arm, key)}
     profiles = {name: profile(arm["sensitivity"], metric, key, values) for name, arm in arms.items()}
     rows: Rows = tuple((refs[name], *_cells(profiles[name], values, arm, key)) for name, arm in arms.items())
     columns = (Column(("arm",), "left"), *(Column((setting_value(value),)) for value in values))
-    lost = any(row["diverged"] for found in profiles.values() for row in found)
+    lost = any(row["diverged"] for found in profiles.values() for row in found if row is not None)
     mark = "*N chosen at N seeds" if is_per_seed(tuned) else "* chosen"
-    note = Paragraph((mark + ("; div.: tuning seeds that diverged" if lost else ""),), "note")
+    lacks = any(_num_tried(row) < len(row["values"]) for found in profiles.values() for row in found if row is not None)
+    told = [mark, *["div.: tuning seeds that diverged"] * lost, *[f"beyond the grid: {BY_THOSE}"] * lacks]
+    note = Paragraph(("; ".join(told),), "note")
     curves = sensitivity(comparison, refs, tuned, key)
     having = [arm for arm in tuned["arms"] if _tries(arm, key) and arm["name"] in comparison.records]
     table = Table(columns, rows, omitted=len(having) - len(rows))
@@ -133,12 +140,20 @@ def _by_key(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> Sect
 
 
 def _cells(
-    rows: Sequence[SettingResult], values: Sequence[float | str | None], arm: ArmTuning, key: str
-) -> Iterator[Tried]:
+    rows: Sequence[SettingResult | None], values: Sequence[float | str | None], arm: ArmTuning, key: str
+) -> Iterator[Tried | None]:
     chosen = [each["chosen"][key] for each in choices(arm)]
     for row, value in zip(rows, values, strict=True):
         times = None if arm["by_seed"] is None else chosen.count(value)
-        yield Tried(row["mean"], row["diverged"], len(row["values"]), value in chosen, times)
+        if row is None:
+            yield None
+        else:
+            yield Tried(row["mean"], row["diverged"], _num_tried(row), value in chosen, times)
+
+
+def _num_tried(row: SettingResult) -> int:
+    """How many tuning seeds tried a setting."""
+    return row["n"] + row["diverged"]
 
 
 def _chosen(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[tuple[ArmRef, str]]:

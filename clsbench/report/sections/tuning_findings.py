@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import math
+from collections.abc import Collection, Iterable, Iterator
 
 from clsbench.analysis.curves import Comparison
 from clsbench.analysis.summary import over_seeds
@@ -10,14 +11,14 @@ from clsbench.metrics.measures import direction, is_share, label_of
 from clsbench.report.document import ArmRef, Paragraph, Text, joined
 from clsbench.report.sections.arms import Refs, tabled
 from clsbench.report.text import count, count_of_each, duration, first_few, tuning_seeds
-from clsbench.results import ArmTuning, SeedChoice, Statistic, Tuning
+from clsbench.results import ArmTuning, Extended, SeedChoice, Settings, Statistic, Tuning
 
 FAR_BEHIND = 0.05  # of accuracy: a loss that no setting brings nearer is reported
 
 
 def findings(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Paragraph]:
     """Arms that no setting brings near the best, warnings, and the cost of tuning."""
-    for text in _far_behind(comparison, refs, tuned):
+    for text in (*_far_behind(comparison, refs, tuned), *_extended(comparison, tuned)):
         yield Paragraph(text)
     for text in (*_diverged(comparison, refs, tuned), *_at_edge(comparison, refs, tuned)):
         yield Paragraph(text, "warning")
@@ -54,6 +55,7 @@ def choices(arm: ArmTuning) -> list[SeedChoice]:
             "seed": 0,
             "chosen": row["settings"],
             "at_edge": arm["at_edge"],
+            "extended": arm["extended"],
             "mean": row["mean"],
             "diverged": row["diverged"],
         }
@@ -78,6 +80,39 @@ def _span(values: Collection[float | str | None]) -> str:
     if 1 < len(numbers) == len(values):
         return f"{setting_value(min(numbers))} to {setting_value(max(numbers))}"
     return " or ".join(map(setting_value, values))
+
+
+def values_of(comparison: Comparison, tuned: Tuning, key: str) -> list[float | str | None]:
+    """The values that arms of a comparison tried of a key: in the grid's order, or by size where it was extended."""
+    asked = tuned["grid"][key]
+    new = _new_values([arm["extended"] for arm in tuned_arms(comparison, tuned).values()]).get(key, {})
+    return sorted([*asked, *new], key=_size) if new else asked
+
+
+def _size(value: float | str | None) -> float:
+    return value if isinstance(value, int | float) else math.inf  # null, for `clip_norm`, bounds nothing
+
+
+def _new_values(extended: Iterable[Extended | None]) -> dict[str, dict[float | str | None, None]]:
+    """The values beyond the edges of the grid, by key, each once."""
+    found: dict[str, dict[float | str | None, None]] = {}
+    for each in extended:
+        for key, values in (each or {}).items():
+            found.setdefault(key, {}).update(dict.fromkeys(values))
+    return found
+
+
+def _extended(comparison: Comparison, tuned: Tuning) -> Iterator[Text]:
+    """Which values beyond the edges of the grid were tried."""
+    arms = list(tuned_arms(comparison, tuned).values())
+    new = _new_values(arm["extended"] for arm in arms)
+    if not new:
+        return
+    told = "; ".join(f"{key} {', '.join(map(setting_value, sorted(values, key=_size)))}" for key, values in new.items())
+    seeds = {each["seed"] for arm in arms for each in arm["by_seed"] or () if each["extended"]}
+    of_all = max(len(arm["by_seed"] or ()) for arm in arms)
+    where = f" at {len(seeds)} of {count(of_all, 'seed')}" if seeds else ""
+    yield (f"The grid was extended beyond an edge{where}, for all arms alike: {told}.",)
 
 
 def setting_value(value: float | str | None) -> str:
@@ -132,9 +167,11 @@ def _at_edge(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Text
     for name, arm in tuned_arms(comparison, tuned).items():
         for key in arm["at_edge"]:
             places.setdefault((key, _edge(arm, key)), []).append(refs[name])
+    extends = any(arm["extended"] is not None for arm in tuned["arms"])
+    hint = "extending ended there, at its budget or a bound" if extends else "tune.extend=true tries values beyond it"
     for (key, edge), arms in places.items():
         named = joined(first_few(arms, "more arms"))
-        yield (f"the best {key} for ", *named, f" is at {edge}: a better one may be outside.")
+        yield (f"the best {key} for ", *named, f" is at {edge}: a better one may be outside; {hint}.")
 
 
 def _edge(arm: ArmTuning, key: str) -> str:
@@ -145,12 +182,18 @@ def _edge(arm: ArmTuning, key: str) -> str:
 
 
 def _cost(comparison: Comparison, tuned: Tuning) -> str:
-    of_each = count_of_each([len(arm["sensitivity"]) for arm in tuned["arms"]], "setting")
+    asked = [sum(_is_asked(row["settings"], tuned) for row in arm["sensitivity"]) for arm in tuned["arms"]]
+    beyond = tuned["trials"] - sum(asked) * len(tuned["seeds"])
+    extra = f", and {count(beyond, 'trial')} beyond the edges" if any(arm["extended"] for arm in tuned["arms"]) else ""
     return (
         f"Tuning cost {count(tuned['trials'], 'trial')} ({count(len(tuned['arms']), 'arm')} x "
-        f"{of_each} x {seeds_of(tuned)}, from {tuned['seeds'][0]}) and "
+        f"{count_of_each(asked, 'setting')} x {seeds_of(tuned)}, from {tuned['seeds'][0]}{extra}) and "
         f"{duration(tuned['seconds'])} of training{_blindness(comparison, tuned)}."
     )
+
+
+def _is_asked(settings: Settings, tuned: Tuning) -> bool:
+    return all(value in tuned["grid"][key] for key, value in settings.items())
 
 
 def _blindness(comparison: Comparison, tuned: Tuning) -> str:
