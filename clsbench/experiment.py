@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import clsbench.data
 import clsbench.losses
 import clsbench.metrics
 import clsbench.models
 import clsbench.training  # noqa: F401 - the rooms register what they offer
-from clsbench.analysis.across import across
-from clsbench.analysis.judging import judged, judged_again
-from clsbench.analysis.pairing import pairing
-from clsbench.analysis.tuning import chosen_settings, edges, tuning_summary
-from clsbench.analysis.warnings import unsilenced
+from clsbench.analysis.judging import judged_again
 from clsbench.clock import Clock
-from clsbench.config.extension import extended, extension, told
-from clsbench.config.plan import Plan, plans, with_chosen
+from clsbench.config.plan import Plan
 from clsbench.config.reader import read_file, read_mapping
 from clsbench.config.schema import Experiment
 from clsbench.config.shipped import located
-from clsbench.data.progress import told_to
-from clsbench.errors import ConfigError, DataError, RunError, TrialError
-from clsbench.execution.engine import engine_of, resolved_auto
-from clsbench.execution.events import Event, GridExtended, Reading, RunResumed, Said, StackStarted, Warned
+from clsbench.errors import ConfigError, RunError, TrialError
 from clsbench.execution.workers import RETRIES, Executor, Workers
-from clsbench.prediction import kept_of
+from clsbench.prepared import Prepared, Watch, described
 from clsbench.report.failures import whole_failures
 from clsbench.result import Result, load
 from clsbench.results import (
@@ -39,31 +30,17 @@ from clsbench.results import (
     DataSummary,
     Environment,
     Platform,
-    Records,
     RunWarning,
-    Summary,
-    TimeSpent,
-    Tuning,
 )
 from clsbench.runs.creation import create_run
-from clsbench.runs.directory import METRICS, TUNING, RunDirectory
+from clsbench.runs.directory import RunDirectory
 from clsbench.runs.log import logged
-from clsbench.runs.nodes import node_warnings, noted
-from clsbench.runs.provenance import Fingerprint, config_hash, fingerprint
-from clsbench.runs.records import unchanged
+from clsbench.runs.provenance import Fingerprint, config_hash
 from clsbench.runs.resume import changes_since, require_same_trials
-from clsbench.runs.writer import RunWriter
 from clsbench.shown import Drawing
 
 if TYPE_CHECKING:
-    import torch
-
-    from clsbench.data.splits import Splits
-    from clsbench.execution.cross import CrossEvaluations
-    from clsbench.execution.events import Checkpoint
-    from clsbench.execution.work import Work
-
-Watch = Callable[[Plan, Event], None]
+    pass
 
 log = logging.getLogger("clsbench")
 
@@ -153,7 +130,7 @@ def train(
     command_line: Sequence[str] | None,
 ) -> Result:
     """As `run`, but nothing is drawn, and a result comes back also if every trial of an arm failed."""
-    prepare = partial(_Prepared.of, asked, workers, watch, clock)
+    prepare = partial(Prepared.of, asked, workers, watch, clock)
     if resume is None:
         return _start(prepare(), Path(output), command_line)
     return _resume(asked, prepare, RunDirectory(Path(resume)), command_line)
@@ -168,12 +145,12 @@ def compile_ahead(asked: Experiment, watch: Watch = lambda plan, event: None) ->
     """
     from clsbench.execution.compiling import compile_steps
 
-    return compile_steps(_Prepared.of(asked, Workers(), watch, Clock()).works())
+    return compile_steps(Prepared.of(asked, Workers(), watch, Clock()).works())
 
 
 def _resume(
     asked: Experiment,
-    prepare: Callable[[], _Prepared],
+    prepare: Callable[[], Prepared],
     directory: RunDirectory,
     command_line: Sequence[str] | None,
 ) -> Result:
@@ -211,7 +188,7 @@ def _judged(directory: RunDirectory, asked: Experiment) -> Result:
     return replace(result, summary=summary)
 
 
-def _start(prepared: _Prepared, output: Path, command_line: Sequence[str] | None) -> Result:
+def _start(prepared: Prepared, output: Path, command_line: Sequence[str] | None) -> Result:
     environment = prepared.environment(command_line)
     fingerprint = prepared.fingerprint(environment)
     with prepared.with_workers():
@@ -221,7 +198,7 @@ def _start(prepared: _Prepared, output: Path, command_line: Sequence[str] | None
 
 
 def _go_on(
-    prepared: _Prepared, directory: RunDirectory, began: Fingerprint, now: Environment, changes: Sequence[str]
+    prepared: Prepared, directory: RunDirectory, began: Fingerprint, now: Environment, changes: Sequence[str]
 ) -> Result:
     before = directory.environment_or(began.began_in(now))
     here: Platform = {"versions": now["versions"], "machine": now["machine"], "device": now["device"]}
@@ -243,233 +220,4 @@ def read_data(plan: Plan) -> tuple[dict[str, DataSummary], list[RunWarning]]:
     """
     from clsbench.execution.opening import device_for, load_data
 
-    return _described(plan, load_data(plan.trials, device_for(plan.experiment.train.device)))
-
-
-def _described(plan: Plan, data: Mapping[str, Splits]) -> tuple[dict[str, DataSummary], list[RunWarning]]:
-    from clsbench.execution.remarks import remarks
-
-    first: dict[str, Splits] = {}
-    for trial in plan.trials:
-        first.setdefault(trial.arm.dataset.title, data[trial.dataset.key])
-    summaries = {title: splits.summary for title, splits in first.items() if splits.summary}
-    findings = [(title, splits.findings) for title, splits in first.items()]
-    return summaries, unsilenced([*findings, *remarks(plan, data).items()], plan.experiment.silence)
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """A run whose plans, data and device are known, and of which nothing is written yet."""
-
-    tuning: Plan | None
-    plan: Plan
-    data: Mapping[str, Splits]
-    device: torch.device
-    workers: Workers
-    watch: Watch
-    clock: Clock
-
-    @classmethod
-    def of(cls, experiment: Experiment, workers: Workers, watch: Watch, clock: Clock) -> _Prepared:
-        with clock.counting("imports"):
-            from clsbench.execution.opening import device_for, load_data, posed_of, require_known
-            from clsbench.execution.soundness import require_sound
-
-        *tuning, plan = plans(experiment)
-        device = device_for(experiment.train.device)
-        data: dict[str, Splits] = {}
-        with told_to(lambda text: watch(plan, Reading(text))), clock.counting("data"):
-            for each in (*tuning, plan):
-                data = load_data(each.trials, device, each.spared, data)
-        require_sound((*tuning, plan), data)
-        posed = {key: posed_of(splits) for key, splits in data.items()}
-        *tuning, plan = (replace(each, posed=posed) for each in (*tuning, plan))
-        require_known(plan)
-        return cls(tuning[0] if tuning else None, plan, data, device, workers, watch, clock)
-
-    def with_workers(self) -> AbstractContextManager[None]:
-        """In this block the workers are there; where they cannot be, nothing of the run is written or changed."""
-        from clsbench.execution.execute import ready
-
-        return ready(self.workers, self._work(self.plan, {}), lambda text: self.watch(self.plan, Said(text)))
-
-    def finish(self, directory: RunDirectory, *, exact: bool) -> Result:
-        """Train what is left to train, and write the rest of the run. `exact`: no last bit may differ."""
-        from clsbench.execution.process import training
-
-        with training():
-            return self._finish(directory, exact)
-
-    def _finish(self, directory: RunDirectory, exact: bool) -> Result:
-        asked = {TUNING: self.tuning, METRICS: self.plan}
-        grow = {TUNING: self._grown, METRICS: unchanged}
-        writers = {phase: directory.writer(phase, plan, exact=exact, grow=grow[phase]) for phase, plan in asked.items()}
-        kept = {phase: writer.reopen() for phase, writer in writers.items()}
-        if epochs := sum(writer.kept_epochs for writer in writers.values()):
-            done = sum(each.snapshot.epoch for checkpoints in kept.values() for each in checkpoints.values())
-            self.watch(self.plan, RunResumed(epochs, done))
-        self._warn()
-        plan, tuned = self.plan, None
-        if self.tuning is not None:
-            tuned = self._tune(self.tuning, writers[TUNING], kept[TUNING], directory)
-            plan = with_chosen(plan, chosen_settings(tuned, plan.experiment.train.seed_list))
-        self._train(plan, writers[METRICS], kept[METRICS], directory)
-        records = writers[METRICS].close()
-        self._keep_replay(plan, writers[METRICS], directory)
-        # The last: a run that has it is complete.
-        directory.write_summary(self._summary(plan, writers, tuned, records, directory))
-        log.info("finished %d trials", len(plan.trials))
-        return Result(records, directory.summary(), directory.path)
-
-    def _tune(self, tuning: Plan, writer: RunWriter, kept: Mapping[int, Checkpoint], directory: RunDirectory) -> Tuning:
-        """Train every setting of the grid, then those beyond its edges as long as these are asked for."""
-        self._train(tuning, writer, kept, directory)
-        while self._extends and (longer := self._grown(tuning, writer.records.read())) is not None:
-            more = (len(longer.trials) - longer.since) * tuning.experiment.train.epochs
-            self.watch(longer, GridExtended(told(longer.extensions[-1]), more))
-            self._train(longer, writer, kept, directory)
-            tuning = longer
-        records = writer.close()
-        pairing(writer.evidence, tuning)
-        return tuning_summary(self.plan, tuning, records, self.data)
-
-    def _grown(self, tuning: Plan, records: Records) -> Plan | None:
-        """Tuning with more settings where its results ask for them; None if they do not."""
-        if not self._extends:
-            return None
-        tuned = tuning_summary(self.plan, tuning, records, self.data)
-        new = extension(self.plan.experiment, tuning, edges(self.plan, tuned))
-        return extended(self.plan.experiment, tuning, new) if new else None
-
-    @property
-    def _extends(self) -> bool:
-        tune = self.plan.experiment.tune
-        return tune is not None and tune.extend
-
-    def _keep_replay(self, plan: Plan, writer: RunWriter, directory: RunDirectory) -> None:
-        """Keep the frames, and the samples that they show, for the page."""
-        if not writer.frames:
-            return
-        from clsbench.data.scene import Scene
-        from clsbench.runs.replay import as_npz
-
-        framed = (plan.trials[number] for number in sorted(writer.frames))
-        keys = {trial.arm.dataset.title: trial.dataset.key for trial in framed}
-        scenes = {title: Scene.of(self.data[key]) for title, key in keys.items()}
-        frames = {number: list(of.values()) for number, of in writer.frames.items()}
-        titles = list(dict.fromkeys(trial.arm.dataset.title for trial in plan.trials))
-        directory.write_replay(as_npz(frames, scenes, titles))
-
-    def _work(self, plan: Plan, kept: Mapping[int, Checkpoint]) -> Work:
-        from clsbench.execution.work import Work
-
-        compiled = {trial: checkpoint.compiled for trial, checkpoint in kept.items()}
-        return Work(self.plan.experiment, plan, dict(self.data), self.device, compiled)
-
-    def works(self) -> list[Work]:
-        """The work of each plan, from its start."""
-        return [self._work(each, {}) for each in (self.tuning, self.plan) if each]
-
-    def _warn(self) -> None:
-        from clsbench.execution.work import lacks_compiler
-
-        if any(lacks_compiler(work.stacks()) for work in self.works()):
-            text = (
-                "long training is several times faster compiled, which needs a C++ compiler, Python's headers and a "
-                "PyTorch that traces gradients; one of them is missing here; install it, or set train.compile=off to "
-                "silence this warning"
-            )
-            log.warning(text)
-            self.watch(self.plan, Warned(text))
-
-    def _train(self, plan: Plan, writer: RunWriter, kept: Mapping[int, Checkpoint], directory: RunDirectory) -> None:
-        from clsbench.execution.execute import execute
-
-        events = execute(self._work(plan, kept), kept, self.workers)
-        with closing(events), self.clock.dividing(writer.spent):
-            for event in events:
-                if isinstance(event, StackStarted):
-                    self._require_same_data(plan, event)
-                    if told := noted(event, writer.records, directory):
-                        self.watch(plan, Warned(told))
-                writer.keep(event)
-                self.watch(plan, event)
-
-    def _require_same_data(self, plan: Plan, event: StackStarted) -> None:
-        """A worker that opened the data itself must have those of the run's fingerprint."""
-        for number, found in event.data.items():
-            dataset = plan.trials[number].dataset
-            if found != self.data[dataset.key].hash:
-                raise DataError(f"dataset {dataset.title}: it changed while the run was training; start a new run")
-
-    def _summary(
-        self,
-        plan: Plan,
-        writers: Mapping[str, RunWriter],
-        tuned: Tuning | None,
-        records: Records,
-        directory: RunDirectory,
-    ) -> Summary:
-        writer = writers[METRICS]
-        data, warned = _described(plan, self.data)
-        warned += unsilenced([(plan.experiment.name, node_warnings(directory))], plan.experiment.silence)
-        with self.clock.counting("measuring"):
-            crossed = self._crossed(plan, records, directory)
-        found, expectations = judged(plan, records, writer.failures, crossed, writer.evidence, data, warned)
-        return {
-            "format_version": FORMAT_VERSION,
-            "name": plan.experiment.name,
-            "directory": str(directory.path),
-            "status": "failed" if any(each.failures for each in writers.values()) else "finished",
-            "device": str(self.device),
-            "engine": {**engine_of(self._work(self.plan, {})), "compile_seconds": round(writer.spent["compiling"], 3)},
-            "data": data,
-            "warnings": found["warnings"],
-            "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
-            "arms": found["arms"],
-            "rules": found["rules"],
-            "pairs": found["pairs"],
-            "verdicts": found["verdicts"],
-            "across": across(plan, found["arms"], data, plan.experiment.verdict.rules),
-            "expectations": expectations,
-            "pairing": found["pairing"],
-            "tuning": tuned,
-            "seconds": round(sum(each.seconds for each in writers.values()), 6),
-            "wall_seconds": self.clock.passed(),
-            "clock": cast(TimeSpent, {**self.clock.parts(), "figures": None}),
-        }
-
-    def _crossed(self, plan: Plan, records: Records, directory: RunDirectory) -> CrossEvaluations:
-        from clsbench.execution.cross import cross_evaluations
-
-        ended = set(records.where("status", "finished").column("trial"))
-        trials = [trial for trial in plan.trials if trial.number in ended]
-        kept, failed = kept_of(directory), set(records.where("status", "failed").column("trial"))
-        return cross_evaluations(self._work(plan, {}), lambda number: kept(number)[0], trials, failed)
-
-    @property
-    def files(self) -> dict[str, str]:
-        """By the label of each dataset that was read from one, its file or folder."""
-        found = ((trial.arm.dataset, self.data[trial.dataset.key].summary) for trial in self.plan.trials)
-        return {
-            entry.title: known["source"]
-            for entry, known in found
-            if known is not None and known["source"] != entry.name
-        }
-
-    def fingerprint(self, environment: Environment) -> Fingerprint:
-        """The fingerprint of everything that decides the run's numbers, and of the machine."""
-        trials = [trial for plan in (self.tuning, self.plan) if plan for trial in plan.trials]
-        return fingerprint(self.plan.experiment, trials, self.data, environment)
-
-    def environment(self, command_line: Sequence[str] | None) -> Environment:
-        from clsbench.runs.environment import environment
-
-        work = self._work(self.plan, {})
-        engine, first_seed = engine_of(work), self.plan.experiment.train.seed_list[0]
-        datasets = {
-            trial.arm.dataset.title: self.data[trial.dataset.key].facts
-            for trial in self.plan.trials
-            if trial.seed == first_seed  # another seed's split has the same sizes
-        }
-        return environment(self.device, engine["threads"], resolved_auto(work, engine), command_line, datasets)
+    return described(plan, load_data(plan.trials, device_for(plan.experiment.train.device)))
