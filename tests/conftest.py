@@ -119,6 +119,13 @@ def same_threads() -> Iterator[None]:
 
 
 @pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs keep all that is drawn from, and draw neither figures nor a page: that takes longer than small trainings."""
+    monkeypatch.setattr("clsbench.shown.figures", lambda *_: {})
+    monkeypatch.setattr("clsbench.shown.page", lambda *_: b"")
+
+
+@pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every epoch."""
     from clsbench.execution import units

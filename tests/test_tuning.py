@@ -33,9 +33,8 @@ PERMUTED: list[bool] = []  # how the throwaway dataset below gives its test labe
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, undrawn: None) -> Run:
     """`run(tune=..., loss=..., epochs=..., ...)`: a small tuned run on the CPU, without its figures."""
-    monkeypatch.setattr(clsbench.shown, "figures", lambda *_: {})
 
     def small(tune: dict[str, Any] | None, loss: Any = "cross_entropy", dataset: Any = MOONS, **rest: Any) -> Result:
         optimizer, model = rest.pop("optimizer", {}), rest.pop("model", MLP)

@@ -35,8 +35,7 @@ CONFIG: dict[str, Any] = {
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(clsbench.shown, "figures", lambda *_: {})
+def run(tmp_path: Path, undrawn: None) -> Run:
 
     def small(loss: Any = LOSSES, **rest: Any) -> Result:
         train = {"epochs": 3, "seeds": 3, "device": "cpu", **rest.pop("train", {})}

@@ -37,9 +37,8 @@ TRAIN = {"epochs": 4, "seeds": 5, "batch_size": 10, "device": "cpu", "threads": 
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undrawn: None) -> Run:
     """`run(threads=..., loss=..., ...)`: a small run without its figures, on eight cores, in parts however small."""
-    monkeypatch.setattr(clsbench.shown, "figures", lambda *_: {})
     monkeypatch.setattr(scheduling, "WORTH_A_PROCESS", 1)
     monkeypatch.setattr(execute, "cores", lambda: 8)
 

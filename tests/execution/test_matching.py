@@ -22,8 +22,7 @@ ROUNDING = 2e-7  # a weight is rounded to float32
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(clsbench.shown, "figures", lambda *_: {})
+def run(tmp_path: Path, undrawn: None) -> Run:
 
     def small(loss: Any, **rest: Any) -> Result:
         dataset = {"name": "blobs", "samples": 200, "classes": 3, "val_fraction": rest.pop("val_fraction", 0.2)}

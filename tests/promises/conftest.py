@@ -21,9 +21,8 @@ def in_parts(monkeypatch: pytest.MonkeyPatch, same_threads: None) -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(tmp_path: Path, undrawn: None) -> Run:
     """`run(loss=..., optimizer=..., epochs=..., ...)`: a small run on the CPU, without its figures."""
-    monkeypatch.setattr(clsbench.shown, "figures", lambda *_: {})
 
     def small(dataset: Any = MOONS, model: Any = MLP, loss: Any = "cross_entropy", **rest: Any) -> Result:
         optimizer = rest.pop("optimizer", {})
