@@ -163,9 +163,9 @@ def test_predictions(directory: RunDirectory) -> Iterator[dict[str, Any]]:
 
     opened: dict[str, Part] = {}
     for trial, predictor in predictors(directory, sorted(directory.checkpoints(METRICS).ended())):
-        if trial.dataset.key not in opened:
-            opened[trial.dataset.key] = samples_tested(directory, trial, predictor)
-        part = opened[trial.dataset.key]
+        if trial.data_key not in opened:
+            opened[trial.data_key] = samples_tested(directory, trial, predictor)
+        part = opened[trial.data_key]
         answers, probabilities = predictor.of_read(part.features[part.rows])
         targets = predictor.loss.problem.answers(torch.from_numpy(part.labels))
         for place, (row, target, answer) in enumerate(zip(part.rows, targets, answers, strict=True)):

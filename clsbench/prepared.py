@@ -150,7 +150,7 @@ class Prepared:
         from clsbench.runs.replay import as_npz
 
         framed = (plan.trials[number] for number in sorted(writer.frames))
-        keys = {trial.arm.dataset.title: trial.dataset.key for trial in framed}
+        keys = {trial.arm.dataset.title: trial.data_key for trial in framed}
         scenes = {title: Scene.of(self.data[key]) for title, key in keys.items()}
         frames = {number: list(of.values()) for number, of in writer.frames.items()}
         titles = list(dict.fromkeys(trial.arm.dataset.title for trial in plan.trials))
@@ -182,7 +182,7 @@ class Prepared:
         from clsbench.execution.execute import execute
 
         events = execute(self._work(plan, kept), kept, self.workers)
-        with closing(events), self.clock.dividing(writer.spent):
+        with closing(events), writer.pooling(), self.clock.dividing(writer.spent):
             for event in events:
                 if isinstance(event, StackStarted):
                     self._require_same_data(plan, event)
@@ -246,7 +246,7 @@ class Prepared:
     @property
     def files(self) -> dict[str, str]:
         """By the label of each dataset that was read from one, its file or folder."""
-        found = ((trial.arm.dataset, self.data[trial.dataset.key].summary) for trial in self.plan.trials)
+        found = ((trial.arm.dataset, self.data[trial.data_key].summary) for trial in self.plan.trials)
         return {
             entry.title: known["source"]
             for entry, known in found
@@ -264,7 +264,7 @@ class Prepared:
         work = self._work(self.plan, {})
         engine, first_seed = engine_of(work), self.plan.experiment.train.seed_list[0]
         datasets = {
-            trial.arm.dataset.title: self.data[trial.dataset.key].facts
+            trial.arm.dataset.title: self.data[trial.data_key].facts
             for trial in self.plan.trials
             if trial.seed == first_seed  # another seed's split has the same sizes
         }
@@ -277,7 +277,7 @@ def described(plan: Plan, data: Mapping[str, Splits]) -> tuple[dict[str, DataSum
 
     first: dict[str, Splits] = {}
     for trial in plan.trials:
-        first.setdefault(trial.arm.dataset.title, data[trial.dataset.key])
+        first.setdefault(trial.arm.dataset.title, data[trial.data_key])
     summaries = {title: splits.summary for title, splits in first.items() if splits.summary}
     findings = [(title, splits.findings) for title, splits in first.items()]
     return summaries, unsilenced([*findings, *remarks(plan, data).items()], plan.experiment.silence)

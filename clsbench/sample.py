@@ -37,7 +37,7 @@ def sample_seen(run: Path, number: int) -> SampleSeen:
     if not first:
         raise RunError(f"{directory.path} has no finished trial; run the experiment again")
     lead = next(iter(first.values()))
-    same = [trial.number for trial in first.values() if trial.dataset.key == lead.dataset.key]
+    same = [trial.number for trial in first.values() if trial.data_key == lead.data_key]
     part, seen = None, []
     for trial, predictor in predictors(directory, same):
         if not predictor.loss.problem.exclusive:

@@ -15,7 +15,9 @@ import pytest
 import clsbench
 from clsbench.config.plan import Plan
 from clsbench.errors import RunError
+from clsbench.execution import units
 from clsbench.execution.events import Event, RunResumed
+from clsbench.runs.checkpoints import Checkpoints
 from clsbench.runs.seal import sha256_of
 from clsbench.runs.sums import Sums
 from faulting.runs import Cut, cut_run
@@ -74,6 +76,25 @@ def test_compiled_run_goes_on(often: None, tmp_path: Path, monkeypatch: pytest.M
     whole = clsbench.run(config, output=tmp_path / "whole")
     assert "compiled" == whole.summary["engine"]["mode"]
     assert_same_end(whole, clsbench.run(resume=cut_run(config, tmp_path / "cut", 3)))
+
+
+def test_stacks_that_finish_quickly_count_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first at once, the others with the last; a run that is stopped between two keeps all that are finished."""
+    counts: list[int] = []
+    real = Checkpoints.list_saved
+
+    def counted(checkpoints: Checkpoints) -> None:
+        real(checkpoints)
+        counts.append(len(checkpoints.manifest.entries()))
+
+    monkeypatch.setattr(units, "SECONDS_BETWEEN_CHECKPOINTS", 1e9)
+    monkeypatch.setattr(Checkpoints, "list_saved", counted)
+    config = {**TINY, "loss": ["mse_softmax", "bce", "cross_entropy", "focal"]}
+    clsbench.run(config, output=tmp_path / "whole", jobs=1)
+    assert [1, 4] == counts
+    counts.clear()
+    cut_run(config, tmp_path / "cut", 13, jobs=1)  # five of each: in the third
+    assert [1, 2] == counts
 
 
 def test_without_a_checkpoint_epochs_are_trained_again_and_compared(tmp_path: Path, whole: clsbench.Result) -> None:

@@ -147,7 +147,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 
     def watched(work: Work, *rest: Any) -> Any:
         plan, data = work.plan, work.data
-        for splits in {trial.dataset.key: data[trial.dataset.key] for trial in plan.trials}.values():
+        for splits in {trial.data_key: data[trial.data_key] for trial in plan.trials}.values():
             if plan.sees_test:
                 found.tests.append(len(splits.test))
                 found.tested |= {row.numpy().tobytes() for row in splits.test.x}

@@ -120,7 +120,7 @@ def test_another_process_builds_the_same_trials(whole: tuple[Config, Result], tm
     recipe = Work(read_mapping(asked), plans[-1], {}, torch.device("cpu")).recipe()
     there = Work.of_recipe(recipe).plan
     of_both = [
-        [(trial.number, trial.arm.name, trial.arm.settings, trial.seed, trial.dataset.key) for trial in plan.trials]
+        [(trial.number, trial.arm.name, trial.arm.settings, trial.seed, trial.data_key) for trial in plan.trials]
         for plan in (plans[-1], there)
     ]
     assert of_both[0] == of_both[1]

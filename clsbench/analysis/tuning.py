@@ -92,7 +92,7 @@ class _Measured:
         tried: dict[tuple[Any, ...], dict[int, int]] = {}
         for trial in tuning.trials:
             tried.setdefault(_key(tuning.experiment, trial.arm, {}), {})[trial.seed] = trial.number
-        second = {trial.arm.dataset.key: f"val_{data[trial.dataset.key].problem.second}" for trial in tuning.trials}
+        second = {trial.arm.dataset.key: f"val_{data[trial.data_key].problem.second}" for trial in tuning.trials}
         return cls(plan.experiment, plan.experiment.tune, tuning, records, last, tried, second)
 
     def rows(self, arm: Arm, seeds: Sequence[int]) -> list[SettingResult]:
@@ -216,7 +216,7 @@ def _key(experiment: Experiment, arm: Arm, settings: Mapping[str, Any]) -> tuple
 
 def _sizes(tuning: Plan, data: Mapping[str, Splits]) -> dict[str, TuningSizes]:
     first = tuning.trials[0].seed
-    found = {trial.dataset.title: data[trial.dataset.key] for trial in tuning.trials if trial.seed == first}
+    found = {trial.dataset.title: data[trial.data_key] for trial in tuning.trials if trial.seed == first}
     return {
         title: {
             "train": len(splits.train),

@@ -51,7 +51,7 @@ def _kinds(plan: Plan) -> list[type[Problem] | None]:
 
 def unknown_classes(plan: Plan) -> Iterator[str]:
     """The classes in the expectations of a plan that its data, which are open, do not have."""
-    problems = {trial.arm.name: plan.posed[trial.dataset.key].problem for trial in plan.trials}
+    problems = {trial.arm.name: plan.posed[trial.data_key].problem for trial in plan.trials}
     for text in plan.experiment.expect:
         expectation = parse(text)
         for side in (expectation.left, expectation.right):

@@ -82,6 +82,11 @@ class Trial:
         entry, seed = self.arm.dataset, self.seed if self.tunes is None else self.tunes
         return entry.model_copy(update={"split_seed": seed}) if entry.split_seed == "per_seed" else entry
 
+    @cached_property
+    def data_key(self) -> str:
+        """The key of its dataset, by which its data are known: kept, since it is made of all values of an entry."""
+        return self.dataset.key
+
 
 class Ground(NamedTuple):
     """The trials of tuning that have one grid: those of a comparison, and of one seed where each tunes by itself."""
@@ -124,13 +129,13 @@ class Plan:
     @cached_property
     def problems(self) -> dict[str, Problem]:
         """The problem that the data of each arm pose, by the arm's name, of those whose data are opened."""
-        opened = ((trial.arm.name, self.posed.get(trial.dataset.key)) for trial in self.trials)
+        opened = ((trial.arm.name, self.posed.get(trial.data_key)) for trial in self.trials)
         return {name: known.problem for name, known in opened if known is not None and known.problem is not None}
 
     @cached_property
     def own_tests(self) -> frozenset[str]:
         """The names of the arms whose data have a test set of their own, as far as that is known."""
-        opened = ((trial.arm.name, self.posed.get(trial.dataset.key)) for trial in self.trials)
+        opened = ((trial.arm.name, self.posed.get(trial.data_key)) for trial in self.trials)
         found = {name for name, known in opened if known is not None and known.own_test}
         return frozenset(found | {arm.name for arm in self.arms if arm.dataset.test_fraction is None})
 
@@ -162,7 +167,7 @@ class Plan:
             return 1
         if asked != "auto":
             return int(asked)
-        return trials_that_fit(self.bytes_each(arm, self.posed.get(trial.dataset.key) or arm.dataset.posed))
+        return trials_that_fit(self.bytes_each(arm, self.posed.get(trial.data_key) or arm.dataset.posed))
 
     def bytes_each(self, arm: Arm, known: Posed) -> int | None:
         """The memory that a trial of the arm takes in a stack; None until the data or model is opened."""
@@ -177,7 +182,7 @@ class Plan:
         arm, spec = trial.arm, catalogue.get("loss", trial.arm.loss.name)
         shape: list[Any] = [arm.dataset.key, arm.model.name, arm.model.options, arm.batch_size]
         shape += [arm.loss.name, arm.loss.options, arm.loss.class_weight]
-        if (known := self.posed.get(trial.dataset.key)) is not None:
+        if (known := self.posed.get(trial.data_key)) is not None:
             shape += [known.shape, known.sizes, None if known.problem is None else known.problem.shared_facts]
             # A user's function takes the numbers of one split.
             if not is_own(spec.factory) and (spec.takes_shares or arm.loss.class_weight is not None):

@@ -75,8 +75,8 @@ def cross_evaluations(
     usable = {trial.arm.loss.name for trial in work.plan.trials if trial.number not in failed}
     wanted = {trial.number for trial in trials}
     found, samples = list[_Measured](), SampleMeans(work.plan)
-    for stack in work.stacks():
-        members = [trial for trial in stack.trials if trial.number in wanted]
+    for trials_of_stack in work.plan.stacks():
+        members = [trial for trial in trials_of_stack if trial.number in wanted]
         if members:
             found.append(_measured(work.plan, state_of, work.resolved(members), usable, samples))
     return CrossEvaluations(found, samples)

@@ -53,9 +53,9 @@ def combinations(plans: Sequence[Plan], data: Mapping[str, Splits]) -> Iterator[
     for trial in (trial for plan in plans for trial in plan.trials):
         arm = trial.arm
         used = arm.dataset.key, arm.model.key, arm.loss.key
-        if trial.dataset.key in data and used not in seen:
+        if trial.data_key in data and used not in seen:
             seen.add(used)
-            yield arm, data[trial.dataset.key]
+            yield arm, data[trial.data_key]
 
 
 def _faults(arm: Arm, splits: Splits) -> Iterator[str]:

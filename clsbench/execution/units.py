@@ -116,7 +116,7 @@ def _events(
     def checkpoint(result: EpochResult, *, finished: bool) -> Checkpoint:
         snapshot = result.snapshot().rows(range(len(numbers)))
         texts = {key: splits.preparation.to_json() for key, splits in work.splits.items()} if finished else {}
-        prepared = {trial.number: texts[trial.dataset.key] for trial in trials} if finished else {}
+        prepared = {trial.number: texts[trial.data_key] for trial in trials} if finished else {}
         return Checkpoint(numbers, snapshot, before + seconds / len(numbers), finished, work.compiled, prepared)
 
     due, result = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS, None

@@ -86,14 +86,14 @@ class StackWork:
         """That of a sample, as the networks see it."""
         return self.splits_of(self.trials[0]).shape
 
-    @property
+    @cached_property
     def problem(self) -> Problem:
         """The problem of one of the trials; those of the others differ in what they learned from their splits alone."""
         return self.splits_of(self.trials[0]).problem
 
     def splits_of(self, trial: Trial) -> Splits:
         """The data of a trial."""
-        return self.splits[trial.dataset.key]
+        return self.splits[trial.data_key]
 
     @cached_property
     def data(self) -> StackData:
@@ -102,7 +102,7 @@ class StackWork:
         train, val, test = (joined([getattr(splits, name) for splits in each]) for name in SPLITS)
         assert train is not None
         assert test is not None
-        places = [list(self.splits).index(trial.dataset.key) for trial in self.trials]
+        places = [list(self.splits).index(trial.data_key) for trial in self.trials]
         return StackData(
             (train.x, train.y),
             val=None if val is None else (val.x, val.y),
@@ -207,8 +207,8 @@ class Work:
         """
         plan, first = self.plan, trials[0]
         self.data |= load_data(trials, self.device, plan.spared, self.data)
-        splits = {trial.dataset.key: self.data[trial.dataset.key] for trial in trials}
-        each = [splits[trial.dataset.key] for trial in trials]
+        splits = {trial.data_key: self.data[trial.data_key] for trial in trials}
+        each = [splits[trial.data_key] for trial in trials]
         one, arm, asked = each[0], first.arm, plan.experiment.train
         model = catalogue.get("model", arm.model.name)
         stacked = model.stacked
@@ -247,7 +247,7 @@ class Work:
 
     def problem_of(self, trial: Trial) -> Problem:
         """The problem that an opened dataset poses to a trial."""
-        return self.data[trial.dataset.key].problem
+        return self.data[trial.data_key].problem
 
     @cached_property
     def framed(self) -> frozenset[int]:

@@ -22,7 +22,7 @@ class Growing:
     def add(self, plan: Plan, event: EpochDone) -> None:
         """An epoch of some trials. Tuning shows nothing: it must not see test data."""
         trial = plan.trials[event.records[0]["trial"]]
-        posed = plan.posed.get(trial.dataset.key)
+        posed = plan.posed.get(trial.data_key)
         if not plan.sees_test or posed is None or posed.problem is None:
             return
         if not self._arms or self._arms[0].comparison != trial.arm.comparison:

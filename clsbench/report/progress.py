@@ -102,9 +102,10 @@ class Progress:
     def grow(self, growing: Growing) -> None:
         """Show the curves under the bar, once a run has lasted some seconds, where the terminal has the room."""
         now = time.monotonic()
-        has_room = not self._look.narrow and self._console.height >= LEAST_HEIGHT
         is_due = now - self._started >= SECONDS_BEFORE_CURVES and now - self._grown >= SECONDS_BETWEEN_CURVES
-        if self._bar is not None and has_room and is_due and (found := growing.curves()) is not None:
+        if self._bar is None or not is_due or self._look.narrow or self._console.height < LEAST_HEIGHT:
+            return
+        if (found := growing.curves()) is not None:
             self._growing, self._grown = growing, now
             self._live.update(Group(self._bar, _drawn(found, self._look, PLOT_HEIGHT)))
 

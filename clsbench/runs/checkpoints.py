@@ -77,9 +77,10 @@ class Checkpoints:
         self.manifest = manifest
         self.folder = manifest.folder
         self.phase = phase
+        self._saved: list[Entry] = []  # and not listed yet
 
     def save(self, checkpoint: Checkpoint, evidence: Evidence, frames: Mapping[int, bytes] = NONE) -> None:
-        """Keep a checkpoint, with packed frames of some of its trials; when this returns, it is on disk and counts.
+        """Write a checkpoint, with packed frames of some of its trials: it is on disk, and counts once it is listed.
 
         Raises:
             RunError: it cannot be written; those before it count as they did.
@@ -97,7 +98,15 @@ class Checkpoints:
             finished=checkpoint.finished,
         )
         write_atomically(self.folder / name, content)
-        self._list([*_still_needed([other for other in manifest.checkpoints if other.file != name], entry), entry])
+        self._saved.append(entry)
+
+    def list_saved(self) -> None:
+        """Make all that were saved since count; errors as `save`."""
+        entries = self.manifest.written().checkpoints
+        for new in self._saved:
+            entries = [*_still_needed([other for other in entries if other.file != new.file], new), new]
+        self._list(entries)
+        self._saved = []
 
     def newest(self) -> Iterator[StoredCheckpoint]:
         """The newest undamaged checkpoint of each trial. A damaged one is reported in the log.

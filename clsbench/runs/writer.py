@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -36,6 +39,8 @@ class RunWriter:
     seconds: float = 0.0
     spent: dict[Part, float] = field(default_factory=lambda: {"compiling": 0.0, "training": 0.0, "measuring": 0.0})
     frames: dict[int, dict[int, Frame]] = field(default_factory=dict)  # by trial and epoch
+    listed: float = -math.inf  # when checkpoints were made to count last
+    has_unlisted: bool = False
 
     def reopen(self) -> Mapping[int, Checkpoint]:
         """The checkpoint of each trial that an earlier process left, by trial number.
@@ -56,6 +61,19 @@ class RunWriter:
                 else:  # going on from there would leave a gap
                     log.warning("trial %d is trained again: records of epochs before its checkpoint are lost", trial)
         return kept
+
+    @contextmanager
+    def pooling(self) -> Iterator[None]:
+        """In this block, finished stacks that follow each other quickly are made to count together, all at its end.
+
+        Each would force several files to disk, which takes longer than small stacks train. A killed run trains those
+        of the last seconds again, as it does a stack since its last checkpoint.
+        """
+        try:
+            yield
+        finally:
+            if self.has_unlisted:
+                self._list()
 
     def keep(self, event: Event) -> None:
         """Write an event.
@@ -97,13 +115,21 @@ class RunWriter:
 
     def _save(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is not None:
+            from clsbench.execution.units import SECONDS_BETWEEN_CHECKPOINTS
             from clsbench.runs.replay import packed
 
-            self.records.sync()  # records are on disk before the checkpoint of their epoch
             kept = {
                 trial: packed(list(self.frames[trial].values())) for trial in checkpoint.trials if trial in self.frames
             }
             self.checkpoints.save(checkpoint, self.evidence, kept)
+            self.has_unlisted = True
+            if not checkpoint.finished or time.monotonic() >= self.listed + SECONDS_BETWEEN_CHECKPOINTS:
+                self._list()
+
+    def _list(self) -> None:
+        self.records.sync()  # records are on disk before the checkpoint of their epoch counts
+        self.checkpoints.list_saved()
+        self.listed, self.has_unlisted = time.monotonic(), False
 
     def _add_frames(self, trial: int, content: bytes) -> None:
         from clsbench.runs.replay import unpacked

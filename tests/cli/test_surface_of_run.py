@@ -51,7 +51,7 @@ def test_the_start_and_the_ends_have_the_losses_of_the_run(run: Path, invoke: In
         (record,) = [r for r in clsbench.load(run).records if r["arm"] == name and r["epoch"] == 0]
         assert pytest.approx(record["train_loss"], rel=1e-6) == start
     trial = make_plan(read_file(run / "config.yaml", ())).trials[0]
-    split = load_data([trial], torch.device("cpu"))[trial.dataset.key].train
+    split = load_data([trial], torch.device("cpu"))[trial.data_key].train
     for number in (0, 1):
         module, _ = clsbench.load_model(run, number)
         with torch.no_grad():

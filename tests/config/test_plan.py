@@ -150,7 +150,7 @@ def test_splits_by_seed_share_a_stack_if_they_are_alike() -> None:
         Posed((2,), SingleLabel(2), sizes=(61, 20, 19)),
         Posed((3,), SingleLabel(2), sizes=(60, 20, 20)),
     )
-    posed = {trial.dataset.key: known for trial, known in zip(made.trials, (alike, larger, alike, wider), strict=False)}
+    posed = {trial.data_key: known for trial, known in zip(made.trials, (alike, larger, alike, wider), strict=False)}
     opened = replace(made, posed=posed).stacks()
     assert [[0, 2, 4, 6], [1, 5], [3, 7]] == [[trial.number for trial in stack] for stack in opened]
 
@@ -181,7 +181,7 @@ def test_stack_of_large_networks_is_cut_to_the_budget() -> None:
 def test_data_that_must_be_opened_bound_the_stack_then() -> None:
     """A table's columns are counted once it is opened; the trials are the same, in smaller pieces."""
     made = plan(dataset={"name": "csv", "path": "a.csv"}, model="mlp", loss="bce", train={"seeds": MAX_STACK})
-    key = made.trials[0].dataset.key
+    key = made.trials[0].data_key
     opened = replace(made, posed={key: Posed((2**20,), SingleLabel(2))}).stacks()
     assert max(map(len, opened)) < MAX_STACK == len(made.stacks()[0])
 

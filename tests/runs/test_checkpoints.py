@@ -36,6 +36,12 @@ def phase(folder: Path, name: str = "metrics") -> Checkpoints:
     return Checkpoints(ManifestFile(folder.parent), name)
 
 
+def save(checkpoints: Checkpoints, saved: Checkpoint, known: Evidence) -> None:
+    """Save a checkpoint and make it count."""
+    checkpoints.save(saved, known)
+    checkpoints.list_saved()
+
+
 def kept(folder: Path) -> dict[int, int]:
     """The epoch that each trial would go on from; what is read must be what was saved."""
     found = {}
@@ -53,7 +59,7 @@ def kept(folder: Path) -> dict[int, int]:
 def saved(begun: RunDirectory) -> Path:
     """Two trials, saved after epochs 3, 5 and 7."""
     for epoch in (3, 5, 7):
-        begun.checkpoints("metrics").save(checkpoint(epoch, 0, 1), evidence(0, 1))
+        save(begun.checkpoints("metrics"), checkpoint(epoch, 0, 1), evidence(0, 1))
     return begun.manifest.folder
 
 
@@ -69,7 +75,7 @@ def saved_at(folder: Path, epoch: int) -> Path:
 
 def test_final_weights_are_read_file_by_file(saved: Path) -> None:
     """When a trial of it is asked for, each from the newest file that has it; a file that changed since is told."""
-    phase(saved).save(checkpoint(9, 1), evidence(1))
+    save(phase(saved), checkpoint(9, 1), evidence(1))
     ended = phase(saved).ended()
     assert [0, 1] == sorted(ended)
     assert [7.0, 19.0, 7.0] == [ended[trial][0]["w"].item() for trial in (0, 1, 0)]
@@ -88,19 +94,32 @@ def test_the_last_counts_and_the_one_before_stays(saved: Path) -> None:
 
 def test_phases_and_stacks_keep_to_themselves(saved: Path) -> None:
     """Another stack's or phase's save removes nothing; tidying leaves what is finished."""
-    phase(saved, "tuning").save(checkpoint(9, 0, 1, finished=True), evidence(0, 1))
-    phase(saved).save(checkpoint(2, 2), evidence(2))
+    save(phase(saved, "tuning"), checkpoint(9, 0, 1, finished=True), evidence(0, 1))
+    save(phase(saved), checkpoint(2, 2), evidence(2))
     assert {0: 7, 1: 7, 2: 2} == kept(saved)
-    phase(saved).save(checkpoint(9, 0, 1, finished=True), evidence(0, 1))
-    phase(saved).save(checkpoint(9, 2, finished=True), evidence(2))
+    save(phase(saved), checkpoint(9, 0, 1, finished=True), evidence(0, 1))
+    save(phase(saved), checkpoint(9, 2, finished=True), evidence(2))
     phase(saved).tidy()
     assert {0: 9, 1: 9, 2: 9} == kept(saved)
     assert [f"{name}-epoch-00009" for name in ("metrics-00000", "metrics-00002", "tuning-00000")] == files(saved)
 
 
+def test_what_is_saved_counts_once_it_is_listed(saved: Path) -> None:
+    """Several at once, in their order; before that, a reader has those of before, and so has one after a kill."""
+    checkpoints = phase(saved)
+    checkpoints.save(checkpoint(8, 0, 1), evidence(0, 1))
+    checkpoints.save(checkpoint(9, 1), evidence(1))
+    checkpoints.save(checkpoint(4, 2), evidence(2))
+    assert {0: 7, 1: 7} == kept(saved)
+    checkpoints.list_saved()
+    assert {0: 8, 1: 9, 2: 4} == kept(saved)
+    names = ["metrics-00000-epoch-00007", "metrics-00000-epoch-00008", "metrics-00001-epoch-00009"]
+    assert [*names, "metrics-00002-epoch-00004"] == files(saved)
+
+
 def test_trials_saved_apart_go_on_from_their_own(saved: Path) -> None:
     """A part of a stack that came further goes on from there; the rest from what the whole left."""
-    phase(saved).save(checkpoint(8, 1), evidence(1))
+    save(phase(saved), checkpoint(8, 1), evidence(1))
     assert {0: 7, 1: 8} == kept(saved)
 
 
@@ -109,13 +128,13 @@ def test_half_at_the_epoch_of_its_stack_takes_nothing_from_it(
 ) -> None:
     """Both begin with one trial: cut off before the half counts, the whole still does; after, for the others."""
     checkpoints = begun.checkpoints("metrics")
-    checkpoints.save(checkpoint(5, 0, 1, 2, 3), evidence(0, 1, 2, 3))
+    save(checkpoints, checkpoint(5, 0, 1, 2, 3), evidence(0, 1, 2, 3))
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "_list", lambda entries: None)
-        checkpoints.save(checkpoint(5, 0, 1), evidence(0, 1))
+        save(checkpoints, checkpoint(5, 0, 1), evidence(0, 1))
     assert dict.fromkeys(range(4), 5) == kept(begun.manifest.folder)
-    checkpoints.save(checkpoint(5, 0, 1), evidence(0, 1))
-    checkpoints.save(checkpoint(6, 0, 1), evidence(0, 1))
+    save(checkpoints, checkpoint(5, 0, 1), evidence(0, 1))
+    save(checkpoints, checkpoint(6, 0, 1), evidence(0, 1))
     assert {0: 6, 1: 6, 2: 5, 3: 5} == kept(begun.manifest.folder)
 
 

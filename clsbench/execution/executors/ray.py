@@ -143,7 +143,7 @@ class _Lending:
         """The units, those of one dataset side by side."""
         by_data: dict[frozenset[str], list[WorkUnit]] = {}
         for unit in units:
-            keys = frozenset(self._work.plan.trials[number].dataset.key for number in unit.trials)
+            keys = frozenset(self._work.plan.trials[number].data_key for number in unit.trials)
             by_data.setdefault(keys, []).append(unit)
         return [unit for group in by_data.values() for unit in group]
 
