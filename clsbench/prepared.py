@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
@@ -100,7 +100,7 @@ class Prepared:
         asked = {TUNING: self.tuning, METRICS: self.plan}
         grow = {TUNING: self._grown, METRICS: unchanged}
         writers = {phase: directory.writer(phase, plan, exact=exact, grow=grow[phase]) for phase, plan in asked.items()}
-        kept = {phase: writer.reopen() for phase, writer in writers.items()}
+        kept = self._reopened(writers)
         if epochs := sum(writer.kept_epochs for writer in writers.values()):
             done = sum(each.snapshot.epoch for checkpoints in kept.values() for each in checkpoints.values())
             self.watch(self.plan, RunResumed(epochs, done))
@@ -116,6 +116,19 @@ class Prepared:
         directory.write_summary(self._summary(plan, writers, tuned, records, directory))
         log.info("finished %d trials", len(plan.trials))
         return Result(records, directory.summary(), directory.path)
+
+    def _reopened(self, writers: Mapping[str, RunWriter]) -> dict[str, Mapping[int, Checkpoint]]:
+        """The checkpoints that an earlier process left, by phase.
+
+        Where a trial of tuning failed it is tried again, and may change a choice: all that followed is trained anew.
+        """
+        stale: Set[int] = frozenset()
+        if writers[METRICS].records.path.exists() and writers[TUNING].records.has_failures():
+            stale = set(range(len(self.plan.trials)))
+            self._tell("a trial of tuning that failed is tried again; what followed from its failure is trained anew")
+        # In this order: once its failures are not recorded any more, nothing that followed from them is.
+        kept = {METRICS: writers[METRICS].reopen(stale)}
+        return {**kept, TUNING: writers[TUNING].reopen()}
 
     def _tune(self, tuning: Plan, writer: RunWriter, kept: Mapping[int, Checkpoint], directory: RunDirectory) -> Tuning:
         """Train every setting of the grid, then those beyond its edges as long as these are asked for."""
@@ -175,8 +188,11 @@ class Prepared:
                 "PyTorch that traces gradients; one of them is missing here; install it, or set train.compile=off to "
                 "silence this warning"
             )
-            log.warning(text)
-            self.watch(self.plan, Warned(text))
+            self._tell(text)
+
+    def _tell(self, warning: str) -> None:
+        log.warning(warning)
+        self.watch(self.plan, Warned(warning))
 
     def _train(self, plan: Plan, writer: RunWriter, kept: Mapping[int, Checkpoint], directory: RunDirectory) -> None:
         from clsbench.execution.execute import execute

@@ -176,8 +176,11 @@ def test_a_run_stopped_in_an_extension_says_so(often: None, tmp_path: Path) -> N
         clsbench.load(cut)
 
 
-def test_a_trial_that_failed_is_tried_again_with_what_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What its failure led to is not kept: resumed, tuning ends as one in which nothing failed."""
+@pytest.mark.parametrize("extend", [True, False])
+def test_a_trial_that_failed_is_tried_again_with_what_followed(
+    extend: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither settings nor networks that its failure led to are kept: resumed, the run ends as one without it."""
     train = units.train
 
     def failing(stack: Any, trials: Any, *rest: Any) -> Any:
@@ -187,10 +190,12 @@ def test_a_trial_that_failed_is_tried_again_with_what_followed(tmp_path: Path, m
 
     with monkeypatch.context() as faulty:
         faulty.setattr(units, "train", failing)
-        failed = clsbench.run(config(), output=tmp_path / "failed", jobs=1)
+        failed = clsbench.run(config(extend=extend), output=tmp_path / "failed", jobs=1)
     assert "failed" == failed.summary["status"]
     resumed = clsbench.run(resume=failed.directory, jobs=1)
-    once = clsbench.run(config(), output=tmp_path / "once", jobs=1)
+    once = clsbench.run(config(extend=extend), output=tmp_path / "once", jobs=1)
+    assert failed.records.column("lr") != once.records.column("lr")
+    assert [as_text(r) for r in once.records] == [as_text(r) for r in resumed.records]
     assert [as_text(r) for r in tried(once)] == [as_text(r) for r in tried(resumed)]
     assert once.summary["tuning"]["arms"] == resumed.summary["tuning"]["arms"]
     assert "finished" == resumed.summary["status"]

@@ -116,6 +116,10 @@ class Records(Sequence[Record]):
         """The records whose field has one of the values."""
         return self.at(place for place, value in enumerate(self.column(field)) if value in values)
 
+    def of_trials(self, number: int) -> Records:
+        """The records of the first trials, by their numbers."""
+        return self.at(place for place, trial in enumerate(self.column("trial")) if trial < number)
+
     def by(self, field: str) -> dict[Any, Records]:
         """The records of each value of a field, in the order of their first."""
         found: dict[Any, array[int]] = {}

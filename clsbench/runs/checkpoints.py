@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,6 +151,12 @@ class Checkpoints:
         """Keep only the last of each trial, once all are finished."""
         listed = self.manifest.written().checkpoints
         self._list([entry for entry in listed if entry.finished or entry.phase != self.phase])
+
+    def drop(self, trials: Set[int]) -> None:
+        """Forget the checkpoints that are of these trials alone, and remove them."""
+        if trials:
+            listed = self.manifest.written().checkpoints
+            self._list([entry for entry in listed if entry.phase != self.phase or not trials >= set(entry.trials)])
 
     def remove_unlisted(self) -> None:
         """Remove what was saved by this run and did not count any more when it was stopped."""

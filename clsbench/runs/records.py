@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from itertools import accumulate, count
 from pathlib import Path
@@ -78,11 +78,22 @@ class RecordFile:
         with reading(self.path) as opened_file:
             return _num_trained(self._whole(*opened_file)[0])
 
-    def reopen(self) -> int:
+    def has_failures(self) -> bool:
+        """Whether a trial is recorded that failed; nothing is changed.
+
+        Raises:
+            RunError: as `reopen`.
+        """
+        if not self.path.exists():
+            return False
+        with reading(self.path) as opened_file:
+            return "failed" in self._whole(*opened_file)[0].column("status")
+
+    def reopen(self, without: Set[int] = frozenset()) -> int:
         """Prepare to go on where another process stopped; return how many trained epochs of trials are kept.
 
-        A record that was torn is dropped, and so are those of failures, whose trials are tried again, and after a
-        crash of the machine what was not yet forced to disk and is not what was written.
+        A record that was torn is dropped, and so are those of failures, whose trials are tried again, those of the
+        trials `without`, and after a crash of the machine what was not yet forced to disk and is not what was written.
 
         Raises:
             RunError: a record is damaged that was not torn.
@@ -102,7 +113,7 @@ class RecordFile:
         kept = [
             place
             for place, (status, trial) in enumerate(columns)
-            if status != "failed" and (most is None or trial < most)
+            if status != "failed" and trial not in without and (most is None or trial < most)
         ]
         left = _Lines(self.path, ends, kept)
         sha256 = sha256_of(left)
@@ -125,7 +136,7 @@ class RecordFile:
         epochs = plan.experiment.train.epochs
         while True:
             known, longer = len(plan.trials), None
-            own = rows.at([place for place, trial in enumerate(rows.column("trial")) if trial < known])
+            own = rows.of_trials(known)
             ended = [status for status in own.column("status") if status != "running"]
             if len(own) < len(rows) and len(ended) == known:
                 require_sequence(str(self.path), own, _origins(plan), epochs=epochs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -42,13 +42,14 @@ class RunWriter:
     listed: float = -math.inf  # when checkpoints were made to count last
     has_unlisted: bool = False
 
-    def reopen(self) -> Mapping[int, Checkpoint]:
-        """The checkpoint of each trial that an earlier process left, by trial number.
+    def reopen(self, without: Set[int] = frozenset()) -> Mapping[int, Checkpoint]:
+        """The checkpoint of each trial that an earlier process left, by trial number; the trials `without` start anew.
 
         Raises:
             RunError: as `RecordFile.reopen` and `Checkpoints.newest`.
         """
-        self.kept_epochs = self.records.reopen()
+        self.kept_epochs = self.records.reopen(without)
+        self.checkpoints.drop(without)
         kept: dict[int, Checkpoint] = {}
         for each in self.checkpoints.newest():
             for place, trial in enumerate(each.checkpoint.trials):
