@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -15,7 +15,6 @@ from pydantic import (
     ConfigDict,
     Field,
     create_model,
-    model_validator,
 )
 
 from clsbench.config.options import is_single
@@ -33,10 +32,8 @@ from clsbench.config.values import (
     SplitSeed,
     Sweep,
     SweptOption,
-    mistake,
     without_nul,
 )
-from clsbench.config.yaml_text import is_text, shown
 from clsbench.problems import NoiseKind, Posed, SingleLabel, posed_by
 from clsbench.registry import ProblemName, Spec
 
@@ -50,15 +47,6 @@ class Entry(Frozen):
 
     name: str = Field(description="which one; `clsbench list` shows them")
     label: str | None = Field(None, description="its name in arms and legends; by default `name`")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _can_be_written(cls, data: Any) -> Any:
-        for key, value in data.items() if isinstance(data, Mapping) else ():
-            for part in _parts(value):
-                if isinstance(part, str) and not is_text(part):
-                    raise mistake(f"{key}: {shown(part)} contains an unpaired surrogate, which no file can hold")
-        return data
 
     @property
     def title(self) -> str:
@@ -90,18 +78,6 @@ class Entry(Frozen):
         for values in itertools.product(*swept.values()):
             setting = dict(zip(swept, values, strict=True))
             yield setting, self.model_copy(update=setting) if setting else self
-
-
-def _parts(value: Any) -> Iterator[Any]:
-    """A value and everything inside it."""
-    yield value
-    if isinstance(value, Mapping):
-        for key, each in value.items():
-            yield key
-            yield from _parts(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _parts(each)
 
 
 class DatasetEntry(Entry):

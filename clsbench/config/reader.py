@@ -31,7 +31,7 @@ from clsbench.config.tuning import (
 )
 from clsbench.config.warm_start import warm_start_mistakes
 from clsbench.config.wording import UNKNOWN_KEY, Mistake, dotted, mistakes_of
-from clsbench.config.yaml_text import MAX_CHARACTERS, Document, Path, Position, parse, shown
+from clsbench.config.yaml_text import MAX_CHARACTERS, MAX_DEPTH, Document, Path, Position, is_text, parse, shown
 from clsbench.errors import ConfigError
 from clsbench.problems import Posed, Problem
 from clsbench.registry import Kind, UnknownName, catalogue, nearest
@@ -97,10 +97,30 @@ def build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | No
 
     `folder_of` gives the folder that relative paths at a path of the tree start from.
     """
-    experiment, mistakes = _build(tree, folder_of)
+    # pydantic cannot tell of such texts, so they are refused before.
+    unwritable = list(_unwritable(tree, ()))
+    experiment, mistakes = (None, unwritable) if unwritable else _build(tree, folder_of)
     return experiment, [
         (path, f"{text}; {hint_at_unknown(tree, path)}" if text == UNKNOWN_KEY else text) for path, text in mistakes
     ]
+
+
+def _unwritable(part: Any, path: Path) -> Iterator[Mistake]:
+    """The keys and values, at any depth, that no file can hold."""
+    inside: Iterable[tuple[Any, Any]] = ()
+    if isinstance(part, str) and not is_text(part):
+        yield path, f"{shown(part)} contains an unpaired surrogate, which no file can hold"
+    elif len(path) > MAX_DEPTH:
+        yield path, f"nested more than {MAX_DEPTH} levels deep"
+    elif isinstance(part, Mapping):
+        inside = part.items()
+    elif isinstance(part, list | tuple):
+        inside = enumerate(part)
+    for key, value in inside:
+        if isinstance(key, str) and not is_text(key):
+            yield path, f"the key {shown(key)} contains an unpaired surrogate, which no file can hold"
+        else:
+            yield from _unwritable(value, (*path, key))
 
 
 def _build(tree: Mapping[str, Any], folder_of: FolderOf) -> tuple[Experiment | None, list[Mistake]]:

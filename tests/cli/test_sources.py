@@ -148,3 +148,23 @@ def test_nested_text_that_no_file_can_hold(here: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"words: .* contains an unpaired surrogate"):
         read({"dataset": {"name": "listed", "words": ["a", "\udcff"]}})
+
+
+@pytest.mark.parametrize(
+    ("key", "where"),
+    [
+        ("\udcff", "the key"),
+        ("model.\udcff.hidden", "model: the key"),
+        ("train.\udcff", "train: the key"),
+        ("tune.grid.\udcff", "tune.grid: the key"),
+    ],
+)
+def test_key_that_no_file_can_hold(key: str, where: str) -> None:
+    """An unpaired surrogate in a key is refused, of an override as of a Python mapping."""
+    tree: Any = 1
+    for part in reversed(key.split(".")):
+        tree = {part: tree}
+    with pytest.raises(ConfigError, match=rf"{where} '.udcff' contains an unpaired surrogate"):
+        read({"model": {"name": "mlp"}, **tree} if "model" not in tree else {"model": {"name": "mlp", **tree["model"]}})
+    with pytest.raises(ConfigError, match=rf"{where} '.udcff' contains an unpaired surrogate"):
+        read("moons", [f"{key}=1"])
