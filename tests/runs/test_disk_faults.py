@@ -132,7 +132,8 @@ def test_directory_that_is_removed_at_any_moment(
     real = getattr(owner, name)
 
     def without_directory(*args: Any, **how: Any) -> Any:
-        shutil.rmtree(tmp_path / "tiny")
+        while (tmp_path / "tiny").exists():  # figures are drawn beside a process that writes there
+            shutil.rmtree(tmp_path / "tiny", ignore_errors=True)
         return real(*args, **how)
 
     monkeypatch.setattr(owner, name, without_directory)
