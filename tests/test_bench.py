@@ -57,7 +57,6 @@ def test_whole_commands_are_measured_beside_scripts(bench: Any, tmp_path: Path) 
     expected = {
         "(a) quickstart": {"import torch, sklearn.datasets", "clsbench, first line of the answer"},
         "(b) moons": whole,
-        "(d) moons": {*whole, "clsbench, compile=on, cold"},
         "(f) moons": {"clsbench, compile=auto", "clsbench, 1,000 trials"},
     }
     assert expected == cases

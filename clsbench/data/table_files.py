@@ -21,7 +21,7 @@ def content_of(path: str, encoding: str | None) -> bytes:
     """A file's content: Parquet as it is, all else as UTF-8 text without a byte-order mark, its lines ended by LF.
 
     Raises:
-        DataError: it cannot be read, changes meanwhile, or is no text in this encoding.
+        DataError: it cannot be read, changes meanwhile, or is not text in this encoding.
     """
     try:
         with steady(Path(path).expanduser()) as file:

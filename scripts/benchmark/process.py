@@ -38,9 +38,9 @@ def measure(options: Options) -> Result:
         bench = _Bench(options, Path(folder))
         bench.quickstart()
         bench.moons("b", seeds=1, epochs=50, of_script=0.6)
-        if not options.quick:  # the same as (d)
+        if not options.quick:  # without compiling, and with few seeds, the same as (b)
             bench.moons("c", seeds=100, epochs=50, of_script=1 / 20, with_jax=True)
-        bench.moons("d", seeds=10, epochs=400, of_script=1 / 40, of_jax=0.6, cold=1 / 15, with_jax=True)
+            bench.moons("d", seeds=10, epochs=400, of_script=1 / 40, of_jax=0.6, cold=1 / 15, with_jax=True)
         if reason := mnist.missing(options.data_dir):
             bench.notes.append(f"MNIST {reason}")
         else:

@@ -60,7 +60,7 @@ def test_lists_of_text_take_what_is_written() -> None:
 
 
 def test_words_that_yaml_would_change_are_refused_elsewhere() -> None:
-    """Where a key is no text, a word that two readers of YAML read differently is no guess."""
+    """Where a key is not text, a word that two readers of YAML read differently is not guessed at."""
     assert [
         "f:1:16: train.seeds: '012' is octal in YAML 1.1 and decimal in 1.2; quote it if it is text, else write it out",
         "f:1:33: train.batch_size: '1_000' is a number in YAML 1.1 and text in 1.2; "

@@ -83,7 +83,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def untimed(result: clsbench.Result, *losses: str) -> list[Config]:
-    """The records of some losses, without what hangs on the company by design."""
+    """The records of some losses, without what depends on the company by design."""
     free = {"trial", "arm", "seconds"}
     found = [record for record in result.records if not losses or record["loss"] in losses]
     return [{key: value for key, value in record.items() if key not in free} for record in found]
