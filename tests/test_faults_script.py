@@ -132,7 +132,7 @@ def test_harm_that_is_done_is_noticed(sabotage: str, samples: dict[str, tuple[bo
 
 @pytest.mark.slow
 def test_cost_is_a_share_of_training(tmp_path: Path) -> None:
-    """With and without what keeps a run, both are timed to the end of training; how much it is depends on the machine."""
+    """With and without what keeps a run, both are timed to the end of training; the share depends on the machine."""
     answer = faults("cost", "--count", 1, "--json", tmp_path / "cost.json")
     assert "" == answer.stderr
     found = json.loads((tmp_path / "cost.json").read_text())["cost"]

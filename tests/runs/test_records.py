@@ -46,10 +46,11 @@ def path(begun: RunDirectory) -> Path:
 
 
 def test_every_cut_leaves_the_whole_lines(path: Path) -> None:
-    """Cut at any byte, the file reopens with the records that are whole, and goes on without a double."""
+    """Cut at any byte of a record or around one, the file reopens with whole records, and goes on without a double."""
     whole = path.read_bytes()
     ends = [place + 1 for place, byte in enumerate(whole) if byte == ord("\n")]
-    for cut in range(len(whole)):
+    around = (end + by for end in ends for by in (-2, -1, 0, 1))
+    for cut in sorted({*range(*ends[1:3]), *around} & set(range(len(whole)))):
         path.write_bytes(whole[:cut])
         records = RecordFile(path)
         records.reopen()
