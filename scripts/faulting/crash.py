@@ -159,8 +159,8 @@ def _note_found(folder: Path) -> None:
     reopen = RunWriter.reopen
     found: dict[str, dict[int, int]] = {}
 
-    def reopen_and_note(writer: RunWriter) -> Any:
-        kept = reopen(writer)
+    def reopen_and_note(writer: RunWriter, *without: Any) -> Any:
+        kept = reopen(writer, *without)
         found[writer.checkpoints.phase] = {trial: each.snapshot.epoch for trial, each in kept.items()}
         (folder / "found").write_text(json.dumps(found), encoding="utf-8")
         return kept
