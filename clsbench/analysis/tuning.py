@@ -54,7 +54,7 @@ def tuning_summary(plan: Plan, tuning: Plan, records: Iterable[Record], data: Ma
     found = _Measured.of(plan, tuning, known, data)
     arms: list[ArmTuning] = []
     for together in plan.comparisons:
-        measured = [found.rows(arm, tune.seed_list(own)) for arm in together]
+        measured = [found.rows(arm, own) for arm in together]
         groups = [measured] * len(measured) if tune.protocol == "shared" else [[rows] for rows in measured]
         for arm, rows, group in zip(together, measured, groups, strict=True):
             arms.append(found.by_seed(arm, rows) if tune.is_per_seed else found.at_once(arm, rows, group))
@@ -95,9 +95,10 @@ class _Measured:
         second = {trial.arm.dataset.key: f"val_{data[trial.data_key].problem.second}" for trial in tuning.trials}
         return cls(plan.experiment, plan.experiment.tune, tuning, records, last, tried, second)
 
-    def rows(self, arm: Arm, seeds: Sequence[int]) -> list[SettingResult]:
-        """Every setting that an arm tried at some of tuning's seeds, in the order of the grid."""
-        longer = self.experiment.model_copy(update={"tune": self.tune.at(self._axes(arm))})
+    def rows(self, arm: Arm, own: Sequence[int]) -> list[SettingResult]:
+        """Every setting that an arm tried for some seeds of the experiment, in the order of their grid."""
+        seeds, axes = self.tune.seed_list(own), self._axes(arm, own)
+        longer = self.experiment.model_copy(update={"tune": self.tune.at(axes)})
         tried = ((each, self.tried.get(_key(longer, arm, each), {})) for each in settings_for(longer, arm.loss))
         return [
             self._row(arm, settings, trials, seeds) for settings, trials in tried if not trials.keys().isdisjoint(seeds)
@@ -110,7 +111,7 @@ class _Measured:
             "name": arm.name,
             "chosen": dict(chosen),
             "by_seed": None,
-            "at_edge": at_edge(chosen, self._axes(arm)),
+            "at_edge": at_edge(chosen, self._axes(arm, self.experiment.train.seed_list)),
             "extended": self._extended(arm, [Ground(arm.comparison, None)]),
             "sensitivity": rows,
         }
@@ -131,20 +132,20 @@ class _Measured:
 
     def _choice(self, arm: Arm, seed: int) -> SeedChoice:
         """What tuning for one seed chose, among its own rows."""
-        rows, ground = self.rows(arm, self.tune.seed_list([seed])), Ground(arm.comparison, seed)
+        rows, ground = self.rows(arm, [seed]), Ground(arm.comparison, seed)
         best = rows[choose([rows], self.tune.metric)]
         return {
             "seed": seed,
             "chosen": dict(best["settings"]),
-            "at_edge": at_edge(best["settings"], axes_at(self.tune, self.tuning.extensions, ground)),
+            "at_edge": at_edge(best["settings"], self._axes(arm, [seed])),
             "extended": self._extended(arm, [ground]),
             "mean": best["mean"],
             "diverged": best["diverged"],
         }
 
-    def _axes(self, arm: Arm) -> dict[str, tuple[Any, ...]]:
-        """The axes of an arm, at all seeds together."""
-        seeds: Sequence[int | None] = self.experiment.train.seed_list if self.tune.is_per_seed else [None]
+    def _axes(self, arm: Arm, own: Sequence[int]) -> dict[str, tuple[Any, ...]]:
+        """The axes of an arm, at some seeds of the experiment together."""
+        seeds: Sequence[int | None] = own if self.tune.is_per_seed else [None]
         each = [axes_at(self.tune, self.tuning.extensions, Ground(arm.comparison, seed)) for seed in seeds]
         return {key: tuple(dict.fromkeys(value for axes in each for value in axes[key])) for key in self.tune.grid.axes}
 
