@@ -91,6 +91,39 @@ def test_an_extended_grid_is_shown_by_size_and_told() -> None:
     ] == sentences(summary, "warning")
 
 
+def test_arms_of_several_runs_that_extended_differently_are_told_apart() -> None:
+    """Nothing is said to be alike that is not; what was never extended is not said to have ended at its budget."""
+    few, more = [0.1, 1.0], [0.1, 1.0, 10.0]
+    rows = {name: [tried({"lr": lr}, lr / 20) for lr in rates] for name, rates in (("a", more), ("b", few), ("c", few))}
+    summary = tuned_run(rows, {"lr": few}, {"lr": [10.0]}, trials=30)  # two runs, of which one trained another arm too
+    assert summary["tuning"] is not None
+    for arm, extended in zip(summary["tuning"]["arms"], ({"lr": [10.0]}, {}, None), strict=True):
+        arm.update({"extended": extended, "at_edge": ["lr"]})
+    _, told, cost = sentences(summary)
+    assert "The grid was extended beyond an edge, of each run by itself: lr 10 for a; nothing for b and c." == told
+    assert ", and 3 trials beyond the edges)" in cost
+    assert [
+        "the best lr for a is at the edge of the grid (10): a better one may be outside; "
+        "extending ended there, at its budget or a bound.",
+        "the best lr for b is at the edge of the grid (1): a better one may be outside; "
+        "extending ended there, at its budget or a bound.",
+        "the best lr for c is at the edge of the grid (1): a better one may be outside; "
+        "tune.extend=true tries values beyond it.",
+    ] == sentences(summary, "warning")
+
+
+def test_an_option_that_a_loss_lacks_is_alike_for_those_that_have_it() -> None:
+    """New values of a loss's own option are told for all arms, though another loss tries none."""
+    own = [tried({"lr": 1.0, "gamma": gamma}, 0.5) for gamma in (1.0, 2.0, 4.0)]
+    rows = {"focal": own, "hinge": [tried({"lr": 1.0}, 0.5)]}
+    summary = tuned_run(rows, {"lr": [1.0], "gamma": [1.0, 2.0]}, trials=12)
+    assert summary["tuning"] is not None
+    for arm, extended in zip(summary["tuning"]["arms"], ({"gamma": [4.0]}, {}), strict=True):
+        arm.update({"extended": extended})
+    told, _ = sentences(summary)
+    assert "The grid was extended beyond an edge, for all arms alike: gamma 4." == told
+
+
 def test_a_value_that_only_some_seeds_came_to_says_so() -> None:
     """Beyond the grid, a mean over fewer seeds is told; a seed that did not try the value did not diverge there."""
     few = {"settings": {"lr": 10.0}, **over_seeds([None, 0.7, 0.8]), "diverged": 0}

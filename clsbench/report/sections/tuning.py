@@ -26,9 +26,11 @@ from clsbench.report.sections.tuning_findings import (
     choices,
     findings,
     is_per_seed,
+    num_tried,
     seeds_of,
     setting_value,
     spans_of,
+    tries,
     tuned_arms,
     values_of,
 )
@@ -61,11 +63,7 @@ def numeric_keys(comparison: Comparison, tuned: Tuning) -> list[str]:
 def _tried(comparison: Comparison, tuned: Tuning) -> list[str]:
     """The keys of the grid with several values that some loss of the comparison has."""
     arms = tuned_arms(comparison, tuned).values()
-    return [key for key, values in tuned["grid"].items() if len(values) > 1 and any(_tries(arm, key) for arm in arms)]
-
-
-def _tries(arm: ArmTuning, key: str) -> bool:
-    return key in arm["sensitivity"][0]["settings"]
+    return [key for key, values in tuned["grid"].items() if len(values) > 1 and any(tries(arm, key) for arm in arms)]
 
 
 def sensitivity(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> Curves:
@@ -75,7 +73,7 @@ def sensitivity(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> 
     series = tuple(
         _series(refs, name, profile(arms[name]["sensitivity"], metric, key, values), key)
         for name in drawn(refs)
-        if name in arms and _tries(arms[name], key)
+        if name in arms and tries(arms[name], key)
     )
     x, y = _scale([line.x for line in series]), _scale([line.y for line in series])
     logs = [axis for axis, scale in (("x", x), ("y", y)) if scale == "log"]
@@ -123,17 +121,17 @@ def _scale(values: Sequence[Sequence[float]]) -> Scale:
 def _by_key(comparison: Comparison, refs: Refs, tuned: Tuning, key: str) -> Section:
     """The metric against one key: curves, and a table with every value."""
     metric, values = tuned["metric"], values_of(comparison, tuned, key)
-    arms = {name: arm for name, arm in tuned_arms(comparison, tuned).items() if _tries(arm, key)}
+    arms = {name: arm for name, arm in tuned_arms(comparison, tuned).items() if tries(arm, key)}
     profiles = {name: profile(arm["sensitivity"], metric, key, values) for name, arm in arms.items()}
     rows: Rows = tuple((refs[name], *_cells(profiles[name], values, arm, key)) for name, arm in arms.items())
     columns = (Column(("arm",), "left"), *(Column((setting_value(value),)) for value in values))
     lost = any(row["diverged"] for found in profiles.values() for row in found if row is not None)
     mark = "*N chosen at N seeds" if is_per_seed(tuned) else "* chosen"
-    lacks = any(_num_tried(row) < len(row["values"]) for found in profiles.values() for row in found if row is not None)
+    lacks = any(num_tried(row) < len(row["values"]) for found in profiles.values() for row in found if row is not None)
     told = [mark, *["div.: tuning seeds that diverged"] * lost, *[f"beyond the grid: {BY_THOSE}"] * lacks]
     note = Paragraph(("; ".join(told),), "note")
     curves = sensitivity(comparison, refs, tuned, key)
-    having = [arm for arm in tuned["arms"] if _tries(arm, key) and arm["name"] in comparison.records]
+    having = [arm for arm in tuned["arms"] if tries(arm, key) and arm["name"] in comparison.records]
     table = Table(columns, rows, omitted=len(having) - len(rows))
     drawn_ones = [curves] if key in numeric_keys(comparison, tuned) else []
     return Section(f"tuning.{key}", (curves.title,), (*drawn_ones, table, note))
@@ -148,12 +146,7 @@ def _cells(
         if row is None:
             yield None
         else:
-            yield Tried(row["mean"], row["diverged"], _num_tried(row), value in chosen, times)
-
-
-def _num_tried(row: SettingResult) -> int:
-    """How many tuning seeds tried a setting."""
-    return row["n"] + row["diverged"]
+            yield Tried(row["mean"], row["diverged"], num_tried(row), value in chosen, times)
 
 
 def _chosen(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[tuple[ArmRef, str]]:

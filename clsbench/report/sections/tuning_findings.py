@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from clsbench.analysis.curves import Comparison
 from clsbench.analysis.summary import over_seeds
 from clsbench.metrics.measures import direction, is_share, label_of
-from clsbench.report.document import ArmRef, Paragraph, Text, joined
+from clsbench.report.document import ArmRef, Paragraph, Text, joined, listed
 from clsbench.report.sections.arms import Refs, tabled
 from clsbench.report.text import count, count_of_each, duration, first_few, tuning_seeds
-from clsbench.results import ArmTuning, Extended, SeedChoice, Settings, Statistic, Tuning
+from clsbench.results import ArmTuning, Extended, SeedChoice, SettingResult, Settings, Statistic, Tuning
 
 FAR_BEHIND = 0.05  # of accuracy: a loss that no setting brings nearer is reported
 
 
 def findings(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Paragraph]:
     """Arms that no setting brings near the best, warnings, and the cost of tuning."""
-    for text in (*_far_behind(comparison, refs, tuned), *_extended(comparison, tuned)):
+    for text in (*_far_behind(comparison, refs, tuned), *_extended(comparison, refs, tuned)):
         yield Paragraph(text)
     for text in (*_diverged(comparison, refs, tuned), *_at_edge(comparison, refs, tuned)):
         yield Paragraph(text, "warning")
@@ -102,17 +102,39 @@ def _new_values(extended: Iterable[Extended | None]) -> dict[str, dict[float | s
     return found
 
 
-def _extended(comparison: Comparison, tuned: Tuning) -> Iterator[Text]:
-    """Which values beyond the edges of the grid were tried."""
-    arms = list(tuned_arms(comparison, tuned).values())
-    new = _new_values(arm["extended"] for arm in arms)
+def _extended(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Text]:
+    """Which values beyond the edges of the grid were tried: by all arms, or, of several runs, by those of each."""
+    arms = tuned_arms(comparison, tuned)
+    new = _new_values(arm["extended"] for arm in arms.values())
     if not new:
         return
-    told = "; ".join(f"{key} {', '.join(map(setting_value, sorted(values, key=_size)))}" for key, values in new.items())
-    seeds = {each["seed"] for arm in arms for each in arm["by_seed"] or () if each["extended"]}
-    of_all = max(len(arm["by_seed"] or ()) for arm in arms)
-    where = f" at {len(seeds)} of {count(of_all, 'seed')}" if seeds else ""
-    yield (f"The grid was extended beyond an edge{where}, for all arms alike: {told}.",)
+    if all(_are_alike(arms.values(), key) for key in new):
+        seeds = {each["seed"] for arm in arms.values() for each in arm["by_seed"] or () if each["extended"]}
+        of_all = max(len(arm["by_seed"] or ()) for arm in arms.values())
+        where = f" at {len(seeds)} of {count(of_all, 'seed')}" if seeds else ""
+        yield (f"The grid was extended beyond an edge{where}, for all arms alike: {_told(new)}.",)
+        return
+    by_values: dict[str, list[ArmRef]] = {}
+    for name, arm in arms.items():
+        by_values.setdefault(_told(_new_values([arm["extended"]])) or "nothing", []).append(refs[name])
+    each = [(f"{told} for ", *listed(first_few(named, "more arms"))) for told, named in by_values.items()]
+    yield ("The grid was extended beyond an edge, of each run by itself: ", *joined(each, "; "), ".")
+
+
+def _are_alike(arms: Iterable[ArmTuning], key: str) -> bool:
+    """Whether all arms that have a key tried the same new values of it."""
+    values = [set((arm["extended"] or {}).get(key, ())) for arm in arms if tries(arm, key)]
+    return all(each == values[0] for each in values)
+
+
+def tries(arm: ArmTuning, key: str) -> bool:
+    """Whether a key is among the settings that the arm tried: a loss may lack an option."""
+    return any(key in row["settings"] for row in arm["sensitivity"])
+
+
+def _told(new: Mapping[str, Iterable[float | str | None]]) -> str:
+    """`lr 0.01, 10; momentum 0.95`."""
+    return "; ".join(f"{key} {', '.join(map(setting_value, sorted(values, key=_size)))}" for key, values in new.items())
 
 
 def setting_value(value: float | str | None) -> str:
@@ -163,14 +185,14 @@ def _diverged(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Tex
 
 
 def _at_edge(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Text]:
-    places: dict[tuple[str, str], list[ArmRef]] = {}
+    places: dict[tuple[str, str, bool], list[ArmRef]] = {}
     for name, arm in tuned_arms(comparison, tuned).items():
         for key in arm["at_edge"]:
-            places.setdefault((key, _edge(arm, key)), []).append(refs[name])
-    extends = any(arm["extended"] is not None for arm in tuned["arms"])
-    hint = "extending ended there, at its budget or a bound" if extends else "tune.extend=true tries values beyond it"
-    for (key, edge), arms in places.items():
+            places.setdefault((key, _edge(arm, key), arm["extended"] is not None), []).append(refs[name])
+    for (key, edge, extends), arms in places.items():
         named = joined(first_few(arms, "more arms"))
+        ended = "extending ended there, at its budget or a bound"
+        hint = ended if extends else "tune.extend=true tries values beyond it"
         yield (f"the best {key} for ", *named, f" is at {edge}: a better one may be outside; {hint}.")
 
 
@@ -183,13 +205,19 @@ def _edge(arm: ArmTuning, key: str) -> str:
 
 def _cost(comparison: Comparison, tuned: Tuning) -> str:
     asked = [sum(_is_asked(row["settings"], tuned) for row in arm["sensitivity"]) for arm in tuned["arms"]]
-    beyond = tuned["trials"] - sum(asked) * len(tuned["seeds"])
-    extra = f", and {count(beyond, 'trial')} beyond the edges" if any(arm["extended"] for arm in tuned["arms"]) else ""
+    rows = [row for arm in tuned["arms"] for row in arm["sensitivity"] if not _is_asked(row["settings"], tuned)]
+    beyond = sum(map(num_tried, rows))
+    extra = f", and {count(beyond, 'trial')} beyond the edges" if rows else ""
     return (
         f"Tuning cost {count(tuned['trials'], 'trial')} ({count(len(tuned['arms']), 'arm')} x "
         f"{count_of_each(asked, 'setting')} x {seeds_of(tuned)}, from {tuned['seeds'][0]}{extra}) and "
         f"{duration(tuned['seconds'])} of training{_blindness(comparison, tuned)}."
     )
+
+
+def num_tried(row: SettingResult) -> int:
+    """How many tuning seeds tried a setting."""
+    return row["n"] + row["diverged"]
 
 
 def _is_asked(settings: Settings, tuned: Tuning) -> bool:
