@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, TypeVar
 
 from clsbench.text import printable as printable  # what the report shows goes through it
@@ -20,6 +21,11 @@ PROTOCOLS = {
     "shared": "one setting for all losses of a comparison, the best on average",
     "per_arm_per_seed": "each loss at its own best setting at each seed",
 }
+
+
+def percent(share: float) -> str:
+    """`96.1%`: the digits of `number`, 0.961, so that both round alike."""
+    return f"{Decimal(f'{share:.3f}'):.1%}"
 
 
 def precision(value: float) -> str:

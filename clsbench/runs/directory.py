@@ -91,7 +91,8 @@ class RunDirectory:
     def require_free(self) -> None:
         """Refuse a folder that is not a run, and a run that is being written; nothing is changed; RunError."""
         if not (self.path / CHECKPOINTS).is_dir():
-            raise RunError(f"{self.path} is not a run: it has no checkpoints; give the directory of one")
+            what = "it has no checkpoints" if self.path.exists() else "there is no such directory"
+            raise RunError(f"{self.path} is not a run: {what}; give the directory of one")
         require_free(self.path / CHECKPOINTS)
 
     def identify(self) -> Manifest:
@@ -189,7 +190,7 @@ class RunDirectory:
         try:
             kept = read_text(text, name, ())
         except ConfigError as error:
-            hint = "" if GIVEN in str(error) else "; the run's config is damaged, or needs its plugin"
+            hint = "" if GIVEN in str(error) else " (the run's config is damaged, or needs its plugin: --plugin FILE)"
             raise RunError(f"{error}{hint}") from error
         return read_text(text, name, overrides) if overrides else kept
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from clsbench import experiment
+from clsbench.runs.checkpoints import Checkpoints
 from clsbench.runs.creation import create_run
 from clsbench.runs.directory import RunDirectory
 from clsbench.runs.writer import RunWriter
@@ -87,19 +88,26 @@ def _recorded(config: Config, folder: Path, start: Tree) -> Recording:
 def _record(folder: Path) -> None:
     disk = RecordingDisk(folder / "runs", folder / "log")
     disk.install()
-    keep = RunWriter.keep
+    keep, list_saved, saved = RunWriter.keep, Checkpoints.list_saved, list[Any]()
 
-    def keep_and_report(writer: RunWriter, event: Any) -> None:
-        keep(writer, event)
+    def keep_and_note(writer: RunWriter, event: Any) -> None:
         if checkpoint := getattr(event, "checkpoint", None):
-            disk.report([writer.checkpoints.phase, list(checkpoint.trials), checkpoint.snapshot.epoch])
+            saved.append([writer.checkpoints.phase, list(checkpoint.trials), checkpoint.snapshot.epoch])
+        keep(writer, event)
+
+    def list_and_report(checkpoints: Checkpoints) -> None:
+        list_saved(checkpoints)
+        for checkpoint in saved:  # they count from here on
+            disk.report(checkpoint)
+        saved.clear()
 
     def create_and_report(*args: Any) -> RunDirectory:
         made = create_run(*args)
         disk.report("begun")
         return made
 
-    setattr(RunWriter, RunWriter.keep.__name__, keep_and_report)
+    setattr(RunWriter, RunWriter.keep.__name__, keep_and_note)
+    setattr(Checkpoints, Checkpoints.list_saved.__name__, list_and_report)
     setattr(experiment, create_run.__name__, create_and_report)
 
 

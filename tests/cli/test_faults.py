@@ -231,7 +231,7 @@ def test_run_with_a_plugin_goes_on_with_it(here: Path, invoke: Invoke, monkeypat
     answer = invoke("run", "--resume", run)
     assert 6 == answer.exit_code
     assert "unknown loss 'mine'" in answer.stderr
-    assert answer.stderr.endswith("; the run's config is damaged, or needs its plugin\n")
+    assert answer.stderr.endswith(" (the run's config is damaged, or needs its plugin: --plugin FILE)\n")
     assert 0 == invoke("run", "--resume", run, "--plugin", "mine.py").exit_code
     again = clsbench.load(run)
     assert (whole.records, whole.summary["pairing"]) == (again.records, again.summary["pairing"])

@@ -122,9 +122,9 @@ def test_a_plateau_is_the_reason() -> None:
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("better", "Why: No sample is stuck, "),
-        ("equivalent", "Why no clear difference: no sample is stuck, "),
-        ("undecided", "Why no clear difference: no sample is stuck, "),
+        ("better", "Why: No sample is stuck; "),
+        ("equivalent", "Why no clear difference in test accuracy: no sample is stuck; "),
+        ("undecided", "Why no clear difference in test accuracy: no sample is stuck; "),
     ],
 )
 def test_what_is_explained_is_the_verdict(word: str, told: str) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clsbench.report.document import ArmRef, Mark, joined, listed
 from clsbench.report.renderers import look, panels
 from clsbench.report.sections.arms import MAX_DRAWN
+from clsbench.report.text import number, percent
 from clsbench.report.values import (
     Difference,
     EpochsToTarget,
@@ -59,6 +62,13 @@ def test_texts_are_joined_with_their_arms() -> None:
 def test_a_value_has_one_way_to_be_written(value: Value, text: str) -> None:
     """Its type decides the format; what belongs together has one precision."""
     assert text == str(value)
+
+
+@given(st.integers(5, 9995))
+def test_a_share_has_the_same_digits_in_a_sentence_and_a_table(ten_thousandths: int) -> None:
+    """Percent and decimals round alike: 0.9605 is 0.961 and 96.1%."""
+    share = ten_thousandths / 10_000
+    assert f"{int(number(share).replace('.', '')) / 10}%" == percent(share)
 
 
 def test_statistics_of_nothing_are_no_value() -> None:

@@ -308,8 +308,8 @@ def test_damaged_file_is_named(tmp_path: Path, result: Result, name: str, text: 
 
 def test_what_is_no_run_is_told(tmp_path: Path) -> None:
     """A folder of something else, or none at all, is a RunError that asks for one."""
-    for path in (tmp_path, tmp_path / "none"):
-        with pytest.raises(RunError, match=r" is not a run: it has no checkpoints; give the directory of one"):
+    for path, why in ((tmp_path, "it has no checkpoints"), (tmp_path / "none", "there is no such directory")):
+        with pytest.raises(RunError, match=rf" is not a run: {why}; give the directory of one"):
             clsbench.load(path)
 
 

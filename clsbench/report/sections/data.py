@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from clsbench.problems import MultiLabel, SingleLabel
 from clsbench.report.document import Paragraph, Section
-from clsbench.report.text import count, number
+from clsbench.report.text import count, number, percent
 from clsbench.results import ClassCounts, DataSummary, RunWarning
 
 MAX_CLASSES = 6
@@ -65,7 +65,7 @@ def _lines(label: str, dataset: DataSummary) -> Iterator[str]:
     if classes:
         most = max(classes, key=lambda each: each["train"])
         always = (
-            f"; always answering {most['name']!r} gives test accuracy {dataset['majority']:.1%}"
+            f"; always answering {most['name']!r} gives test accuracy {percent(dataset['majority'])}"
             if dataset["majority"] is not None
             else ""
         )

@@ -9,7 +9,7 @@ from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import direction, is_share, label_of
 from clsbench.report.document import Text, joined
 from clsbench.report.sections.arms import Refs
-from clsbench.report.text import first_few, number
+from clsbench.report.text import first_few, number, percent
 
 
 def outcome(comparison: Comparison, refs: Refs) -> Iterator[Text]:
@@ -65,7 +65,7 @@ def diverged_at_once(comparison: Comparison, refs: Refs) -> Iterator[Text]:
 
 def shown(metric: str, value: float) -> str:
     """A value of a metric in a sentence: a share in percent."""
-    return f"{value:.1%}" if is_share(metric) else number(value)
+    return percent(value) if is_share(metric) else number(value)
 
 
 def lead(metric: str, difference: float, more: str, less: str) -> str:

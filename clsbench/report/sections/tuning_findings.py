@@ -10,7 +10,7 @@ from clsbench.analysis.summary import over_seeds
 from clsbench.metrics.measures import direction, is_share, label_of
 from clsbench.report.document import ArmRef, Paragraph, Text, joined, listed
 from clsbench.report.sections.arms import Refs, tabled
-from clsbench.report.text import count, count_of_each, duration, first_few, tuning_seeds
+from clsbench.report.text import count, count_of_each, duration, first_few, percent, tuning_seeds
 from clsbench.results import ArmTuning, Extended, SeedChoice, SettingResult, Settings, Statistic, Tuning
 
 FAR_BEHIND = 0.05  # of accuracy: a loss that no setting brings nearer is reported
@@ -158,11 +158,11 @@ def _far_behind(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[T
         return
     leader = max(best, key=best.__getitem__)
     behind: list[Text] = [
-        (refs[name], f" ({mean:.1%})") for name, mean in best.items() if best[leader] - mean >= FAR_BEHIND
+        (refs[name], f" ({percent(mean)})") for name, mean in best.items() if best[leader] - mean >= FAR_BEHIND
     ]
     if behind:
         points = f" within {100 * FAR_BEHIND:.0f} percentage points of "
-        end = f" ({best[leader]:.1%}) in {label_of(tuned['metric'])}."
+        end = f" ({percent(best[leader])}) in {label_of(tuned['metric'])}."
         yield (
             "No setting of the grid brings ",
             *joined(first_few(behind, "more arms"), " or "),

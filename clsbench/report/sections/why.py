@@ -28,8 +28,9 @@ def why(comparison: Comparison, refs: Refs, summary: Summary, *, speeds: bool = 
         return ("Why: ", *reason)
     told = ""
     if shares and not any(shares.values()):
-        question = "Why no clear difference: no" if _is_open(comparison, summary) else "Why: No"
-        told = f"{question} sample is stuck, what is wrong keeps its gradient."
+        in_metric = f"Why no clear difference in {label_of(comparison.headline)}: no"
+        question = in_metric if _is_open(comparison, summary) else "Why: No"
+        told = f"{question} sample is stuck; what is wrong keeps its gradient."
     slower = _slower(comparison, refs) if speeds else ()
     if slower:
         return (f"{told or 'Why:'} ", *slower)

@@ -27,7 +27,8 @@ function number(value) {
 }
 
 function shown(value, isShare) {
-  return isShare && value !== null && value !== undefined ? `${(100 * value).toFixed(1)}%` : number(value);
+  if (!isShare || value === null || value === undefined) return number(value);
+  return `${(100 * Number(value.toFixed(3))).toFixed(1)}%`; // the digits of number(), so that both round alike
 }
 
 function counted(amount, noun) {
