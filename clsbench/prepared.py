@@ -37,7 +37,6 @@ from clsbench.results import (
 from clsbench.runs.directory import METRICS, TUNING, RunDirectory
 from clsbench.runs.nodes import node_warnings, noted
 from clsbench.runs.provenance import Fingerprint, fingerprint
-from clsbench.runs.records import unchanged
 from clsbench.runs.writer import RunWriter
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ class Prepared:
 
     def _finish(self, directory: RunDirectory, exact: bool) -> Result:
         asked = {TUNING: self.tuning, METRICS: self.plan}
-        grow = {TUNING: self._grown, METRICS: unchanged}
+        grow = {TUNING: self._grown if self._extends else None, METRICS: None}
         writers = {phase: directory.writer(phase, plan, exact=exact, grow=grow[phase]) for phase, plan in asked.items()}
         kept = self._reopened(writers)
         if epochs := sum(writer.kept_epochs for writer in writers.values()):
@@ -144,8 +143,6 @@ class Prepared:
 
     def _grown(self, tuning: Plan, records: Records) -> Plan | None:
         """Tuning with more settings where its results ask for them; None if they do not."""
-        if not self._extends:
-            return None
         tuned = tuning_summary(self.plan, tuning, records, self.data)
         new = extension(self.plan.experiment, tuning, edges(self.plan, tuned))
         return extended(self.plan.experiment, tuning, new) if new else None

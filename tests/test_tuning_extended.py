@@ -107,6 +107,20 @@ def test_a_run_that_was_cut_ends_alike(whole: tuple[Config, Result], epochs: int
     assert result.summary["pairing"] == resumed.summary["pairing"]
 
 
+@pytest.mark.parametrize("lost", [1, 6])
+def test_lost_records_of_tuning_are_made_again(whole: tuple[Config, Result], lost: int, tmp_path: Path) -> None:
+    """Of the last epochs, which are those of the grid too: what these led to is not known before they are."""
+    asked, result = whole
+    path = clsbench.run(asked, output=tmp_path, jobs=1).directory
+    (path / "summary.json").unlink()
+    content = (path / "tuning.jsonl").read_bytes()
+    (path / "tuning.jsonl").write_bytes(content[: len(content) * (9 - lost) // 9])
+    resumed = clsbench.run(resume=path, jobs=1)
+    assert [as_text(r) for r in tried(result)] == [as_text(r) for r in tried(resumed)]
+    assert result.summary["tuning"]["arms"] == resumed.summary["tuning"]["arms"]
+    assert [as_text(r) for r in result.records] == [as_text(r) for r in resumed.records]
+
+
 def test_another_process_builds_the_same_trials(whole: tuple[Config, Result], tmp_path: Path) -> None:
     """A worker that has the recipe of an extended plan trains the same settings under the same numbers."""
     asked, _ = whole

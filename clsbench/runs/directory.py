@@ -43,7 +43,7 @@ from clsbench.runs.manifest import Manifest, ManifestFile, content_of
 from clsbench.runs.names import CHECKPOINTS
 from clsbench.runs.provenance import Fingerprint, Hashes
 from clsbench.runs.rebuild import environment_identity, identified
-from clsbench.runs.records import Grow, RecordFile, decoded, unchanged
+from clsbench.runs.records import Grow, RecordFile, decoded
 from clsbench.runs.seal import sealed
 from clsbench.runs.signals import kept_in
 from clsbench.runs.writer import RunWriter
@@ -271,7 +271,7 @@ class RunDirectory:
     def checkpoints(self, phase: str) -> Checkpoints:
         return Checkpoints(self.manifest, phase)
 
-    def writer(self, phase: str, plan: Plan | None, *, exact: bool, grow: Grow = unchanged) -> RunWriter:
+    def writer(self, phase: str, plan: Plan | None, *, exact: bool, grow: Grow | None = None) -> RunWriter:
         """The writer of a phase; `plan`, `exact` and `grow` as in `RecordFile`."""
         return RunWriter(self._records(phase, exact=exact, plan=plan, grow=grow), self.checkpoints(phase))
 

@@ -30,11 +30,6 @@ LOOKS, SECONDS_BETWEEN_LOOKS = 20, 0.005  # at a file and its sums while another
 log = logging.getLogger("clsbench")
 
 
-def unchanged(plan: Plan, records: Records) -> Plan | None:
-    """Of a plan that its results do not change."""
-    return None
-
-
 class RecordFile:
     """Records of one run or of its tuning.
 
@@ -42,10 +37,10 @@ class RecordFile:
     Epochs that are trained again, after a checkpoint or a failure, must come out as they are recorded: every
     byte but `seconds`. `exact` is False if that is not promised, such as on another machine.
     Where a `plan` is given, a file with other trials or epochs than it asks for is damaged. `grow` gives what a plan
-    becomes by its own results, None if no more.
+    becomes by its own results, None if no more; it is None for one that they do not change.
     """
 
-    def __init__(self, path: Path, *, exact: bool = True, plan: Plan | None = None, grow: Grow = unchanged) -> None:
+    def __init__(self, path: Path, *, exact: bool = True, plan: Plan | None = None, grow: Grow | None = None) -> None:
         self.path = path
         self.exact = exact
         self.plan = plan
@@ -128,25 +123,26 @@ class RecordFile:
     def _known_trials(self, plan: Plan, rows: Records) -> int:
         """How many trials are known to be asked for: the plan's, and those that its results led to.
 
-        If one of these failed it is tried again, and what followed from its failure is not known.
+        If one of these failed it is tried again, and if records of one are lost it is trained again: what followed
+        from it is not known before.
 
         Raises:
             RunError: the rows are not those of the trials.
         """
         epochs = plan.experiment.train.epochs
         while True:
-            known, longer = len(plan.trials), None
+            known = len(plan.trials)
             own = rows.of_trials(known)
-            ended = [status for status in own.column("status") if status != "running"]
-            if len(own) < len(rows) and len(ended) == known:
+            if self.grow is not None and len(own) < len(rows):
                 require_sequence(str(self.path), own, _origins(plan), epochs=epochs)
-                if "failed" in ended:
+                ended = [status for status in own.column("status") if status != "running"]
+                if "failed" in ended or len(ended) < known:
                     return known
-                longer = self.grow(plan, own)
-            if longer is None:
-                require_sequence(str(self.path), rows, _origins(plan), epochs=epochs)
-                return known
-            plan = longer
+                if (longer := self.grow(plan, own)) is not None:
+                    plan = longer
+                    continue
+            require_sequence(str(self.path), rows, _origins(plan), epochs=epochs)
+            return known
 
     def _whole(self, file: IO[bytes], size: int) -> tuple[Records, Sequence[int], list[str]]:
         """The records that can be gone on from, where their lines end, and in words what else is dropped."""
