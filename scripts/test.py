@@ -12,8 +12,11 @@ CHECKS = (
     ("ruff check", "-m", "ruff", "check"),
     ("mypy", "-m", "mypy"),
     ("import-linter", "-c", "from importlinter.cli import lint_imports_command as lint; lint()", "--no-logo"),
-    # Two at a time; a file's tests share what they prepare.
-    ("pytest", "-m", "pytest", "--color=no", "--numprocesses=2", "--dist=loadfile", *sys.argv[1:]),
+    # Two at a time, in the order of `tests/conftest.py`; a file's tests share what they prepare.
+    (
+        *("pytest", "-m", "pytest", "--color=no", "--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"),
+        *sys.argv[1:],
+    ),
 )
 
 if __name__ == "__main__":

@@ -50,6 +50,12 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--require: unknown: {', '.join(sorted(unknown))}; there are {', '.join(NEEDS)}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a slow test come first, so that of several processes none is left with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose marker names a need that the machine does not meet, or fail it where that is required."""
     for need, (reason, is_met) in NEEDS.items():

@@ -195,6 +195,7 @@ def test_parts_change_no_bit(run: Run) -> None:
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.slow
 @pytest.mark.fork
 @pytest.mark.compiler
 def test_compiled_parts_change_no_bit(run: Run) -> None:

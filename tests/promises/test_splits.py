@@ -27,6 +27,7 @@ def test_split_by_the_seed_is_the_split_of_that_number(run: Run) -> None:
     assert curves(varied) != curves(run({**NOISY, "split_seed": 4}, seeds=[4, 2, 9], **arms))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dataset", "loss", "rest"),
     [
