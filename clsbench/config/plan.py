@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -85,7 +86,7 @@ class Trial:
     @cached_property
     def data_key(self) -> str:
         """The key of its dataset, by which its data are known: kept, since it is made of all values of an entry."""
-        return self.dataset.key
+        return sys.intern(self.dataset.key)  # one text for all trials of a split
 
 
 class Ground(NamedTuple):
