@@ -9,6 +9,7 @@ It takes 170 MB of disk, as polars does; pandas takes 85. It accepts odd quotes,
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -127,12 +128,14 @@ def _parsed(text: TableText, piece: Piece, numeric: Sequence[int], words: Sequen
     types = dict.fromkeys(map(str, numeric), pa.float64())
     types |= dict.fromkeys(map(str, words), pa.dictionary(pa.int32(), pa.string()))
     quoted = len(piece.quotes) > 0
+    # Arrow leaves out a byte order mark at the start, which inside of a table is a part of its cell.
+    content = BOM_UTF8 * piece.content.startswith(BOM_UTF8) + piece.content
     try:
         table = arrow.read_csv(
-            pa.BufferReader(piece.content),
+            pa.BufferReader(content),
             arrow.ReadOptions(
                 use_threads=False,
-                block_size=len(piece.content) + 1,
+                block_size=len(content) + 1,
                 column_names=list(map(str, range(len(text.names)))),
             ),
             arrow.ParseOptions(

@@ -55,6 +55,16 @@ def test_spreadsheets_files_are_read(table: Path) -> None:
     np.testing.assert_array_equal([[1, 2], [3, 4]], raw.features)
 
 
+def test_byte_order_mark_inside_a_table_is_text(table: Path) -> None:
+    """Also where the rows begin: only that of the file is no part of a cell, and an invisible one is refused."""
+    table.write_text("x,kind\n\ufeffb,yes\na,no\n", encoding="utf-8")
+    raw = csv(0, path=str(table), target="kind")
+    assert ("a", "\ufeffb") == raw.table[0].categories
+    table.write_text("kind,x\n\ufeffa,1\na,2\nb,3\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"has the classes 'a' and '.ufeffa', which differ only by"):
+        csv(0, path=str(table), target="kind")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
