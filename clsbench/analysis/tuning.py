@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clsbench.analysis.choosing import at_edge, choose, ends
-from clsbench.config.extension import Edge, axes_at
+from clsbench.config.extension import Edge, axes_at, each_once
 from clsbench.config.plan import Arm, Ground, Plan, parted, settings_for, tried
 from clsbench.config.schema import Experiment, TuneConfig
 from clsbench.results import (
@@ -147,18 +147,16 @@ class _Measured:
         """The axes of an arm, at some seeds of the experiment together."""
         seeds: Sequence[int | None] = own if self.tune.is_per_seed else [None]
         each = [axes_at(self.tune, self.tuning.extensions, Ground(arm.comparison, seed)) for seed in seeds]
-        return {key: tuple(dict.fromkeys(value for axes in each for value in axes[key])) for key in self.tune.grid.axes}
+        return {key: tuple(values) for key, values in each_once(each).items()}
 
     def _extended(self, arm: Arm, grounds: Sequence[Ground]) -> Extended | None:
         """The new values that an arm tried on some grounds."""
         if not self.tune.extend:
             return None
         own, asked = settings_for(self.experiment, arm.loss)[0], self.tune.grid.axes
-        found: dict[str, dict[int | float | str | None, None]] = {}
-        for ground in grounds:
-            for key, values in axes_at(self.tune, self.tuning.extensions, ground).items():
-                found.setdefault(key, {}).update(dict.fromkeys(values[len(asked[key]) :]))
-        return {key: list(values) for key, values in found.items() if values and key in own}
+        each = (axes_at(self.tune, self.tuning.extensions, ground) for ground in grounds)
+        new = each_once({key: values[len(asked[key]) :] for key, values in axes.items()} for axes in each)
+        return {key: values for key, values in new.items() if values and key in own}
 
     def _row(self, arm: Arm, settings: Settings, trials: Mapping[int, int], seeds: Sequence[int]) -> SettingResult:
         """What was measured at a setting, from the last record of each seed."""

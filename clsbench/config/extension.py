@@ -8,7 +8,7 @@ validated on samples that it tests.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -125,13 +125,12 @@ def _is_taken(experiment: Experiment, tune: TuneConfig, key: str, axes: Axes) ->
         type(tune.grid).model_validate({key: [axes[key][-1]]})
     except ValidationError:
         return False
-    longer, losses = tune.at(axes), dict[Path, LossEntry]()
-    losses |= {("loss", place): loss for place, loss in enumerate(experiment.loss)}
-    mistakes = [
+    longer = tune.at(axes)
+    losses: dict[Path, LossEntry] = {("loss", place): loss for place, loss in enumerate(experiment.loss)}
+    return not [
         *conflict_mistakes(experiment.optimizer, longer),
         *option_mistakes(longer, experiment.optimizer, losses),
     ]
-    return not mistakes
 
 
 def _is_within_budget(experiment: Experiment, tune: TuneConfig, axes: Axes) -> bool:
@@ -143,10 +142,10 @@ def _is_within_budget(experiment: Experiment, tune: TuneConfig, axes: Axes) -> b
     )
 
 
-def told(new: Extension) -> str:
-    """`lr 10, 100; momentum 0.95`: the new values of all grounds."""
+def each_once(axes: Iterable[Mapping[str, Iterable[Any]]]) -> dict[str, list[Any]]:
+    """The values of several axes by key, each once."""
     found: dict[str, dict[Any, None]] = {}
-    for axes in new.values():
-        for key, values in axes.items():
+    for each in axes:
+        for key, values in each.items():
             found.setdefault(key, {}).update(dict.fromkeys(values))
-    return "; ".join(f"{key} {', '.join(f'{each:.{DIGITS}g}' for each in sorted(of))}" for key, of in found.items())
+    return {key: list(values) for key, values in found.items()}

@@ -92,7 +92,7 @@ class Splits:
         """One SHA-256 for all splits."""
         return hashlib.sha256(repr(self.hashes).encode()).hexdigest()
 
-    @cached_property
+    @property
     def train_counts(self) -> torch.Tensor | None:
         """`[C]`: the training samples of each class; None without classes."""
         # PyTorch's own count may use threads, after which this process could not be forked.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clsbench.metrics.measures import measured
 from clsbench.results import Record
@@ -78,9 +78,9 @@ class Said:
 
 @dataclass(frozen=True)
 class GridExtended:
-    """Tuning tries more settings than were planned: which values in words, and their epochs of trials."""
+    """Tuning tries more settings than were planned: the new values by key, and their epochs of trials."""
 
-    values: str
+    values: Mapping[str, Sequence[Any]]
     trial_epochs: int
 
 

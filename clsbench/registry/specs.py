@@ -221,8 +221,10 @@ def _takes(factory: Callable[..., Any], name: str) -> bool:
 
 # Keys of an experiment, which an optimizer's option must not have as its name.
 TAKEN = frozenset(
-    {"name", "clip_norm", "decay_biases", "schedule", "warmup", "step", "gamma", "scale", "batch_size", "dataset"}
-    | {"model", "loss"}
+    (
+        *("name", "clip_norm", "decay_biases", "schedule", "warmup", "step", "gamma"),
+        *("scale", "batch_size", "dataset", "model", "loss"),
+    )
 )
 
 

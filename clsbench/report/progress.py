@@ -29,7 +29,7 @@ from clsbench.report.document import Curves
 from clsbench.report.growing import Growing
 from clsbench.report.renderers.look import Look, letter_of, style_of
 from clsbench.report.renderers.plots import draw_curves
-from clsbench.report.text import count, duration, printable
+from clsbench.report.text import count, duration, printable, setting_values
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_BETWEEN_FRAMES = 0.1
@@ -182,7 +182,7 @@ def watcher(progress: Shows) -> Callable[[Plan, Event], None]:
             progress.say(event.text)
         elif isinstance(event, GridExtended):
             progress.expect(event.trial_epochs)
-            progress.say(f"tuning goes on beyond the edge of its grid: {event.values}")
+            progress.say(f"tuning goes on beyond the edge of its grid: {setting_values(event.values)}")
         elif isinstance(event, Reading):
             progress.advance(0, event.text)
         elif isinstance(event, StackStarted):

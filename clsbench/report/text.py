@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, TypeVar
 
@@ -38,6 +39,24 @@ def precision(value: float) -> str:
 def number(value: float | None) -> str:
     """Three decimals, or a power of ten where those would show too little; `-` for no number."""
     return "-" if value is None else format(value, precision(value))
+
+
+def setting_value(value: float | str | None) -> str:
+    """Three digits, and 10000 rather than 1e+04; a word as it is."""
+    if isinstance(value, str):
+        return value
+    return "null" if value is None else f"{float(f'{value:.3g}'):g}"
+
+
+def size_of_setting(value: float | str | None) -> float:
+    """By which the values of a key are in order."""
+    return value if isinstance(value, int | float) else math.inf  # null, for `clip_norm`, bounds nothing
+
+
+def setting_values(by_key: Mapping[str, Iterable[float | str | None]]) -> str:
+    """`lr 0.01, 10; momentum 0.95`."""
+    each = ((key, sorted(values, key=size_of_setting)) for key, values in by_key.items())
+    return "; ".join(f"{key} {', '.join(map(setting_value, values))}" for key, values in each)
 
 
 def in_bytes(size: int) -> str:

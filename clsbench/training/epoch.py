@@ -12,17 +12,18 @@ from math import prod
 import torch
 from torch import Tensor
 
+from clsbench.losses.contract import Loss
 from clsbench.training.compiled import CompiledSteps
 from clsbench.training.evaluation import Measures, Totals
 from clsbench.training.measure import OBJECTIVE, prediction_metrics
 from clsbench.training.quantities import Ruler
 from clsbench.training.rng import own_rng, seed_for
 from clsbench.training.settings import Pair, StackData, StackSettings, TrialSettings, column
-from clsbench.training.stack import sent
+from clsbench.training.stack import Stack, sent
 from clsbench.training.step import Steps, best_unrolling, blocks
 
-# The bytes of the batches of several graphs that are looked up together: each look-up takes as long as a small step.
-AT_ONCE = 2**22
+# The numbers in the batches of several graphs that are looked up together: each look-up takes as long as a small step.
+AT_ONCE = 2**20
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,8 @@ class Epochs:
         self._data = data.train if data.places is None else (x.flatten(0, 1), y.flatten(0, 1))
         self._first = None if data.places is None else (data.places * self._num_samples).unsqueeze(1)
         self._take: Steps | CompiledSteps = CompiledSteps(steps, self._unrolled) if settings.compiled else steps
-        inputs = self._data[0]
-        bytes_of_batches = len(trials) * settings.batch_size * prod(inputs.shape[1:]) * inputs.element_size()
-        self._together = AT_ONCE // max(1, bytes_of_batches) if settings.compiled else 1
+        at_most = at_once(steps.stack, steps.loss, self._data[0], settings.batch_size)
+        self._together = at_most if settings.compiled else 1
 
     def plan(self, epoch: int) -> EpochPlan:
         """The plan of epoch `epoch` (from 1); a trial whose learning rate is not finite is frozen."""
@@ -122,6 +122,12 @@ class Epochs:
         stack = self._steps.stack
         draws = self._steps.loss.draws or not stack.stacked
         return own_rng(stack.weights.device) if draws else nullcontext()
+
+
+def at_once(stack: Stack, loss: Loss, inputs: Tensor, batch_size: int) -> int:
+    """How many batches of `inputs [N, ...]` may be looked up together, with their dropout masks and logits."""
+    numbers = prod(inputs.shape[1:]) + stack.num_masked + loss.num_outputs
+    return AT_ONCE // (stack.num_trials * batch_size * numbers)
 
 
 def _batch_order(seeds: Sequence[int], epoch: int, num_samples: int) -> Tensor:

@@ -216,6 +216,11 @@ class Stack:
         with settled():
             return _called(self._modules[trial], {name: tensor[trial] for name, tensor in state.items()}, x)
 
+    @property
+    def num_masked(self) -> int:
+        """How many numbers of a sample have a dropout mask."""
+        return sum(layer.features for layer in self._dropouts.values())
+
     def dropout_masks(self, seeds: Sequence[int], step: tuple[int, int], batch_size: int) -> dict[str, Tensor]:
         """The masks of one step (epoch, number), which depend only on the step and the seed: `[T, B, F]` by buffer."""
         if not self._dropouts:

@@ -96,6 +96,7 @@ def test_compiled_steps_go_where_eager_ones_go(run: Run) -> None:
     for how in (
         # A bias before batch normalisation has no gradient but rounding, which Adam would scale up to its rate.
         {**DROPOUT, "optimizer": {"momentum": 0.9, "lr": lr}},
+        {**DEEP, "optimizer": {"name": "adam", "lr": lr}},
         {**DEEP, "optimizer": {**ADAMW, "lr": lr}},
         {**DEEP, "optimizer": {**ADAMW, "lr": lr, "decay_biases": False}},
     ):

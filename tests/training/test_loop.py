@@ -21,6 +21,7 @@ from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
 from clsbench.problems import SingleLabel
 from clsbench.registry import catalogue
+from clsbench.training.epoch import AT_ONCE, at_once
 from clsbench.training.loop import EpochResult, train
 from clsbench.training.optimizers import rate_factor
 from clsbench.training.rng import generator_for
@@ -42,7 +43,8 @@ def data() -> StackData:
 
 def network(seed: int, **options: Any) -> nn.Module:
     def build() -> nn.Module:
-        module: nn.Module = catalogue.get("model", "mlp").factory((FEATURES,), CLASSES, hidden=[8], **options)
+        factory = catalogue.get("model", "mlp").factory
+        module: nn.Module = factory((FEATURES,), CLASSES, **{"hidden": [8], **options})
         return module
 
     return initial_module(build, generator_for("weights", seed), weights="default", scale=1.0, bias="default")
@@ -333,3 +335,15 @@ def test_step_schedule_over_epochs(data: StackData) -> None:
     )
     nll = [row["test_nll"] for row in rows(trained(stack_of([trial]), [trial], data, epochs=5))]
     assert [False, False, False, True, True] == [math.isclose(a, b) for a, b in itertools.pairwise(nll)]
+
+
+@pytest.mark.parametrize("hidden", [8, 3000])
+def test_what_is_looked_up_together_is_bounded(data: StackData, hidden: int) -> None:
+    """Batches, dropout masks and logits of several steps hold at most so many numbers, however wide the layers are."""
+    trials = [TrialSettings(seed, lr=0.1) for seed in range(3)]
+    stack, loss = stack_of(trials, hidden=[hidden, hidden], dropout=0.5), bound("cross_entropy")
+    x, batch_size = data.train[0], 32
+    number = at_once(stack, loss, x, batch_size)
+    masks = stack.dropout_masks([0, 1, 2], (1, 0), batch_size)
+    one_step = sum(mask.numel() for mask in masks.values()) + 3 * batch_size * (x[0].numel() + loss.num_outputs)
+    assert number * one_step <= AT_ONCE < (number + 1) * one_step

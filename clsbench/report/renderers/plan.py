@@ -79,7 +79,7 @@ def _taken(plans: Sequence[Plan]) -> str:
     *tuning, plan = plans
     tune = plan.experiment.tune
     found = estimate(plans)
-    longest = estimate([*tuning, *plans]) if tune is not None and tune.extend else found
+    longest = found if tune is None else estimate([*tuning * tune.most_times, plan])
     named = ", ".join(found.unknown)
     if found.unknown and not found.seconds:
         return f"time, memory and disk are known when data and models are opened: {named}"

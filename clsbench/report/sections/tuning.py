@@ -28,13 +28,12 @@ from clsbench.report.sections.tuning_findings import (
     is_per_seed,
     num_tried,
     seeds_of,
-    setting_value,
     spans_of,
     tries,
     tuned_arms,
     values_of,
 )
-from clsbench.report.text import PROTOCOLS, number
+from clsbench.report.text import PROTOCOLS, number, setting_value
 from clsbench.report.values import Tried, mean_range
 from clsbench.results import ArmTuning, SettingResult, Tuning
 

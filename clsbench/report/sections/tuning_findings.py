@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 
 from clsbench.analysis.curves import Comparison
 from clsbench.analysis.summary import over_seeds
+from clsbench.config.extension import each_once
 from clsbench.metrics.measures import direction, is_share, label_of
 from clsbench.report.document import ArmRef, Paragraph, Text, joined, listed
 from clsbench.report.sections.arms import Refs, tabled
-from clsbench.report.text import count, count_of_each, duration, first_few, percent, tuning_seeds
-from clsbench.results import ArmTuning, Extended, SeedChoice, SettingResult, Settings, Statistic, Tuning
+from clsbench.report.text import (
+    count,
+    count_of_each,
+    duration,
+    first_few,
+    percent,
+    setting_value,
+    setting_values,
+    size_of_setting,
+    tuning_seeds,
+)
+from clsbench.results import ArmTuning, SeedChoice, SettingResult, Settings, Statistic, Tuning
 
 FAR_BEHIND = 0.05  # of accuracy: a loss that no setting brings nearer is reported
 
@@ -85,38 +95,25 @@ def _span(values: Collection[float | str | None]) -> str:
 def values_of(comparison: Comparison, tuned: Tuning, key: str) -> list[float | str | None]:
     """The values that arms of a comparison tried of a key: in the grid's order, or by size where it was extended."""
     asked = tuned["grid"][key]
-    new = _new_values([arm["extended"] for arm in tuned_arms(comparison, tuned).values()]).get(key, {})
-    return sorted([*asked, *new], key=_size) if new else asked
-
-
-def _size(value: float | str | None) -> float:
-    return value if isinstance(value, int | float) else math.inf  # null, for `clip_norm`, bounds nothing
-
-
-def _new_values(extended: Iterable[Extended | None]) -> dict[str, dict[float | str | None, None]]:
-    """The values beyond the edges of the grid, by key, each once."""
-    found: dict[str, dict[float | str | None, None]] = {}
-    for each in extended:
-        for key, values in (each or {}).items():
-            found.setdefault(key, {}).update(dict.fromkeys(values))
-    return found
+    new = each_once(arm["extended"] or {} for arm in tuned_arms(comparison, tuned).values()).get(key, [])
+    return sorted([*asked, *new], key=size_of_setting) if new else asked
 
 
 def _extended(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Text]:
     """Which values beyond the edges of the grid were tried: by all arms, or, of several runs, by those of each."""
     arms = tuned_arms(comparison, tuned)
-    new = _new_values(arm["extended"] for arm in arms.values())
+    new = each_once(arm["extended"] or {} for arm in arms.values())
     if not new:
         return
     if all(_are_alike(arms.values(), key) for key in new):
         seeds = {each["seed"] for arm in arms.values() for each in arm["by_seed"] or () if each["extended"]}
         of_all = max(len(arm["by_seed"] or ()) for arm in arms.values())
         where = f" at {len(seeds)} of {count(of_all, 'seed')}" if seeds else ""
-        yield (f"The grid was extended beyond an edge{where}, for all arms alike: {_told(new)}.",)
+        yield (f"The grid was extended beyond an edge{where}, for all arms alike: {setting_values(new)}.",)
         return
     by_values: dict[str, list[ArmRef]] = {}
     for name, arm in arms.items():
-        by_values.setdefault(_told(_new_values([arm["extended"]])) or "nothing", []).append(refs[name])
+        by_values.setdefault(setting_values(arm["extended"] or {}) or "nothing", []).append(refs[name])
     each = [(f"{told} for ", *listed(first_few(named, "more arms"))) for told, named in by_values.items()]
     yield ("The grid was extended beyond an edge, of each run by itself: ", *joined(each, "; "), ".")
 
@@ -130,18 +127,6 @@ def _are_alike(arms: Iterable[ArmTuning], key: str) -> bool:
 def tries(arm: ArmTuning, key: str) -> bool:
     """Whether a key is among the settings that the arm tried: a loss may lack an option."""
     return any(key in row["settings"] for row in arm["sensitivity"])
-
-
-def _told(new: Mapping[str, Iterable[float | str | None]]) -> str:
-    """`lr 0.01, 10; momentum 0.95`."""
-    return "; ".join(f"{key} {', '.join(map(setting_value, sorted(values, key=_size)))}" for key, values in new.items())
-
-
-def setting_value(value: float | str | None) -> str:
-    """Three digits, and 10000 rather than 1e+04; a word as it is."""
-    if isinstance(value, str):
-        return value
-    return "null" if value is None else f"{float(f'{value:.3g}'):g}"
 
 
 def _far_behind(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Text]:
