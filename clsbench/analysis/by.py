@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from clsbench.analysis.across import across
-from clsbench.config.plan import Arm, Plan, as_json, short_keys
+from clsbench.config.naming import as_json, short_keys
+from clsbench.config.plan import Arm, Plan
 from clsbench.errors import ConfigError
 from clsbench.registry import suggestion
 from clsbench.results import Across, ArmSummary, DataSummary, Rules

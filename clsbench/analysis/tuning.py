@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from clsbench.analysis.choosing import at_edge, choose, ends
 from clsbench.config.extension import Edge, axes_at, each_once
-from clsbench.config.plan import Arm, Ground, Plan, parted, settings_for, tried
+from clsbench.config.grid import parted, settings_for, tried
+from clsbench.config.plan import Arm, Ground, Plan
 from clsbench.config.schema import Experiment, TuneConfig
 from clsbench.results import (
     ArmTuning,

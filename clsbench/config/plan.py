@@ -7,14 +7,16 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from clsbench.config.entries import DatasetEntry, LossEntry, ModelEntry
+from clsbench.config.grid import axes_for, grid_experiment, parted
 from clsbench.config.memory import size_of, state_bytes, trial_bytes, trials_that_fit
-from clsbench.config.schema import FIRST_TUNING_SEED, Experiment, Grid, OptimizerConfig, TuneConfig
+from clsbench.config.naming import as_json, named_by, spanned
+from clsbench.config.schema import FIRST_TUNING_SEED, Experiment, OptimizerConfig
 from clsbench.errors import ConfigError
 from clsbench.problems import Posed, Problem
 from clsbench.registry import catalogue
@@ -256,62 +258,6 @@ def _over_seeds(experiment: Experiment, arms: Sequence[Arm]) -> Arm:
     return replace(arms[0], tuned={**arms[0].tuned, **told}, varied=varied)
 
 
-def spanned(values: Collection[Any]) -> str:
-    """`0.1 to 10` of numbers, `null or balanced` of others; a value that all are by itself."""
-    distinct = list(dict.fromkeys(values))
-    if len(distinct) > 1 and all(isinstance(value, int | float) for value in distinct):
-        return f"{as_json(min(distinct))} to {as_json(max(distinct))}"
-    return " or ".join(map(as_json, distinct))
-
-
-def takes(loss: LossEntry, key: str) -> bool:
-    """Whether a loss has an option, or a weight for each class, that a grid may tune."""
-    return key == "class_weight" or key in loss.options
-
-
-def axes_of_losses(grid: Grid, optimizer: OptimizerConfig, losses: Sequence[LossEntry]) -> dict[str, tuple[Any, ...]]:
-    """The keys of a grid that are options of losses, with their values.
-
-    A key of the optimizer or its schedule is theirs, but `gamma` of a schedule that has no drops is the losses'.
-    """
-    own = set(optimizer.swept)
-    if optimizer.schedule.name != "step" and any(takes(loss, "gamma") for loss in losses):
-        own.discard("gamma")
-    return {key: values for key, values in grid.axes.items() if key not in own}
-
-
-def settings_for(experiment: Experiment, loss: LossEntry) -> list[dict[str, Any]]:
-    """Every setting of the grid for a loss, in grid order: the last key changes fastest."""
-    own = _axes_for(experiment, loss)
-    return [dict(zip(own, values, strict=True)) for values in itertools.product(*own.values())]
-
-
-def parted(experiment: Experiment, settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings that are options of a loss, and the others."""
-    of_losses = _axes_of_losses(experiment)
-    own = {key: value for key, value in settings.items() if key in of_losses}
-    return own, {key: value for key, value in settings.items() if key not in of_losses}
-
-
-def tried(loss: LossEntry, setting: Mapping[str, Any]) -> LossEntry:
-    """A loss as tuning tries it, at some of its options; told from the others by its label."""
-    if not setting:
-        return loss
-    return loss.model_copy(update={**setting, "label": named_by(loss.title, setting)})
-
-
-def _axes_for(experiment: Experiment, loss: LossEntry) -> dict[str, tuple[Any, ...]]:
-    """The keys of the grid that a loss tries, with their values."""
-    axes = {} if experiment.tune is None else experiment.tune.grid.axes
-    foreign = {key for key in _axes_of_losses(experiment) if not takes(loss, key)}
-    return {key: values for key, values in axes.items() if key not in foreign}
-
-
-def _axes_of_losses(experiment: Experiment) -> dict[str, tuple[Any, ...]]:
-    tune = experiment.tune
-    return {} if tune is None else axes_of_losses(tune.grid, experiment.optimizer, experiment.loss)
-
-
 def framed_trials(plan: Plan) -> frozenset[int]:
     """The trials whose frames are kept for the page: of each of the first comparisons, some arms at the first seed.
 
@@ -336,26 +282,6 @@ def plan_mistake(experiment: Experiment) -> str | None:
     names = Counter(arm.name for arm in arms_of(experiment))
     name, times = names.most_common(1)[0]
     return None if times == 1 else f"{times} arms are called {name!r}; give their entries distinct labels"
-
-
-def grid_experiment(experiment: Experiment, tune: TuneConfig, seeds: Sequence[int]) -> Experiment:
-    """Tuning as an experiment: a sweep over the grid."""
-    train = experiment.train.model_copy(update={"seeds": seeds})
-    _, axes = parted(experiment, tune.grid.axes)
-    losses = {
-        (loss.key, entry.key): entry
-        for loss in experiment.loss
-        for setting in settings_for(experiment, loss)
-        for entry in [tried(loss, parted(experiment, setting)[0])]
-    }
-    return experiment.model_copy(
-        update={
-            "optimizer": experiment.optimizer.sweeping(axes),
-            "loss": tuple(losses.values()),
-            "train": train,
-            "tune": None,
-        }
-    )
 
 
 def _most_trials_of_tuning(experiment: Experiment) -> int:
@@ -399,27 +325,9 @@ def arms_of(experiment: Experiment, only: int | None = None) -> Iterator[Arm]:
                 settings = dict(zip(values, combination, strict=True))
                 swept = own_setting | {f"optimizer.{key}": settings[key] for key in values if len(values[key]) > 1}
                 name = named_by(loss.title, ground | swept)
-                tuned = dict.fromkeys(_axes_for(experiment, loss), "tuned")
+                tuned = dict.fromkeys(axes_for(experiment, loss), "tuned")
                 yield Arm(name, comparison, dataset, model, float(scale), batch_size, loss, settings, tuned, swept)
 
 
 def _optimizer_values(optimizer: OptimizerConfig, own_lr: float | None) -> dict[str, tuple[Any, ...]]:
     return optimizer.swept if own_lr is None else optimizer.swept | {"lr": (own_lr,)}
-
-
-def named_by(label: str, swept: Mapping[str, Any]) -> str:
-    """A label and the swept settings, by the last part of their dotted names; in full where two end alike."""
-    short = short_keys(swept)
-    parts = [f"{short[key]}={as_json(value)}" for key, value in sorted(swept.items(), key=lambda item: short[item[0]])]
-    return " ".join([label, *parts])
-
-
-def short_keys(keys: Collection[str]) -> dict[str, str]:
-    """Dotted keys with the last part of each; in full where two end alike."""
-    last = Counter(key.rpartition(".")[2] for key in keys)
-    return {key: key if last[end] > 1 else end for key in keys for end in [key.rpartition(".")[2]]}
-
-
-def as_json(value: Any) -> str:
-    """A value as the names of arms have it."""
-    return value if isinstance(value, str) else json.dumps(value)

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, PlainValidator, ValidationError, create_model
 
 from clsbench.config.entries import DatasetEntry, Entry, Frozen, LossEntry
+from clsbench.config.grid import axes_of_losses, takes
 from clsbench.config.optimizer import without_foreign
 from clsbench.config.options import numbers_of
-from clsbench.config.plan import axes_of_losses, takes
 from clsbench.config.schema import (
     DEFAULT_GRID,
     DEFAULT_OPTIMIZER,

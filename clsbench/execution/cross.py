@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from clsbench.config.entries import LossEntry
-from clsbench.config.plan import Arm, Plan, Trial, named_by
+from clsbench.config.naming import named_by
+from clsbench.config.plan import Arm, Plan, Trial
 from clsbench.execution.by_sample import SampleMeans
 from clsbench.execution.trained import require_fitting, trained_model
 from clsbench.execution.work import StackWork, Work, bound_loss

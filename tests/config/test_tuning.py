@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clsbench.config.dump import as_yaml
-from clsbench.config.plan import MAX_TRIALS, make_plan, settings_for, tuning_plan
+from clsbench.config.grid import settings_for
+from clsbench.config.plan import MAX_TRIALS, make_plan, tuning_plan
 from clsbench.config.reader import read_mapping
 from clsbench.metrics.measures import on_split
 from clsbench.problems import SingleLabel

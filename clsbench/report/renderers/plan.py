@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from clsbench.config.estimate import estimate
-from clsbench.config.plan import settings_for
+from clsbench.config.grid import settings_for
 from clsbench.report.renderers.listing import columns, print_folded
 from clsbench.report.text import (
     PROTOCOLS,
