@@ -37,7 +37,7 @@ from clsbench.runs.directory import RunDirectory
 from clsbench.runs.log import logged
 from clsbench.runs.provenance import Fingerprint, config_hash
 from clsbench.runs.resume import changes_since, require_same_trials
-from clsbench.shown import Drawing
+from clsbench.shown import drawing
 
 if TYPE_CHECKING:
     pass
@@ -112,7 +112,8 @@ def run(
     clock, workers = Clock(), Workers(jobs, executor, ray_address, retries)
     asked = read(config, overrides, resume)
     result = train(asked, clock, output=output, resume=resume, workers=workers, watch=watch, command_line=command_line)
-    result = Drawing(result, asked).finish()
+    with drawing(result, asked) as finish:
+        result = finish()
     if failed := whole_failures(result.summary):
         where = f"the trace is in {result.directory / 'run.log'}"
         raise TrialError(f"{failed}; {where}; clsbench.load reads the run", result.directory)

@@ -52,31 +52,34 @@ def apart(function: Callable[[], T], otherwise: T) -> T:
     return otherwise
 
 
-def beside(function: Callable[[], T]) -> Callable[[], T]:
-    """Begin to compute a value in a fork; calling what comes back waits for it.
+@contextmanager
+def beside(function: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Compute a value in a fork while this block runs; calling what it is given waits for the value.
 
     Where this process cannot be forked, and where the fork ends without a value, that call computes it here: an error
-    is raised by it, in this process.
+    is raised by it, in this process. The fork ends with the block, at the latest.
 
     Args:
         function: its value is pickled. It must not compute with PyTorch, whose threads a fork lacks.
     """
     fork = _forked(function) if can_fork() else None
+    if fork is None:
+        yield function
+        return
+    child, receiver = fork
 
     def value() -> T:
-        if fork is None:
-            return function()
-        child, receiver = fork
         try:
             found: T = pickle.loads(receiver.recv_bytes())
             return found
         except (EOFError, OSError):  # it died or raised
             return function()
-        finally:
-            receiver.close()
-            _end(child)
 
-    return value
+    try:
+        yield value
+    finally:
+        receiver.close()
+        _end(child)
 
 
 def _forked(function: Callable[[], object]) -> tuple[int, Connection] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,44 +20,39 @@ from clsbench.runs.log import logged
 PAGE = "report.html"
 
 
-class Drawing:
-    """What a complete run is asked to write to be looked at: begun at once, in a process of its own where one can be.
+@contextmanager
+def drawing(result: Result, experiment: Experiment) -> Iterator[Callable[[], Result]]:
+    """Begin what a complete run is asked to write to be looked at, in a process of its own where one can be.
 
-    A run that was drawn before, as its summary says, is left as it is.
+    The function that it gives writes the files, and into the summary how long they took. A run that was drawn before,
+    as its summary says, is left as it is. An error leaves the run complete; `clsbench run --resume` draws again.
+
+    Raises:
+        RunError: from that function: a file cannot be written, or what the page needs is damaged.
     """
+    from clsbench.forks import beside
 
-    def __init__(self, result: Result, experiment: Experiment) -> None:
-        from clsbench.forks import beside
+    spent, asked, began = result.summary["clock"], experiment.report, time.monotonic()
+    is_due = spent is not None and spent["figures"] is None  # an earlier version drew before it was complete
+    if not is_due or not (asked.html or asked.figures):
+        yield lambda: result
+        return
+    with beside(partial(figures, result)) if asked.figures else nullcontext(dict) as drawn:
 
-        spent, asked = result.summary["clock"], experiment.report
-        is_due = spent is not None and spent["figures"] is None  # an earlier version drew before it was complete
-        self._result, self._experiment, self._began = result, experiment, time.monotonic()
-        self._page = is_due and asked.html
-        self._figures = beside(partial(figures, result)) if is_due and asked.figures else None
+        def finish() -> Result:
+            directory = RunDirectory(result.directory)
+            with directory.held(), logged(directory.path):
+                if asked.html:
+                    directory.write_page(page(result, directory, experiment))
+                for name, content in drawn().items():
+                    write_atomically(directory.path / name, content)
+                passed = round(time.monotonic() - began, 3)
+                clock = cast(TimeSpent, {**(result.summary["clock"] or {}), "figures": passed})
+                summary: Summary = {**result.summary, "clock": clock}
+                directory.write_summary(summary)
+            return replace(result, summary=summary)
 
-    def finish(self) -> Result:
-        """Write the files, and into the summary how long they took.
-
-        An error leaves the run complete; `clsbench run --resume` draws again.
-
-        Raises:
-            RunError: a file cannot be written, or what the page needs is damaged.
-        """
-        result, directory = self._result, RunDirectory(self._result.directory)
-        if not self._page and self._figures is None:
-            return result
-        with directory.held(), logged(directory.path):
-            if self._page:
-                directory.write_page(page(result, directory, self._experiment))
-            for name, content in self._figures().items() if self._figures else ():
-                write_atomically(directory.path / name, content)
-            spent = cast(TimeSpent, {**(result.summary["clock"] or {}), "figures": self._passed()})
-            summary: Summary = {**result.summary, "clock": spent}
-            directory.write_summary(summary)
-        return replace(result, summary=summary)
-
-    def _passed(self) -> float:
-        return round(time.monotonic() - self._began, 3)
+        yield finish
 
 
 def write_page(result: Result) -> Path:

@@ -50,6 +50,24 @@ def force(handle: int) -> None:
     os.fsync(handle)
 
 
+def locked(handle: int) -> bool:
+    """Lock a file that is open to write, until its handle is closed or the process ends; False if another handle has.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    try:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        return True
+    except (BlockingIOError, PermissionError):  # as Windows calls it
+        return False
+
+
 def force_folder(folder: Path) -> None:
     """Force to disk what a folder lists: a name that was renamed into it is not there before.
 

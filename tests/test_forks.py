@@ -51,17 +51,33 @@ def test_value_is_computed_beside(tmp_path: Path) -> None:
         (tmp_path / "begun").write_text("yes")  # waits for a reader
         return os.getpid()
 
-    value = forks.beside(answer)
-    assert "yes" == (tmp_path / "begun").read_text()
-    assert os.getpid() != value()
+    with forks.beside(answer) as value:
+        assert "yes" == (tmp_path / "begun").read_text()
+        assert os.getpid() != value()
+
+
+@pytest.mark.fork
+def test_fork_ends_with_the_block_that_it_is_beside(tmp_path: Path) -> None:
+    """Where nobody waits for its value, too: it works on no longer, and no process remains."""
+    os.mkfifo(tmp_path / "child")
+
+    def answer() -> None:
+        (tmp_path / "child").write_text(str(os.getpid()))  # waits for a reader
+        stuck()
+
+    with forks.beside(answer):
+        child = int((tmp_path / "child").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
 
 
 def test_value_of_a_fork_that_died_is_computed_here() -> None:
     """So that its error, too, is raised here."""
     here = os.getpid()
-    assert 7 == forks.beside(lambda: 7 if os.getpid() == here else killed())()
-    with pytest.raises(ZeroDivisionError):
-        forks.beside(lambda: 1 / 0)()
+    with forks.beside(lambda: 7 if os.getpid() == here else killed()) as value:
+        assert 7 == value()
+    with forks.beside(lambda: 1 / 0) as value, pytest.raises(ZeroDivisionError):
+        value()
 
 
 @pytest.mark.fork

@@ -110,13 +110,13 @@ def test_signals_pass_where_there_is_no_mask(monkeypatch: pytest.MonkeyPatch) ->
 # A process with what Windows lacks taken away, and with its refusals: of fsync by a handle that only reads, of opening
 # folders, of replacing a file at the first attempt. Libraries that chose their ways by the real system come first.
 WINDOWS = """
-import errno, multiprocessing, os, signal, sys
+import errno, multiprocessing, os, signal, sys, types
 import filelock, numpy, pydantic, scipy.stats, sklearn.datasets, torch
 
 import fcntl
 def access(handle):
     return real_fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE
-real_fcntl, fsync, opened, replace = fcntl.fcntl, os.fsync, os.open, os.replace
+flock, real_fcntl, fsync, opened, replace = fcntl.flock, fcntl.fcntl, os.fsync, os.open, os.replace
 refused = set()
 
 def windows_fsync(handle):
@@ -146,6 +146,8 @@ for owner, names in (
 ):
     for name in names.split():
         delattr(owner, name)
+nonblocking = fcntl.LOCK_EX | fcntl.LOCK_NB
+sys.modules["msvcrt"] = types.SimpleNamespace(LK_NBLCK=nonblocking, locking=lambda handle, how, _: flock(handle, how))
 sys.modules["fcntl"] = sys.modules["pwd"] = sys.modules["resource"] = None
 
 from clsbench import system

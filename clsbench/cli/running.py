@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,7 +29,6 @@ from clsbench.report.streams import (
 
 if TYPE_CHECKING:
     from clsbench.result import Result
-    from clsbench.shown import Drawing
 
 
 def run(
@@ -90,7 +90,7 @@ def run(
         from clsbench.config.plan import plans
         from clsbench.report.progress import Progress, watcher
         from clsbench.runs.signals import kept_in
-        from clsbench.shown import Drawing
+        from clsbench.shown import drawing
 
         if resume is not None and config is not None and "=" in config and not os.path.exists(config):
             overrides, config = [config, *(overrides or ())], None
@@ -111,13 +111,12 @@ def run(
             watch=watcher(progress),
             command_line=context.meta[ARGUMENTS],
         )
-    with kept_in(result.directory):
-        drawing = Drawing(result, asked)
+    with kept_in(result.directory), drawing(result, asked) as drawn:
         try:
             if output_file is not None:
                 output_file.write(as_junit(result.summary))
         finally:
-            _show(result, drawing, errors_to(output_file, suite), as_json=as_json, details=details, quiet=quiet)
+            _show(result, drawn, errors_to(output_file, suite), as_json=as_json, details=details, quiet=quiet)
     if failed := failures(result.summary):
         raise TrialError(f"{failed}; the trace is in {result.directory / 'run.log'}", result.directory)
     if missed := unmet(result.summary):
@@ -126,7 +125,7 @@ def run(
 
 def _show(
     result: Result,
-    drawing: Drawing,
+    drawn: Callable[[], Result],
     while_drawing: AbstractContextManager[None],
     *,
     as_json: bool,
@@ -144,7 +143,7 @@ def _show(
         try:
             with while_drawing, stdout_for_results(), Progress(console_on(sys.stderr), quiet=quiet) as progress:
                 progress.advance(0, "drawing")
-                result = drawing.finish()
+                result = drawn()
         finally:
             if as_json:
                 with suppress(ReaderLeft), stdout_errors():

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from clsbench import system
 from clsbench.errors import RunError
 from clsbench.runs.files import opened, unwritable
 
@@ -42,23 +41,24 @@ def sole_writer(folder: Path) -> Iterator[None]:
     Raises:
         RunError: another process holds it, or the lock cannot be made.
     """
-    lock, holder = FileLock(folder / "lock"), folder / "pid"
+    path, holder = folder / "lock", folder / "pid"
     try:
-        opened(folder / "lock", "ab", sole=True).close()  # by its path, the library would follow a link
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise _held(folder) from None
+        lock = opened(path, "ab", sole=True)
     except OSError as error:
-        raise unwritable(folder / "lock", error) from error
-    try:
+        raise unwritable(path, error) from error
+    with lock:
+        try:
+            is_free = system.locked(lock.fileno())
+        except OSError as error:
+            raise unwritable(path, error) from error
+        if not is_free:
+            raise _held(folder)
         try:
             with opened(holder, "w", sole=True, encoding="ascii") as file:
                 file.write(f"{os.getpid()}\n")
         except OSError as error:
             raise unwritable(holder, error) from error
         yield
-    finally:
-        lock.release()
 
 
 def _held(folder: Path) -> RunError:
