@@ -130,6 +130,12 @@ class Plan:
         return [list(group) for _, group in itertools.groupby(self.arms, key=lambda arm: arm.comparison)]
 
     @cached_property
+    def losses(self) -> list[LossEntry]:
+        """The losses of the experiment, with one of its own for each setting that a loss sweeps, labelled with it."""
+        points = [point for entry in self.experiment.loss for point in entry.points()]
+        return [loss.model_copy(update={"label": named_by(loss.title, setting)}) for setting, loss in points]
+
+    @cached_property
     def problems(self) -> dict[str, Problem]:
         """The problem that the data of each arm pose, by the arm's name, of those whose data are opened."""
         opened = ((trial.arm.name, self.posed.get(trial.data_key)) for trial in self.trials)

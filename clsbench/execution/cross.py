@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from clsbench.config.entries import LossEntry
-from clsbench.config.naming import named_by
 from clsbench.config.plan import Arm, Plan, Trial
 from clsbench.execution.by_sample import SampleMeans
 from clsbench.execution.trained import require_fitting, trained_model
@@ -53,11 +52,7 @@ class CrossEvaluation:
 
 def judging(plan: Plan, arm: Arm) -> Sequence[LossEntry]:
     """The losses that measure an arm's networks: all of the experiment, or only its own if there are many."""
-    entries = plan.experiment.loss
-    if sum(entry.num_points for entry in entries) > MOST_LOSSES:
-        return (arm.loss,)
-    points = [(setting, point) for entry in entries for setting, point in entry.points()]
-    return [point.model_copy(update={"label": named_by(point.title, setting)}) for setting, point in points]
+    return plan.losses if len(plan.losses) <= MOST_LOSSES else (arm.loss,)
 
 
 def cross_evaluations(
