@@ -34,6 +34,7 @@ PARTS = {
 def main(arguments: list[str]) -> int:
     """0: measured, whatever the result; 1: a contender did other work, and the part is not reported."""
     asked = _parser().parse_args(arguments)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled once, not in every command
     options = Options(repeats=asked.repeats, quick=asked.quick, data_dir=asked.data_dir)
     report: dict[str, Any] = {"machine": _machine(), **options.to_dict(), "parts": {}}
     refused = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,9 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The script as a module, its parts importable; the number of threads is put back."""
+    """The script as a module, its parts importable; the number of threads and the environment are put back."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     threads = torch.get_num_threads()
     import bench
 
@@ -44,6 +46,22 @@ def test_every_contender_is_measured_in_turn(bench: Any, tmp_path: Path) -> None
     for line in race["lines"].values():
         assert 0 < line["min"] == line["median"] == line["max"]
         assert 0.8 < line["accuracy"][0] <= 1
+
+
+def test_commands_are_measured_with_their_bytecode_kept(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an installed package has it: where Python is told to keep none, each command would compile clsbench anew."""
+    from benchmark import startup
+    from benchmark.figures import Options, Result
+
+    found: list[bool] = []
+
+    def measure(options: Options) -> Result:
+        found.append("PYTHONDONTWRITEBYTECODE" in os.environ)
+        return Result({}, [], [])
+
+    monkeypatch.setattr(startup, "measure", measure)
+    assert 0 == bench.main(["startup", "--quick"])
+    assert [False] == found
 
 
 @pytest.mark.slow
