@@ -116,7 +116,8 @@ class _Graph:
             torch._dynamo.config.patch(trace_autograd_ops=True),
             # What `kernels.loops` defines is a part of the graph, and so of its key: without, graphs are traced again.
             torch._functorch.config.patch(autograd_cache_allow_custom_autograd_functions=True),
-            torch._inductor.config.patch(compile_threads=1),
+            # Precompiled headers would be kept where others may write.
+            torch._inductor.config.patch(compile_threads=1, cpp_cache_precompile_headers=False),
         ):
             yield
         self._is_traced = True

@@ -113,8 +113,15 @@ def _compile(steps: Steps, inputs: Tensor, targets: Tensor, masks: Sequence[Mask
     with mode, enable_python_dispatcher(), _compiling_state_context():
         graph = make_fx(call)(*fakes)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        # A fork of a process that compiled would wait for the compiling threads, which it lacks.
-        options = {"aot_inductor.output_path": folder, "compile_threads": 1}
+        options = {
+            "aot_inductor.output_path": folder,
+            # A fork of a process that compiled would wait for the compiling threads, which it lacks.
+            "compile_threads": 1,
+            # They would be kept where others may write, and take longer than they save.
+            "aot_inductor.precompile_headers": False,
+            # PyTorch would compile and load a program for each set of instructions that the processor says it has.
+            "cpp.vec_isa_ok": True,
+        }
         library = Path(str(torch._inductor.aot_compile(graph, tuple(fakes), options=options)))
         if shapes.replacements:
             raise ValueError("the number of trials became a part of it")
