@@ -5,6 +5,8 @@ import sys
 if sys.version_info < (3, 11):
     sys.exit("error: clsbench needs Python 3.11 or later; this is Python " + sys.version.split()[0])
 
+import os
+
 import environment
 
 CHECKS = (
@@ -20,6 +22,8 @@ CHECKS = (
 )
 
 if __name__ == "__main__":
+    # Every command that a test starts would compile clsbench anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with environment.plain_exit():
         python = environment.ready("dev")
         failed = [check[0] for check in CHECKS if not environment.passes(check[0], python, *check[1:])]
