@@ -26,7 +26,7 @@ PANEL_INCHES = 1.75
 LINE_INCHES = 0.16
 LABEL_CHARACTERS = 50
 TITLE_CHARACTERS = 100
-FORMATS: dict[str, dict[str, Any]] = {"png": {"dpi": 200}, "svg": {"metadata": {"Date": None}}}
+FORMATS = {"png": 200, "svg": 100}  # dots per inch; of an SVG, those of the images in it
 STYLE: dict[Any, Any] = {
     "font.size": 8.0,
     "axes.titlesize": 8.0,
@@ -70,18 +70,30 @@ def draw(document: Document) -> Figure:
 def files(figure: Figure, name: str = "curves") -> dict[str, bytes]:
     """A figure in every format, by the name of its file; it is laid out once for all."""
     layout = figure.get_layout_engine()
-    if layout is not None and figure.subfigs:
-        with _rendering():
+    with _rendering():
+        if layout is not None and figure.subfigs:
             layout.execute(figure)
-        figure.set_layout_engine("none")
-    return {f"{name}.{suffix}": rendered(figure, suffix) for suffix in FORMATS}
+            figure.set_layout_engine("none")
+        return {f"{name}.{suffix}": _printed(figure, suffix) for suffix in FORMATS}
 
 
 def rendered(figure: Figure, suffix: str) -> bytes:
     """A figure as a file: `png` or `svg`, the same bytes for the same figure."""
-    content = BytesIO()
     with _rendering():
-        figure.savefig(content, format=suffix, **FORMATS[suffix])
+        return _printed(figure, suffix)
+
+
+def _printed(figure: Figure, suffix: str) -> bytes:
+    """As `savefig` writes it, which draws a figure that has a layout twice: the first time for boxes to be cut to."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    content = BytesIO()
+    figure.dpi = FORMATS[suffix]
+    if suffix == "png":
+        FigureCanvasAgg(figure).print_png(content)
+    else:
+        FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None})
     return content.getvalue()
 
 
