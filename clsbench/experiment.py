@@ -212,13 +212,14 @@ def _go_on(
         return prepared.finish(directory, exact=exact)
 
 
-def read_data(plan: Plan) -> tuple[dict[str, DataSummary], list[RunWarning]]:
-    """What is read of each dataset of a plan, by its label, and the warnings about it.
+def read_data(plan: Plan) -> tuple[Plan, dict[str, DataSummary], list[RunWarning]]:
+    """Open the data of a plan: the plan that knows them, what is read of each, by its label, and the warnings about it.
 
     Raises:
         DataError: a dataset is missing or damaged.
         ConfigError: a model or a loss does not fit the opened dataset, or there is no such device.
     """
-    from clsbench.execution.opening import device_for, load_data
+    from clsbench.execution.opening import device_for, load_data, posed_of
 
-    return described(plan, load_data(plan.trials, device_for(plan.experiment.train.device)))
+    data = load_data(plan.trials, device_for(plan.experiment.train.device))
+    return replace(plan, posed={key: posed_of(splits) for key, splits in data.items()}), *described(plan, data)

@@ -172,7 +172,8 @@ def check(
         from clsbench.report.progress import Progress
 
         with Progress(console_on(sys.stderr)) as progress, told_to(lambda text: progress.advance(0, text)):
-            read = experiment.read_data(plan)
+            plan, summaries, warnings = experiment.read_data(plan)
+        read = summaries, warnings
     with whole_page() as console:
         show_plan(console, [*tuning, plan])
         if read is not None:

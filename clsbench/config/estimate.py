@@ -1,11 +1,13 @@
-"""About how long a plan trains and what memory and disk it takes: from shapes and counts, no data opened. Pure.
+"""About how long a plan trains and what memory and disk it takes: from shapes and counts. Pure.
+
+They are those of the data where they are open, else what the config says.
 
 The times were measured on two shared cores of a server: of another machine they tell the size, not the number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from clsbench.config.entries import DatasetEntry
@@ -40,32 +42,41 @@ class Estimate:
 
 
 def estimate(plans: Sequence[Plan]) -> Estimate:
-    """What it takes to train the plans of a run one after the other."""
+    """What it takes to train the plans of a run one after the other; data opened for one are known for all."""
     unknown: dict[str, None] = {}
     seconds, disk, largest = 0.0, 0, 0
     data: dict[tuple[str, int | str | None], int] = {}
-    for plan in map(_sized, plans):
+    read = {arm.dataset.key: of for plan in plans for arm in plan.arms if (of := plan.data_of(arm)).sizes}
+    for plan in (_sized(plan, read) for plan in plans):
         for trials in plan.stacks():
-            arm, entry = trials[0].arm, trials[0].dataset
-            size, counts = _size(arm), _counts(entry)
-            if size is None or counts is None:
-                unknown[entry.title if counts is None else arm.model.title] = None
+            arm, known = trials[0].arm, plan.posed.get(trials[0].data_key)
+            size = None if known is None else _size(arm, known)
+            if known is None or known.sizes is None or size is None:
+                unknown[arm.dataset.title if known is None else arm.model.title] = None
                 continue
-            seconds += _seconds(plan, trials, size, counts)
-            disk += _disk(plan, trials)
-            largest = max(largest, len(trials) * (plan.bytes_each(arm, plan.posed[entry.key]) or 0))
-            data |= {(arm.dataset.key, seed): NUMBER * size.inputs * sum(counts) for seed in _drawn_at(trials)}
+            seconds += _seconds(plan, trials, size, known)
+            disk += _disk(plan, trials, known)
+            largest = max(largest, len(trials) * (plan.bytes_each(arm, known) or 0))
+            data |= {(arm.dataset.key, seed): NUMBER * size.inputs * sum(known.sizes) for seed in _drawn_at(trials)}
     report = plans[-1].experiment.report
     drawn = DRAWN * (report.figures or report.html)
     return Estimate(seconds, PROCESS + largest + sum(data.values()), disk + drawn, tuple(unknown))
 
 
-def _sized(plan: Plan) -> Plan:
-    """The plan with the sizes of splits, as far as they are known: splits that trials do not share limit a stack."""
-    posed: dict[str, Posed] = {}
-    for entry in (trial.dataset for trial in plan.trials):
-        if entry.key not in posed and (counts := _counts(entry)) is not None:
-            posed[entry.key] = replace(entry.posed, sizes=counts)
+def _sized(plan: Plan, read: Mapping[str, Posed]) -> Plan:
+    """The plan with the sizes of splits, as far as they are known: splits that trials do not share limit a stack.
+
+    `read` has those of data that are open, by the key of an arm's dataset: another seed's split is as large.
+    """
+    posed = dict(plan.posed)
+    for trial in plan.trials:
+        entry = trial.dataset
+        if trial.data_key not in posed:
+            known = read.get(trial.arm.dataset.key)
+            if known is not None:
+                posed[trial.data_key] = known
+            elif (counts := _counts(entry)) is not None:
+                posed[trial.data_key] = replace(entry.posed, sizes=counts)
     return replace(plan, posed=posed)
 
 
@@ -76,11 +87,9 @@ def _drawn_at(trials: Sequence[Trial]) -> set[int | str | None]:
     return {trial.dataset.split_seed for trial in trials} if anew else {None}
 
 
-def _size(arm: Arm) -> Size | None:
+def _size(arm: Arm, known: Posed) -> Size | None:
     """None of a model that does not stack: its arithmetic is not that of its parameters."""
-    if not catalogue.get("model", arm.model.name).stacked:
-        return None
-    return size_of(arm.model, arm.loss, arm.dataset.posed)
+    return size_of(arm.model, arm.loss, known) if catalogue.get("model", arm.model.name).stacked else None
 
 
 def _counts(entry: DatasetEntry) -> tuple[int, int, int] | None:
@@ -94,23 +103,22 @@ def _counts(entry: DatasetEntry) -> tuple[int, int, int] | None:
     return None if test is None else (kept - val - (0 if entry.test_fraction is None else test), val, test)
 
 
-def _seconds(plan: Plan, trials: Sequence[Trial], size: Size, counts: tuple[int, int, int]) -> float:
-    train, val, test = counts
+def _seconds(plan: Plan, trials: Sequence[Trial], size: Size, known: Posed) -> float:
+    train, val, test = known.sizes or (0, 0, 0)
     batch_size, epochs, together = trials[0].arm.batch_size, plan.experiment.train.epochs, len(trials)
     steps = -(-train // batch_size)
     measured = val + (test if plan.sees_test else 0) + train
     each = TRIAL_STEP * steps + 6 * size.parameters * train / RATE  # forward once, backward twice
-    each += measured * SAMPLE * _num_classes(trials[0].arm) + 2 * size.parameters * (measured - train) / RATE
+    each += measured * SAMPLE * _num_classes(known) + 2 * size.parameters * (measured - train) / RATE
     return STACK + epochs * (STEP * steps + MEASUREMENT + together * each)
 
 
-def _disk(plan: Plan, trials: Sequence[Trial]) -> int:
+def _disk(plan: Plan, trials: Sequence[Trial], known: Posed) -> int:
     arm, optimizer = trials[0].arm, plan.experiment.optimizer.name
-    state = state_bytes(arm.model, arm.loss, optimizer, arm.dataset.posed) or 0
-    record = RECORD + RECORD_OF_CLASS * _num_classes(arm)
+    state = state_bytes(arm.model, arm.loss, optimizer, known) or 0
+    record = RECORD + RECORD_OF_CLASS * _num_classes(known)
     return len(trials) * (state + record * (plan.experiment.train.epochs + 1))
 
 
-def _num_classes(arm: Arm) -> int:
-    problem = arm.dataset.posed.problem
-    return 1 if problem is None else max(1, len(problem.names))
+def _num_classes(known: Posed) -> int:
+    return 1 if known.problem is None else max(1, len(known.problem.names))

@@ -136,16 +136,28 @@ class Plan:
         return [loss.model_copy(update={"label": named_by(loss.title, setting)}) for setting, loss in points]
 
     @cached_property
+    def _opened(self) -> dict[str, Posed]:
+        """What is known about the data of each arm, by the arm's name, of those whose data are opened."""
+        opened = ((trial.arm.name, self.posed.get(trial.data_key)) for trial in self.trials)
+        return {name: known for name, known in opened if known is not None}
+
+    def data_of(self, arm: Arm) -> Posed:
+        """What is known about the data of an arm: of one of its splits, or before they are opened what the config says.
+
+        Raises:
+            ValueError: the options of its dataset are impossible; the message gives the reason.
+        """
+        return self._opened.get(arm.name) or arm.dataset.posed
+
+    @cached_property
     def problems(self) -> dict[str, Problem]:
         """The problem that the data of each arm pose, by the arm's name, of those whose data are opened."""
-        opened = ((trial.arm.name, self.posed.get(trial.data_key)) for trial in self.trials)
-        return {name: known.problem for name, known in opened if known is not None and known.problem is not None}
+        return {name: known.problem for name, known in self._opened.items() if known.problem is not None}
 
     @cached_property
     def own_tests(self) -> frozenset[str]:
         """The names of the arms whose data have a test set of their own, as far as that is known."""
-        opened = ((trial.arm.name, self.posed.get(trial.data_key)) for trial in self.trials)
-        found = {name for name, known in opened if known is not None and known.own_test}
+        found = {name for name, known in self._opened.items() if known.own_test}
         return frozenset(found | {arm.name for arm in self.arms if arm.dataset.test_fraction is None})
 
     def stacks(self) -> list[list[Trial]]:
@@ -166,8 +178,7 @@ class Plan:
 
     def state_bytes(self, arm: Arm) -> int | None:
         """The numbers that a trial of the arm keeps; None until the data or model is opened."""
-        known = arm.dataset.posed
-        return state_bytes(arm.model, arm.loss, self.experiment.optimizer.name, known)
+        return state_bytes(arm.model, arm.loss, self.experiment.optimizer.name, self.data_of(arm))
 
     def _largest_stack(self, trial: Trial) -> int:
         """How many trials like this one fit into a stack that has the memory to itself."""

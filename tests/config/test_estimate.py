@@ -1,4 +1,4 @@
-"""What a plan takes, before data are opened: in proportion to what is asked, and near what a run leaves."""
+"""What a plan takes, before and after data are opened: in proportion to what is asked, and near what a run leaves."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from clsbench.config.memory import STACK_BYTES
 from clsbench.config.plan import plans
 from clsbench.config.reader import read_mapping
 from clsbench.execution.opening import load_data
+from clsbench.experiment import read_data
 
 
 def estimated(**asked: Any) -> Estimate:
@@ -56,6 +57,23 @@ def test_what_is_not_known_is_named(tmp_path: Path) -> None:
     assert found.seconds == estimated().seconds
     images = estimated(dataset="digits", model=["cnn", "linear"])
     assert ("cnn",) == images.unknown
+
+
+def test_what_was_opened_is_known(tmp_path: Path) -> None:
+    """A table takes what generated data of its size take, in tuning too, and each split of it as much."""
+    rows = [f"{n % 7},{n % 11},{'ab'[n % 2]}" for n in range(500)]
+    (tmp_path / "own.csv").write_text("\n".join(["x,y,class", *rows]))
+    asked = {
+        "loss": ["cross_entropy", "bce"],
+        "train": {"seeds": 4},
+        "tune": {"grid": {"lr": [0.1, 1.0]}, "protocol": "per_arm"},
+    }
+    table = {"name": "csv", "path": str(tmp_path / "own.csv")}
+    closed, (*tuning, plan) = (plans(read_mapping({"dataset": table, **asked})) for _ in range(2))
+    assert ("csv",) == estimate(closed).unknown
+    opened, _, _ = read_data(plan)
+    found, like = estimate([*tuning, opened]), estimated(**asked, dataset={"name": "moons", "samples": 500})
+    assert (like.seconds, like.disk, ()) == (found.seconds, found.disk, found.unknown)
 
 
 def test_disk_is_about_what_a_run_leaves(tmp_path: Path) -> None:
