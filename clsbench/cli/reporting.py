@@ -75,10 +75,9 @@ def report(
     from clsbench.report.records_table import as_csv
     from clsbench.report.text import printable
     from clsbench.result import load
-    from clsbench.runs.directory import newest
     from clsbench.shown import PAGE, draw
 
-    paths = [*{os.path.realpath(path): path for path in runs or [newest(Path("runs")).path]}.values()]
+    paths = [*{os.path.realpath(path): path for path in runs or [_newest(Path("runs"))]}.values()]
     together = _together(paths) if len(paths) > 1 else None
     result = load(paths[0]) if together is None else together.result
     by_value = None if by is None else _by_value(by, result, together, as_json=as_json)
@@ -117,6 +116,18 @@ def report(
         print(f"wrote {printable(str(path), sys.stderr.encoding)}", file=sys.stderr)
     if open_it:
         typer.launch(page.resolve().as_uri())
+
+
+def _newest(output: Path) -> Path:
+    """The newest finished run; a newer one that is not finished is told."""
+    from clsbench.report.text import printable
+    from clsbench.runs.finding import newest, unfinished_after
+
+    run = newest(output).path
+    if (later := unfinished_after(output, run)) is not None:
+        name = printable(str(later), sys.stderr.encoding)
+        print(f"{name} is newer, but not finished: this is the newest finished run", file=sys.stderr)
+    return run
 
 
 def _together(paths: Sequence[Path]) -> Runs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -286,20 +286,3 @@ def sealed_environment(environment: Mapping[str, Any], run: str, fingerprint: Fi
     """The environment with the run's identity and its own sum."""
     known = {key: value for key, value in environment.items() if key not in ("run", "fingerprint", "sum")}
     return sealed({"run": run, **known, "fingerprint": fingerprint.model_dump()})
-
-
-def newest(output: Path) -> RunDirectory:
-    """The newest finished run; if none is finished, the newest run.
-
-    Raises:
-        RunError: there is none.
-    """
-    runs = []
-    for config in output.glob("[!.]*/[!.]*/config.yaml"):
-        run = RunDirectory(config.parent)
-        with suppress(OSError):  # it has just been removed
-            if (run.path / f"{METRICS}.jsonl").exists() or run.has_summary():
-                runs.append((run.has_summary(), config.stat().st_mtime_ns, run.path))
-    if not runs:
-        raise RunError(f"no run in {output}; `clsbench run CONFIG` makes one")
-    return RunDirectory(max(runs)[2])

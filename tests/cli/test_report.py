@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,16 @@ def test_report_shows_the_newest_run(two_runs: list[Path], invoke: Invoke, monke
     assert (0, "") == (answer.exit_code, answer.stderr)
     assert two_runs[1].name in answer.stdout
     assert two_runs[0].name + "/" not in answer.stdout
+
+
+def test_a_newer_run_that_was_stopped_is_told(two_runs: list[Path], invoke: Invoke, here: Path) -> None:
+    """Beside the answer of the one that is shown, on stderr."""
+    shutil.copytree(two_runs[0].parents[1], "runs")
+    old, new = sorted(Path("runs").glob("*/*"))
+    (new / "summary.json").unlink()
+    answer = invoke("report", "--json")
+    assert f"{new} is newer, but not finished: this is the newest finished run\n" == answer.stderr
+    assert str(old.resolve()) == json.loads(answer.stdout)["directory"]
 
 
 def test_report_of_several_runs(two_runs: list[Path], invoke: Invoke, tmp_path: Path) -> None:

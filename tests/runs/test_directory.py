@@ -19,8 +19,9 @@ from clsbench.config.schema import Experiment
 from clsbench.errors import ConfigError, RunError
 from clsbench.experiment import Result
 from clsbench.runs import files
-from clsbench.runs.directory import RunDirectory, newest
+from clsbench.runs.directory import RunDirectory
 from clsbench.runs.files import as_json, as_json_line, write_atomically
+from clsbench.runs.finding import newest, unfinished_after
 
 HELD_OUT = (
     *("accuracy", "nll", "brier", "ece", "nll_ts", "brier_ts", "ece_ts", "posterior_rmse", "posterior_rmse_ts"),
@@ -285,7 +286,9 @@ def test_newest_is_the_run_started_last(tmp_path: Path, create: Create, experime
     os.utime(new / "config.yaml", ns=(2**60 + 1, 2**60 + 1))
     assert new == newest(tmp_path).path
     os.utime(old / "config.yaml", ns=(2**60 + 2, 2**60 + 2))
-    assert old == newest(tmp_path).path
+    assert (old, unfinished) == (newest(tmp_path).path, unfinished_after(tmp_path, old))
+    os.utime(unfinished / "config.yaml", ns=(2**59, 2**59))
+    assert unfinished_after(tmp_path, old) is None
 
 
 @pytest.mark.parametrize(
