@@ -41,7 +41,7 @@ def test_a_newer_run_that_was_stopped_is_told(two_runs: list[Path], invoke: Invo
     (new / "summary.json").unlink()
     answer = invoke("report", "--json")
     assert f"{new} is newer, but not finished: this is the newest finished run\n" == answer.stderr
-    assert str(old.resolve()) == json.loads(answer.stdout)["directory"]
+    assert old.name == Path(json.loads(answer.stdout)["directory"]).name
 
 
 def test_report_of_several_runs(two_runs: list[Path], invoke: Invoke, tmp_path: Path) -> None:
