@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import clsbench.data
 import clsbench.losses
@@ -37,10 +37,7 @@ from clsbench.runs.directory import RunDirectory
 from clsbench.runs.log import logged
 from clsbench.runs.provenance import Fingerprint, config_hash
 from clsbench.runs.resume import changes_since, require_same_trials
-from clsbench.shown import drawing
-
-if TYPE_CHECKING:
-    pass
+from clsbench.shown import drawer, drawing
 
 log = logging.getLogger("clsbench")
 
@@ -112,8 +109,8 @@ def run(
     clock, workers = Clock(), Workers(jobs, executor, ray_address, retries)
     asked = read(config, overrides, resume)
     result = train(asked, clock, output=output, resume=resume, workers=workers, watch=watch, command_line=command_line)
-    with drawing(result, asked) as finish:
-        result = finish()
+    with drawer(asked.report) as draw_of:
+        result = drawing(result, asked, draw_of)()
     if failed := whole_failures(result.summary):
         where = f"the trace is in {result.directory / 'run.log'}"
         raise TrialError(f"{failed}; {where}; clsbench.load reads the run", result.directory)

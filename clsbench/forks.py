@@ -11,14 +11,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
-import torch
-
 from clsbench import system
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 FORK_SECONDS = 5.0  # a fork may hang
@@ -36,7 +35,7 @@ def apart(function: Callable[[], T], otherwise: T) -> T:
     """
     if not can_fork():
         return function()
-    fork = _forked(function)
+    fork = _forked(lambda _: function())
     if fork is None:
         return function()
     child, receiver = fork
@@ -53,58 +52,76 @@ def apart(function: Callable[[], T], otherwise: T) -> T:
 
 
 @contextmanager
-def beside(function: Callable[[], T]) -> Iterator[Callable[[], T]]:
-    """Compute a value in a fork while this block runs; calling what it is given waits for the value.
+def beside(function: Callable[[S], T], ready: Callable[[], object]) -> Iterator[Callable[[S], Callable[[], T]]]:
+    """Have a fork at hand while this block runs: it gets ready, then computes a value of what it is given.
 
-    Where this process cannot be forked, and where the fork ends without a value, that call computes it here: an error
-    is raised by it, in this process. The fork ends with the block, at the latest.
+    What this block is given hands the argument over, and returns what waits for the value. Where this process cannot be
+    forked, and where the fork ends without a value, the value is computed by that call, here, where its error is
+    raised. The fork ends with the block, at the latest.
 
     Args:
-        function: its value is pickled. It must not compute with PyTorch, whose threads a fork lacks.
+        function: its argument and its value are pickled. It must not compute with PyTorch, whose threads a fork lacks.
+        ready: what the fork does first, such as importing what the function needs.
     """
-    fork = _forked(function) if can_fork() else None
-    if fork is None:
-        yield function
-        return
-    child, receiver = fork
 
-    def value() -> T:
+    def life(asker: Connection) -> T:
+        ready()
+        return function(pickle.loads(asker.recv_bytes()))
+
+    # As long as PyTorch is not imported there are no threads of its own to miss; to ask further would import it.
+    fork = _forked(life) if (can_fork() if "torch" in sys.modules else system.LINUX) else None
+    if fork is None:
+        yield lambda argument: partial(function, argument)
+        return
+    child, connection = fork
+
+    def ask(argument: S) -> Callable[[], T]:
+        with suppress(OSError):  # it died: what waits for its value finds that out
+            connection.send_bytes(pickle.dumps(argument))
+        return partial(value, argument)
+
+    def value(argument: S) -> T:
         try:
-            found: T = pickle.loads(receiver.recv_bytes())
+            found: T = pickle.loads(connection.recv_bytes())
             return found
         except (EOFError, OSError):  # it died or raised
-            return function()
+            return function(argument)
 
     try:
-        yield value
+        yield ask
     finally:
-        receiver.close()
+        connection.close()
         _end(child)
 
 
-def _forked(function: Callable[[], object]) -> tuple[int, Connection] | None:
-    """A fork that computes a value, and the pipe that the value comes through; None if no more are allowed."""
-    receiver, sender = multiprocessing.Pipe(duplex=False)
+def _forked(function: Callable[[Connection], object]) -> tuple[int, Connection] | None:
+    """A fork that computes a value, and what connects it to this process; None if no more are allowed.
+
+    Args:
+        function: it is given the fork's end of the connection.
+    """
+    here, there = multiprocessing.Pipe()
     _flush()  # or the fork would print it once more
     try:
         with starting_a_process():
             child = os.fork()
             if child == 0:
-                _answer(function, sender)
+                _answer(function, there, here)
     except OSError:
-        receiver.close()
+        here.close()
         return None
     finally:
-        sender.close()
-    return child, receiver
+        there.close()
+    return child, here
 
 
-def _answer(function: Callable[[], object], sender: Connection) -> None:
+def _answer(function: Callable[[Connection], object], asker: Connection, other_end: Connection) -> None:
     """The whole life of the fork."""
     try:
         system.obey_termination()
         system.die_with_parent()
-        sender.send_bytes(pickle.dumps(function()))
+        other_end.close()  # or the fork would wait for itself
+        asker.send_bytes(pickle.dumps(function(asker)))
     finally:
         _flush()
         os._exit(0)
@@ -129,7 +146,11 @@ def can_fork() -> bool:
     Libraries forbid it on systems other than Linux; PyTorch does if it uses a GPU, or if it compiled something before
     it differentiated anything.
     """
-    if not system.LINUX or torch.accelerator.is_available():
+    if not system.LINUX:
+        return False
+    import torch
+
+    if torch.accelerator.is_available():
         return False
     _differentiate()
     try:
@@ -154,6 +175,8 @@ def can_fork() -> bool:
 
 
 def _differentiate() -> None:
+    import torch
+
     torch.zeros(1, requires_grad=True).sum().backward()
 
 

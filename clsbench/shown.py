@@ -3,56 +3,72 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
-from clsbench.config.schema import Experiment
+from clsbench.config.schema import Experiment, ReportConfig
 from clsbench.result import Result, trained_plan
 from clsbench.results import Summary, TimeSpent
 from clsbench.runs.directory import RunDirectory
 from clsbench.runs.files import write_atomically
 from clsbench.runs.log import logged
+from clsbench.system import cores
 
+if TYPE_CHECKING:
+    from clsbench.report.document import Document
+
+Drawer: TypeAlias = "Callable[[Mapping[str, Document]], Callable[[], dict[str, bytes]]]"
 PAGE = "report.html"
 
 
-@contextmanager
-def drawing(result: Result, experiment: Experiment) -> Iterator[Callable[[], Result]]:
-    """Begin what a complete run is asked to write to be looked at, in a process of its own where one can be.
+def drawer(asked: ReportConfig) -> AbstractContextManager[Drawer]:
+    """What draws figures, at hand in a block: a process of its own where one can be, which imports matplotlib first.
 
-    The function that it gives writes the files, and into the summary how long they took. A run that was drawn before,
+    A block that imports PyTorch has that done beside it. Where no figures are asked for nothing is started.
+    """
+    if not asked.figures:
+        return nullcontext(lambda documents: dict)
+    from clsbench.forks import beside
+    from clsbench.report.document import Document
+
+    # On one core whatever comes first would wait for it.
+    ready = partial(figures, {"empty": Document("", ())}) if cores() > 1 else dict
+    return beside(figures, ready)
+
+
+def drawing(result: Result, experiment: Experiment, draw_of: Drawer) -> Callable[[], Result]:
+    """Begin what a complete run is asked to write to be looked at.
+
+    The function that comes back writes the files, and into the summary how long they took. A run that was drawn before,
     as its summary says, is left as it is. An error leaves the run complete; `clsbench run --resume` draws again.
 
     Raises:
         RunError: from that function: a file cannot be written, or what the page needs is damaged.
     """
-    from clsbench.forks import beside
-
     spent, asked, began = result.summary["clock"], experiment.report, time.monotonic()
     is_due = spent is not None and spent["figures"] is None  # an earlier version drew before it was complete
     if not is_due or not (asked.html or asked.figures):
-        yield lambda: result
-        return
-    with beside(partial(figures, result)) if asked.figures else nullcontext(dict) as drawn:
+        return lambda: result
+    drawn = draw_of(_documents(result) if asked.figures else {})
 
-        def finish() -> Result:
-            directory = RunDirectory(result.directory)
-            with directory.held(), logged(directory.path):
-                if asked.html:
-                    directory.write_page(page(result, directory, experiment))
-                for name, content in drawn().items():
-                    write_atomically(directory.path / name, content)
-                passed = round(time.monotonic() - began, 3)
-                clock = cast(TimeSpent, {**(result.summary["clock"] or {}), "figures": passed})
-                summary: Summary = {**result.summary, "clock": clock}
-                directory.write_summary(summary)
-            return replace(result, summary=summary)
+    def finish() -> Result:
+        directory = RunDirectory(result.directory)
+        with directory.held(), logged(directory.path):
+            if asked.html:
+                directory.write_page(page(result, directory, experiment))
+            for name, content in drawn().items():
+                write_atomically(directory.path / name, content)
+            passed = round(time.monotonic() - began, 3)
+            clock = cast(TimeSpent, {**(result.summary["clock"] or {}), "figures": passed})
+            summary: Summary = {**result.summary, "clock": clock}
+            directory.write_summary(summary)
+        return replace(result, summary=summary)
 
-        yield finish
+    return finish
 
 
 def write_page(result: Result) -> Path:
@@ -77,18 +93,24 @@ def page(result: Result, directory: RunDirectory, experiment: Experiment) -> byt
 
 def draw(result: Result, directory: Path) -> list[Path]:
     """Write the figures of a run into a directory."""
-    drawn = figures(result)
+    drawn = figures(_documents(result))
     for name, content in drawn.items():
         write_atomically(directory / name, content)
     return [directory / name for name in drawn]
 
 
-def figures(result: Result) -> dict[str, bytes]:
-    """The figures of a run by file name, each as PNG and SVG: its curves, what tuning found, reliability."""
+def _documents(result: Result) -> dict[str, Document]:
+    """The figures of a run by name, as data: its curves, what tuning found, reliability."""
     from clsbench.report.compose import figure_documents
+
+    return figure_documents(result.records, result.summary)
+
+
+def figures(documents: Mapping[str, Document]) -> dict[str, bytes]:
+    """Figures by file name, each as PNG and SVG."""
     from clsbench.report.renderers.figures import draw, files
 
     found: dict[str, bytes] = {}
-    for name, shown in figure_documents(result.records, result.summary).items():
+    for name, shown in documents.items():
         found |= files(draw(shown), name)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,41 +44,72 @@ def stuck() -> int:
 
 
 @pytest.mark.fork
-def test_value_is_computed_beside(tmp_path: Path) -> None:
-    """It is begun before anybody asks for it, and in another process."""
+def test_fork_is_ready_before_it_is_asked(tmp_path: Path) -> None:
+    """What it gets ready is done beside this block, in another process, which then answers with it."""
     os.mkfifo(tmp_path / "begun")
+    found: list[int] = []
 
-    def answer() -> int:
+    def ready() -> None:
+        found.append(os.getpid())
         (tmp_path / "begun").write_text("yes")  # waits for a reader
-        return os.getpid()
 
-    with forks.beside(answer) as value:
+    def answer(number: int) -> list[int]:
+        return [*found, os.getpid(), number]
+
+    with forks.beside(answer, ready) as ask:
         assert "yes" == (tmp_path / "begun").read_text()
-        assert os.getpid() != value()
+        made_ready, answered, number = ask(3)()
+    assert (made_ready, True, 3) == (answered, answered != os.getpid(), number)
 
 
 @pytest.mark.fork
-def test_fork_ends_with_the_block_that_it_is_beside(tmp_path: Path) -> None:
-    """Where nobody waits for its value, too: it works on no longer, and no process remains."""
+@pytest.mark.parametrize("asked", [True, False])
+def test_fork_ends_with_the_block_that_it_is_beside(asked: bool, tmp_path: Path) -> None:
+    """Where nobody waits for its value, and where nobody asked for one: no process remains."""
     os.mkfifo(tmp_path / "child")
 
-    def answer() -> None:
+    def begin(told: None = None) -> None:
         (tmp_path / "child").write_text(str(os.getpid()))  # waits for a reader
         stuck()
 
-    with forks.beside(answer):
+    with forks.beside(begin, (lambda: None) if asked else begin) as ask:
+        if asked:
+            ask(None)
         child = int((tmp_path / "child").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
 
 
-def test_value_of_a_fork_that_died_is_computed_here() -> None:
-    """So that its error, too, is raised here."""
+@pytest.mark.parametrize("ready", [lambda: None, killed, lambda: 1 / 0])
+def test_value_of_a_fork_that_died_is_computed_here(ready: Callable[[], object]) -> None:
+    """So that its error, too, is raised here; getting ready may have been its end."""
     here = os.getpid()
-    with forks.beside(lambda: 7 if os.getpid() == here else killed()) as value:
-        assert 7 == value()
-    with forks.beside(lambda: 1 / 0) as value, pytest.raises(ZeroDivisionError):
-        value()
+    with forks.beside(lambda number: number if os.getpid() == here else killed(), ready) as ask:
+        assert 7 == ask(7)()
+    with forks.beside(lambda number: 1 / number, ready) as ask, pytest.raises(ZeroDivisionError):
+        ask(0)()
+
+
+@pytest.mark.fork
+def test_fork_that_waits_to_be_asked_ends_with_its_parent() -> None:
+    """However that ends: a run that is killed leaves no process behind."""
+    code = """
+import os, signal, sys
+from clsbench import forks
+with forks.beside(lambda told: told, lambda: print(os.getpid(), flush=True)):
+    sys.stdin.read(1)
+    assert "torch" not in sys.modules
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        os.kill(child, 0)
+        process.stdin.write(b"x")
+        process.stdin.close()
+        assert b"" == process.stdout.read()  # which both had open
+    assert -signal.SIGKILL == process.returncode
 
 
 @pytest.mark.fork

@@ -29,6 +29,30 @@ import clsbench
 result = clsbench.run(json.loads(sys.argv[1]), output=sys.argv[2], jobs=1)
 print(json.dumps([result.summary["engine"]["mode"], *sys.modules]))
 """
+COMMAND = """
+import json, os, sys
+fork, forks = os.fork, []
+os.fork = lambda: forks.append("torch" in sys.modules) or fork()
+from clsbench.__main__ import main
+try:
+    main()
+except SystemExit:
+    print(json.dumps([forks, *sys.modules]), file=sys.stderr)
+"""
+
+
+@pytest.mark.fork
+def test_what_draws_is_forked_before_pytorch_is_imported(tmp_path: Path) -> None:
+    """It alone imports matplotlib, beside that; where no figures are asked for there is none."""
+    small = ["dataset.samples=60", "train.epochs=1", "train.seeds=1", "train.compile=off", "train.device=cpu"]
+    found = {}
+    for asked in ("{html: false}", "off"):
+        command = ["run", "moons", *small, f"report={asked}", "-q", "--json", "--output", str(tmp_path / asked)]
+        done = subprocess.run([sys.executable, "-c", COMMAND, *command], capture_output=True, text=True, check=True)
+        forks, *imported = json.loads(done.stderr)
+        found[asked] = (forks.count(False), "matplotlib" in imported)
+    assert {"{html: false}": (1, False), "off": (0, False)} == found
+    assert 4 == len(list(tmp_path.glob("*/moons/*/*.[ps][nv]g")))
 
 
 @pytest.mark.slow

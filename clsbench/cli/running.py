@@ -90,33 +90,35 @@ def run(
         from clsbench.config.plan import plans
         from clsbench.report.progress import Progress, watcher
         from clsbench.runs.signals import kept_in
-        from clsbench.shown import drawing
+        from clsbench.shown import drawer, drawing
 
         if resume is not None and config is not None and "=" in config and not os.path.exists(config):
             overrides, config = [config, *(overrides or ())], None
         asked = experiment.read(config, overrides or (), resume)
         total = sum(plan.num_trial_epochs for plan in plans(asked))
     suite = suite_name(asked.name)
-    with (
-        errors_to(output_file, suite),
-        stdout_for_results(),
-        Progress(console_on(sys.stderr), total, quiet=quiet) as progress,
-    ):
-        result = experiment.train(
-            asked,
-            Clock(of_command=True),
-            output=output,
-            resume=resume,
-            workers=workers,
-            watch=watcher(progress),
-            command_line=context.meta[ARGUMENTS],
-        )
-    with kept_in(result.directory), drawing(result, asked) as drawn:
-        try:
-            if output_file is not None:
-                output_file.write(as_junit(result.summary))
-        finally:
-            _show(result, drawn, errors_to(output_file, suite), as_json=as_json, details=details, quiet=quiet)
+    with drawer(asked.report) as draw_of:  # before PyTorch is imported, which then goes on beside its own imports
+        with (
+            errors_to(output_file, suite),
+            stdout_for_results(),
+            Progress(console_on(sys.stderr), total, quiet=quiet) as progress,
+        ):
+            result = experiment.train(
+                asked,
+                Clock(of_command=True),
+                output=output,
+                resume=resume,
+                workers=workers,
+                watch=watcher(progress),
+                command_line=context.meta[ARGUMENTS],
+            )
+        with kept_in(result.directory):
+            drawn = drawing(result, asked, draw_of)
+            try:
+                if output_file is not None:
+                    output_file.write(as_junit(result.summary))
+            finally:
+                _show(result, drawn, errors_to(output_file, suite), as_json=as_json, details=details, quiet=quiet)
     if failed := failures(result.summary):
         raise TrialError(f"{failed}; the trace is in {result.directory / 'run.log'}", result.directory)
     if missed := unmet(result.summary):
