@@ -9,14 +9,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 _NO_COUNT = -(2**63)
+_TEXT, _MAPPING = {str, type(None)}, {dict, type(None)}
 
 
 class _Values(Protocol):
     """The values of one type, None among them."""
 
     def __len__(self) -> int: ...
-    def add(self, value: Any) -> bool:
-        """Add a value; False if it is of another type, and nothing is added."""
+    def add(self, values: Sequence[Any]) -> bool:
+        """Add values; False if one is of another type, and nothing is added."""
 
     def at(self, place: int) -> Any: ...
     def several(self, places: Sequence[int]) -> list[Any]:
@@ -32,14 +33,14 @@ class Column:
         self._values: _Values = _Nothing()
         self._places: array[int] | None = None  # of each value, in order; None as long as they are 0, 1, 2, ...
 
-    def put(self, place: int, value: Any) -> None:
-        """Add the value of a place after all that have one."""
-        if self._places is None and place != len(self._values):
+    def put(self, start: int, values: Sequence[Any]) -> None:
+        """Add the values of the places from `start` on, which is after all that have one."""
+        if self._places is None and start != len(self._values):
             self._places = array("q", range(len(self._values)))
         if self._places is not None:
-            self._places.append(place)
-        if not self._values.add(value):
-            self._values = _suited(self._values, value)
+            self._places.extend(range(start, start + len(values)))
+        if not self._values.add(values):
+            self._values = _suited(self._values, values)
 
     def at(self, place: int) -> Any:
         """The value at a place."""
@@ -57,19 +58,15 @@ class Column:
         return [value.get(name) if isinstance(value, dict) else None for value in map(self.at, places)]
 
 
-def _suited(before: _Values, value: Any) -> _Values:
-    """The values before and one that did not fit, in the narrowest type that has room for all."""
+def _suited(before: _Values, values: Sequence[Any]) -> _Values:
+    """The values before and some that did not fit, in the narrowest type that has room for all."""
+    every = [*before.several(range(len(before))), *values]
     if isinstance(before, _Nothing):
         for kind in (_decimals, _counts, _Words, _ByClass):
             found: _Values = kind()
-            if found.add(value):
-                again: _Values = kind()
-                for each in (*[None] * len(before), value):
-                    again.add(each)
-                return again
-    objects = _Objects()
-    objects.extend([*before.several(range(len(before))), value])
-    return objects
+            if found.add(every):
+                return found
+    return _Objects(every)
 
 
 class _Nothing:
@@ -81,9 +78,10 @@ class _Nothing:
     def __len__(self) -> int:
         return self._number
 
-    def add(self, value: Any) -> bool:
-        self._number += value is None
-        return value is None
+    def add(self, values: Sequence[Any]) -> bool:
+        are_none = values.count(None) == len(values)
+        self._number += len(values) * are_none
+        return are_none
 
     def at(self, place: int) -> None:
         return None
@@ -97,16 +95,18 @@ class _Packed:
 
     def __init__(self, kind: type, code: Literal["d", "q"], none: float, is_none: Callable[[Any], bool]) -> None:
         self._numbers: array[Any] = array(code)
-        self._kind, self._none, self._is_none = kind, none, is_none
+        self._kinds, self._none, self._is_none = {kind}, none, is_none
 
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def add(self, value: Any) -> bool:
-        if value is not None and (type(value) is not self._kind or self._is_none(value)):
+    def add(self, values: Sequence[Any]) -> bool:
+        known = [value for value in values if value is not None] if None in values else values
+        if not self._kinds.issuperset(map(type, known)) or any(map(self._is_none, known)):
             return False
+        numbers = known if known is values else [self._none if value is None else value for value in values]
         try:
-            self._numbers.append(self._none if value is None else value)
+            self._numbers += array(self._numbers.typecode, numbers)
         except OverflowError:
             return False
         return True
@@ -138,14 +138,13 @@ class _Words:
     def __len__(self) -> int:
         return len(self._codes)
 
-    def add(self, value: Any) -> bool:
-        if value is not None and type(value) is not str:
+    def add(self, values: Sequence[Any]) -> bool:
+        if not _TEXT.issuperset(map(type, values)):
             return False
-        code = self._code_of.get(value)
-        if code is None:
-            code = self._code_of[value] = len(self._words)
+        for value in set(values) - self._code_of.keys():
+            self._code_of[value] = len(self._words)
             self._words.append(value)
-        self._codes.append(code)
+        self._codes.extend(map(self._code_of.__getitem__, values))
         return True
 
     def at(self, place: int) -> str | None:
@@ -166,20 +165,22 @@ class _ByClass:
     def __len__(self) -> int:
         return len(self._codes)
 
-    def add(self, value: Any) -> bool:
-        if value is None:
-            code = -1
-        elif type(value) is dict and all(map(_is_number, value.values())):
-            names = tuple(value)
-            if (code := self._code_of.setdefault(names, len(self._names))) == len(self._names):
-                self._names.append(names)
-        else:
+    def add(self, values: Sequence[Any]) -> bool:
+        if not _MAPPING.issuperset(map(type, values)):
             return False
-        self._codes.append(code)
-        self._starts.append(len(self._numbers))
-        for each in (value or {}).values():
-            self._numbers.add(each)
+        before = len(self._numbers)
+        if not self._numbers.add([each for value in values if value for each in value.values()]):
+            return False
+        for value in values:
+            self._codes.append(-1 if value is None else self._code(tuple(value)))
+            self._starts.append(before)
+            before += len(value or ())
         return True
+
+    def _code(self, names: tuple[str, ...]) -> int:
+        if (code := self._code_of.setdefault(names, len(self._names))) == len(self._names):
+            self._names.append(names)
+        return code
 
     def at(self, place: int) -> dict[str, float | None] | None:
         if (code := self._codes[place]) < 0:
@@ -192,15 +193,11 @@ class _ByClass:
         return [self.at(place) for place in places]
 
 
-def _is_number(value: Any) -> bool:
-    return value is None or (type(value) is float and value == value)
-
-
 class _Objects(list[Any]):
     """Anything else, as it is."""
 
-    def add(self, value: Any) -> bool:
-        self.append(value)
+    def add(self, values: Sequence[Any]) -> bool:
+        self.extend(values)
         return True
 
     def at(self, place: int) -> Any:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import operator
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
 from typing import Any, cast, overload
 
 from clsbench.results.columns import Column
 from clsbench.results.record import Record
+
+AT_ONCE = 50  # records of an iterator that are held as dicts while they are put into columns
 
 
 class Table:
@@ -24,23 +27,23 @@ class Table:
     def __len__(self) -> int:
         return len(self._kinds)
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Add a record."""
-        fields, place = tuple(record), len(self._kinds)
+    def extend(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Add records: those with the same fields together, which is several times as fast."""
+        for fields, alike in groupby(records, tuple):
+            while some := list(islice(alike, AT_ONCE)):
+                self._add(fields, some)
+
+    def _add(self, fields: tuple[str, ...], records: Sequence[Mapping[str, Any]]) -> None:
+        """Add records that have these fields, in this order."""
         if (number := self._number_of.get(fields)) is None:
             number = self._number_of[fields] = len(self._fields)
             self._fields.append(fields)
             for name in fields:
                 self._columns.setdefault(name, Column())
-        columns = self._columns
-        for name, value in record.items():
-            columns[name].put(place, value)
-        self._kinds.append(number)
-
-    def extend(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Add records."""
-        for record in records:
-            self.append(record)
+        place, columns = len(self._kinds), zip(*(record.values() for record in records), strict=True)
+        for name, values in zip(fields, columns, strict=True):
+            self._columns[name].put(place, values)
+        self._kinds.extend([number] * len(records))
 
     def record(self, place: int) -> Record:
         """The record at a place, as a dict of its own."""

@@ -155,20 +155,30 @@ class RecordFile:
             if extent.damaged:
                 dropped.append(f"{self.path}: records after byte {known} were not forced to disk and are damaged")
                 size = known
-        rows, ends, place = Table(), array("q"), 0
+        ends = array("q")
+        rows = Table(self._sound(file, size, known, ends, dropped))
+        return Records(rows), ends, dropped
+
+    def _sound(self, file: IO[bytes], size: int, known: int, ends: array[int], dropped: list[str]) -> Iterator[Record]:
+        """The records before the first that was written in part; where the line of each ends is added to `ends`.
+
+        Raises:
+            RunError: a line of the first `known` bytes is damaged.
+        """
+        place = 0
         for number, line in _lines(file, size):
             place += len(line)
             if not line.endswith(b"\n"):  # incomplete
-                break
+                return
             try:
-                rows.append(self._parsed(number, line))
+                record = self._parsed(number, line)
             except RunError as error:
                 if place <= known:
                     raise
                 dropped.append(f"records from line {number} on were written in part, and are dropped: {error}")
-                break
+                return
             ends.append(place)
-        return Records(rows), ends, dropped
+            yield record
 
     def covers(self, trial: int, epoch: int) -> bool:
         """Whether each epoch of a trial up to this one is recorded, or each up to that in which it ended."""
@@ -266,10 +276,10 @@ class RecordFile:
         for place, key in enumerate(keys):
             self._note(*key, place)
 
-    def _add(self, rows: Iterable[Record]) -> None:
-        for row in rows:
-            self._note(row["trial"], row["epoch"], len(self._table))
-            self._table.append(row)
+    def _add(self, rows: Sequence[Record]) -> None:
+        for place, row in enumerate(rows, len(self._table)):
+            self._note(row["trial"], row["epoch"], place)
+        self._table.extend(rows)
 
     def _note(self, trial: int, epoch: int, place: int) -> None:
         if epoch >= self._newest.get(trial, (0, 0))[0]:
