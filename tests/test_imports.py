@@ -30,14 +30,12 @@ result = clsbench.run(json.loads(sys.argv[1]), output=sys.argv[2], jobs=1)
 print(json.dumps([result.summary["engine"]["mode"], *sys.modules]))
 """
 COMMAND = """
-import json, os, sys
+import atexit, json, os, sys
 fork, forks = os.fork, []
 os.fork = lambda: forks.append("torch" in sys.modules) or fork()
+atexit.register(lambda: print(json.dumps([forks, *sys.modules]), file=sys.stderr))
 from clsbench.__main__ import main
-try:
-    main()
-except SystemExit:
-    print(json.dumps([forks, *sys.modules]), file=sys.stderr)
+main()
 """
 
 
