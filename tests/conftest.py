@@ -71,7 +71,15 @@ def _required(config: pytest.Config) -> set[str]:
 
 @cache
 def _compiles() -> bool:
-    """Whether a C++ compiler takes a file that includes Python's headers: tried, not asked of clsbench."""
+    """Whether a C++ compiler takes a file that includes Python's headers: tried, not asked of clsbench.
+
+    PyTorch must be a version that traces gradients.
+    """
+    torch = importlib.util.find_spec("torch")
+    assert torch is not None
+    assert torch.origin is not None
+    if "trace_autograd_ops" not in Path(torch.origin).with_name("_dynamo").joinpath("config.py").read_text("utf-8"):
+        return False
     compiler = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
     if compiler is None:
         return False
@@ -87,7 +95,7 @@ def _has_gpu() -> bool:
 
 # By marker: why a test that has it is skipped, and whether it need not be. None asks the functions under test.
 NEEDS: dict[str, tuple[str, Callable[[], bool]]] = {
-    "compiler": ("needs a C++ compiler and Python's headers", _compiles),
+    "compiler": ("needs a C++ compiler, Python's headers, and a PyTorch that traces gradients", _compiles),
     "fork": ("needs Linux, and no GPU that PyTorch drives", lambda: sys.platform == "linux" and not _has_gpu()),
     "browser": ("needs Chromium", lambda: any(map(shutil.which, CHROMIUM))),
     "cuda": ("needs an NVIDIA GPU", _has_gpu),

@@ -137,7 +137,7 @@ def made_with(path: Path, part: str, key: str, value: str) -> None:
     [
         ("versions", "torch", "1.0.0", "another PyTorch: torch was 1.0.0, is "),
         ("versions", "clsbench", "9.9.9", "another clsbench: clsbench was 9.9.9, is "),
-        ("versions", "numpy", "1.26.4", "another NumPy: numpy was 1.26.4, is "),
+        ("versions", "numpy", "1.0.0", "another NumPy: numpy was 1.0.0, is "),
         ("versions", "scikit-learn", "0.1.1", "another scikit-learn: scikit-learn was 0.1.1, is "),
         ("device", "kind", "another", "another device: it was another, and is cpu"),
     ],

@@ -114,8 +114,8 @@ def _download(source: Source, root: Path, progress: bool) -> str | None:
             # A server can fail in many ways: HTTP, TLS, gzip, tar, a short read.
             except Exception as error:
                 reasons.append(" ".join(str(error).split()) or type(error).__name__)
-                # By then torchvision has tried every mirror, but not after a timeout.
-                if isinstance(error, RuntimeError):
+                # torchvision names its mirrors if it has tried all: not after a timeout, nor in 0.25 after a bad file.
+                if all(mirror in reasons[-1] for mirror in getattr(dataset, "mirrors", ())):
                     break
             else:
                 if faults := _faults(source, staging):
