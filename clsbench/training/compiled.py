@@ -6,7 +6,7 @@ import logging
 import shutil
 import sysconfig
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -18,9 +18,9 @@ from torch import Tensor
 
 from clsbench.slices import even_parts
 from clsbench.training.graph_cache import kept_in_cache
-from clsbench.training.layout import ALL, rows
+from clsbench.training.layout import ALL
 from clsbench.training.libraries import TYPICAL_TRIALS, by_trial, library_of
-from clsbench.training.step import Masks, Steps, in_turn
+from clsbench.training.step import Batches, Steps, best_unrolling, in_turn
 
 # The most trials that a graph trains on a CPU at once: the data of more do not fit into the caches.
 TRIALS_AT_ONCE = 128
@@ -48,40 +48,41 @@ class CompiledSteps:
     On a CPU the graph is for any number of trials, so that another number of seeds, a resume or a half finds it in the
     cache, with the same bits; a large stack is trained in groups, one after the other. A loss that runs trial by trial,
     and code of a user's, which may look at the number of trials, have a graph for each size of a group.
+
+    `fills_up` says that a smaller batch may be filled up with copies of its samples, which have no share in the loss:
+    no sample's output or loss depends on the others. Those of a user's code may, and buffers hold batch statistics.
     """
 
-    def __init__(self, steps: Steps, unrolled: int) -> None:
-        """A call is for any multiple of `unrolled` steps, the number that a traced graph takes."""
-        self._unrolled = unrolled
+    def __init__(self, steps: Steps, num_samples: int, batch_size: int) -> None:
+        """An epoch has so many samples."""
         # PyTorch warns there that it found no CUDA, which is not needed.
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         whole, on_cpu = steps.stack.num_trials, steps.stack.weights.device.type == "cpu"
-        self._any_size = on_cpu and steps.loss.stacked and _is_known(steps)
+        known = steps.loss.stacked and _is_known(steps)
+        self._any_size = on_cpu and known
+        self.fills_up = known and not steps.stack.buffers
+        self.unrolled = best_unrolling(-(-num_samples // batch_size) if self.fills_up else num_samples // batch_size)
         groups = even_parts(whole, -(-whole // TRIALS_AT_ONCE) if on_cpu else 1)
         self._parts = [(ALL, steps)] if len(groups) == 1 else [(trials, steps.of(trials)) for trials in groups]
         self._graphs: dict[int | None, Callable[..., Tensor]] = {}
         self.seconds = 0.0
 
-    def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
-        """As the steps' own call."""
-        logits = []
-        for trials, steps in self._parts:
-            own = [{name: rows(mask, trials) for name, mask in step.items()} for step in masks]
-            batches = [each if trials == ALL else each[:, trials] for each in (inputs, targets)]
-            logits.append(self._take(steps, *batches, own, rows(rate, trials)))
+    def __call__(self, batches: Batches) -> Tensor:
+        """As the steps' own call, for any multiple of `unrolled`."""
+        logits = [self._take(steps, batches.of(trials)) for trials, steps in self._parts]
         return logits[0] if len(logits) == 1 else torch.cat([each.movedim(-1, 1) for each in logits]).movedim(1, -1)
 
-    def _take(self, steps: Steps, *batches: Any) -> Tensor:
+    def _take(self, steps: Steps, batches: Batches) -> Tensor:
         size = None if self._any_size else steps.stack.num_trials
         if graph := self._graphs.get(size):
-            return graph(steps, *batches)
+            return graph(steps, batches)
         started = time.perf_counter()
-        if library := library_of(steps, *batches) if self._any_size else None:
+        if library := library_of(steps, batches) if self._any_size else None:
             self._graphs[size] = library
             self.seconds += time.perf_counter() - started
-            return library(steps, *batches)
-        self._graphs[size] = graph = _Graph(self._unrolled, any_size=self._any_size)
-        logits = graph(steps, *batches)
+            return library(steps, batches)
+        self._graphs[size] = graph = _Graph(self.unrolled, any_size=self._any_size)
+        logits = graph(steps, batches)
         self.seconds += time.perf_counter() - started
         return logits
 
@@ -93,20 +94,19 @@ class _Graph:
         self._unrolled, self._any_size, self._is_traced = unrolled, any_size, False
         self._call = _graph()
 
-    def __call__(self, steps: Steps, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
+    def __call__(self, steps: Steps, batches: Batches) -> Tensor:
         """As a call of the steps, for any multiple of `unrolled`."""
         logits = []
-        for start in range(0, len(inputs), self._unrolled):
-            taken = slice(start, start + self._unrolled)
-            batches = inputs[taken], targets[taken], masks[taken], rate
-            with nullcontext() if self._is_traced else self._tracing(steps, *batches):
-                logits.append(self._call(steps, *batches))
+        for start in range(0, len(batches.masks), self._unrolled):
+            taken = batches.some(slice(start, start + self._unrolled))
+            with nullcontext() if self._is_traced else self._tracing(steps, taken):
+                logits.append(self._call(steps, taken))
         return in_turn(logits)
 
     @contextmanager
-    def _tracing(self, steps: Steps, *batches: Any) -> Iterator[None]:
+    def _tracing(self, steps: Steps, batches: Batches) -> Iterator[None]:
         if self._any_size:
-            _for_any_number(steps, *batches)
+            _for_any_number(steps, batches)
         import torch._functorch.config
         import torch._inductor.config
 
@@ -143,8 +143,8 @@ def _graph() -> Callable[..., Tensor]:
     return graph
 
 
-def _for_any_number(steps: Steps, *batches: Any) -> None:
+def _for_any_number(steps: Steps, batches: Batches) -> None:
     """Have a graph accept any number of trials."""
-    for tensor, axis in by_trial(steps, *batches):
+    for tensor, axis in by_trial(steps, batches):
         if axis is not None:
             torch._dynamo.mark_dynamic(tensor, axis, hint_override=TYPICAL_TRIALS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import prod
@@ -20,7 +20,7 @@ from clsbench.training.quantities import Ruler
 from clsbench.training.rng import own_rng, seed_for
 from clsbench.training.settings import Pair, StackData, StackSettings, TrialSettings, column
 from clsbench.training.stack import Stack, sent
-from clsbench.training.step import Steps, best_unrolling, blocks
+from clsbench.training.step import Batches, Masks, Steps, blocks
 
 # The numbers in the batches of several graphs that are looked up together: each look-up takes as long as a small step.
 AT_ONCE = 2**20
@@ -52,23 +52,55 @@ class StepsResult:
     compile_seconds: float
 
 
+@dataclass(frozen=True)
+class Filling:
+    """Fills an epoch's last batch up by copies of its samples, so that a graph for full batches takes it too.
+
+    `shares` are those of each step (see `Batches`); `places [B]` holds, for each place in the last batch, that of its
+    sample among the `num_last` that it has.
+    """
+
+    shares: Sequence[Tensor]
+    places: Tensor
+    num_last: int
+
+    @classmethod
+    def of(cls, num_samples: int, batch_size: int, device: torch.device) -> Filling:
+        """For an epoch of so many samples."""
+        before = (num_samples - 1) // batch_size
+        num_last = num_samples - before * batch_size
+        places = torch.arange(batch_size, device=device)
+        last = (places < num_last) / num_last
+        return cls([last.new_full((batch_size,), 1 / batch_size)] * before + [last], places % num_last, num_last)
+
+    def order(self, order: Tensor) -> Tensor:
+        """`order [T, N]` with its copies."""
+        before = order.shape[1] - self.num_last
+        return torch.cat([order[:, :before], order[:, before:].index_select(1, self.places)], 1)
+
+
 class Epochs:
     """Takes the steps of a stack, an epoch at a time."""
 
     def __init__(self, steps: Steps, trials: Sequence[TrialSettings], data: StackData, settings: StackSettings) -> None:
-        self._steps, self._trials, self._batch_size = steps, trials, settings.batch_size
+        self._steps, self._trials = steps, trials
         self._ruler = Ruler(steps.loss, data.train[0].device)
         self._measured = prediction_metrics(steps.loss.problem, "train")
         self._seeds = [trial.seed for trial in trials]
         self._num_samples = data.train[1].shape[0 if data.places is None else 1]
-        self._unrolled = best_unrolling(self._num_samples, settings.batch_size) if settings.compiled else 1
         # Different splits lie one after the other: a trial's samples are those from its own split's first on.
         x, y = data.train
         self._data = data.train if data.places is None else (x.flatten(0, 1), y.flatten(0, 1))
         self._first = None if data.places is None else (data.places * self._num_samples).unsqueeze(1)
-        self._take: Steps | CompiledSteps = CompiledSteps(steps, self._unrolled) if settings.compiled else steps
-        at_most = at_once(steps.stack, steps.loss, self._data[0], settings.batch_size)
-        self._together = at_most if settings.compiled else 1
+        self._batch_size = min(settings.batch_size, self._num_samples)
+        self._take: Steps | CompiledSteps = steps
+        self._together, self._filling = 1, None
+        if settings.compiled:
+            self._take = compiled = CompiledSteps(steps, self._num_samples, self._batch_size)
+            at_most = at_once(steps.stack, steps.loss, self._data[0], self._batch_size)
+            self._together = max(1, at_most // compiled.unrolled) * compiled.unrolled
+            if compiled.fills_up:
+                self._filling = Filling.of(self._num_samples, self._batch_size, data.train[0].device)
 
     def plan(self, epoch: int) -> EpochPlan:
         """The plan of epoch `epoch` (from 1); a trial whose learning rate is not finite is frozen."""
@@ -98,24 +130,32 @@ class Epochs:
     def logits(self, plan: EpochPlan) -> Iterator[Pair]:
         """Take an epoch's steps and yield their logits `[T, n, K]`, with the targets.
 
-        It never waits for the device. If steps are compiled, those of a whole graph are, and as many batches as are
-        small are looked up together; the others are taken eagerly.
+        It never waits for the device. If steps are compiled, as many batches as are small are looked up together; a
+        smaller batch that may not be filled up is taken eagerly.
         """
-        stack, number, size_compiled = self._steps.stack, 0, None
+        stack, number, filling = self._steps.stack, 0, self._filling
         order = plan.order if self._first is None else plan.order + self._first
         with self._own_rng():
-            for block in blocks(order, self._batch_size, self._unrolled, self._together):
+            for block in blocks(order if filling is None else filling.order(order), self._batch_size, self._together):
                 trials, count, size = block.shape
-                size_compiled = size_compiled or size
-                masks = [stack.dropout_masks(self._seeds, (plan.epoch, number + i), size) for i in range(count)]
+                masks = [self._masks(plan.epoch, number + i, size) for i in range(count)]
                 flat, shape = block.movedim(1, 0).flatten(), (count, trials, size)
                 inputs, targets = (each.index_select(0, flat).unflatten(0, shape) for each in self._data)
                 stack.begin_step(self._seeds, (plan.epoch, number))
-                whole = size == size_compiled and count % self._unrolled == 0
-                take: Callable[..., Tensor] = self._take if whole else self._steps
-                logits = take(inputs, targets, masks, plan.rate)
+                take = self._take if size == self._batch_size else self._steps
+                shares = None if filling is None else filling.shares[number : number + count]
+                logits = take(Batches(inputs, targets, masks, plan.rate, shares))
+                seen = min(count * size, self._num_samples - number * self._batch_size)
                 number += count
-                yield logits.flatten(1, 2), targets.movedim(0, 1).flatten(1, 2)
+                yield logits.flatten(1, 2)[:, :seen], targets.movedim(0, 1).flatten(1, 2)[:, :seen]
+
+    def _masks(self, epoch: int, number: int, size: int) -> Masks:
+        """The dropout masks of one step; a copy of a sample has that of the sample."""
+        filling, step = self._filling, (epoch, number)
+        if filling is None or number < len(filling.shares) - 1:
+            return self._steps.stack.dropout_masks(self._seeds, step, size)
+        masks = self._steps.stack.dropout_masks(self._seeds, step, filling.num_last)
+        return {name: mask.index_select(1, filling.places) for name, mask in masks.items()}
 
     def _own_rng(self) -> AbstractContextManager[None]:
         """Around an epoch's steps: what they draw from PyTorch's global generators leaves those as they were."""

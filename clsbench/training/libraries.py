@@ -13,7 +13,7 @@ import logging
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from clsbench import system
 from clsbench.signatures import is_own
 from clsbench.training.graph_cache import kept_library
-from clsbench.training.step import Masks, Steps, in_turn
+from clsbench.training.step import Batches, Steps, in_turn
 
 log = logging.getLogger("clsbench")
 
@@ -44,11 +44,13 @@ class Library:
         self._run: Callable[[list[Tensor]], list[Tensor]]
         self._run = torch._C._aoti.AOTIModelContainerRunnerCpu(str(path), 1).run
 
-    def __call__(self, steps: Steps, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
+    def __call__(self, steps: Steps, batches: Batches) -> Tensor:
         """As a call of the steps."""
         logits: list[Tensor] = []
-        for x, y, own in zip(inputs.split(1), targets.split(1), masks, strict=True):
-            logits += self._run([*steps.tensors, x, y, *own.values(), rate])
+        shares = [[each] for each in batches.shares] if batches.shares else [[]] * len(batches.masks)
+        each = zip(batches.inputs.split(1), batches.targets.split(1), batches.masks, shares, strict=True)
+        for x, y, masks, share in each:
+            logits += self._run([*steps.tensors, x, y, *masks.values(), batches.rate, *share])
         return in_turn(logits)
 
 
@@ -60,32 +62,32 @@ def are_loaded(device: torch.device, *code: Any) -> bool:
     return system.LINUX and device.type == "cpu" and all(map(is_own, code))  # other systems are not tested
 
 
-def library_of(steps: Steps, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Library | None:
+def library_of(steps: Steps, batches: Batches) -> Library | None:
     """The library of steps on a CPU, for batches like these, compiled if it is not in the cache.
 
     All code in a step must be clsbench's or PyTorch's. None where there can be no library.
     """
-    if not are_loaded(rate.device, steps.loss.function, steps.update):
+    if not are_loaded(batches.rate.device, steps.loss.function, steps.update):
         return None
-    step = (inputs[:1], targets[:1], masks[:1], rate)
+    step = batches.some(slice(1))
     try:
-        with kept_library(_key(steps, *step), partial(_compile, steps, *step)) as path:
+        with kept_library(_key(steps, step), partial(_compile, steps, step)) as path:
             return Library(path)
     except Exception as error:
         log.info("steps are traced in every process, they cannot be a library: %s: %s", type(error).__name__, error)
         return None
 
 
-def by_trial(
-    steps: Steps, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor
-) -> list[tuple[Tensor, int | None]]:
+def by_trial(steps: Steps, batches: Batches) -> list[tuple[Tensor, int | None]]:
     """All tensors in a call of steps, and which axis of each is the trials; None for those that trials share."""
     shared = set(map(id, steps.loss.shared))
     own = [(tensor, None if id(tensor) in shared else 0) for tensor in steps.tensors]
-    return [*own, (inputs, 1), (targets, 1), *((mask, 0) for step in masks for mask in step.values()), (rate, 0)]
+    masks = [(mask, 0) for step in batches.masks for mask in step.values()]
+    shares = [(share, None) for share in batches.shares or ()]
+    return [*own, (batches.inputs, 1), (batches.targets, 1), *masks, (batches.rate, 0), *shares]
 
 
-def _compile(steps: Steps, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor, path: Path) -> None:
+def _compile(steps: Steps, step: Batches, path: Path) -> None:
     """Write the library of one step, for any number of trials."""
     import torch._inductor
     from torch._dispatch.python import enable_python_dispatcher
@@ -107,9 +109,10 @@ def _compile(steps: Steps, inputs: Tensor, targets: Tensor, masks: Sequence[Mask
         rest = iter(tensors)
         own = steps.mapped(lambda _: next(rest))
         x, y = next(rest), next(rest)
-        return (own(x, y, [{name: next(rest) for name in step} for step in masks], next(rest)),)
+        masks = [{name: next(rest) for name in mask} for mask in step.masks]
+        return (own(Batches(x, y, masks, next(rest), list(rest) or None)),)
 
-    fakes = [fake(*each) for each in by_trial(steps, inputs, targets, masks, rate)]
+    fakes = [fake(*each) for each in by_trial(steps, step)]
     with mode, enable_python_dispatcher(), _compiling_state_context():
         graph = make_fx(call)(*fakes)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -130,21 +133,21 @@ def _compile(steps: Steps, inputs: Tensor, targets: Tensor, masks: Sequence[Mask
         library.replace(path)
 
 
-def _key(steps: Steps, *batches: Any) -> str:
+def _key(steps: Steps, step: Batches) -> str:
     """Differs for steps that need different libraries: other code, settings or shapes, another processor."""
     stack, loss = steps.stack, steps.loss
     tensors = [
         (str(tensor.dtype), [size for axis, size in enumerate(tensor.shape) if axis != trials])
-        for tensor, trials in by_trial(steps, *batches)
+        for tensor, trials in by_trial(steps, step)
     ]
-    if not all(tensor.is_contiguous() for tensor, _ in by_trial(steps, *batches)):
+    if not all(tensor.is_contiguous() for tensor, _ in by_trial(steps, step)):
         raise ValueError("a tensor is not contiguous")
     parts = [
         *(torch.__version__, import_module("clsbench").__version__, _code(), _processor(), torch.get_num_threads()),
         *(tensors, {name: view.shape[1:] for name, view in stack.parameters.items()}, list(stack.buffers)),
         *(_described(stack.template), loss.name, _described(loss.function), _described(loss.options)),
         *(_described(steps.update), _described(steps.options), list(steps.state), steps.clip_norm is None),
-        *(loss.class_weight is None, steps.precision),
+        *(loss.class_weight is None, steps.precision, step.shares is None),
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 

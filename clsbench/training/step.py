@@ -22,8 +22,34 @@ Masks = Mapping[str, Tensor]
 
 # Steps in one compiled graph: more save calls and cost compile time.
 UNROLLED = range(1, 9)
-# The cost of a leftover step, which is taken eagerly, in calls of a graph.
-EAGER_STEP = 4
+
+
+@dataclass(frozen=True)
+class Batches:
+    """What S steps of one size train on.
+
+    `inputs`, `targets`: `[S, T, B, ...]` and `[S, T, B]`; `masks`, the dropout masks of each step; `rate [T, 1]`, the
+    learning rates. `shares`, `[B]` of each step, is the share of each sample in the loss: 1/n, and 0 for those that
+    only fill up a batch of n; None if nothing is ever filled up.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    masks: Sequence[Masks]
+    rate: Tensor
+    shares: Sequence[Tensor] | None = None
+
+    def some(self, steps: slice) -> Batches:
+        """Those of some steps."""
+        shares = None if self.shares is None else self.shares[steps]
+        return Batches(self.inputs[steps], self.targets[steps], self.masks[steps], self.rate, shares)
+
+    def of(self, trials: slice) -> Batches:
+        """Those of some trials."""
+        if trials == ALL:
+            return self
+        masks = [{name: mask[trials] for name, mask in step.items()} for step in self.masks]
+        return Batches(self.inputs[:, trials], self.targets[:, trials], masks, self.rate[trials], self.shares)
 
 
 @dataclass
@@ -49,17 +75,12 @@ class Steps:
     precision: Precision = "float32"
     seconds: ClassVar[float] = 0.0  # nothing is compiled
 
-    def __call__(self, inputs: Tensor, targets: Tensor, masks: Sequence[Masks], rate: Tensor) -> Tensor:
-        """Take S steps, one after the other; return their logits `[T, S, B, K]`.
-
-        Args:
-            inputs, targets: the batches, `[S, T, B, ...]` and `[S, T, B]`.
-            masks: the dropout masks of each step.
-            rate: the learning rates, `[T, 1]`.
-        """
-        batches = zip(inputs.unbind(), targets.unbind(), masks, strict=True)
+    def __call__(self, batches: Batches) -> Tensor:
+        """Take S steps, one after the other; return their logits `[T, S, B, K]`."""
+        shares: Sequence[Tensor | None] = batches.shares or [None] * len(batches.masks)
+        each = zip(batches.inputs.unbind(), batches.targets.unbind(), batches.masks, shares, strict=True)
         # Samples last in memory, the layout of layers and of evaluation.
-        return torch.stack([self._one(*batch, rate).mT for batch in batches], 2).movedim(1, -1)
+        return torch.stack([self._one(*batch, batches.rate).mT for batch in each], 2).movedim(1, -1)
 
     def of(self, trials: slice) -> Steps:
         """The steps of some trials, to be compiled; they share this object's state."""
@@ -92,7 +113,7 @@ class Steps:
         self.mapped(seen)
         return found
 
-    def _one(self, inputs: Tensor, targets: Tensor, masks: Masks, rate: Tensor) -> Tensor:
+    def _one(self, inputs: Tensor, targets: Tensor, masks: Masks, share: Tensor | None, rate: Tensor) -> Tensor:
         """A trial whose loss or gradient is not finite is frozen before the step."""
         stack, before = self.stack, self.stack.kept_buffers()
         with torch.enable_grad():
@@ -100,9 +121,11 @@ class Steps:
                 logits, leaves = stack.tracked(inputs, masks)
             logits = logits.float()
             by_sample = self._drawn(logits, targets) if self.loss.draws else self.loss(logits, targets)
-            losses = by_sample.mean(-1) * self.loss_weight
+            means = by_sample.mean(-1) if share is None else (by_sample * share).sum(-1)
+            losses = means * self.loss_weight
             gradients = stack.gradients(losses.sum(), leaves)
-        self.loss_sum.add_(by_sample.detach().sum(-1, dtype=torch.float64))
+        counted = by_sample.detach() if share is None else by_sample.detach().where(share > 0, 0.0)
+        self.loss_sum.add_(counted.sum(-1, dtype=torch.float64))
         # A compiled graph reads the weights once, whatever their number.
         for trials in [ALL] if torch.compiler.is_compiling() else stack.groups():
             self._move(trials, gradients, losses.detach(), rate)
@@ -141,18 +164,13 @@ class Steps:
         return torch.autocast(self.stack.weights.device.type, torch.bfloat16, cache_enabled=False)
 
 
-def blocks(order: Tensor, batch_size: int, unrolled: int, together: int) -> Iterator[Tensor]:
-    """`order [T, N]` as the batches of an epoch, `[T, S, B]` each.
-
-    S is a multiple of `unrolled`, of about `together` steps at most; what remains comes one by one, and the last batch
-    may be smaller.
-    """
-    num_samples, size = order.shape[1], unrolled * batch_size
-    whole, most = num_samples // size * size, max(1, together // unrolled) * size
-    for start in range(0, whole, most):
-        yield order[:, start : min(start + most, whole)].unflatten(1, (-1, batch_size))
-    for start in range(whole, num_samples, batch_size):
-        yield order[:, start : start + batch_size].unsqueeze(1)
+def blocks(order: Tensor, batch_size: int, together: int) -> Iterator[Tensor]:
+    """`order [T, N]` as the batches of an epoch, `[T, S, B]` each: at most `together` steps, a smaller batch alone."""
+    whole = order.shape[1] // batch_size * batch_size
+    for start in range(0, whole, together * batch_size):
+        yield order[:, start : min(start + together * batch_size, whole)].unflatten(1, (-1, batch_size))
+    if whole < order.shape[1]:
+        yield order[:, whole:].unsqueeze(1)
 
 
 def in_turn(logits: Sequence[Tensor]) -> Tensor:
@@ -160,7 +178,6 @@ def in_turn(logits: Sequence[Tensor]) -> Tensor:
     return logits[0] if len(logits) == 1 else torch.cat([each.movedim(-1, 1) for each in logits], 2).movedim(1, -1)
 
 
-def best_unrolling(num_samples: int, batch_size: int) -> int:
-    """How many steps to compile into one graph, so that an epoch costs the fewest calls."""
-    full = num_samples // batch_size
-    return min(UNROLLED, key=lambda number: full // number + EAGER_STEP * (full % number))
+def best_unrolling(num_steps: int) -> int:
+    """How many steps to trace into one graph, whose calls then take all of an epoch's."""
+    return max(number for number in UNROLLED if num_steps % number == 0)

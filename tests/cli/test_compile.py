@@ -18,7 +18,7 @@ CONFIG: dict[str, Any] = {
     "dataset": {"name": "moons", "samples": 100},
     "model": "linear",
     "loss": "cross_entropy",
-    "train": {"seeds": 3, "epochs": 2, "batch_size": 60, "compile": "on", "device": "cpu"},
+    "train": {"seeds": 3, "epochs": 2, "batch_size": 40, "compile": "on", "device": "cpu"},
     "report": "off",
 }
 

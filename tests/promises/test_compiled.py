@@ -55,9 +55,13 @@ def test_a_graph_trains_part_after_part(run: Run, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.slow
 @pytest.mark.compiler
-def test_the_size_of_a_compiled_stack_is_not_in_the_numbers(run: Run) -> None:
-    """Any number of seeds has the bits of the others, also where the most take more than one call of the graph."""
-    parts, whole = in_stacks(run, **PARTS, **TRAIN)
+@pytest.mark.parametrize("how", [{**PARTS, **TRAIN}, {**DEEP, "compile": "on"}], ids=["even", "filled"])
+def test_the_size_of_a_compiled_stack_is_not_in_the_numbers(run: Run, how: Config) -> None:
+    """Any number of seeds has the bits of the others, also where the most take more than one call of the graph.
+
+    Also where an epoch's last batch is filled up.
+    """
+    parts, whole = in_stacks(run, **how)
     assert "compiled" == whole.summary["engine"]["mode"]
     for part in parts:
         assert_part(part, whole)
@@ -99,6 +103,7 @@ def test_compiled_steps_go_where_eager_ones_go(run: Run) -> None:
         {**DEEP, "optimizer": {"name": "adam", "lr": lr}},
         {**DEEP, "optimizer": {**ADAMW, "lr": lr}},
         {**DEEP, "optimizer": {**ADAMW, "lr": lr, "decay_biases": False}},
+        {**DEEP, "optimizer": {"momentum": 0.9, "lr": lr}, "model": {**DEEP["model"], "dropout": 0.2}},
     ):
         eager, compiled = (run(**{**how, "compile": mode}) for mode in ("off", "on"))
         assert len(eager.records) == len(compiled.records)
