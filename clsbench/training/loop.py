@@ -210,7 +210,7 @@ class _Ledger:
     def rows(self, epoch: int, measures: Measures, ending: Tensor | None) -> list[Row | None]:
         """The row of each trial that was running; those that are `ending`, `[T]`, are frozen and over."""
         names = [name for name in self._names if name in measures and measures[name].dim() == 1]
-        values = torch.stack([measures[name] for name in names], 1).tolist()
+        values = _numbers(torch.stack([measures[name] for name in names], 1))
         by_class = self._by_class(measures) if ending is not None or self._has_few_classes else {}
         ends = [False] * len(values) if ending is None else ending.tolist()
         nothing: Row = dict.fromkeys(("step", *self._names, "status"))
@@ -221,29 +221,31 @@ class _Ledger:
                 rows.append(None)
                 continue
             self._running[trial] = bool(lives) and not ends[trial]
-            known: Row = {}
+            row = {**nothing, "step": int(step)}
             if lives:
-                known |= zip(names, map(_finite, values[trial]), strict=True)
+                row |= zip(names, values[trial], strict=True)
                 if not ends[trial]:
-                    known |= dict.fromkeys(self._at_last)
+                    row |= dict.fromkeys(self._at_last)
                 if ends[trial] or self._has_few_classes:
-                    known |= {
-                        name: dict(zip(self._classes, map(_finite, of[trial]), strict=True))
-                        for name, of in by_class.items()
-                    }
-            status = "diverged" if not lives else "finished" if ends[trial] else "running"
-            rows.append({**nothing, "step": int(step), **known, "status": status})
+                    row |= {name: dict(zip(self._classes, of[trial], strict=True)) for name, of in by_class.items()}
+            row["status"] = "diverged" if not lives else "finished" if ends[trial] else "running"
+            rows.append(row)
         if ending is not None:
             self._steps.alive.mul_(~ending.to(self._steps.alive.device).unsqueeze(1))
         return rows
 
-    def _by_class(self, measures: Measures) -> dict[str, list[list[float]]]:
+    def _by_class(self, measures: Measures) -> dict[str, Sequence[Sequence[float | None]]]:
         """The measures by class, by trial."""
-        return {name: measures[name].tolist() for name in self._names if name in measures and measures[name].dim() > 1}
+        found = {name: measures[name] for name in self._names if name in measures and measures[name].dim() > 1}
+        return {name: _numbers(each) for name, each in found.items()}
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _numbers(values: Tensor) -> Sequence[Sequence[float | None]]:
+    """The numbers `[T, M]` of each trial; None for those that are not finite."""
+    numbers: list[list[float]] = values.tolist()
+    if values.isfinite().all():
+        return numbers
+    return [[each if math.isfinite(each) else None for each in row] for row in numbers]
 
 
 def _measurable(measures: Measures, problem: Problem) -> Tensor:
