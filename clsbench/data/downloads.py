@@ -19,11 +19,15 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partialmethod
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clsbench.data.sources import opened
 from clsbench.errors import DataError
 from clsbench.system import replace
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 MANIFEST = "clsbench.sha256"
 ARCHIVES = (".gz", ".zip")
@@ -39,12 +43,14 @@ class Source:
         folder: where the files lie, relative to the root.
         files: their names; IDX files are listed in pairs, images before labels.
         options: arguments of the class besides `root`, `train` and `download`.
+        classes: names of the classes, where the files do not hold them: of IDX files.
     """
 
     dataset: str
     folder: str
     files: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
     @property
     def is_idx(self) -> bool:
@@ -227,6 +233,19 @@ def _idx_shape(path: Path) -> tuple[int, ...]:
         if zeros != b"\0\0" or kind != b"\x08" or axes not in (b"\1", b"\3"):
             return ()
         return tuple(int.from_bytes(file.read(4), "big") for _ in range(axes[0]))
+
+
+def read_idx(path: Path) -> npt.NDArray[np.uint8]:
+    """The array in an IDX file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not as long as its header says.
+    """
+    import numpy as np
+
+    shape = _idx_shape(path)
+    return np.fromfile(path, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
 
 
 def _manifest(folder: Path) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase, digits
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Interval
@@ -23,19 +25,29 @@ EmnistSplit = Literal["balanced", "byclass", "bymerge", "letters", "digits", "mn
 EMNIST_CLASSES = {"balanced": 47, "byclass": 62, "bymerge": 47, "letters": 26, "digits": 10, "mnist": 10}
 
 
-def _idx_source(name: str, train: str = "train", test: str = "t10k", **options: str) -> Source:
+MERGED = "cijklmopsuvwxyz"  # letters that EMNIST counts as their capitals
+
+
+def _idx_source(name: str, classes: Iterable[str], train: str = "train", test: str = "t10k", **options: str) -> Source:
     files = (f"{part}-{kind}-ubyte" for part in (train, test) for kind in ("images-idx3", "labels-idx1"))
-    return Source(name, f"{name}/raw", tuple(files), options)
+    return Source(name, f"{name}/raw", tuple(files), options, tuple(classes))
 
 
 def _emnist_source(split: EmnistSplit) -> Source:
-    return _idx_source("EMNIST", f"emnist-{split}-train", f"emnist-{split}-test", split=split)
+    classes = {"letters": ascii_lowercase, "byclass": CHARACTERS, "digits": digits, "mnist": digits}
+    merged = [each for each in CHARACTERS if each not in MERGED]
+    return _idx_source(
+        "EMNIST", classes.get(split, merged), f"emnist-{split}-train", f"emnist-{split}-test", split=split
+    )
 
 
+CHARACTERS = digits + ascii_uppercase + ascii_lowercase
+CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 SOURCES = {
-    "mnist": _idx_source("MNIST"),
-    "fashion_mnist": _idx_source("FashionMNIST"),
-    "kmnist": _idx_source("KMNIST"),
+    "mnist": _idx_source("MNIST", digits),
+    "fashion_mnist": _idx_source("FashionMNIST", CLOTHES),
+    "kmnist": _idx_source("KMNIST", KANA),
     "emnist": _emnist_source("balanced"),
     "cifar10": Source(
         "CIFAR10", "cifar-10-batches-py", (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
@@ -167,24 +179,34 @@ def _load(source: Source, data_dir: str | None, *, first: int = 0, transposed: b
     root = _root(data_dir)
     downloads.ensure(source, root)
     try:
-        train_set, test_set = (source.load()(root=root, train=train, **source.options) for train in (True, False))
-    except (OSError, RuntimeError) as error:
+        names, images, labels, test_images, test_labels = (_of_idx if source.is_idx else _of_torchvision)(source, root)
+    except (OSError, RuntimeError, ValueError) as error:
         raise DataError(f"{root / source.folder} cannot be read ({error}); remove it to download it again") from error
-    # MNIST's names have the form "0 - zero".
-    names = tuple(str(name).partition(" - ")[0] for name in train_set.classes[first:])
     return RawData(
-        features=_channels_first(train_set.data, transposed),
-        labels=_labels(train_set.targets, first),
+        features=_channels_first(images, transposed),
+        labels=_labels(labels, first),
         num_classes=len(names),
         class_names=names,
         full_scale=255.0,
-        test_features=_channels_first(test_set.data, transposed),
-        test_labels=_labels(test_set.targets, first),
+        test_features=_channels_first(test_images, transposed),
+        test_labels=_labels(test_labels, first),
     )
 
 
+def _of_idx(source: Source, root: Path) -> tuple[Any, ...]:
+    """Names of the classes, then images and labels to train on and to test on."""
+    return source.classes, *(downloads.read_idx(root / source.folder / name) for name in source.files)
+
+
+def _of_torchvision(source: Source, root: Path) -> tuple[Any, ...]:
+    """The same of files that torchvision alone can read; importing it takes longer than reading."""
+    train_set, test_set = (source.load()(root=root, train=train, **source.options) for train in (True, False))
+    names = tuple(str(name) for name in train_set.classes)
+    return names, train_set.data, train_set.targets, test_set.data, test_set.targets
+
+
 def _channels_first(images: Any, transposed: bool) -> npt.NDArray[np.uint8]:
-    """[N, C, H, W] of torchvision's grey tensor [N, H, W] or colour array [N, H, W, C]."""
+    """[N, C, H, W] of grey images [N, H, W] or coloured ones [N, H, W, C]."""
     import numpy as np
 
     array = np.asarray(images)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import pickle
 import shutil
 import socket
+import subprocess
 import sys
 import tarfile
 import urllib.request
@@ -142,6 +144,37 @@ def test_real_mnist_is_the_one_that_everybody_knows(mnist_dir: Path, calls: list
     np.testing.assert_allclose(raw.features.mean() / 255, 0.1307, atol=1e-4)
     np.testing.assert_allclose(raw.features.std() / 255, 0.3081, atol=1e-4)
     assert [] == calls
+
+
+@pytest.mark.parametrize(
+    "source", [each for each in vision.SOURCES.values() if each.is_idx], ids=lambda one: one.dataset
+)
+def test_names_of_classes_are_torchvisions(source: downloads.Source) -> None:
+    """The files hold none: EMNIST's 47 classes, too, are in its order."""
+    known = source.load()
+    names = known.classes if source.dataset != "EMNIST" else known.classes_split_dict["balanced"]
+    assert source.classes == tuple(name.partition(" - ")[0] for name in names)
+
+
+@pytest.mark.parametrize("split", vision.EMNIST_CLASSES)
+def test_names_of_emnist_are_torchvisions(split: Any) -> None:
+    """Of its letters without the one for the labels from 0, of which there are none."""
+    known = torchvision.datasets.EMNIST.classes_split_dict[split]
+    assert vision._emnist_source(split).classes == tuple(name for name in known if name != "N/A")
+
+
+def test_files_like_mnists_are_read_without_torchvision(cached: Path) -> None:
+    """Importing it takes longer than a small training; its tensors hold the same."""
+    code = f"""
+import json, sys
+from clsbench.data.vision import mnist
+raw = mnist(0, data_dir={str(cached)!r})
+print(json.dumps([raw.test_features.tolist(), raw.test_labels.tolist(), "torchvision" in sys.modules]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    theirs = torchvision.datasets.MNIST(cached, train=False)
+    expected = [theirs.data[:, None].tolist(), theirs.targets.tolist(), False]
+    assert expected == json.loads(done.stdout)
 
 
 @pytest.mark.parametrize(("split", "first", "classes"), [("letters", 1, 26), ("digits", 0, 10), ("balanced", 0, 47)])
