@@ -7,6 +7,7 @@ trials, samples or threads share the work, and only one chunk of logits is held.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -58,6 +59,69 @@ def evaluate(
             totals.add(logits, y[own], None if posterior is None else posterior[own])
         groups.append(totals.values(number))
     return {name: _joined([group[name] for group in groups], 0) for name in groups[0]}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A split `x [N, ...]`, `y [N]` and its true probabilities `[N, C]` or None, with `measures` of it alone."""
+
+    x: Tensor
+    y: Tensor
+    posterior: Tensor | None
+    measures: Sequence[Measure]
+
+
+def evaluate_alike(
+    stack: Stack,
+    ruler: Ruler,
+    parts: Sequence[Part],
+    measures: Sequence[Measure],
+    temperatures: Tensor | None = None,
+    places: Tensor | None = None,
+) -> list[Measures]:
+    """For each of some splits that `are_alike`: `measures`, and those of it alone, with the bits of `evaluate`.
+
+    What is measured of all is measured once, as if each network were that of as many trials: for few trials an
+    operation costs more than its arithmetic.
+    """
+    groups: list[list[Measures]] = []
+    number = _num_samples(parts[0].y, places)
+    for trials in _groups(stack):
+        own, scales = ruler.of(trials), None if temperatures is None else temperatures[trials]
+        together = Totals(own, measures, None if scales is None else scales.repeat(len(parts)))
+        alone = [Totals(own, part.measures, scales) for part in parts]
+        for seen in zip(*(_seen(stack, trials, part, places) for part in parts), strict=True):
+            for totals, each in zip(alone, seen, strict=True):
+                totals.add(*each)
+            logits, targets, true = zip(*seen, strict=True)
+            posterior = None if true[0] is None else torch.cat(true)
+            together.add(torch.cat([each.mT for each in logits]).mT, torch.cat(targets), posterior)
+        shared = {name: total.chunk(len(parts)) for name, total in together.values(number).items()}
+        groups.append(
+            [totals.values(number) | {name: of[i] for name, of in shared.items()} for i, totals in enumerate(alone)]
+        )
+    return [
+        {name: _joined([group[i][name] for group in groups], 0) for name in groups[0][i]} for i in range(len(parts))
+    ]
+
+
+def _seen(
+    stack: Stack, trials: slice, part: Part, places: Tensor | None
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """The logits, targets and true probabilities of some samples after others, each with an axis of trials."""
+    for rows, logits in _logits(stack, trials, part.x, places):
+        own = _some(trials, rows, places)
+        targets, true = part.y[own], None if part.posterior is None else part.posterior[own]
+        if places is None:
+            targets = targets.expand(len(logits), *targets.shape)
+            true = None if true is None else true.expand(len(logits), *true.shape)
+        yield logits, targets, true
+
+
+def are_alike(parts: Sequence[Part], loss: Loss) -> bool:
+    """Whether these splits can be measured together: as many samples in each, and one loss for all trials."""
+    kinds = {(part.y.shape, part.posterior is None) for part in parts}
+    return len(kinds) == 1 and loss.num_trials is None
 
 
 def fitted_temperatures(stack: Stack, loss: Loss, x: Tensor, y: Tensor, places: Tensor | None = None) -> Tensor | None:

@@ -13,16 +13,13 @@ from torch import Tensor
 from clsbench.data.scene import Frame
 from clsbench.losses.contract import Loss
 from clsbench.metrics.measures import measured
-from clsbench.problems import Problem
-from clsbench.registry import SPLITS, catalogue
+from clsbench.registry import catalogue
+from clsbench.training.between import BetweenEpochs
 from clsbench.training.epoch import Epochs
-from clsbench.training.evaluation import Measures, evaluate, fitted_temperatures
+from clsbench.training.evaluation import Measures
 from clsbench.training.frames import Camera
-from clsbench.training.measure import GRADIENT_NORM, OBJECTIVE, Measure, gradient_diagnostics, prediction_metrics
 from clsbench.training.optimizers import initial_state
-from clsbench.training.quantities import Ruler
 from clsbench.training.settings import (
-    Pair,
     StackData,
     StackSettings,
     TrialSettings,
@@ -80,7 +77,7 @@ def train(
     """
     steps = _steps(stack, trials, loss, settings)
     epochs = Epochs(steps, trials, data, settings)
-    between, ledger = _BetweenEpochs(steps, data), _Ledger(steps)
+    between, ledger = BetweenEpochs(steps, data), _Ledger(steps)
     camera = Camera(stack, between.ruler, data)
     if since is None:
         measures = between.before_training()
@@ -121,71 +118,6 @@ def _steps(stack: Stack, trials: Sequence[TrialSettings], loss: Loss, settings: 
         waiting=None if settings.stop is None else Waiting(settings.stop, len(trials), weights.device),
         precision=settings.precision,
     )
-
-
-class _BetweenEpochs:
-    """Measures the trials, and freezes those that cannot be measured."""
-
-    def __init__(self, steps: Steps, data: StackData) -> None:
-        self._steps, self._data = steps, data
-        self.ruler = Ruler(steps.loss, data.train[0].device)
-        problem = steps.loss.problem
-        self._on_train, self._on_val, self._on_test = (prediction_metrics(problem, split) for split in SPLITS)
-        self._diagnosed = gradient_diagnostics(problem)
-
-    def before_training(self) -> Measures:
-        """Every measure of the initial weights, `[T]` each."""
-        self._steps.stack.train(False)
-        self._over()
-        return self._all(self._of(self._data.train, [*self._on_train, OBJECTIVE]))
-
-    def after_epoch(self, seen: Measures, *, is_last: bool) -> tuple[Measures, Tensor | None]:
-        """Every measure, `[T]` each; `seen` holds those on the training data, with the unweighted loss.
-
-        Where a trial ends also those at temperatures that are fitted on the validation data.
-
-        Returns:
-            Beside them `[T]`: the trials that end with this epoch; None for none.
-        """
-        self._steps.stack.train(False)
-        over = self._over()
-        ending = torch.ones(self._steps.stack.num_trials, dtype=torch.bool) if is_last else over
-        if ending is None or self._data.val is None:
-            return self._all(seen), ending
-        stack, places = self._steps.stack, self._data.places
-        return self._all(seen, fitted_temperatures(stack, self._steps.loss, *self._data.val, places)), ending
-
-    def _over(self) -> Tensor | None:
-        """`[T]`: the trials that are not frozen and whose patience is over; None for none."""
-        waiting = self._steps.waiting
-        if waiting is None or self._data.val is None:
-            return None
-        measures = [each for each in self._on_val if each.name == waiting.stop.metric]
-        over = waiting.over(self._of(self._data.val, measures, self._data.val_posterior)[waiting.stop.metric])
-        over &= self._steps.alive.squeeze(1).bool()  # those that have ended improve no more
-        return over.cpu() if over.any() else None
-
-    def _all(self, seen: Measures, temperatures: Tensor | None = None) -> Measures:
-        data, weight = self._data, self._steps.loss_weight
-        if data.val is None:
-            found = seen | self._of(data.train, self._diagnosed)
-        else:
-            found = seen | self._of(data.val, [*self._on_val, *self._diagnosed], data.val_posterior, temperatures)
-        if data.test is not None:
-            found |= self._of(data.test, self._on_test, data.test_posterior, temperatures)
-        found |= {name: found[name] * weight for name in (OBJECTIVE.name, GRADIENT_NORM.name)}
-        self._steps.alive.mul_(_measurable(found, self._steps.loss.problem))
-        return found
-
-    def _of(
-        self,
-        data: Pair,
-        measures: Sequence[Measure],
-        posterior: Tensor | None = None,
-        temperatures: Tensor | None = None,
-    ) -> Measures:
-        places = self._data.places
-        return evaluate(self._steps.stack, self.ruler, *data, measures, posterior, temperatures, places)
 
 
 class _Ledger:
@@ -246,13 +178,3 @@ def _numbers(values: Tensor) -> Sequence[Sequence[float | None]]:
     if values.isfinite().all():
         return numbers
     return [[each if math.isfinite(each) else None for each in row] for row in numbers]
-
-
-def _measurable(measures: Measures, problem: Problem) -> Tensor:
-    """`[T, 1]`: the trials whose loss, gradients and main metrics are finite.
-
-    Test data do not count, and a user's metric may legitimately have no value.
-    """
-    main = {f"{split}_{metric}" for split in ("train", "val") for metric in (problem.headline, problem.second)}
-    decisive = main | {OBJECTIVE.name, GRADIENT_NORM.name}
-    return torch.stack([measures[name] for name in measures if name in decisive]).isfinite().all(0).unsqueeze(1)

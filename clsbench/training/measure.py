@@ -41,6 +41,12 @@ def prediction_metrics(problem: Problem, split: Split) -> list[Measure]:
     return [_measure(f"{split}_{spec.name}", spec) for spec in taken_on(split, problem)]
 
 
+def held_out_metrics(problem: Problem) -> list[Measure]:
+    """The metrics of every epoch on validation data and on test data alike, by their bare names."""
+    of_test = taken_on("test", problem)
+    return [_measure(spec.name, spec) for spec in taken_on("val", problem) if spec in of_test]
+
+
 def final_metrics(problem: Problem) -> list[Measure]:
     """All metrics of trained networks on test data, by their bare names."""
     return [_measure(spec.name, spec) for spec in taken_at_the_end(problem)]

@@ -24,7 +24,7 @@ from clsbench import shown
 from clsbench.report.renderers import terminal
 from clsbench.runs import signals
 from clsbench.runs.directory import RunDirectory
-from clsbench.training import loop
+from clsbench.training import between
 from clsbench.training.step import Steps
 from faulting.runs import Started, checkpoints_each_epoch, goes_on, one_line, small, uninterrupted, warm
 
@@ -49,7 +49,7 @@ for_ever = lambda: time.sleep(60)
 TERM, INT, HUP = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 MOMENTS = {
     "a batch": at(Steps, "__call__", TERM),
-    "an evaluation": at(loop, "evaluate", TERM),
+    "an evaluation": at(between, "evaluate_alike", TERM),
     "a write": at(os, "fsync", TERM, nth=12),
     "a rename": at(os, "replace", HUP, nth=5),
     "a write without end": at(os, "fsync", TERM, nth=12, then=for_ever),

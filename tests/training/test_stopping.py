@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clsbench
-from clsbench.training import loop
+from clsbench.training import between
 from clsbench.training.evaluation import fitted_temperatures
 from clsbench.training.settings import StackData, TrialSettings
 from clsbench.training.stack import Stack
@@ -99,7 +99,7 @@ def test_temperatures_are_fitted_only_where_a_trial_ends(data: StackData, monkey
         fitted.append(stack.num_trials)
         return fitted_temperatures(stack, *rest)
 
-    monkeypatch.setattr(loop, "fitted_temperatures", counted)
+    monkeypatch.setattr(between, "fitted_temperatures", counted)
     trials = [TrialSettings(seed=seed, lr=lr) for seed, lr in enumerate([0.01, 3.0, 3.0])]
     results = trained(stack_of(trials), trials, data, epochs=12, stop=Stop("val_nll", "lower", 3))
     lasts = {len(rows(results, trial)) - 1 for trial in range(3)}
