@@ -36,10 +36,9 @@ class Ranking:
         """`[..., N]` scores with their targets, `[..., N]` or `[N]`."""
         import torch
 
-        ordered, order = scores.sort(-1)
-        known = ~ordered[..., -1:].isnan()  # these are sorted last
-        positive = targets.long().expand_as(order).gather(-1, order) * known
-        place = torch.arange(order.shape[-1], device=order.device)
+        ordered, positive = _by_score(scores, targets.long())
+        positive = positive * ~scores.isnan().any(-1, keepdim=True)
+        place = torch.arange(ordered.shape[-1], device=ordered.device)
         rises = torch.nn.functional.pad(ordered[..., 1:] != ordered[..., :-1], (1, 0))
         lower = (place * rises).cummax(-1).values
         return cls(positive, lower, (positive.cumsum(-1) - positive).gather(-1, lower))
@@ -47,6 +46,21 @@ class Ranking:
     def trial(self, number: int) -> Ranking:
         """The ranking of one trial, `[N]`."""
         return Ranking(self.positive[number], self.lower[number], self.positives_lower[number])
+
+
+def _by_score(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers that rise as the scores do and are equal where these are, in order, with the target of each."""
+    import torch
+
+    if scores.dtype != torch.float32 or scores.device.type != "cpu":
+        ordered, order = scores.sort(dim=-1, stable=True)
+        return ordered, targets.expand_as(order).gather(-1, order)
+    # NumPy sorts whole numbers several times as fast as PyTorch sorts: here of a score, the place and the target.
+    bits = (scores.contiguous() + 0.0).view(torch.int32)  # no zero is negative
+    rising = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    keys = (rising.long() << 32) + (torch.arange(scores.shape[-1]) * 2 + targets)
+    keys.numpy().sort(-1)
+    return keys >> 32, keys & 1
 
 
 @metric("auroc", label="AUROC", better="higher", splits=HELD_OUT, bounds=(0, 1), stacked=True, skewed=True)

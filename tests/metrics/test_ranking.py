@@ -49,6 +49,21 @@ def test_limits(scores: list[float], targets: list[int], expected: tuple[float, 
     assert pytest.approx(expected, nan_ok=True) == (auroc(ranking).item(), average_precision(ranking).item())
 
 
+@given(
+    st.lists(
+        st.tuples(st.floats(width=32) | st.sampled_from([-0.0, 0.0, 1.0]), st.integers(0, 1)), min_size=1, max_size=40
+    )
+)
+def test_a_ranking_does_not_depend_on_the_precision_of_its_scores(pairs: list[tuple[float, int]]) -> None:
+    """Single and double precision, which are sorted in two ways, put the same samples in the same order."""
+    scores, targets = (torch.tensor(column) for column in zip(*pairs, strict=True))
+    single, double = (Ranking.of(each, targets) for each in (scores.float(), scores.double()))
+    assert double.positive.tolist() == single.positive.tolist()
+    if not scores.isnan().any():
+        assert double.lower.tolist() == single.lower.tolist()
+        assert double.positives_lower.tolist() == single.positives_lower.tolist()
+
+
 @pytest.mark.parametrize(
     ("link", "num_outputs"), [("softmax", 2), ("sigmoid", 2), ("sigmoid", 1), ("identity", 2), ("identity", 1)]
 )
