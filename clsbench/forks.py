@@ -38,7 +38,8 @@ def apart(function: Callable[[], T], otherwise: T) -> T:
     fork = _forked(lambda _: function())
     if fork is None:
         return function()
-    child, receiver = fork
+    child, receiver, orders = fork
+    orders.close()
     try:
         if receiver.poll(TRIAL_SECONDS):
             value: T = pickle.loads(receiver.recv_bytes())
@@ -64,25 +65,25 @@ def beside(function: Callable[[S], T], ready: Callable[[], object]) -> Iterator[
         ready: what the fork does first, such as importing what the function needs.
     """
 
-    def life(asker: Connection) -> T:
+    def life(orders: Connection) -> T:
         ready()
-        return function(pickle.loads(asker.recv_bytes()))
+        return function(pickle.loads(orders.recv_bytes()))
 
     # As long as PyTorch is not imported there are no threads of its own to miss; to ask further would import it.
     fork = _forked(life) if (can_fork() if "torch" in sys.modules else system.LINUX) else None
     if fork is None:
         yield lambda argument: partial(function, argument)
         return
-    child, connection = fork
+    child, receiver, orders = fork
 
     def ask(argument: S) -> Callable[[], T]:
         with suppress(OSError):  # it died: what waits for its value finds that out
-            connection.send_bytes(pickle.dumps(argument))
+            orders.send_bytes(pickle.dumps(argument))
         return partial(value, argument)
 
     def value(argument: S) -> T:
         try:
-            found: T = pickle.loads(connection.recv_bytes())
+            found: T = pickle.loads(receiver.recv_bytes())
             return found
         except (EOFError, OSError):  # it died or raised
             return function(argument)
@@ -90,38 +91,43 @@ def beside(function: Callable[[S], T], ready: Callable[[], object]) -> Iterator[
     try:
         yield ask
     finally:
-        connection.close()
+        receiver.close()
+        orders.close()
         _end(child)
 
 
-def _forked(function: Callable[[Connection], object]) -> tuple[int, Connection] | None:
-    """A fork that computes a value, and what connects it to this process; None if no more are allowed.
+def _forked(function: Callable[[Connection], object]) -> tuple[int, Connection, Connection] | None:
+    """A fork that computes a value, what receives it, and what sends the fork its orders; None if no more are allowed.
 
     Args:
-        function: it is given the fork's end of the connection.
+        function: it is given what receives the orders.
     """
-    here, there = multiprocessing.Pipe()
+    # Two pipes: a duplex one would be a socket, and a run without network opens none.
+    receiver, answers = multiprocessing.Pipe(duplex=False)
+    ordered, orders = multiprocessing.Pipe(duplex=False)
     _flush()  # or the fork would print it once more
     try:
         with starting_a_process():
             child = os.fork()
             if child == 0:
-                _answer(function, there, here)
+                orders.close()  # or the fork would wait for itself
+                _answer(partial(function, ordered), answers)
     except OSError:
-        here.close()
+        receiver.close()
+        orders.close()
         return None
     finally:
-        there.close()
-    return child, here
+        answers.close()
+        ordered.close()
+    return child, receiver, orders
 
 
-def _answer(function: Callable[[Connection], object], asker: Connection, other_end: Connection) -> None:
+def _answer(function: Callable[[], object], answers: Connection) -> None:
     """The whole life of the fork."""
     try:
         system.obey_termination()
         system.die_with_parent()
-        other_end.close()  # or the fork would wait for itself
-        asker.send_bytes(pickle.dumps(function(asker)))
+        answers.send_bytes(pickle.dumps(function()))
     finally:
         _flush()
         os._exit(0)

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast
 
 from clsbench.config.schema import Experiment, ReportConfig
 from clsbench.result import Result, trained_plan
@@ -53,7 +53,10 @@ def drawing(result: Result, experiment: Experiment, draw_of: Drawer) -> Callable
     is_due = spent is not None and spent["figures"] is None  # an earlier version drew before it was complete
     if not is_due or not (asked.html or asked.figures):
         return lambda: result
-    drawn = draw_of(_documents(result) if asked.figures else {})
+    try:
+        drawn = draw_of(_documents(result) if asked.figures else {})
+    except Exception as error:
+        drawn = partial(_fail, error)  # once the answer is told
 
     def finish() -> Result:
         directory = RunDirectory(result.directory)
@@ -69,6 +72,10 @@ def drawing(result: Result, experiment: Experiment, draw_of: Drawer) -> Callable
         return replace(result, summary=summary)
 
     return finish
+
+
+def _fail(error: Exception) -> NoReturn:
+    raise error
 
 
 def write_page(result: Result) -> Path:

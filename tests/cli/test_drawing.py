@@ -22,13 +22,13 @@ def seen(run: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in run.iterdir() if path.name in DRAWN}
 
 
-@pytest.mark.parametrize("what", ["figures", "page"])
+@pytest.mark.parametrize("what", ["shown.figures", "shown.page", "report.compose.figure_documents"])
 def test_a_failed_drawing_costs_no_answer(
     what: str, here: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer is printed and the run complete, 1 tells of the bug; resuming draws, once."""
     with monkeypatch.context() as patch:
-        patch.setattr(f"clsbench.shown.{what}", lambda *_: 1 / 0)
+        patch.setattr(f"clsbench.{what}", lambda *_: 1 / 0)
         answer = invoke("run", "tiny.yaml", "report={figures: true}")
     (run,) = (here / "runs" / "moons").iterdir()
     assert (1, True) == (answer.exit_code, "test accuracy" in answer.stdout)
