@@ -99,7 +99,7 @@ def page(result: clsbench.Result) -> str:
         "- Wilcoxon's test takes comparisons for independent; two models on one data set are not quite.",
         "- Options of losses are at their defaults; only the learning rate was tuned.",
         "- A linear model cannot separate circles, spirals and xor; which loss leads there says little.",
-        "- iris, wine, breast_cancer and digits have one split for all seeds; the others are drawn anew for each.",
+        "- MNIST has one test set for all seeds; the others are split or drawn anew for each.",
         "",
     ]
     return "\n".join(lines)
