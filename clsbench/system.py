@@ -51,7 +51,7 @@ def force(handle: int) -> None:
 
 
 def locked(handle: int) -> bool:
-    """Lock a file that is open to write, until its handle is closed or the process ends; False if another handle has.
+    """Lock a file that is open to write, until `unlock` or the end of the process; False if another handle has.
 
     Raises:
         OSError: the file system has no locks.
@@ -66,6 +66,13 @@ def locked(handle: int) -> bool:
         return True
     except (BlockingIOError, PermissionError):  # as Windows calls it
         return False
+
+
+def unlock(handle: int) -> None:
+    """Release a lock before its handle is closed: processes that were forked meanwhile have that open, too."""
+    if fcntl is not None:
+        with suppress(OSError):  # its handle is closed next
+            fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 def force_folder(folder: Path) -> None:

@@ -54,11 +54,18 @@ def sole_writer(folder: Path) -> Iterator[None]:
         if not is_free:
             raise _held(folder)
         try:
-            with opened(holder, "w", sole=True, encoding="ascii") as file:
-                file.write(f"{os.getpid()}\n")
-        except OSError as error:
-            raise unwritable(holder, error) from error
-        yield
+            _name_holder(holder)
+            yield
+        finally:
+            system.unlock(lock.fileno())
+
+
+def _name_holder(holder: Path) -> None:
+    try:
+        with opened(holder, "w", sole=True, encoding="ascii") as file:
+            file.write(f"{os.getpid()}\n")
+    except OSError as error:
+        raise unwritable(holder, error) from error
 
 
 def _held(folder: Path) -> RunError:

@@ -120,3 +120,15 @@ def test_lock_goes_with_its_holder(tmp_path: Path) -> None:
     assert f"{pid}\n" == (tmp_path / "pid").read_text()
     with sole_writer(tmp_path):
         assert f"{os.getpid()}\n" == (tmp_path / "pid").read_text()
+
+
+def test_lock_ends_with_its_block(tmp_path: Path) -> None:
+    """Though a process that users' code forked meanwhile has the file open still."""
+    with sole_writer(tmp_path):
+        pid = forked(signal.pause)
+    try:
+        with sole_writer(tmp_path):
+            assert f"{os.getpid()}\n" == (tmp_path / "pid").read_text()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
