@@ -34,9 +34,7 @@ def _leave(code: int) -> None:
 
     It comes back where the output cannot be finished.
     """
-    for thread in threading.enumerate():
-        if not thread.daemon and thread is not threading.current_thread():
-            thread.join()
+    threading._shutdown()  # type: ignore[attr-defined]  # it ends pools of threads, too, which wait for work
     atexit._run_exitfuncs()
     with suppress(OSError, ValueError, AttributeError):  # closed, full, or none at all
         sys.stdout.flush()

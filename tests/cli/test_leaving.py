@@ -8,7 +8,11 @@ from pathlib import Path
 
 CODE = """
 import atexit, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
 import torch
+
+pool = ThreadPoolExecutor(1)
+pool.submit(int).result()  # its thread waits for more
 
 class Part:
     def __del__(self):
@@ -37,12 +41,13 @@ main()
 
 def ended(folder: Path, *arguments: str) -> tuple[int, list[str], str]:
     """The exit code of a command, what it printed and what it said."""
-    done = subprocess.run([sys.executable, "-c", CODE, *arguments], cwd=folder, capture_output=True, text=True)
+    line = [sys.executable, "-c", CODE, *arguments]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 
 def test_end_without_taking_pytorch_apart(tmp_path: Path) -> None:
-    """Threads are waited for and what is registered for the exit is called, as Python does; objects are just left."""
+    """Threads are waited for, pools of them end, and what is registered for the exit is called; objects are left."""
     code, lines, said = ended(tmp_path, "list", "losses", "--json")
     assert (0, ["thread", "at exit"], "") == (code, lines[-2:], said)
     code, lines, said = ended(tmp_path, "check", "none.yaml")
