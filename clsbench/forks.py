@@ -140,9 +140,10 @@ def _flush() -> None:
 
 
 def _end(child: int) -> None:
-    with suppress(OSError):  # SIGCHLD is ignored: it is gone
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    with suppress(OSError):  # SIGCHLD is ignored: it is gone, and its number may be another's
+        if os.waitpid(child, os.WNOHANG) == (0, 0):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 @cache

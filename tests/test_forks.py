@@ -91,6 +91,22 @@ def test_value_of_a_fork_that_died_is_computed_here(ready: Callable[[], object])
 
 
 @pytest.mark.fork
+def test_fork_that_is_gone_is_not_killed_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where SIGCHLD is ignored, another process may have that number by then."""
+    assert forks.can_fork()  # which is found out once, and needs SIGCHLD
+    before, kill, numbers = signal.signal(signal.SIGCHLD, signal.SIG_IGN), os.kill, list[int]()
+    try:
+        with forks.beside(lambda told: told, killed):
+            with pytest.raises(ChildProcessError):
+                os.waitpid(-1, 0)  # it has died
+            monkeypatch.setattr(os, "kill", lambda number, signum: numbers.append(number))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+        monkeypatch.setattr(os, "kill", kill)
+    assert [] == numbers
+
+
+@pytest.mark.fork
 def test_fork_that_waits_to_be_asked_ends_with_its_parent() -> None:
     """However that ends: a run that is killed leaves no process behind."""
     code = """
