@@ -45,7 +45,7 @@ def test_a_run_becomes_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_atlas_compares_every_loss_of_one_class_a_sample() -> None:
-    """Twelve data sets or more, two models, twenty seeds, the same tuning for each."""
+    """Twelve data sets or more, two models, twenty seeds, the same tuning for each inside every split."""
     experiment = read_file(atlas.CONFIG, [])
     from clsbench.registry import catalogue
 
@@ -57,4 +57,4 @@ def test_the_atlas_compares_every_loss_of_one_class_a_sample() -> None:
     plan = make_plan(experiment)
     assert 2 * len(experiment.dataset) == len(plan.comparisons)
     assert experiment.tune is not None
-    assert "per_arm" == experiment.tune.protocol
+    assert "per_arm_per_seed" == experiment.tune.protocol
