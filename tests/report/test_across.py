@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,19 @@ def test_an_arm_has_one_colour_everywhere(result: Result) -> None:
         assert dict(zip(["cross_entropy", "slow"], marks, strict=True)) == {
             ref.name: ref.mark for ref, _ in drawn.entries
         }
+
+
+def test_no_bar_of_a_diagram_lies_inside_another(result: Result) -> None:
+    """Two groups that differ only in arms that are not drawn are one: here a, told apart from the worst alone."""
+    whole: Any = result.summary["across"]
+    names = "abcdefghi"  # one more than are drawn
+    arms = [{**whole["arms"][0], "name": name, "mean_rank": float(rank)} for rank, name in enumerate(names, start=1)]
+    pairs = [
+        {**whole["pairs"][0], "a": a, "b": b, "p_holm": 0.01 if (a, b) == ("a", "i") else 1.0}
+        for a, b in itertools.combinations(names, 2)
+    ]
+    (drawn,) = blocks(across({**whole, "arms": arms, "pairs": pairs}), Ranks)
+    assert [tuple("abcdefgh")] == [tuple(arm.name for arm in group) for group in drawn.groups]
 
 
 def test_a_mean_of_one_seed_has_no_interval(result: Result) -> None:

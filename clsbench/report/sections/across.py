@@ -72,12 +72,10 @@ def _references(found: Across) -> dict[str, ArmRef]:
 
 
 def _diagram(found: Across, refs: dict[str, ArmRef]) -> Ranks:
-    """The drawn arms at their mean ranks, with the groups that no test tells apart."""
-    drawn = [(refs[arm["name"]], arm["mean_rank"]) for arm in found["arms"] if refs[arm["name"]].mark is not None]
-    drawn.sort(key=lambda entry: entry[1])
-    known = {arm for arm, _ in drawn}
-    spans = (tuple(refs[name] for name in group if refs[name] in known) for group in groups(found))
-    return Ranks(tuple(drawn), tuple(span for span in spans if len(span) > 1), len(found["arms"]))
+    """The drawn arms at their mean ranks, with the groups of them that no test tells apart."""
+    drawn = sorted((arm for arm in found["arms"] if refs[arm["name"]].mark is not None), key=lambda a: a["mean_rank"])
+    spans = tuple(tuple(refs[name] for name in group) for group in groups({**found, "arms": drawn}))
+    return Ranks(tuple((refs[arm["name"]], arm["mean_rank"]) for arm in drawn), spans, len(found["arms"]))
 
 
 def _answer(found: Across, order: Sequence[AcrossArm], refs: dict[str, ArmRef]) -> Text:
