@@ -75,6 +75,20 @@ def unlock(handle: int) -> None:
             fcntl.flock(handle, fcntl.LOCK_UN)
 
 
+def is_locked(handle: int) -> bool:
+    """Whether another handle has the lock of a file; False where that cannot be asked: on Windows, and without locks.
+
+    Until this handle is closed, nobody can lock the file.
+    """
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    return False
+
+
 def force_folder(folder: Path) -> None:
     """Force to disk what a folder lists: a name that was renamed into it is not there before.
 

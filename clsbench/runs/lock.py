@@ -11,11 +11,6 @@ from clsbench import system
 from clsbench.errors import RunError
 from clsbench.runs.files import opened, unwritable
 
-try:
-    import fcntl
-except ImportError:  # on Windows
-    fcntl = None  # type: ignore[assignment]
-
 
 def require_free(folder: Path) -> None:
     """Refuse a run that another process is writing; changes nothing, and refuses nothing if the system has no locks.
@@ -23,15 +18,9 @@ def require_free(folder: Path) -> None:
     Raises:
         RunError: its lock, which lies in `folder`, is held.
     """
-    if fcntl is None:
-        return
     with suppress(FileNotFoundError), opened(folder / "lock", "rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _held(folder) from None
-        except OSError:  # a file system without locks
-            return
+        if system.is_locked(lock.fileno()):
+            raise _held(folder)
 
 
 @contextmanager

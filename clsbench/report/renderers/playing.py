@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
+from clsbench import system
 from clsbench.report.streams import console_on, whole_page
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ def _wait(live: Live, scene: Sequence[Text], seconds: float | None, echoes: bool
 
 @contextmanager
 def _no_echo() -> Iterator[bool]:
-    """Keys that are pressed while a scene is drawn leave no trace in it. Whether they do, nevertheless: on Windows."""
-    if sys.platform == "win32" or not sys.stdin.isatty():
+    """Keys that are pressed while a scene is drawn leave no trace in it; true where they do, as on Windows."""
+    if system.WINDOWS or not sys.stdin.isatty():
         yield True
         return
     import termios
