@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
 import shutil
 import socket
 import sys
@@ -19,15 +18,12 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partialmethod
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from clsbench.data.idx import idx_fault, idx_shape
 from clsbench.data.sources import opened
 from clsbench.errors import DataError
 from clsbench.system import replace
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 MANIFEST = "clsbench.sha256"
 ARCHIVES = (".gz", ".zip")
@@ -54,7 +50,7 @@ class Source:
 
     @property
     def is_idx(self) -> bool:
-        """Whether the files are in MNIST's format; the others are CIFAR's pickles."""
+        """Whether the files are IDX files, MNIST's; the others are CIFAR's pickles."""
         return self.files[0].endswith("-ubyte")
 
     def load(self) -> Any:
@@ -185,7 +181,7 @@ def _faults(source: Source, root: Path) -> dict[str, str]:
             path = folder / name
             with opened(path):
                 pass  # a FIFO or a device is refused here
-            fault = _idx_fault(path) or _sha256_fault(path, hashes) if source.is_idx else _md5_fault(source, path)
+            fault = idx_fault(path) or _sha256_fault(path, hashes) if source.is_idx else _md5_fault(source, path)
             if fault:
                 faults[name] = fault
         except FileNotFoundError:
@@ -194,22 +190,10 @@ def _faults(source: Source, root: Path) -> dict[str, str]:
             faults[name] = f"cannot be read ({error.strerror})"
     if source.is_idx and not faults:
         for images, labels in zip(source.files[::2], source.files[1::2], strict=True):
-            num_images, num_labels = _idx_shape(folder / images)[0], _idx_shape(folder / labels)[0]
+            num_images, num_labels = idx_shape(folder / images)[0], idx_shape(folder / labels)[0]
             if num_images != num_labels:
                 faults[labels] = f"holds {num_labels} labels for {num_images} images"
     return faults
-
-
-def _idx_fault(path: Path) -> str | None:
-    shape = _idx_shape(path)
-    if len(shape) != (3 if "-images-" in path.name else 1):
-        return "is not an IDX file of bytes"
-    if shape[1:] not in ((), (28, 28)):
-        return f"holds images of {shape[1]} x {shape[2]} pixels, not 28 x 28"
-    expected, size = 4 + 4 * len(shape) + math.prod(shape), path.stat().st_size
-    if size != expected:
-        return f"holds {size} bytes, and its header says {expected}"
-    return None
 
 
 def _sha256_fault(path: Path, hashes: Mapping[str, str]) -> str | None:
@@ -224,28 +208,6 @@ def _md5_fault(source: Source, path: Path) -> str | None:
     dataset = source.load()
     known = dict(dataset.train_list + dataset.test_list) | {dataset.meta["filename"]: dataset.meta["md5"]}
     return None if check_md5(path, known[path.name]) else "damaged (its MD5 is not torchvision's)"
-
-
-def _idx_shape(path: Path) -> tuple[int, ...]:
-    """The shape in an IDX header (two zeros, type, number of axes, each axis as 4 bytes); () if it is not one."""
-    with path.open("rb") as file:
-        zeros, kind, axes = file.read(2), file.read(1), file.read(1)
-        if zeros != b"\0\0" or kind != b"\x08" or axes not in (b"\1", b"\3"):
-            return ()
-        return tuple(int.from_bytes(file.read(4), "big") for _ in range(axes[0]))
-
-
-def read_idx(path: Path) -> npt.NDArray[np.uint8]:
-    """The array in an IDX file.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is not as long as its header says.
-    """
-    import numpy as np
-
-    shape = _idx_shape(path)
-    return np.fromfile(path, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
 
 
 def _manifest(folder: Path) -> dict[str, str]:

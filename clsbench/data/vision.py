@@ -11,6 +11,7 @@ from annotated_types import Interval
 
 from clsbench.data import downloads
 from clsbench.data.downloads import Source
+from clsbench.data.idx import read_idx
 from clsbench.data.raw import RawData
 from clsbench.data.toy import Classes, Samples
 from clsbench.errors import ConfigError, DataError
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 EmnistSplit = Literal["balanced", "byclass", "bymerge", "letters", "digits", "mnist"]
 EMNIST_CLASSES = {"balanced": 47, "byclass": 62, "bymerge": 47, "letters": 26, "digits": 10, "mnist": 10}
-
-
+CHARACTERS = digits + ascii_uppercase + ascii_lowercase
 MERGED = "cijklmopsuvwxyz"  # letters that EMNIST counts as their capitals
+CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
 def _idx_source(name: str, classes: Iterable[str], train: str = "train", test: str = "t10k", **options: str) -> Source:
@@ -41,9 +43,6 @@ def _emnist_source(split: EmnistSplit) -> Source:
     )
 
 
-CHARACTERS = digits + ascii_uppercase + ascii_lowercase
-CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 SOURCES = {
     "mnist": _idx_source("MNIST", digits),
     "fashion_mnist": _idx_source("FashionMNIST", CLOTHES),
@@ -195,7 +194,7 @@ def _load(source: Source, data_dir: str | None, *, first: int = 0, transposed: b
 
 def _of_idx(source: Source, root: Path) -> tuple[Any, ...]:
     """Names of the classes, then images and labels to train on and to test on."""
-    return source.classes, *(downloads.read_idx(root / source.folder / name) for name in source.files)
+    return source.classes, *(read_idx(root / source.folder / name) for name in source.files)
 
 
 def _of_torchvision(source: Source, root: Path) -> tuple[Any, ...]:
