@@ -14,7 +14,7 @@ from clsbench.analysis.pairing import pairing
 from clsbench.analysis.tuning import chosen_settings, edges, tuning_summary
 from clsbench.analysis.warnings import unsilenced
 from clsbench.clock import Clock
-from clsbench.config.extension import each_once, extended, extension
+from clsbench.config.extension import extended, extension, merged_axes
 from clsbench.config.plan import Plan, plans, with_chosen
 from clsbench.config.schema import Experiment
 from clsbench.data.progress import told_to
@@ -134,7 +134,7 @@ class Prepared:
         self._train(tuning, writer, kept, directory)
         while self._extends and (longer := self._grown(tuning, writer.records.read())) is not None:
             more = (len(longer.trials) - longer.since) * tuning.experiment.train.epochs
-            self.watch(longer, GridExtended(each_once(longer.extensions[-1].values()), more))
+            self.watch(longer, GridExtended(merged_axes(longer.extensions[-1].values()), more))
             self._train(longer, writer, kept, directory)
             tuning = longer
         records = writer.close()

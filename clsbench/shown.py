@@ -26,25 +26,27 @@ PAGE = "report.html"
 
 
 def drawer(asked: ReportConfig) -> AbstractContextManager[Drawer]:
-    """What draws figures, at hand in a block: a process of its own where one can be, which imports matplotlib first.
+    """Have figures drawn beside this block, where it can be by a process of their own, which first imports matplotlib.
 
-    A block that imports PyTorch has that done beside it. Where no figures are asked for nothing is started.
+    What the block is given begins to draw documents, and returns what waits for their files (see `forks.beside`). Where
+    no figures are asked for, nothing is started, and there are no files.
     """
     if not asked.figures:
         return nullcontext(lambda documents: dict)
     from clsbench.forks import beside
     from clsbench.report.document import Document
 
-    # On one core whatever comes first would wait for it.
+    # On one core, importing it first would only delay the block.
     ready = partial(figures, {"empty": Document("", ())}) if cores() > 1 else dict
     return beside(figures, ready)
 
 
 def drawing(result: Result, experiment: Experiment, draw_of: Drawer) -> Callable[[], Result]:
-    """Begin what a complete run is asked to write to be looked at.
+    """Begin to draw the figures and the page that a complete run is asked for.
 
-    The function that comes back writes the files, and into the summary how long they took. A run that was drawn before,
-    as its summary says, is left as it is. An error leaves the run complete; `clsbench run --resume` draws again.
+    The function that is returned writes the files, and into the summary how long they took. A run that was drawn
+    before, as its summary says, is left as it is. After an error the run is complete, and `clsbench run --resume` draws
+    again.
 
     Raises:
         RunError: from that function: a file cannot be written, or what the page needs is damaged.

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clsbench.analysis.choosing import at_edge, choose, ends
-from clsbench.config.extension import Edge, axes_at, each_once
+from clsbench.config.extension import Edge, axes_at, merged_axes
 from clsbench.config.grid import parted, settings_for, tried
 from clsbench.config.plan import Arm, Ground, Plan
 from clsbench.config.schema import Experiment, TuneConfig
@@ -148,7 +148,7 @@ class _Measured:
         """The axes of an arm, at some seeds of the experiment together."""
         seeds: Sequence[int | None] = own if self.tune.is_per_seed else [None]
         each = [axes_at(self.tune, self.tuning.extensions, Ground(arm.comparison, seed)) for seed in seeds]
-        return {key: tuple(values) for key, values in each_once(each).items()}
+        return {key: tuple(values) for key, values in merged_axes(each).items()}
 
     def _extended(self, arm: Arm, grounds: Sequence[Ground]) -> Extended | None:
         """The new values that an arm tried on some grounds."""
@@ -156,7 +156,7 @@ class _Measured:
             return None
         own, asked = settings_for(self.experiment, arm.loss)[0], self.tune.grid.axes
         each = (axes_at(self.tune, self.tuning.extensions, ground) for ground in grounds)
-        new = each_once({key: values[len(asked[key]) :] for key, values in axes.items()} for axes in each)
+        new = merged_axes({key: values[len(asked[key]) :] for key, values in axes.items()} for axes in each)
         return {key: values for key, values in new.items() if values and key in own}
 
     def _row(self, arm: Arm, settings: Settings, trials: Mapping[int, int], seeds: Sequence[int]) -> SettingResult:

@@ -119,7 +119,7 @@ def report(
 
 
 def _newest(output: Path) -> Path:
-    """The newest finished run; a newer one that is not finished is told."""
+    """The newest finished run; stderr names a newer one that is not finished."""
     from clsbench.report.text import printable
     from clsbench.runs.finding import newest, unfinished_after
 

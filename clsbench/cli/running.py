@@ -97,7 +97,7 @@ def run(
         asked = experiment.read(config, overrides or (), resume)
         total = sum(plan.num_trial_epochs for plan in plans(asked))
     suite = suite_name(asked.name)
-    with drawer(asked.report) as draw_of:  # before PyTorch is imported, which then goes on beside its own imports
+    with drawer(asked.report) as draw_of:  # forked before PyTorch is imported, it imports matplotlib meanwhile
         with (
             errors_to(output_file, suite),
             stdout_for_results(),
@@ -113,12 +113,13 @@ def run(
                 command_line=context.meta[ARGUMENTS],
             )
         with kept_in(result.directory):
-            drawn = drawing(result, asked, draw_of)
+            finish_drawing = drawing(result, asked, draw_of)
             try:
                 if output_file is not None:
                     output_file.write(as_junit(result.summary))
             finally:
-                _show(result, drawn, errors_to(output_file, suite), as_json=as_json, details=details, quiet=quiet)
+                while_drawing = errors_to(output_file, suite)
+                _show(result, finish_drawing, while_drawing, as_json=as_json, details=details, quiet=quiet)
     if failed := failures(result.summary):
         raise TrialError(f"{failed}; the trace is in {result.directory / 'run.log'}", result.directory)
     if missed := unmet(result.summary):
@@ -127,7 +128,7 @@ def run(
 
 def _show(
     result: Result,
-    drawn: Callable[[], Result],
+    finish_drawing: Callable[[], Result],
     while_drawing: AbstractContextManager[None],
     *,
     as_json: bool,
@@ -145,7 +146,7 @@ def _show(
         try:
             with while_drawing, stdout_for_results(), Progress(console_on(sys.stderr), quiet=quiet) as progress:
                 progress.advance(0, "drawing")
-                result = drawn()
+                result = finish_drawing()
         finally:
             if as_json:
                 with suppress(ReaderLeft), stdout_errors():

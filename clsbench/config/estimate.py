@@ -1,6 +1,6 @@
 """About how long a plan trains and what memory and disk it takes: from shapes and counts. Pure.
 
-They are those of the data where they are open, else what the config says.
+Shapes and counts are those of the data where these are open, else what the config says.
 
 The times were measured on two shared cores of a server: of another machine they tell the size, not the number.
 """
@@ -42,7 +42,7 @@ class Estimate:
 
 
 def estimate(plans: Sequence[Plan]) -> Estimate:
-    """What it takes to train the plans of a run one after the other; data opened for one are known for all."""
+    """What it takes to train the plans of a run one after the other; data that are open for one are known for all."""
     unknown: dict[str, None] = {}
     seconds, disk, largest = 0.0, 0, 0
     data: dict[tuple[str, int | str | None], int] = {}

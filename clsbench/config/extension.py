@@ -134,8 +134,8 @@ def _is_within_budget(experiment: Experiment, tune: TuneConfig, axes: Axes) -> b
     )
 
 
-def each_once(axes: Iterable[Mapping[str, Iterable[Any]]]) -> dict[str, list[Any]]:
-    """The values of several axes by key, each once."""
+def merged_axes(axes: Iterable[Mapping[str, Iterable[Any]]]) -> dict[str, list[Any]]:
+    """The axes that have, by key, every value of several axes once, in the order of their first."""
     found: dict[str, dict[Any, None]] = {}
     for each in axes:
         for key, values in each.items():

@@ -49,13 +49,13 @@ class Ranking:
 
 
 def _by_score(scores: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Numbers that rise as the scores do and are equal where these are, in order, with the target of each."""
+    """The scores in rising order, or whole numbers in the same order and with the same ties, and the target of each."""
     import torch
 
     if scores.dtype != torch.float32 or scores.device.type != "cpu":
         ordered, order = scores.sort(dim=-1, stable=True)
         return ordered, targets.expand_as(order).gather(-1, order)
-    # NumPy sorts whole numbers several times as fast as PyTorch sorts: here of a score, the place and the target.
+    # NumPy sorts whole numbers several times as fast as PyTorch sorts: each holds a score, its place and its target.
     bits = (scores.contiguous() + 0.0).view(torch.int32)  # no zero is negative
     rising = bits ^ ((bits >> 31) & 0x7FFFFFFF)
     keys = (rising.long() << 32) + (torch.arange(scores.shape[-1]) * 2 + targets)

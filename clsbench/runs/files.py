@@ -25,7 +25,7 @@ from clsbench.text import in_json
 # Missing on Windows, where ordinary folders have no such links; there `lstat` checks first.
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
-AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its other end
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its other end
 
 Content = bytes | Iterable[bytes]  # of a file, whole or in pieces, which can be gone through again
 PIECE_BYTES = 2**20
@@ -85,7 +85,7 @@ def _opened_beneath(path: Path, flags: int) -> int:
         return os.open(path, flags, 0o666)
     folder = os.open(path.parent, os.O_RDONLY | FOLDER | (NO_LINK if path.parent.name == CHECKPOINTS else 0))
     try:
-        return os.open(path.name, flags | NO_LINK | AT_ONCE, 0o666, dir_fd=folder)
+        return os.open(path.name, flags | NO_LINK | NO_WAIT, 0o666, dir_fd=folder)
     finally:
         os.close(folder)
 

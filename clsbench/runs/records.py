@@ -23,7 +23,7 @@ from clsbench.runs.seal import sha256_of
 from clsbench.runs.signals import write_in_hand
 from clsbench.runs.sums import Sums
 
-Grow = Callable[[Plan, Records], Plan | None]  # a plan whose trials have ended with those that follow from them
+Grow = Callable[[Plan, Records], Plan | None]  # a plan with the trials that its results led to; None for no more
 
 LOOKS, SECONDS_BETWEEN_LOOKS = 20, 0.005  # at a file and its sums while another process writes them
 

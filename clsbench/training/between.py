@@ -87,7 +87,7 @@ class BetweenEpochs:
         return found
 
     def _of_splits(self, temperatures: Tensor | None) -> Measures:
-        """What is measured on other data than the running means of training, and the diagnostics."""
+        """The metrics on validation and test data, and the diagnostics: on training data where none validate."""
         data = self._data
         if self._alike is not None:
             return self._together(self._alike, temperatures)

@@ -22,8 +22,8 @@ from clsbench.training.settings import Pair, StackData, StackSettings, TrialSett
 from clsbench.training.stack import Stack, sent
 from clsbench.training.step import Batches, Masks, Steps, blocks
 
-# The numbers in the batches of several graphs that are looked up together: each look-up takes as long as a small step.
-AT_ONCE = 2**20
+# The most numbers in batches that are looked up together: each look-up takes as long as a small step.
+NUMBERS_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class StepsResult:
 class Filling:
     """Fills an epoch's last batch up by copies of its samples, so that a graph for full batches takes it too.
 
-    `shares` are those of each step (see `Batches`); `places [B]` holds, for each place in the last batch, that of its
-    sample among the `num_last` that it has.
+    `shares` are those of each step (see `Batches`). The last batch has `num_last` samples; `places [B]` says which of
+    them stands at each place once it is filled up.
     """
 
     shares: Sequence[Tensor]
@@ -97,7 +97,7 @@ class Epochs:
         self._together, self._filling = 1, None
         if settings.compiled:
             self._take = compiled = CompiledSteps(steps, self._num_samples, self._batch_size)
-            at_most = at_once(steps.stack, steps.loss, self._data[0], self._batch_size)
+            at_most = batches_at_once(steps.stack, steps.loss, self._data[0], self._batch_size)
             self._together = max(1, at_most // compiled.unrolled) * compiled.unrolled
             if compiled.fills_up:
                 self._filling = Filling.of(self._num_samples, self._batch_size, data.train[0].device)
@@ -130,8 +130,8 @@ class Epochs:
     def logits(self, plan: EpochPlan) -> Iterator[Pair]:
         """Take an epoch's steps and yield their logits `[T, n, K]`, with the targets.
 
-        It never waits for the device. If steps are compiled, as many batches as are small are looked up together; a
-        smaller batch that may not be filled up is taken eagerly.
+        It never waits for the device. For compiled steps several batches are looked up together (see
+        `batches_at_once`); a smaller batch that may not be filled up is taken eagerly.
         """
         stack, number, filling = self._steps.stack, 0, self._filling
         order = plan.order if self._first is None else plan.order + self._first
@@ -164,10 +164,13 @@ class Epochs:
         return own_rng(stack.weights.device) if draws else nullcontext()
 
 
-def at_once(stack: Stack, loss: Loss, inputs: Tensor, batch_size: int) -> int:
-    """How many batches of `inputs [N, ...]` may be looked up together, with their dropout masks and logits."""
+def batches_at_once(stack: Stack, loss: Loss, inputs: Tensor, batch_size: int) -> int:
+    """How many batches of `inputs [N, ...]` may be looked up together, with their dropout masks and logits.
+
+    0 where a single one is too large.
+    """
     numbers = prod(inputs.shape[1:]) + stack.num_masked + loss.num_outputs
-    return AT_ONCE // (stack.num_trials * batch_size * numbers)
+    return NUMBERS_AT_ONCE // (stack.num_trials * batch_size * numbers)
 
 
 def _batch_order(seeds: Sequence[int], epoch: int, num_samples: int) -> Tensor:

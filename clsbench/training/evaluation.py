@@ -108,7 +108,7 @@ def evaluate_alike(
 def _seen(
     stack: Stack, trials: slice, part: Part, places: Tensor | None
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-    """The logits, targets and true probabilities of some samples after others, each with an axis of trials."""
+    """The logits, targets and true probabilities of slice after slice of the samples, each with an axis of trials."""
     for rows, logits in _logits(stack, trials, part.x, places):
         own = _some(trials, rows, places)
         targets, true = part.y[own], None if part.posterior is None else part.posterior[own]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clsbench.config.extension import Edge, axes_at, candidates, each_once, extended, extension
+from clsbench.config.extension import Edge, axes_at, candidates, extended, extension, merged_axes
 from clsbench.config.plan import Extension, Ground, Plan, tuning_plan
 from clsbench.config.schema import Experiment
 from tests.config.reading import read
@@ -127,7 +127,7 @@ def test_a_plan_that_grew_is_that_of_the_whole_grid() -> None:
     whole = plan_of(tuned("loss: [focal, bce]", "lr: [0.1, 1.0, 10.0, 0.01], momentum: [0.2, 0.4, 0.8]", seeds=2))
     of_both = [sorted((trial.arm.name, trial.seed) for trial in each.trials) for each in (plan, whole)]
     assert of_both[1] == of_both[0]
-    assert {"lr": [10.0, 0.01], "momentum": [0.8]} == each_once(each[ALL] for each in plan.extensions)
+    assert {"lr": [10.0, 0.01], "momentum": [0.8]} == merged_axes(each[ALL] for each in plan.extensions)
 
 
 def test_a_seed_that_tunes_by_itself_grows_by_itself() -> None:

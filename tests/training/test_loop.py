@@ -21,7 +21,7 @@ from clsbench.losses.contract import Loss, build_loss
 from clsbench.models.initialisation import initial_module
 from clsbench.problems import SingleLabel
 from clsbench.registry import catalogue
-from clsbench.training.epoch import AT_ONCE, at_once
+from clsbench.training.epoch import NUMBERS_AT_ONCE, batches_at_once
 from clsbench.training.loop import EpochResult, train
 from clsbench.training.optimizers import rate_factor
 from clsbench.training.rng import generator_for
@@ -343,7 +343,7 @@ def test_what_is_looked_up_together_is_bounded(data: StackData, hidden: int) -> 
     trials = [TrialSettings(seed, lr=0.1) for seed in range(3)]
     stack, loss = stack_of(trials, hidden=[hidden, hidden], dropout=0.5), bound("cross_entropy")
     x, batch_size = data.train[0], 32
-    number = at_once(stack, loss, x, batch_size)
+    number = batches_at_once(stack, loss, x, batch_size)
     masks = stack.dropout_masks([0, 1, 2], (1, 0), batch_size)
     one_step = sum(mask.numel() for mask in masks.values()) + 3 * batch_size * (x[0].numel() + loss.num_outputs)
-    assert number * one_step <= AT_ONCE < (number + 1) * one_step
+    assert number * one_step <= NUMBERS_AT_ONCE < (number + 1) * one_step

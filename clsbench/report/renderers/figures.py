@@ -84,7 +84,7 @@ def rendered(figure: Figure, suffix: str) -> bytes:
 
 
 def _printed(figure: Figure, suffix: str) -> bytes:
-    """As `savefig` writes it, which draws a figure that has a layout twice: the first time for boxes to be cut to."""
+    """What `savefig` writes; that draws a figure with a layout twice, the first time to measure its boxes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from clsbench.analysis.curves import Comparison
 from clsbench.analysis.summary import over_seeds
-from clsbench.config.extension import each_once
+from clsbench.config.extension import merged_axes
 from clsbench.metrics.measures import direction, is_share, label_of
 from clsbench.report.document import ArmRef, Paragraph, Text, joined, listed
 from clsbench.report.sections.arms import Refs, tabled
@@ -95,14 +95,14 @@ def _span(values: Collection[float | str | None]) -> str:
 def values_of(comparison: Comparison, tuned: Tuning, key: str) -> list[float | str | None]:
     """The values that arms of a comparison tried of a key: in the grid's order, or by size where it was extended."""
     asked = tuned["grid"][key]
-    new = each_once(arm["extended"] or {} for arm in tuned_arms(comparison, tuned).values()).get(key, [])
+    new = merged_axes(arm["extended"] or {} for arm in tuned_arms(comparison, tuned).values()).get(key, [])
     return sorted([*asked, *new], key=size_of_setting) if new else asked
 
 
 def _extended(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Text]:
     """Which values beyond the edges of the grid were tried: by all arms, or, of several runs, by those of each."""
     arms = tuned_arms(comparison, tuned)
-    new = each_once(arm["extended"] or {} for arm in arms.values())
+    new = merged_axes(arm["extended"] or {} for arm in arms.values())
     if not new:
         return
     if all(_are_alike(arms.values(), key) for key in new):
