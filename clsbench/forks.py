@@ -104,21 +104,21 @@ def _forked(function: Callable[[Connection], object]) -> tuple[int, Connection, 
     """
     # Two pipes: a duplex one would be a socket, and a run without network opens none.
     receiver, answers = multiprocessing.Pipe(duplex=False)
-    ordered, orders = multiprocessing.Pipe(duplex=False)
+    inbox, orders = multiprocessing.Pipe(duplex=False)
     _flush()  # or the fork would print it once more
     try:
         with starting_a_process():
             child = os.fork()
             if child == 0:
                 orders.close()  # or the fork would wait for itself
-                _answer(partial(function, ordered), answers)
+                _answer(partial(function, inbox), answers)
     except OSError:
         receiver.close()
         orders.close()
         return None
     finally:
         answers.close()
-        ordered.close()
+        inbox.close()
     return child, receiver, orders
 
 

@@ -100,7 +100,7 @@ def test_arms_of_several_runs_that_extended_differently_are_told_apart() -> None
     for arm, extended in zip(summary["tuning"]["arms"], ({"lr": [10.0]}, {}, None), strict=True):
         arm.update({"extended": extended, "at_edge": ["lr"]})
     _, told, cost = sentences(summary)
-    assert "The grid was extended beyond an edge, of each run by itself: lr 10 for a; nothing for b and c." == told
+    assert "The grid was extended beyond an edge, in each run by itself: lr 10 for a; nothing for b and c." == told
     assert ", and 3 trials beyond the edges)" in cost
     assert [
         "the best lr for a is at the edge of the grid (10): a better one may be outside; "

@@ -115,7 +115,7 @@ def _extended(comparison: Comparison, refs: Refs, tuned: Tuning) -> Iterator[Tex
     for name, arm in arms.items():
         by_values.setdefault(setting_values(arm["extended"] or {}) or "nothing", []).append(refs[name])
     each = [(f"{told} for ", *listed(first_few(named, "more arms"))) for told, named in by_values.items()]
-    yield ("The grid was extended beyond an edge, of each run by itself: ", *joined(each, "; "), ".")
+    yield ("The grid was extended beyond an edge, in each run by itself: ", *joined(each, "; "), ".")
 
 
 def _are_alike(arms: Iterable[ArmTuning], key: str) -> bool:
