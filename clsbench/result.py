@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsbench.analysis.tuning import chosen_settings
-from clsbench.config.plan import Arm, Plan, make_plan, plans, with_chosen
+from clsbench.config.arms import Arm
+from clsbench.config.plan import Plan, make_plan, plans, with_chosen
 from clsbench.errors import ConfigError, RunError
 from clsbench.registry import suggestion
 from clsbench.results import ArmSummary, Records, Summary, origins

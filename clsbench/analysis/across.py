@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from clsbench.analysis.statistics import LEVEL, holm
-from clsbench.config.plan import Arm, Plan
+from clsbench.config.arms import Arm
+from clsbench.config.plan import Plan
 from clsbench.metrics.measures import direction, headline, margin_of
 from clsbench.problems import kind_of
 from clsbench.results import Across, AcrossArm, AcrossPair, ArmSummary, DataSummary, Rules

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from clsbench.analysis.across import across
+from clsbench.config.arms import Arm
 from clsbench.config.naming import as_json, short_keys
-from clsbench.config.plan import Arm, Plan
+from clsbench.config.plan import Plan
 from clsbench.errors import ConfigError
 from clsbench.registry import suggestion
 from clsbench.results import Across, ArmSummary, DataSummary, Rules

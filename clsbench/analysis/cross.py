@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from clsbench.analysis.summary import over_seeds
-from clsbench.config.plan import Arm, Plan
+from clsbench.config.arms import Arm
+from clsbench.config.plan import Plan
 from clsbench.metrics.measures import taken_at_the_end
 from clsbench.metrics.reliability import COLUMNS
 from clsbench.results import ArmCross, Cross, Reliability, Statistic

@@ -12,7 +12,8 @@ from clsbench.analysis.pairing import paired
 from clsbench.analysis.targets import with_times_to_target
 from clsbench.analysis.test_set import Spreads, spreads_of
 from clsbench.analysis.verdicts import judgement
-from clsbench.config.plan import Arm, Plan, Trial
+from clsbench.config.arms import Arm
+from clsbench.config.plan import Plan, Trial
 from clsbench.results import (
     FORMAT_VERSION,
     ArmSummary,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from clsbench.analysis.pairing import unlike
-from clsbench.config.plan import Arm, Plan
+from clsbench.config.arms import Arm
+from clsbench.config.plan import Plan
 from clsbench.results import Records, Summary
 from clsbench.runs.evidence import Evidence
 from clsbench.runs.provenance import SPLIT_WORDS

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from clsbench.config.plan import Arm, Plan, Trial
+from clsbench.config.arms import Arm
+from clsbench.config.plan import Plan, Trial
 from clsbench.errors import ClsbenchError
 from clsbench.results import Pairing
 from clsbench.runs.evidence import Evidence

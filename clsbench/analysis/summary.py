@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from clsbench.config.plan import Arm
+from clsbench.config.arms import Arm
 from clsbench.metrics.measures import field_of, measured
 from clsbench.problems import Problem
 from clsbench.results import ArmCross, ArmSummary, Record, Records, Statistic

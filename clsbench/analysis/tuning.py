@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clsbench.analysis.choosing import at_edge, choose, ends
+from clsbench.config.arms import Arm
 from clsbench.config.extension import Edge, axes_at, merged_axes
 from clsbench.config.grid import parted, settings_for, tried
-from clsbench.config.plan import Arm, Ground, Plan
+from clsbench.config.plan import Ground, Plan
 from clsbench.config.schema import Experiment, TuneConfig
 from clsbench.results import (
     ArmTuning,

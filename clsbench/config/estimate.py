@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from clsbench.config.arms import Arm
 from clsbench.config.entries import DatasetEntry
 from clsbench.config.memory import NUMBER, size_of, state_bytes
-from clsbench.config.plan import Arm, Plan, Trial
+from clsbench.config.plan import Plan, Trial
 from clsbench.problems import Posed
 from clsbench.registry import Size, catalogue
 

@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from clsbench.config.arms import arms_of
 from clsbench.config.entries import LossEntry
 from clsbench.config.grid import grid_experiment, settings_for
 from clsbench.config.optimizer import conflict_mistakes
-from clsbench.config.plan import Axes, Extension, Ground, Plan, Trial, arms_of
+from clsbench.config.plan import Axes, Extension, Ground, Plan, Trial
 from clsbench.config.schema import Experiment, TuneConfig
 from clsbench.config.tuning import option_mistakes
 from clsbench.config.yaml_text import Path

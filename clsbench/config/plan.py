@@ -1,22 +1,22 @@
-"""From an experiment to its comparisons, arms, trials and stacks. Pure, and cheap."""
+"""From an experiment to its comparisons, trials and stacks. Pure, and cheap."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import math
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from clsbench.config.entries import DatasetEntry, LossEntry, ModelEntry
-from clsbench.config.grid import axes_for, grid_experiment, parted
+from clsbench.config.arms import Arm, arms_of, most_trials
+from clsbench.config.entries import DatasetEntry, LossEntry
+from clsbench.config.grid import grid_experiment, parted
 from clsbench.config.memory import size_of, state_bytes, trial_bytes, trials_that_fit
-from clsbench.config.naming import as_json, named_by, spanned
-from clsbench.config.schema import FIRST_TUNING_SEED, Experiment, OptimizerConfig
+from clsbench.config.naming import named_by, spanned
+from clsbench.config.schema import FIRST_TUNING_SEED, Experiment
 from clsbench.errors import ConfigError
 from clsbench.problems import Posed, Problem
 from clsbench.registry import catalogue
@@ -26,45 +26,6 @@ from clsbench.slices import even_parts, spaced
 MAX_TRIALS = 100_000
 # Of a run, for its page.
 FRAMED_COMPARISONS, FRAMED_ARMS = 8, 8
-
-
-@dataclass(frozen=True)
-class Arm:
-    """The trials that differ by seed alone.
-
-    `settings` holds one value for every number of the optimizer and its schedule; `comparison` counts the
-    comparisons from 0; `tuned` holds the settings that tuning chose, or says that it has yet to choose; `swept` has
-    those of the loss and the optimizer that its name tells, by dotted key. `varied` are the dotted keys of which tuning
-    chose several values, each for some seeds: `tuned` tells them, `settings` and `loss` have that of the first seed.
-    """
-
-    name: str
-    comparison: int
-    dataset: DatasetEntry
-    model: ModelEntry
-    scale: float
-    batch_size: int
-    loss: LossEntry
-    settings: Mapping[str, Any]
-    tuned: Mapping[str, Any] = field(default_factory=dict)
-    swept: Mapping[str, Any] = field(default_factory=dict)
-    varied: frozenset[str] = frozenset()
-
-    @property
-    def alike(self) -> str:
-        """Its name without the dataset, the model and the batch size, the same in every comparison."""
-        return named_by(self.loss.title, self.swept)
-
-    @property
-    def lr(self) -> float:
-        return float(self.settings["lr"])
-
-    @property
-    def setting(self) -> str:
-        """What is printed with the loss's name: its options, its weights and its learning rate."""
-        own = {"weight": self.loss.weight, "class_weight": self.loss.class_weight, "lr": self.settings["lr"]}
-        shown = {**self.loss.options, **own, **self.tuned}
-        return ", ".join(f"{key}={as_json(value)}" for key, value in shown.items() if value is not None)
 
 
 @dataclass(frozen=True)
@@ -131,7 +92,7 @@ class Plan:
 
     @cached_property
     def losses(self) -> list[LossEntry]:
-        """The losses of the experiment, with one of its own for each setting that a loss sweeps, labelled with it."""
+        """The losses of the experiment; each setting that a loss sweeps is one of its own, labelled with it."""
         points = [point for entry in self.experiment.loss for point in entry.points()]
         return [loss.model_copy(update={"label": named_by(loss.title, setting)}) for setting, loss in points]
 
@@ -292,7 +253,7 @@ def framed_trials(plan: Plan) -> frozenset[int]:
 def plan_mistake(experiment: Experiment) -> str | None:
     """Why the grid of an experiment cannot be expanded; None if it can."""
     in_tuning = _most_trials_of_tuning(experiment)
-    size = _most_trials(experiment) + in_tuning
+    size = most_trials(experiment) + in_tuning
     if size > MAX_TRIALS:
         spent = f" ({in_tuning:,} of them tuning)" if in_tuning else ""
         return f"the grid has up to {size:,} trials{spent}; the limit is {MAX_TRIALS:,}: sweep less, or fewer seeds"
@@ -307,44 +268,4 @@ def _most_trials_of_tuning(experiment: Experiment) -> int:
         return 0
     # Not a list of the seeds: their number is what is asked.
     seeds = range(tune.seeds * (experiment.train.num_seeds if tune.is_per_seed else 1))
-    return tune.most_times * _most_trials(grid_experiment(experiment, tune, seeds))
-
-
-def _most_trials(experiment: Experiment) -> int:
-    swept = math.prod(len(values) for values in _optimizer_values(experiment.optimizer, None).values())
-    scales = sum(len(model.init.scale) * model.num_points for model in experiment.model)
-    grounds = len(experiment.dataset) * scales * len(experiment.train.batch_size)
-    return grounds * sum(loss.num_points for loss in experiment.loss) * swept * experiment.train.num_seeds
-
-
-def arms_of(experiment: Experiment, only: int | None = None) -> Iterator[Arm]:
-    """The arms of an experiment in order, or those of one comparison."""
-    models = [
-        (point, setting | ({"scale": scale} if len(model.init.scale) > 1 else {}), scale)
-        for model in experiment.model
-        for setting, point in model.points()
-        for scale in model.init.scale
-    ]
-    grounds = itertools.product(experiment.dataset, models, experiment.train.batch_size)
-    for comparison, (dataset, (model, own, scale), batch_size) in enumerate(grounds):
-        if only not in (None, comparison):
-            continue
-        ground = {
-            **({"dataset": dataset.title} if len(experiment.dataset) > 1 else {}),
-            **({"model": model.title} if len(experiment.model) > 1 else {}),
-            **{f"model.{key}": value for key, value in own.items()},
-            **({"batch_size": batch_size} if len(experiment.train.batch_size) > 1 else {}),
-        }
-        for setting, loss in (point for entry in experiment.loss for point in entry.points()):
-            values = _optimizer_values(experiment.optimizer, loss.lr)
-            own_setting = {f"loss.{key}": value for key, value in setting.items()}
-            for combination in itertools.product(*values.values()):
-                settings = dict(zip(values, combination, strict=True))
-                swept = own_setting | {f"optimizer.{key}": settings[key] for key in values if len(values[key]) > 1}
-                name = named_by(loss.title, ground | swept)
-                tuned = dict.fromkeys(axes_for(experiment, loss), "tuned")
-                yield Arm(name, comparison, dataset, model, float(scale), batch_size, loss, settings, tuned, swept)
-
-
-def _optimizer_values(optimizer: OptimizerConfig, own_lr: float | None) -> dict[str, tuple[Any, ...]]:
-    return optimizer.swept if own_lr is None else optimizer.swept | {"lr": (own_lr,)}
+    return tune.most_times * most_trials(grid_experiment(experiment, tune, seeds))

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clsbench.config.arms import Arm
 from clsbench.config.entries import LossEntry
-from clsbench.config.plan import Arm, Plan, Trial
+from clsbench.config.plan import Plan, Trial
 from clsbench.execution.by_sample import SampleMeans
 from clsbench.execution.trained import require_fitting, trained_model
 from clsbench.execution.work import StackWork, Work, bound_loss

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from clsbench.config.plan import Arm
+from clsbench.config.arms import Arm
 from clsbench.containment import contained
 from clsbench.forks import apart
 from clsbench.registry import Size, catalogue

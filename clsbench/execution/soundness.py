@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from clsbench.config.plan import Arm, Plan
+from clsbench.config.arms import Arm
+from clsbench.config.plan import Plan
 from clsbench.containment import contained
 from clsbench.data.splits import Splits
 from clsbench.errors import ConfigError

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 
+from clsbench.config.arms import Arm
 from clsbench.config.entries import Entry, LossEntry
 from clsbench.config.extension import extended
 from clsbench.config.memory import size_of, trials_that_fit
-from clsbench.config.plan import Arm, Ground, Plan, Trial, framed_trials, plans, with_chosen
+from clsbench.config.plan import Ground, Plan, Trial, framed_trials, plans, with_chosen
 from clsbench.config.reader import read_mapping
 from clsbench.config.schema import SCHEDULE_KEYS, Experiment
 from clsbench.data.memory import ARRAYS

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from clsbench.config.plan import Arm, Plan
+from clsbench.config.arms import Arm
+from clsbench.config.plan import Plan
 from clsbench.execution.events import EpochDone
 from clsbench.metrics.measures import headline, label_of
 from clsbench.report.document import ArmRef, Axis, Curves, Series

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from clsbench.analysis.curves import Comparison
 from clsbench.analysis.frames import confidently_wrong, gradient_quantiles, reach_of, table_of
 from clsbench.analysis.terrain import terrain_of
-from clsbench.config.plan import Arm, Plan
+from clsbench.config.arms import Arm
+from clsbench.config.plan import Plan
 from clsbench.slices import every
 
 if TYPE_CHECKING:

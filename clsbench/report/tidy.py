@@ -17,7 +17,7 @@ from clsbench.results import ArmSummary, ArmTuning, SeedChoice, SettingResult, S
 from clsbench.results.verdicts import OverTestSet, ScaledVerdict
 
 if TYPE_CHECKING:
-    from clsbench.config.plan import Arm
+    from clsbench.config.arms import Arm
 
 Row = dict[str, Any]
 Cells = Sequence[str]

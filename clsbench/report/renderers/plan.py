@@ -23,7 +23,8 @@ from clsbench.report.text import (
 )
 
 if TYPE_CHECKING:
-    from clsbench.config.plan import Arm, Plan
+    from clsbench.config.arms import Arm
+    from clsbench.config.plan import Plan
     from clsbench.results import WarmStart
 
 MOST_COMPARISONS = 6  # each with its arms; of more, the arms are listed once
