@@ -6,7 +6,7 @@ All of it is fitted on the training split, and kept with the weights that were t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -83,12 +83,14 @@ class Preparation:
             DataError: a prepared value is not finite in `dtype`.
         """
         out = np.empty((len(rows), *self.input_shape), dtype)
-        done = 0
-        for chunk in _chunks(features, rows):
-            values = out[done : done + len(chunk)]
+        chunks, done = _chunks(features, rows), 0
+        scratch = np.empty((max(map(len, chunks), default=0), *self.input_shape))  # new memory would be cleared first
+        for chunk in chunks:
+            values, room = out[done : done + len(chunk)], scratch[: len(chunk)]
             done += len(chunk)
             with np.errstate(over="ignore", invalid="ignore"):
-                values[...] = (self._encoded(features[chunk]) - self.shift) / self.scale
+                np.subtract(self._encoded(features[chunk]), self.shift, out=room)
+                values[...] = np.divide(room, self.scale, out=room)
             if not np.isfinite(values).all():
                 row, *place = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
                 origin = self._origin(place)
@@ -230,20 +232,25 @@ def _scaling(raw: RawData, plain: Preparation, train: Ints, normalize: Normalize
     x = raw.features
     axes = (0, 2, 3) if x.ndim == 4 else (0,)
 
-    def encoded() -> Iterator[Array]:
-        return (plain._encoded(x[rows]) for rows in _chunks(x, train))
-
-    low = np.min([rows.min(axis=axes, keepdims=True)[0] for rows in encoded()], axis=0).astype(np.float64)
-    high = np.max([rows.max(axis=axes, keepdims=True)[0] for rows in encoded()], axis=0).astype(np.float64)
-    constant = low == high
+    chunks = _chunks(x, train)
+    scratch = np.empty_like(plain._encoded(x[chunks[0]]), np.float64)  # on whose layout the bits of a sum depend
     with np.errstate(over="ignore", invalid="ignore"):
+        extents = (_extent(plain._encoded(x[rows]), axes) for rows in chunks)
+        low, high, total = next(extents)
+        for each in extents:
+            low, high, total = np.minimum(low, each[0]), np.maximum(high, each[1]), total + each[2]
+        low, high = low.astype(np.float64), high.astype(np.float64)
+        constant = low == high
         if normalize == "unit":
             shift, scale = low, high - low
         else:
             count = len(train) * (x.shape[2] * x.shape[3] if x.ndim == 4 else 1)
-            mean = sum(np.sum(rows, axis=axes, keepdims=True, dtype=np.float64) for rows in encoded()) / count
-            squares = sum(np.sum(np.square(rows - mean), axis=axes, keepdims=True) for rows in encoded())
-            shift, scale = np.asarray(mean)[0], np.asarray(np.sqrt(squares / count))[0]
+            shift = total / count
+            squares = np.zeros_like(shift)
+            for rows in chunks:
+                room = np.subtract(plain._encoded(x[rows]), shift, out=scratch[: len(rows)])
+                squares += np.sum(np.square(room, out=room), axis=axes, keepdims=True)[0]
+            scale = np.sqrt(squares / count)
     # Rounding can give a constant feature a tiny standard deviation, which would be scaled up to 1.
     shift, scale = np.where(constant, low, shift), np.where(constant, 1.0, scale)
     if raw.columns:
@@ -259,6 +266,13 @@ def _scaling(raw: RawData, plain: Preparation, train: Ints, normalize: Normalize
             "rescale it, or leave it out"
         )
     return shift, scale
+
+
+def _extent(rows: Array, axes: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """The smallest and largest value and the sum, over these axes of some samples, broadcast over one sample."""
+    low, high = rows.min(axis=axes, keepdims=True)[0], rows.max(axis=axes, keepdims=True)[0]
+    total: Array = np.sum(rows, axis=axes, keepdims=True, dtype=np.float64)[0]  # type: ignore[index]  # not a number
+    return low, high, total
 
 
 def _chunks(x: Array, rows: Ints) -> list[Ints]:
