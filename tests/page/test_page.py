@@ -31,6 +31,14 @@ PLANE = {
     "train": {"epochs": 4, "seeds": 2},
     "report": {"figures": False},
 }
+MANY = {
+    "name": "many",
+    "dataset": [{"name": "moons", "samples": 60, "label": f"m{number}"} for number in range(5)],
+    "model": "linear",
+    "loss": ["mse_softmax", "cross_entropy"],
+    "train": {"epochs": 1, "seeds": 2},
+    "report": {"figures": False},
+}
 IMAGES = {
     "name": "images",
     "dataset": {"name": "digits", "normalize": "unit", "limit": 300},
@@ -59,6 +67,11 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> clsbench.Result:
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> clsbench.Result:
     return clsbench.run(IMAGES, output=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> clsbench.Result:
+    return clsbench.run(MANY, output=tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture
@@ -101,10 +114,10 @@ def focus(tab: Tab, selector: str) -> None:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_opens_from_disk_without_a_complaint_or_a_request(
-    browser: Browser, plane: clsbench.Result, images: clsbench.Result, dark: bool
+    browser: Browser, plane: clsbench.Result, images: clsbench.Result, many: clsbench.Result, dark: bool
 ) -> None:
     """Nothing in the console, nothing asked of the network, nothing wider than the window, at both widths."""
-    for result in (plane, images):
+    for result in (plane, images, many):
         for width in (1280, 390):
             tab = Tab(browser, result.directory / "report.html", width, dark=dark)
             for choice in range(len(texts(tab, ".choice"))):

@@ -24,7 +24,7 @@ def block(part: Block, name: str = "") -> Iterator[str]:
         case Table():
             yield _table(part, name)
         case Ranks():
-            yield as_svg(part)
+            yield _scrolled(as_svg(part), "mean ranks")
         case _:
             pass  # curves and reliability are drawn by the scripts, files lie beside the page
 
@@ -35,10 +35,13 @@ def _table(table: Table, name: str) -> str:
     )
     rows = "".join(f"<tr>{''.join(_cells(table, row))}</tr>\n" for row in table.rows)
     more = f'<p class="note">and {table.omitted:,} more, in summary.json</p>' if table.omitted else ""
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="table {safe(name)}"><table>\n'
-        f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>{more}\n"
-    )
+    inner = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table>"
+    return f"{_scrolled(inner, f'table {safe(name)}')}{more}\n"
+
+
+def _scrolled(inner: str, label: str) -> str:
+    """What may be wider than a narrow window, moved inside its own frame."""
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">{inner}</div>'
 
 
 def _cells(table: Table, row: Sequence[Cell]) -> Iterator[str]:
