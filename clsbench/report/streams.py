@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+STDERR = 2  # the last of the file descriptors that a process is given
 STREAM_FAULTS = {errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF}
 
 
@@ -27,8 +28,12 @@ class ReaderLeft(Exception):
 def prepare_streams() -> None:
     """Make printing safe: a closed stdout fails when it is written to, and no character is unknown.
 
+    The next files that are opened do not get the numbers of closed streams, which C code prints to.
     Where `LC_ALL` or `LANG` is `C`, Python prints UTF-8 all the same; who sets it asks for ASCII.
     """
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        pass
+    os.close(handle)
     if sys.stdout is None:
         sys.stdout = _null_device("r")  # opened for reading: writing to it fails
     if sys.stderr is None:

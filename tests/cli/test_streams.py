@@ -67,6 +67,13 @@ def test_stdout_that_takes_no_help(here: Path) -> None:
     assert (0, "") == ((answer := shell("C --help | head -0", here)).returncode, answer.stderr)
 
 
+def test_stdout_is_for_results_where_the_other_streams_are_closed(here: Path) -> None:
+    """What users' code prints past Python is lost with a closed stderr; stdout does not take its place."""
+    (here / "noisy.py").write_text("import os\nos.write(1, b'noise')\nos.write(2, b'noise')\n")
+    answer = shell("C list losses --json --plugin noisy.py <&- 2>&-", here)
+    assert (0, "[") == (answer.returncode, answer.stdout[:1])
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_stderr_that_takes_nothing(here: Path) -> None:
     """Where the error's line cannot be written, the exit code still tells."""
