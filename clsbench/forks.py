@@ -106,12 +106,13 @@ def _forked(function: Callable[[Connection], object]) -> tuple[int, Connection, 
     receiver, answers = multiprocessing.Pipe(duplex=False)
     inbox, orders = multiprocessing.Pipe(duplex=False)
     _flush()  # or the fork would print it once more
+    parent = os.getpid()
     try:
         with starting_a_process():
             child = os.fork()
             if child == 0:
                 orders.close()  # or the fork would wait for itself
-                _answer(partial(function, inbox), answers)
+                _answer(partial(function, inbox), answers, parent)
     except OSError:
         receiver.close()
         orders.close()
@@ -122,12 +123,13 @@ def _forked(function: Callable[[Connection], object]) -> tuple[int, Connection, 
     return child, receiver, orders
 
 
-def _answer(function: Callable[[], object], answers: Connection) -> None:
+def _answer(function: Callable[[], object], answers: Connection, parent: int) -> None:
     """The whole life of the fork."""
     try:
         system.obey_termination()
         system.die_with_parent()
-        answers.send_bytes(pickle.dumps(function()))
+        if os.getppid() == parent:  # else it died before
+            answers.send_bytes(pickle.dumps(function()))
     finally:
         _flush()
         os._exit(0)

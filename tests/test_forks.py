@@ -107,6 +107,27 @@ def test_fork_that_is_gone_is_not_killed_by_its_number(monkeypatch: pytest.Monke
 
 
 @pytest.mark.fork
+def test_fork_whose_parent_died_at_once_begins_nothing() -> None:
+    """Before it could ask the system to end with its parent, nothing ends it but itself."""
+    code = """
+import os, signal, time
+from clsbench import forks, system
+parent = os.getpid()
+
+def late():
+    os.kill(parent, signal.SIGKILL)
+    while os.getppid() == parent:
+        time.sleep(0.01)
+
+system.obey_termination = late
+with forks.beside(lambda told: told, lambda: print("begun", flush=True)):
+    signal.pause()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (-signal.SIGKILL, "", "") == (done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.fork
 def test_fork_that_waits_to_be_asked_ends_with_its_parent() -> None:
     """However that ends: a run that is killed leaves no process behind."""
     code = """
