@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import clsbench
+from clsbench.analysis.across import across
 from clsbench.analysis.by import across_by
 from clsbench.analysis.statistics import LEVEL
 from clsbench.experiment import read
 from clsbench.metrics.measures import direction, label_of
 from clsbench.report.text import duration
 from clsbench.result import trained_plan
-from clsbench.results import Across, AcrossPair, Rules
+from clsbench.results import Across, Rules
+from clsbench.results.verdicts import BETTER, WORSE
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "configs" / "atlas" / "atlas.yaml"
@@ -51,10 +53,10 @@ def train(overrides: Sequence[str], data_dir: Path | None) -> clsbench.Result:
 def page(result: clsbench.Result) -> str:
     """The atlas as Markdown."""
     summary = result.summary
-    found, rules = summary["across"], summary["rules"]
+    plan, rules = trained_plan(result), summary["rules"]
+    found = None if rules is None else across(plan, summary["arms"], summary["data"], rules)
     if found is None or rules is None:
         raise SystemExit("the run has no page over several comparisons; give one of several data sets")
-    plan = trained_plan(result)
     seeds, tuning = len(summary["arms"][0]["seeds"]), summary["tuning"]
     budget = f"{len(tuning['arms'][0]['sensitivity'])} settings of {', '.join(tuning['grid'])}" if tuning else "none"
     lines = [
@@ -117,9 +119,9 @@ def _told(found: Across) -> Iterator[str]:
     """The pairs that Wilcoxon's test tells apart, by the better one."""
     better: dict[str, list[str]] = {}
     for pair in found["pairs"]:
-        if pair["p_holm"] < LEVEL:
-            winner, loser = _by_rank(found, pair)
-            better.setdefault(winner, []).append(loser)
+        for word, winner, loser in ((BETTER, pair["a"], pair["b"]), (WORSE, pair["b"], pair["a"])):
+            if pair["verdict"] == word:
+                better.setdefault(winner, []).append(loser)
     for arm in _ordered(found):
         if arm["name"] in better:
             yield f"- {arm['name']} is better than {', '.join(better[arm['name']])}."
@@ -181,12 +183,6 @@ def _mean(metrics: Mapping[str, Any], metric: str) -> float | None:
 
 def _ordered(found: Across) -> list[Any]:
     return sorted(found["arms"], key=lambda arm: arm["mean_rank"])
-
-
-def _by_rank(found: Across, pair: AcrossPair) -> tuple[str, str]:
-    ranks = {arm["name"]: arm["mean_rank"] for arm in found["arms"]}
-    first, second = sorted((pair["a"], pair["b"]), key=ranks.__getitem__)
-    return first, second
 
 
 def arguments() -> argparse.Namespace:

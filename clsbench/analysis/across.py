@@ -13,6 +13,7 @@ from clsbench.config.plan import Plan
 from clsbench.metrics.measures import direction, headline, margin_of
 from clsbench.problems import kind_of
 from clsbench.results import Across, AcrossArm, AcrossPair, ArmSummary, DataSummary, Rules
+from clsbench.results.verdicts import BETTER, UNDECIDED, WORSE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,10 +99,9 @@ def _exact_signed_rank(differences: Sequence[float]) -> float:
     """The share of all choices of signs whose signed ranks add up to as much as those found, up or down."""
     import numpy as np
 
-    values = np.array(differences)
-    signs = np.array([*itertools.product((1, -1), repeat=len(values))])
-    ranks = _ranks(abs(values))
-    return float((abs(signs @ ranks) >= abs(np.sign(values) @ ranks)).mean())
+    signs = np.array([*itertools.product((1, -1), repeat=len(differences))])
+    ranks = _ranks(abs(np.array(differences)))
+    return float((abs(signs @ ranks) >= abs(_rank_sum(differences))).mean())
 
 
 def _ranks(values: Matrix) -> Matrix:
@@ -197,7 +197,16 @@ def _pair(names: tuple[str, str], differences: Sequence[float], p: float, p_holm
         "p_better": better,
         "p_equivalent": equivalent,
         "p_worse": worse,
+        "verdict": (BETTER if _rank_sum(differences) > 0 else WORSE) if p_holm < LEVEL else UNDECIDED,
     }
+
+
+def _rank_sum(differences: Sequence[float]) -> float:
+    """Wilcoxon's statistic: above 0 where a is the better one, which the mean ranks among other arms may not say."""
+    import numpy as np
+
+    values = np.array([difference for difference in differences if difference])
+    return float(np.sign(values) @ _ranks(abs(values)))
 
 
 def _differences(gains: Matrix, a: int, b: int) -> list[float]:

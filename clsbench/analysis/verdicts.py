@@ -14,7 +14,7 @@ from clsbench.analysis.statistics import LEVEL, PairedDifference, holm, paired_d
 from clsbench.analysis.test_set import SampleSpread, Spreads, over_test_set, unknown
 from clsbench.metrics.measures import SCALED, direction, judged, margin_of, scaled_field
 from clsbench.results import ArmSummary, Compared, Judged, Pairs, Rules, ScaledVerdict, Verdict
-from clsbench.results.verdicts import BETTER, EQUIVALENT, FAILURES, UNDECIDED, WORSE, OverTestSet
+from clsbench.results.verdicts import BETTER, EQUIVALENT, FAILURES, REVERSED, UNDECIDED, WORSE, OverTestSet
 
 _ROUNDING = 1e-12  # 0.91 - 0.9 is within 0.01
 
@@ -124,8 +124,7 @@ def seen_from(row: Verdict, arm: str) -> Verdict:
 
 def _turned(row: Verdict | ScaledVerdict) -> dict[str, Any]:
     """The difference of b - a, and the verdict on b."""
-    word = {BETTER: WORSE, WORSE: BETTER}.get(row["verdict"], row["verdict"])
-    return {"difference": 0.0 - row["difference"], **_turned_ends(row), "verdict": word}
+    return {"difference": 0.0 - row["difference"], **_turned_ends(row), "verdict": REVERSED[row["verdict"]]}
 
 
 def _turned_ends(row: Verdict | ScaledVerdict | OverTestSet) -> dict[str, float | None]:

@@ -11,6 +11,7 @@ from clsbench.results.reading import ADDED, STRICT, Count, Probability
 
 BETTER, WORSE, EQUIVALENT, UNDECIDED = "better", "worse", "equivalent", "undecided"
 VERDICTS = (BETTER, WORSE, EQUIVALENT, UNDECIDED)
+REVERSED = {**dict(zip(VERDICTS, VERDICTS, strict=True)), BETTER: WORSE, WORSE: BETTER}
 
 # Of runs and configs written before the margins could be set.
 OLD_WORDS = {"no difference": EQUIVALENT, "too few seeds": UNDECIDED}
@@ -104,7 +105,10 @@ class AcrossArm(TypedDict):
 
 @with_config(STRICT)
 class AcrossPair(TypedDict):
-    """Two arms over all comparisons: in how many a wins, ties or loses by the margin; tests; Bayesian probabilities."""
+    """Two arms over all comparisons: in how many a wins, ties or loses by the margin; tests; Bayesian probabilities.
+
+    `verdict` says whether a is better or worse by the sum of its signed ranks, where `p_holm` tells the two apart.
+    """
 
     a: str
     b: str
@@ -116,6 +120,7 @@ class AcrossPair(TypedDict):
     p_better: Probability
     p_equivalent: Probability
     p_worse: Probability
+    verdict: Annotated[str | None, ADDED]
 
 
 @with_config(STRICT)

@@ -21,8 +21,10 @@ DATASETS = ["moons", "circles", "iris", "wine", "digits", "breast_cancer"]
 
 def found(values: dict[str, Any], losses: list[str], rules: Any = RULES, num_datasets: int | None = None) -> Any:
     """`across` of an experiment whose arms have these test accuracies, by loss: for each dataset, those by seed."""
-    names = DATASETS[: num_datasets or len(next(iter(values.values())))]
-    plan = make_plan(read_mapping({"dataset": names, "model": "linear", "loss": losses, "train": {"seeds": 2}}))
+    number = num_datasets or len(next(iter(values.values())))
+    names = [*DATASETS, *(f"d{place}" for place in range(len(DATASETS), number))][:number]
+    datasets = [name if name in DATASETS else {"name": "moons", "label": name} for name in names]
+    plan = make_plan(read_mapping({"dataset": datasets, "model": "linear", "loss": losses, "train": {"seeds": 2}}))
     arms: list[Any] = [
         {"name": arm.name, "metrics": {"test_accuracy": {"values": values[arm.loss.name][arm.comparison]}}}
         for arm in plan.arms
@@ -73,6 +75,21 @@ def test_wins_ties_and_losses_are_counted_by_the_margin() -> None:
     strict = found(values, ["bce", "hinge"], {**RULES, "margin": {"accuracy": 0.0}})["pairs"][0]
     assert (4, 1, 1) == (strict["win"], strict["tie"], strict["loss"])
     assert stats.wilcoxon(np.mean(better, 1) - np.mean(worse, 1)).pvalue == pytest.approx(pair["p"])
+
+
+def test_the_test_says_which_of_two_arms_is_better() -> None:
+    """By its signed ranks: an arm that leads by a little in most comparisons, and loses by far in others, is worse."""
+    leads = [0.001 * place for place in range(1, 22)] + [-0.01 * place for place in range(4, 23)]
+    values = {"cross_entropy": [[0.5 + lead] for lead in leads], "bce": [[0.5]] * len(leads)}
+    both = found(values, ["cross_entropy", "bce"])
+    first, second = (arm["mean_rank"] for arm in both["arms"])
+    (pair,) = both["pairs"]
+    assert first < second
+    assert stats.wilcoxon(leads).pvalue == pytest.approx(pair["p_holm"])
+    assert 0.05 > pair["p_holm"]
+    assert "worse" == pair["verdict"]
+    (turned,) = found(values, ["bce", "cross_entropy"])["pairs"]
+    assert "better" == turned["verdict"]
 
 
 def test_an_arm_without_a_number_ranks_last() -> None:

@@ -15,7 +15,7 @@ from clsbench.analysis.curves import comparisons
 from clsbench.analysis.verdicts import judgement
 from clsbench.config.schema import VerdictConfig
 from clsbench.report.compose import answer_document, figure_documents
-from clsbench.report.document import ArmRef, Ranks, Table
+from clsbench.report.document import ArmRef, Paragraph, Ranks, Table
 from clsbench.report.renderers.figures import draw, rendered
 from clsbench.report.renderers.look import Look
 from clsbench.report.renderers.ranks import as_svg, draw_ranks
@@ -51,6 +51,37 @@ def test_the_first_page_says_which_arm_is_better_over_all(result: Result) -> Non
     assert text.index("rank  1") < text.rindex("m0") < text.rindex("m5")
     assert "━━ moons (1 of 6)" not in text
     assert len(text.splitlines()) < 40
+
+
+def said_of(found: Any) -> str:
+    """The sentence over all comparisons."""
+    (first, *_) = across(found).blocks
+    assert isinstance(first, Paragraph)
+    return "".join(part if isinstance(part, str) else part.name for part in first.text)
+
+
+def test_who_beats_whom_is_what_the_test_says(result: Result) -> None:
+    """Not what the mean ranks say, which can be the reverse; a run of an older version says only that it is one."""
+    found: Any = result.summary["across"]
+
+    def with_word(word: str | None) -> str:
+        return said_of({**found, "pairs": [{**found["pairs"][0], "verdict": word}]})
+
+    scores = "slow (6 won, 0 tied, 0 lost; Holm's p = 0.031)."
+    start = "cross_entropy has the best mean rank in test accuracy, 1.00, "
+    assert f"{start}but is beaten by {scores}" == with_word("worse")
+    assert f"{start}and beats {scores}" == with_word("better") == with_word(None)
+    assert f"{start}but no test tells it apart from the others." == with_word("undecided")
+
+
+def test_equal_mean_ranks_are_shared(result: Result) -> None:
+    """No arm has the best one for itself."""
+    found: Any = result.summary["across"]
+    equal = {**found, "arms": [{**arm, "mean_rank": 1.5} for arm in found["arms"]]}
+    start = "cross_entropy and slow share the best mean rank in test accuracy, 1.50; "
+    assert said_of(equal).startswith(f"{start}cross_entropy beats slow (")
+    open_one = {**equal, "pairs": [{**found["pairs"][0], "p_holm": 1.0, "verdict": "undecided"}]}
+    assert f"{start}no test tells cross_entropy apart from the others." == said_of(open_one)
 
 
 def test_an_arm_has_one_colour_everywhere(result: Result) -> None:

@@ -8,13 +8,13 @@ from clsbench.analysis.across import groups
 from clsbench.analysis.curves import Comparison, ranked
 from clsbench.analysis.statistics import LEVEL
 from clsbench.metrics.measures import direction, label_of
-from clsbench.report.document import ArmRef, Cell, Column, Paragraph, Ranks, Section, Table, Text, listed
+from clsbench.report.document import ArmRef, Cell, Column, Paragraph, Ranks, Section, Table, Text, joined, listed
 from clsbench.report.sections.answer import verdicts_on
 from clsbench.report.sections.arms import MAX_DRAWN, MAX_ROWS, short_references
-from clsbench.report.text import count, number
+from clsbench.report.text import count, first_few, number
 from clsbench.report.values import MeanRange, Proportion, PValue, mean_std
 from clsbench.results import Across, AcrossArm, AcrossPair, Summary
-from clsbench.results.verdicts import BETTER, EQUIVALENT
+from clsbench.results.verdicts import BETTER, EQUIVALENT, REVERSED, UNDECIDED, WORSE
 
 
 def across(found: Across, at: str | None = None) -> Section:
@@ -79,17 +79,33 @@ def _diagram(found: Across, refs: dict[str, ArmRef]) -> Ranks:
 
 
 def _answer(found: Across, order: Sequence[AcrossArm], refs: dict[str, ArmRef]) -> Text:
-    """`B has the best mean rank ...: it is better than A (...); C is not told apart from it.`"""
+    """`B has the best mean rank ..., and beats A (...); not told apart from C.`"""
     best, *others = (arm["name"] for arm in order)
+    first = [refs[arm["name"]] for arm in order if arm["mean_rank"] == order[0]["mean_rank"]]
+    rank = f"the best mean rank in {label_of(found['metric'])}, {order[0]['mean_rank']:.2f}"
     pairs = {other: _seen_from(found, best, other) for other in others}
-    told = [other for other in others if pairs[other]["p_holm"] < LEVEL]
-    start: Text = (refs[best], f" has the best mean rank in {label_of(found['metric'])}, {order[0]['mean_rank']:.2f}")
-    if not told:
-        return (*start, ", but no test tells it apart from the others.")
-    won: list[Text] = [(refs[other], f" ({_score(pairs[other])})") for other in told]
-    open_ones = [refs[other] for other in others if other not in told]
+    told = {
+        word: [(refs[other], f" ({_score(pair)})") for other, pair in pairs.items() if _word(pair) == word]
+        for word in (BETTER, WORSE)
+    }
+    if len(first) > 1:
+        start: Text = (*listed(first_few(first, "more arms")), f" share {rank}; ")
+        untold: Text = ("no test tells ", refs[best])
+        links: dict[str, Text] = {BETTER: (refs[best], " beats "), WORSE: (refs[best], " is beaten by ")}
+    else:
+        start, untold = (refs[best], f" has {rank}, "), ("but no test tells it",)
+        links = {BETTER: ("and beats ",), WORSE: ("but is beaten by ",)}
+    if not any(told.values()):
+        return (*start, *untold, " apart from the others.")
+    said: list[Text] = [(*links[word], *listed(each)) for word, each in told.items() if each]
+    open_ones = [refs[other] for other, pair in pairs.items() if _word(pair) == UNDECIDED]
     rest: Text = ("; not told apart from ", *listed(open_ones)) if open_ones else ()
-    return (*start, ", and beats ", *listed(won), *rest, ".")
+    return (*start, *joined(said), *rest, ".")
+
+
+def _word(pair: AcrossPair) -> str:
+    """What the first arm of a pair, the one with the better mean rank, is; older runs leave which way to the ranks."""
+    return pair["verdict"] or (BETTER if pair["p_holm"] < LEVEL else UNDECIDED)
 
 
 def _score(pair: AcrossPair) -> str:
@@ -155,5 +171,6 @@ def _seen_from(found: Across, best: str, other: str) -> AcrossPair:
                 "loss": pair["win"],
                 "p_better": pair["p_worse"],
                 "p_worse": pair["p_better"],
+                "verdict": pair["verdict"] and REVERSED[pair["verdict"]],
             }
     raise KeyError((best, other))
