@@ -10,7 +10,15 @@ from torch import Tensor
 from clsbench.metrics.single_label import HELD_OUT
 from clsbench.problems import Problem
 from clsbench.registry import SPLITS
-from clsbench.training.evaluation import Measures, Part, are_alike, evaluate, evaluate_alike, fitted_temperatures
+from clsbench.training.evaluation import (
+    Measures,
+    Part,
+    are_alike,
+    are_few,
+    evaluate,
+    evaluate_alike,
+    fitted_temperatures,
+)
 from clsbench.training.measure import (
     GRADIENT_NORM,
     OBJECTIVE,
@@ -37,7 +45,7 @@ class BetweenEpochs:
         self._alike = self._parts()
 
     def _parts(self) -> tuple[Part, Part] | None:
-        """Validation and test data, with the measures of each alone, if they can be measured together."""
+        """Validation and test data, with the measures of each alone, if they can be measured together, and faster."""
         data = self._data
         if data.val is None or data.test is None:
             return None
@@ -45,7 +53,8 @@ class BetweenEpochs:
         on_val, on_test = ([each for each in own if each.name not in both] for own in (self._on_val, self._on_test))
         val = Part(*data.val, data.val_posterior, [*on_val, *self._diagnosed])
         test = Part(*data.test, data.test_posterior, on_test)
-        return (val, test) if are_alike((val, test), self._steps.loss) else None
+        together = are_alike((val, test), self._steps.loss) and are_few(self._steps.stack, val, data.places)
+        return (val, test) if together else None
 
     def before_training(self) -> Measures:
         """Every measure of the initial weights, `[T]` each."""

@@ -26,6 +26,9 @@ CHUNK = 1000  # the most samples measured at once
 LOGITS = 5000  # the most logits of a trial measured at once, if that is at least half a chunk of samples
 FORWARD = 250  # about as many samples go through the network at once
 GROUP = 64  # trials measured together on a CPU: the activations of more do not fit into its caches
+# The most samples of trials, of a chunk of each, that are measured with those of another split on a CPU: of more the
+# arithmetic costs more than its dispatch, and it is slower for larger tensors.
+TOGETHER = 10_000
 Measures = dict[str, Tensor]
 Watch = Callable[[slice, Quantities], None]
 
@@ -122,6 +125,12 @@ def are_alike(parts: Sequence[Part], loss: Loss) -> bool:
     """Whether these splits can be measured together: as many samples in each, and one loss for all trials."""
     kinds = {(part.y.shape, part.posterior is None) for part in parts}
     return len(kinds) == 1 and loss.num_trials is None
+
+
+def are_few(stack: Stack, part: Part, places: Tensor | None = None) -> bool:
+    """Whether a stack's trials are so few that measuring a split together with another is faster."""
+    samples = min(_num_samples(part.y, places), CHUNK)
+    return stack.weights.device.type != "cpu" or min(stack.num_trials, GROUP) * samples <= TOGETHER
 
 
 def fitted_temperatures(stack: Stack, loss: Loss, x: Tensor, y: Tensor, places: Tensor | None = None) -> Tensor | None:

@@ -12,7 +12,7 @@ from clsbench.losses.contract import Loss, build_loss
 from clsbench.models import layers
 from clsbench.problems import SingleLabel
 from clsbench.registry import catalogue
-from clsbench.training.evaluation import Part, are_alike, evaluate, evaluate_alike
+from clsbench.training.evaluation import Part, are_alike, are_few, evaluate, evaluate_alike
 from clsbench.training.measure import gradient_diagnostics, held_out_metrics, prediction_metrics
 from clsbench.training.quantities import Ruler
 from clsbench.training.stack import Stack
@@ -75,3 +75,14 @@ def test_splits_of_other_sizes_are_not_measured_together() -> None:
         for size, posterior in ((7, None), (8, None), (7, torch.ones(7, 2)))
     ]
     assert [True, False, False] == [are_alike([parts[0], other], loss) for other in parts]
+
+
+@pytest.mark.parametrize(("trials", "size", "expected"), [(3, 100_000, True), (64, 100, True), (64, 1000, False)])
+@pytest.mark.parametrize("splits", [None, 2])
+def test_splits_are_measured_together_where_that_is_faster(
+    trials: int, size: int, expected: bool, splits: int | None
+) -> None:
+    """Of few trials or samples; with many, twice as large tensors are slower and take twice the memory."""
+    stack = Stack([nn.Sequential(layers.Linear(FEATURES, 2)) for _ in range(trials)], stacked=True, device=CPU)
+    places = None if splits is None else torch.zeros(trials, dtype=torch.long)
+    assert expected == are_few(stack, Part(*part(size, 2, 0, splits=splits, known=False), None, []), places)
