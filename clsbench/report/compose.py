@@ -244,9 +244,7 @@ def _curves_figure(compared: Sequence[Comparison], summary: Summary) -> Document
         refs = short_references(comparison)
         diagnosed = [STUCK_SHARE] if _gets_stuck(comparison) else []
         panels = (by_epoch(comparison, refs, metric) for metric in [*_plotted(comparison), *diagnosed])
-        title = f"{_ground(comparison)}, {count(comparison.num_seeds, 'seed')}"
-        common = [Paragraph((", ".join(said),))] if (said := shared(comparison)) else []
-        sections.append(Section("curves", (title,), (*common, *panels, own_legend(comparison, refs))))
+        sections.append(_row("curves", comparison, (*panels, own_legend(comparison, refs))))
     notes = tuple(Paragraph((note,), "note") for note in _notes(compared))
     return Document(summary["name"], (*sections, Section("notes", (), notes)))
 
@@ -281,11 +279,7 @@ def _tuning_figure(compared: Sequence[Comparison], name: str, tuned: Tuning) -> 
 
 def _reliability_figure(compared: Sequence[Comparison], summary: Summary) -> Document:
     sections = [
-        Section(
-            "reliability",
-            (f"{_ground(comparison)}, {count(comparison.num_seeds, 'seed')}",),
-            reliability(comparison, references(comparison)),
-        )
+        _row("reliability", comparison, reliability(comparison, short_references(comparison)))
         for comparison in compared[:MAX_COMPARISONS]
     ]
     notes = (
@@ -294,6 +288,13 @@ def _reliability_figure(compared: Sequence[Comparison], summary: Summary) -> Doc
     )
     footer = Section("notes", (), tuple(Paragraph((note,), "note") for note in notes))
     return Document(summary["name"], (*sections, footer))
+
+
+def _row(name: str, comparison: Comparison, blocks: Iterable[Block]) -> Section:
+    """A row of a figure, under what all its arms share, so that their names need not say it."""
+    title = f"{_ground(comparison)}, {count(comparison.num_seeds, 'seed')}"
+    common = [Paragraph((", ".join(said),))] if (said := shared(comparison)) else []
+    return Section(name, (title,), (*common, *blocks))
 
 
 def _ground(comparison: Comparison) -> str:

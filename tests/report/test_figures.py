@@ -212,3 +212,15 @@ def test_reliability_has_a_diagram_for_each_arm() -> None:
     assert ("sure\nECE 0.125", "raw") == (first.get_title(), second.get_title())
     assert [[0.2, 0.0], [0.9, 1.0]] == first.collections[0].get_offsets().tolist()
     assert ["no probabilities"] == [text.get_text() for text in second.texts]
+
+
+def test_a_diagram_of_reliability_does_not_repeat_its_row() -> None:
+    """What all arms of a comparison share stands above them, and their names are whole."""
+    names = [f"{loss} dataset=breast_cancer model=linear lr=0.1" for loss in ("cross_entropy", "mse_softmax")]
+    bins = {"count": [4], "confidence": [0.5], "accuracy": [0.5]}
+    facts = {"setting": "lr=0.1", "dataset": "breast_cancer", "model": "linear", "reliability": bins}
+    arms = [arm_of(name, {"test_accuracy": [0.5]}, label=name.split()[0], **facts) for name in names]
+    document = figure_documents([], summary_of(arms, [names]))["reliability"]
+    assert ["cross_entropy", "mse_softmax"] == [axes.get_title() for axes in draw(document).axes if axes.get_visible()]
+    (row,) = draw(document).subfigs
+    assert "breast_cancer, linear, 1 seed: lr=0.1" == row.get_suptitle()
