@@ -21,13 +21,19 @@ from clsbench.text import printable
 PATIENCE_SECONDS = 4.0  # with a write that does not end
 SHOW_CURSOR = b"\x1b[?25h\r\n"  # progress hides it
 
+_process: int | None = None  # the one that obeys
 _writes_in_hand = 0
 _asked: int | None = None
 _run: Path | None = None
 
 
 def obey_signals() -> None:
-    """From here on a signal ends the process once no write is running; a second Ctrl-C does so at once."""
+    """From here on a signal ends the process once no write is running; a second Ctrl-C does so at once.
+
+    A process that users' code forks from it ends as if nothing had been said here: it is no run.
+    """
+    global _process
+    _process = os.getpid()
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` and `&` ask
             signal.signal(number, _on_signal)
@@ -59,6 +65,10 @@ def kept_in(run: Path) -> Iterator[None]:
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     global _asked
+    if os.getpid() != _process:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return
     if not _writes_in_hand or (_asked is not None and number == signal.SIGINT):
         _leave(number)
     elif _asked is None:

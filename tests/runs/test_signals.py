@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from clsbench.runs.lock import sole_writer
-from faulting.children import forked
+from clsbench.runs.signals import obey_signals
+from clsbench.system import ENDING
+from faulting.children import exit_code, forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -132,3 +134,15 @@ def test_lock_ends_with_its_block(tmp_path: Path) -> None:
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def test_fork_of_users_code_says_nothing_of_the_run(capfd: pytest.CaptureFixture[str]) -> None:
+    """A signal ends it as any process; the line of a stopped run is the run's alone."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    try:
+        obey_signals()
+        pid = forked(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert (-signal.SIGTERM, "") == (exit_code(pid), capfd.readouterr().err)
