@@ -90,3 +90,13 @@ def test_list_of_one_shows_its_options(invoke: Invoke, fails: Fails) -> None:
     assert "unknown name 'focl'; did you mean 'focal'?" == fails(2, "list", "focl")
     assert "unknown name 'lossess'; did you mean 'losses'?" == fails(2, "list", "lossess")
     assert "unknown name 'zzzz'; `clsbench list` shows all there are" == fails(2, "list", "zzzz")
+
+
+def test_list_of_one_names_the_keys_that_each_of_its_kind_takes(invoke: Invoke) -> None:
+    """Beside its own options: `weight` of a loss, `limit` of a dataset, `init` of a model."""
+    for name, kind, known in (("hinge", "loss", "weight"), ("csv", "dataset", "limit"), ("linear", "model", "init")):
+        text = " ".join(invoke("list", name).stdout.split())
+        (keys,) = re.findall(f"every {kind} also takes (.*); `clsbench list KEY` shows one$", text)
+        assert known in keys.split(", ")
+        assert all(f"{kind}.{key}" in invoke("list", f"{kind}.{key}").stdout for key in keys.split(", "))
+    assert "also takes" not in invoke("list", "accuracy").stdout

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clsbench import problems
+from clsbench.config.entries import ENTRY_TYPES
 from clsbench.config.json_schema import Key, as_yaml, in_words
 from clsbench.problems import Problem
 from clsbench.registry import (
@@ -128,14 +129,16 @@ def show_spec(console: Console, spec: Spec) -> None:
         print_folded(console, f"\nproblems {', '.join(spec.problems)}; last activation {ACTIVATIONS[spec.link]}")
     if isinstance(spec, MetricSpec):
         print_folded(console, f"\nproblems {', '.join(spec.problems)}")
-    if not spec.options:
-        return
-    print_folded(console, "\noptions", bold=True)
-    table = columns(3)
-    for option in spec.options.values():
-        default = "required" if option.required else f"default {_yaml(option.default)}"
-        table.add_row(f"  {option.name}", Text(allowed(option)), Text(default))
-    console.print(table)
+    if spec.options:
+        print_folded(console, "\noptions", bold=True)
+        table = columns(3)
+        for option in spec.options.values():
+            default = "required" if option.required else f"default {_yaml(option.default)}"
+            table.add_row(f"  {option.name}", Text(allowed(option)), Text(default))
+        console.print(table)
+    if spec.kind in ENTRY_TYPES:
+        keys = [key for key in ENTRY_TYPES[spec.kind].model_fields if key != "name"]
+        print_folded(console, f"\nevery {spec.kind} also takes {', '.join(keys)}; `clsbench list KEY` shows one")
 
 
 def show_keys(console: Console, keys: Sequence[Key]) -> None:
