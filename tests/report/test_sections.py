@@ -7,7 +7,7 @@ import pytest
 from clsbench.report.compose import run_document
 from clsbench.report.document import ArmList, ArmRef, Curves, Files, Paragraph, Table
 from clsbench.report.sections import metrics, run
-from clsbench.report.sections.arms import MAX_DRAWN, MAX_ROWS, arms, drawn
+from clsbench.report.sections.arms import MAX_DRAWN, MAX_ROWS, arms, drawn, shared
 from clsbench.report.sections.convergence import convergence
 from clsbench.report.sections.cross import cross
 from clsbench.report.sections.curves import by_epoch, curves
@@ -31,6 +31,21 @@ def test_the_legend_has_each_setting_and_the_loss_behind_a_label() -> None:
     expected = ((ArmRef("cross_entropy", 0), setting), (ArmRef("mine", 1), f"loss=cross_entropy, {setting}"))
     assert expected == legend.entries
     assert legend.heads is None
+
+
+def test_defaults_that_all_arms_share_are_not_told() -> None:
+    """A weight of 1 weighs nothing, and a shared option at its default asks for nothing; the reduction is told."""
+    records, summary = run_of(["one", "other"])
+
+    def told(setting: str) -> list[str]:
+        for arm in summary["arms"]:
+            arm |= {"loss": "focal", "setting": setting}
+        comparison, _ = compared(records, summary)
+        return shared(comparison)
+
+    assert ["lr=0.1"] == told("gamma=2.0, weight=1.0, lr=0.1")
+    assert ["gamma=1.0", "weight=2.0", "lr=0.1"] == told("gamma=1.0, weight=2.0, lr=0.1")
+    assert ["reduction=sum", "lr=0.1"] == told("reduction=sum, weight=1.0, lr=0.1")
 
 
 def test_of_many_arms_the_best_are_drawn_and_in_tables() -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from clsbench.analysis.curves import Comparison, leading
+from clsbench.config.entries import LossEntry
 from clsbench.metrics.measures import label_of
 from clsbench.registry import catalogue
 from clsbench.report.document import ArmList, ArmRef, Paragraph, Section, Text
@@ -42,10 +43,12 @@ def _marked(comparison: Comparison, shown: Mapping[str, str], most: int = MAX_DR
 
 
 def shared(comparison: Comparison) -> list[str]:
-    """The settings that all arms of a comparison share, as `lr=0.5`, but for its dataset and its model."""
+    """The settings that all arms of a comparison share, as `lr=0.5`, but for its dataset, its model and defaults."""
     swept = [part for part in _in_all([_swept(arm) for arm in comparison.arms]) if "=" in part]
     swept = [part for part in swept if not part.startswith(SAID)]
-    return [*dict.fromkeys([*swept, *_in_all([_parts(arm["setting"]) for arm in comparison.arms])])]
+    common = _in_all([_parts(arm["setting"]) for arm in comparison.arms])
+    told = [part for part in common if not all(_is_default(arm, part) for arm in comparison.arms)]
+    return [*dict.fromkeys([*swept, *told])]
 
 
 def own_legend(comparison: Comparison, refs: Refs) -> ArmList:
@@ -78,8 +81,10 @@ def _without(parts: Sequence[str], common: set[str]) -> list[str]:
 
 
 def _is_default(arm: ArmSummary, part: str) -> bool:
-    """Whether an option has its default; not the reduction, which scales a loss and its gradient."""
+    """Whether an option or the weight has its default; not the reduction, which scales a loss and its gradient."""
     key, _, value = part.partition("=")
+    if key == "weight":
+        return json.dumps(LossEntry.model_fields[key].default) == value
     options = next((spec.options for spec in catalogue.all("loss") if spec.name == arm["loss"]), {})
     option = options.get(key)
     return key != "reduction" and option is not None and not option.required and json.dumps(option.default) == value
