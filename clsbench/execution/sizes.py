@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from clsbench.config.arms import Arm
 from clsbench.containment import contained
@@ -14,31 +15,72 @@ from clsbench.forks import apart
 from clsbench.registry import Size, catalogue
 
 # By function, options, shape of a sample and number of outputs: a model is built once in a process.
-_PARAMETERS: dict[tuple[Callable[..., Any], str, tuple[int, ...], int], int | None] = {}
+_COUNTS: dict[tuple[Callable[..., Any], str, tuple[int, ...], int], int | None] = {}
+# With so many parameters a step of any batch is large, and the model is not built.
+MANY_PARAMETERS = 10_000_000
 
 
 def multiplications(arm: Arm, size: Size | None, shape: tuple[int, ...], num_outputs: int) -> int | None:
     """The multiplications of a step of one trial, forward only; None if its model cannot be counted.
 
-    Where layers may use a weight at each place of a sample, as convolutions do, it is the most that they may be.
+    Models that stack use each weight once. Others are tried on one sample, in a process of its own.
     """
-    stacked = catalogue.get("model", arm.model.name).stacked
-    parameters = _parameters(arm, shape, num_outputs) if size is None else size.parameters
-    return None if parameters is None else arm.batch_size * parameters * (1 if stacked else prod(shape[1:]))
+    spec, options = catalogue.get("model", arm.model.name), arm.model.options
+    if size is not None and (spec.stacked or size.parameters >= MANY_PARAMETERS):
+        return arm.batch_size * size.parameters
+    known = spec.factory, repr(sorted(options.items())), shape, num_outputs
+    if known not in _COUNTS:
+        _COUNTS[known] = apart(lambda: _of_sample(lambda: spec.factory(shape, num_outputs, **options), shape), None)
+    found = _COUNTS[known]
+    return None if found is None else arm.batch_size * found
 
 
-def _parameters(arm: Arm, shape: tuple[int, ...], num_outputs: int) -> int | None:
-    """The number of parameters of a model of unknown size, which is built for that, without memory for them."""
-    factory, options = catalogue.get("model", arm.model.name).factory, arm.model.options
-    known = factory, repr(sorted(options.items())), shape, num_outputs
-    if known not in _PARAMETERS:
-        _PARAMETERS[known] = apart(lambda: _counted(lambda: factory(shape, num_outputs, **options)), otherwise=None)
-    return _PARAMETERS[known]
-
-
-def _counted(build: Callable[[], torch.nn.Module]) -> int | None:
-    with torch.random.fork_rng(devices=[]), contained(), torch.device("meta"):
+def _of_sample(build: Callable[[], torch.nn.Module], shape: tuple[int, ...]) -> int | None:
+    """The multiplications of a model of unknown size for one sample; those with many parameters use each once."""
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]), contained():
         try:
-            return sum(parameter.numel() for parameter in build().parameters())
-        except (Exception, SystemExit):  # training reports what is wrong; some cannot be built so
+            torch.set_num_threads(1)  # a fork has no other
+            with torch.device("meta"):
+                parameters = _parameters(build())
+            return parameters if parameters >= MANY_PARAMETERS else _counted(build().eval(), shape)
+        except (Exception, SystemExit):  # training reports what is wrong; some cannot be built on the meta device
             return None
+        finally:
+            torch.set_num_threads(threads)
+
+
+def _counted(model: torch.nn.Module, shape: tuple[int, ...]) -> int:
+    """The multiplications of a model for one sample: of products and convolutions, and the most that others may take.
+
+    PyTorch's own counter imports the compiler, which takes a second.
+    """
+    found, known = 0, set[torch.nn.Module]()
+
+    def seen(module: torch.nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
+        nonlocal found
+        if (products := _products(module, given, result)) is not None:
+            found += products
+            known.add(module)
+
+    for module in model.modules():
+        module.register_forward_hook(seen)
+    with torch.no_grad():
+        model(torch.zeros(1, *shape))
+    return found + prod(shape[1:]) * (_parameters(model) - sum(map(_parameters, known)))
+
+
+def _parameters(model: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _products(module: torch.nn.Module, given: tuple[Tensor, ...], result: Tensor) -> int | None:
+    """The multiplications of a layer that gave this result; None if it is neither linear nor a convolution."""
+    match module:
+        case torch.nn.Linear():
+            return result.numel() * module.in_features
+        case torch.nn.ConvTranspose1d() | torch.nn.ConvTranspose2d() | torch.nn.ConvTranspose3d():
+            return given[0].numel() * module.weight[0].numel()
+        case torch.nn.Conv1d() | torch.nn.Conv2d() | torch.nn.Conv3d():
+            return result.numel() * module.weight[0].numel()
+    return None
