@@ -5,7 +5,6 @@ The rest of the package does not name any system.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import signal
@@ -146,6 +145,8 @@ def obey_termination() -> None:
 def die_with_parent() -> None:
     """Have the system kill this process when its parent dies, where it can: on Linux."""
     if LINUX:
+        import ctypes
+
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

@@ -37,17 +37,14 @@ def multiplications(arm: Arm, size: Size | None, shape: tuple[int, ...], num_out
 
 def _of_sample(build: Callable[[], torch.nn.Module], shape: tuple[int, ...]) -> int | None:
     """The multiplications of a model of unknown size for one sample; those with many parameters use each once."""
-    threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]), contained():
+        torch.set_num_threads(1)  # a process that used several could not be forked
         try:
-            torch.set_num_threads(1)  # a fork has no other
             with torch.device("meta"):
                 parameters = _parameters(build())
             return parameters if parameters >= MANY_PARAMETERS else _counted(build().eval(), shape)
         except (Exception, SystemExit):  # training reports what is wrong; some cannot be built on the meta device
             return None
-        finally:
-            torch.set_num_threads(threads)
 
 
 def _counted(model: torch.nn.Module, shape: tuple[int, ...]) -> int:
