@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import itertools
 import logging
 import os
 import random
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +36,10 @@ def measure(count: int) -> Figure:
         return Figure("atheris is not installed: pip install '.[fuzz]' brings it, on Linux", reached=False, numbers={})
     from faulting.readers import READERS
 
-    numbers: dict[str, Any] = {}
-    failures = []
-    for name in READERS:
-        numbers[name], failed = _fuzzed(name, count)
-        failures += failed
+    with ThreadPoolExecutor(os.cpu_count()) as side_by_side:
+        fuzzed = list(side_by_side.map(_fuzzed, READERS, itertools.repeat(count)))
+    numbers: dict[str, Any] = dict(zip(READERS, (each for each, _ in fuzzed), strict=True))
+    failures = [each for _, failed in fuzzed for each in failed]
     runs = sum(each["inputs"] for each in numbers.values())
     return Figure(
         f"{runs:,} inputs guided by coverage through {len(READERS)} readers, {count} s each: {len(failures)} that "
