@@ -21,7 +21,8 @@ from clsbench.config.reader import read_file, read_mapping
 from clsbench.config.schema import Experiment
 from clsbench.config.shipped import located
 from clsbench.errors import ConfigError, RunError, TrialError
-from clsbench.execution.workers import RETRIES, Executor, Workers
+from clsbench.execution import RETRIES, Executor
+from clsbench.execution.workers import Workers
 from clsbench.prepared import Prepared, Watch, described
 from clsbench.report.failures import whole_failures
 from clsbench.result import Result, load

@@ -33,7 +33,7 @@ REPLACE_SECONDS = 0.02  # before the second attempt, then twice as long each tim
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 # Names that Windows keeps for devices, in every folder and with every suffix.
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE | re.DOTALL)
+_RESERVED = r"(?is)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?"
 
 
 def force(handle: int) -> None:
@@ -169,4 +169,4 @@ def cores() -> int:
 
 def is_portable_name(name: str) -> bool:
     """Whether every system can have a file of this name: not a device of Windows, no dot or blank at the end."""
-    return _RESERVED.fullmatch(name) is None and not name.endswith((".", " "))
+    return re.fullmatch(_RESERVED, name) is None and not name.endswith((".", " "))

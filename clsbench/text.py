@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 UTF8 = "backslashreplace"  # the error handler of every text file that clsbench writes
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:
@@ -29,7 +29,7 @@ def in_utf8(text: str) -> bytes:
 
 def in_json(text: str) -> str:
     r"""Text that is JSON, with the same done to its strings: they read back as `\udcff`, not as the surrogate."""
-    return _SURROGATE.sub(lambda found: rf"\\u{ord(found[0]):04x}", text)
+    return re.sub(_SURROGATE, lambda found: rf"\\u{ord(found[0]):04x}", text)
 
 
 def listed(items: Iterable[str], most: int, more: str = "more") -> str:

@@ -39,6 +39,13 @@ main()
 """
 
 
+def test_help_imports_nothing_that_only_a_command_needs() -> None:
+    """It answers without the libraries of a run, and without logging."""
+    done = subprocess.run([sys.executable, "-c", COMMAND, "--help"], capture_output=True, text=True, check=True)
+    _, *imported = json.loads(done.stderr)
+    assert set() == {*NEEDED_BY_OTHERS, "torch", "numpy", "pydantic", "logging"} & set(imported)
+
+
 @pytest.mark.fork
 def test_what_draws_is_forked_before_pytorch_is_imported(tmp_path: Path) -> None:
     """It alone imports matplotlib, beside that; where no figures are asked for there is none."""

@@ -1,9 +1,8 @@
 """The command line: verbs that parse, call, print and exit with a code; nothing else.
 
-A verb is a function in a module of this package; it becomes a command here.
+A verb is a function in a module of this package; it becomes a command here. These modules do without postponed
+annotations: Typer would evaluate them twice for every verb, a tenth of the time that `--help` takes.
 """
-
-from __future__ import annotations
 
 from typing import Annotated, NoReturn
 

@@ -1,7 +1,5 @@
 """The verbs that say what there is to choose from: `list`, `schema`."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -3,8 +3,6 @@
 Each function gives pairs of a word and its meaning, for Typer, which keeps those that begin as what is typed.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -85,7 +83,7 @@ def overrides(context: typer.Context, incomplete: str) -> Words:
     return [_word(f"{each.name}=", each.meaning) for each in begun]
 
 
-def _keys(config: str | Path | None, given: Sequence[str]) -> Iterator[Key]:
+def _keys(config: str | Path | None, given: Sequence[str]) -> Iterator["Key"]:
     """The keys that a config and overrides leave to be given, with the options of its entries."""
     import clsbench.experiment  # noqa: F401 - registers all that there is
     from clsbench.config.json_schema import keys_of
@@ -104,7 +102,7 @@ def _keys(config: str | Path | None, given: Sequence[str]) -> Iterator[Key]:
         yield from (key for key in keys_of(section, path) if key.name not in whole)
 
 
-def _values(key: Key) -> Words:
+def _values(key: "Key") -> Words:
     """The words that a key takes: names, else those of its type, else its default."""
     from clsbench.config.json_schema import as_yaml
     from clsbench.config.keys import ENTRIES
@@ -129,7 +127,7 @@ def _words(schema: Mapping[str, Any]) -> Iterator[str]:
         yield from _words(part)
 
 
-def _names(kind: Kind) -> Words:
+def _names(kind: "Kind") -> Words:
     import clsbench.experiment  # noqa: F401 - registers all that there is
     from clsbench.registry import catalogue
 

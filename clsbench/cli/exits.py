@@ -28,7 +28,6 @@ class ExitCodes(TyperGroup):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         prepare_streams()
-        silence_libraries()
         verb = super().main
         sys.exit(exit_code(lambda: verb(*args, **{**kwargs, "standalone_mode": False}), _mistaken))
 
@@ -39,6 +38,7 @@ class ExitCodes(TyperGroup):
         return context
 
     def invoke(self, ctx: Any) -> Any:
+        silence_libraries()
         verb = super().invoke
         return obeyed(lambda: verb(ctx))
 

@@ -1,7 +1,5 @@
 """The verb that shows one sample under every loss, or under the arms of a run: `explain`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
@@ -71,7 +69,7 @@ def _explain_run(run: Path, sample: int, as_json: bool) -> None:
     _show(sample_seen(run, sample), show_sample, as_json)
 
 
-def _show(found: Found, show: Callable[[Console, Found], None], as_json: bool) -> None:
+def _show(found: Found, show: "Callable[[Console, Found], None]", as_json: bool) -> None:
     if as_json:
         write_json(found.to_dict())
         return

@@ -1,12 +1,10 @@
 """The verb that gives the lecture: `demo`."""
 
-from __future__ import annotations
-
 from typing import Annotated, get_args
 
 import typer
 
-from clsbench.report.renderers.playing import Act, play
+from clsbench.lecture import Act
 
 
 def demo(
@@ -22,4 +20,6 @@ def demo(
     ] = None,
 ) -> None:
     """Give the lecture, in three acts or claim by claim."""
+    from clsbench.report.renderers.playing import play
+
     play(act, seconds)

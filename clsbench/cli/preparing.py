@@ -1,7 +1,5 @@
 """The verbs before the first run: `init`, `download`, `compile`."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated

@@ -1,9 +1,8 @@
 """The verb that shows runs again: `report`."""
 
-from __future__ import annotations
-
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +13,6 @@ from clsbench.cli.showing import show_result
 from clsbench.errors import ClsbenchError, ConfigError, RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from clsbench.report.outputs import Output
     from clsbench.result import Result
     from clsbench.results import Across
@@ -130,7 +127,7 @@ def _newest(output: Path) -> Path:
     return run
 
 
-def _together(paths: Sequence[Path]) -> Runs:
+def _together(paths: Sequence[Path]) -> "Runs":
     from clsbench.together import read_together
 
     return read_together(paths)
@@ -144,7 +141,7 @@ def _predictions(paths: Sequence[Path]) -> bytes:
     return rows_as_csv((str(path), [*test_predictions(RunDirectory(path))]) for path in paths)
 
 
-def _by_value(key: str, result: Result, together: Runs | None, *, as_json: bool) -> dict[str, Across]:
+def _by_value(key: str, result: "Result", together: "Runs | None", *, as_json: bool) -> dict[str, "Across"]:
     """The arms over several comparisons at each value of a setting."""
     from clsbench.analysis.by import across_by
     from clsbench.config.schema import VerdictConfig
@@ -159,7 +156,7 @@ def _by_value(key: str, result: Result, together: Runs | None, *, as_json: bool)
     return across_by(key, trained_plan(result), summary["arms"], summary["data"], rules)
 
 
-def _show_by_value(result: Result, found: Mapping[str, Across]) -> None:
+def _show_by_value(result: "Result", found: Mapping[str, "Across"]) -> None:
     """The page over several comparisons, once for each value of a setting."""
     from clsbench.report.compose import by_document
     from clsbench.report.renderers.terminal import show
@@ -169,7 +166,7 @@ def _show_by_value(result: Result, found: Mapping[str, Across]) -> None:
         show(by_document(result.summary["name"], found), console)
 
 
-def _as_tables(result: Result, together: Runs | None) -> dict[str, bytes]:
+def _as_tables(result: "Result", together: "Runs | None") -> dict[str, bytes]:
     """The tables of a run, or of several, by file name."""
     from clsbench.report.records_table import rows_as_csv
     from clsbench.report.tidy import latex, tidy
@@ -182,7 +179,7 @@ def _as_tables(result: Result, together: Runs | None) -> dict[str, bytes]:
     return found | {f"{name}.tex": in_utf8(text) for name, text in latex(result.summary).items()}
 
 
-def _table_files(folder: Path, contents: Mapping[str, bytes]) -> dict[Output, bytes]:
+def _table_files(folder: Path, contents: Mapping[str, bytes]) -> dict["Output", bytes]:
     """The files of a folder, with what goes into each; errors as `Output`."""
     from clsbench.report.outputs import TABLES, Output
 
@@ -193,7 +190,7 @@ def _table_files(folder: Path, contents: Mapping[str, bytes]) -> dict[Output, by
     }
 
 
-def _write_page(result: Result, together: Runs | None, file: Output | None) -> None:
+def _write_page(result: "Result", together: "Runs | None", file: "Output | None") -> None:
     from clsbench.shown import write_page
 
     if together is None or file is None:

@@ -1,7 +1,5 @@
 """The verbs that read an experiment: `run`, `check`."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable
@@ -16,7 +14,7 @@ from clsbench.cli.exits import ARGUMENTS
 from clsbench.cli.parameters import AsJson, Config, Details, Overrides, Plugins, load_plugins
 from clsbench.cli.showing import show_answer, show_end
 from clsbench.errors import ExpectationError, TrialError
-from clsbench.execution.workers import RETRIES, Executor, Workers
+from clsbench.execution import RETRIES, Executor
 from clsbench.report.streams import (
     ReaderLeft,
     console_on,
@@ -75,6 +73,7 @@ def run(
     ] = None,
 ) -> None:
     """Train every trial; show progress, then the answer."""
+    from clsbench.execution.workers import Workers
     from clsbench.report.expectations import unmet
     from clsbench.report.failures import failures
     from clsbench.report.junit import as_junit, errors_to, suite_name
@@ -127,8 +126,8 @@ def run(
 
 
 def _show(
-    result: Result,
-    finish_drawing: Callable[[], Result],
+    result: "Result",
+    finish_drawing: Callable[[], "Result"],
     while_drawing: AbstractContextManager[None],
     *,
     as_json: bool,

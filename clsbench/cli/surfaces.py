@@ -1,7 +1,5 @@
 """The verb that shows losses over two logits: `surface`."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path
@@ -100,7 +98,7 @@ def surface(
         _write(shown.draw_surfaces(plane, grids, paths), files)
 
 
-def _of_run(run: Path, files: list[Output], as_json: bool) -> None:
+def _of_run(run: Path, files: list["Output"], as_json: bool) -> None:
     from clsbench.plane import planes_of
     from clsbench.report.renderers import planes as shown
     from clsbench.report.renderers.surfaces import map_size
@@ -116,7 +114,7 @@ def _of_run(run: Path, files: list[Output], as_json: bool) -> None:
         _write(shown.draw_planes(found), files)
 
 
-def _write(figure: Figure, files: list[Output]) -> None:
+def _write(figure: "Figure", files: list["Output"]) -> None:
     from clsbench.report.renderers.figures import rendered
 
     for file in files:

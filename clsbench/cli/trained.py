@@ -1,8 +1,5 @@
 """The verbs that use a trained network: `predict`, `export`."""
 
-from __future__ import annotations
-
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +28,8 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Predict the class of each new sample."""
+    import shlex
+
     from clsbench.report.outputs import RECORDS, Output
 
     *numbers, source = trial_and_input

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
-from typing import Literal
 
 from clsbench.errors import ConfigError
-
-Executor = Literal["local", "ray"]
-
-RETRIES = 3
+from clsbench.execution import RETRIES, Executor
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -91,6 +90,8 @@ def write(text: str) -> None:
 
 def write_json(value: Any) -> None:
     """Print a value as JSON, and nothing else."""
+    import json
+
     # In ASCII: a terminal cannot be made to act by it, and a stream that lacks a letter does not break it.
     write(json.dumps(value, indent=2) + "\n")
 

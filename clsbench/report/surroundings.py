@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 from collections.abc import Iterator
 
@@ -25,6 +24,8 @@ def require_working_directory() -> None:
 
 def silence_libraries() -> None:
     """Keep the remarks of libraries on their caches off stderr: they do not concern users of clsbench."""
+    import logging
+
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 

@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from clsbench import system
+from clsbench.lecture import Act
 from clsbench.report.streams import console_on, whole_page
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-Act = Literal["1", "2", "3", "softmax", "one-hot", "sigmoid", "likelihood"]
 Scenes = Iterator[tuple[Sequence["Text"], bool]]  # what is shown, and whether to stay with it
 
 FRAME_SECONDS = 0.4
