@@ -144,7 +144,7 @@ def compile_ahead(asked: Experiment, watch: Watch = lambda plan, event: None) ->
     """
     from clsbench.execution.compiling import compile_steps
 
-    return compile_steps(Prepared.of(asked, Workers(), watch, Clock()).works())
+    return compile_steps(Prepared.of(asked, Workers(), watch, Clock()).works)
 
 
 def _resume(

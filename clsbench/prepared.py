@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from clsbench.analysis.across import across
@@ -86,7 +87,7 @@ class Prepared:
         """In this block the workers are there; where they cannot be, nothing of the run is written or changed."""
         from clsbench.execution.execute import ready
 
-        return ready(self.workers, self._work(self.plan, {}), lambda text: self.watch(self.plan, Said(text)))
+        return ready(self.workers, self.works[-1], lambda text: self.watch(self.plan, Said(text)))
 
     def finish(self, directory: RunDirectory, *, exact: bool) -> Result:
         """Train what is left to train, and write the rest of the run. `exact`: no last bit may differ."""
@@ -172,6 +173,7 @@ class Prepared:
         compiled = {trial: checkpoint.compiled for trial, checkpoint in kept.items()}
         return Work(self.plan.experiment, plan, dict(self.data), self.device, compiled)
 
+    @cached_property
     def works(self) -> list[Work]:
         """The work of each plan, from its start."""
         return [self._work(each, {}) for each in (self.tuning, self.plan) if each]
@@ -179,7 +181,7 @@ class Prepared:
     def _warn(self) -> None:
         from clsbench.execution.work import lacks_compiler
 
-        if any(lacks_compiler(work.stacks()) for work in self.works()):
+        if any(lacks_compiler(work.stacks) for work in self.works):
             text = (
                 "long training is several times faster compiled, which needs a C++ compiler, Python's headers and a "
                 "PyTorch that traces gradients; one of them is missing here; install it, or set train.compile=off to "
@@ -231,7 +233,7 @@ class Prepared:
             "directory": str(directory.path),
             "status": "failed" if any(each.failures for each in writers.values()) else "finished",
             "device": str(self.device),
-            "engine": {**engine_of(self._work(self.plan, {})), "compile_seconds": round(writer.spent["compiling"], 3)},
+            "engine": {**engine_of(self.works[-1]), "compile_seconds": round(writer.spent["compiling"], 3)},
             "data": data,
             "warnings": found["warnings"],
             "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
@@ -274,7 +276,7 @@ class Prepared:
     def environment(self, command_line: Sequence[str] | None) -> Environment:
         from clsbench.runs.environment import environment
 
-        work = self._work(self.plan, {})
+        work = self.works[-1]
         engine, first_seed = engine_of(work), self.plan.experiment.train.seed_list[0]
         datasets = {
             trial.arm.dataset.title: self.data[trial.data_key].facts

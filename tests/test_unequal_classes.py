@@ -101,7 +101,7 @@ def test_weights_are_those_of_each_split(table: Path) -> None:
     dataset = {**config(table)["dataset"], "split_seed": "per_seed", "label_noise": 0.2}
     plan = plans(read_mapping(config(table, dataset=dataset, loss=[WEIGHTED])))[-1]
     work = Work(plan.experiment, plan, load_data(plan.trials, CPU), CPU)
-    ((stack,), (again,)) = work.stacks(), Work.of_recipe(work.recipe()).stacks()
+    ((stack,), (again,)) = work.stacks, Work.of_recipe(work.recipe()).stacks
     assert stack.loss.class_weight is not None
     assert again.loss.class_weight is not None
     weights = stack.loss.class_weight.squeeze(1).tolist()

@@ -39,7 +39,9 @@ def across(
     """
     summaries, blocks = {arm["name"]: arm for arm in arms}, plan.comparisons
     kinds = {known["problem"] for known in (data or {}).values()}
-    shared = [arm.alike for arm in blocks[0] if all(arm.alike in {each.alike for each in block} for block in blocks)]
+    names = [[arm.alike for arm in block] for block in blocks]
+    everywhere = set(names[0]).intersection(*names)
+    shared = [name for name in names[0] if name in everywhere]
     if len(blocks) < 2 or not 2 <= len(shared) <= MOST_ARMS or len(kinds) != 1:
         return None
     metric = headline(kind_of({"problem": kinds.pop()}), "test")

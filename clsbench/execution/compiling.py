@@ -24,7 +24,7 @@ def compile_steps(works: Sequence[Work]) -> bool:
     """
     found = False
     for work in works:
-        stacks = work.stacks()
+        stacks = work.stacks
         if lacks_compiler(stacks):
             raise ConfigError("compiling needs a C++ compiler, Python's headers and a PyTorch that traces gradients")
         arms = {trial.arm.name: trial for stack in reversed(stacks) if stack.compiled for trial in stack.trials[::-1]}

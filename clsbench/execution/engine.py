@@ -14,7 +14,7 @@ def engine_of(work: Work) -> dict[str, Any]:
 
     It depends only on the plan, the data and the machine.
     """
-    stacks = work.stacks()
+    stacks = work.stacks
     names = {"compiled" if stack.compiled else "eager" for stack in stacks}
     return {
         "mode": "mixed" if len(names) > 1 else names.pop(),

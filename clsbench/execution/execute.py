@@ -45,7 +45,7 @@ def execute(work: Work, kept: Mapping[int, Checkpoint], workers: Workers) -> Gen
     Raises:
         RunError: this machine would take compiled steps after eager ones, or the reverse.
     """
-    stacks, threads = work.stacks(), work.plan.experiment.train.threads
+    stacks, threads = work.stacks, work.plan.experiment.train.threads
     if workers.executor == "ray":
         from clsbench.execution.executors import ray
 

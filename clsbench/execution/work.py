@@ -191,6 +191,7 @@ class Work:
     compiled: Mapping[int, bool] = field(default_factory=dict)
     num_cores: int | None = None
 
+    @cached_property
     def stacks(self) -> list[StackWork]:
         """Every stack of the plan, in its order.
 

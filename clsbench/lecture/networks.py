@@ -48,7 +48,7 @@ def _moments(config: dict[str, Any], shown: int) -> Iterator[Moment]:
     experiment = read_mapping(config)
     with training():
         work = Work(experiment, make_plan(experiment), {}, torch.device("cpu"))
-        stacks = work.stacks()
+        stacks = work.stacks
         for results in zip(*map(_trained, stacks), strict=True):
             sides = map(partial(_side, shown=shown), stacks, results)
             yield Moment(results[0].epoch, tuple(sides))

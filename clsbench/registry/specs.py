@@ -207,7 +207,7 @@ class LossSpec(Spec):
     problems: tuple[ProblemName, ...] = ("single_label",)
     kind: ClassVar[Kind] = "loss"
 
-    @property
+    @cached_property
     def takes_shares(self) -> bool:
         """Whether it takes the share of each class in the training split."""
         return _takes(self.factory, "class_shares")

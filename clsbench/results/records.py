@@ -11,7 +11,7 @@ from typing import Any, cast, overload
 from clsbench.results.columns import Column
 from clsbench.results.record import Record
 
-AT_ONCE = 50  # records of an iterator that are held as dicts while they are put into columns
+AT_ONCE = 50  # about so many records are held as dicts, and put into columns together
 
 
 class Table:
@@ -22,16 +22,24 @@ class Table:
         self._fields: list[tuple[str, ...]] = []  # those that a record may have, in its order
         self._number_of: dict[tuple[str, ...], int] = {}
         self._kinds = array("l")  # of each record, the place of its fields
+        self._waiting = list[Mapping[str, Any]]()  # to be put into columns
         self.extend(records)
 
     def __len__(self) -> int:
-        return len(self._kinds)
+        return len(self._kinds) + len(self._waiting)
 
     def extend(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Add records: those with the same fields together, which is several times as fast."""
-        for fields, alike in groupby(records, tuple):
-            while some := list(islice(alike, AT_ONCE)):
-                self._add(fields, some)
+        """Add records. A few wait for more: putting many into columns together is several times as fast."""
+        left = iter(records)
+        while some := list(islice(left, AT_ONCE)):
+            self._waiting += some
+            if len(self._waiting) >= AT_ONCE:
+                self._settle()
+
+    def _settle(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for fields, alike in groupby(waiting, tuple):
+            self._add(fields, list(alike))
 
     def _add(self, fields: tuple[str, ...], records: Sequence[Mapping[str, Any]]) -> None:
         """Add records that have these fields, in this order."""
@@ -47,12 +55,14 @@ class Table:
 
     def record(self, place: int) -> Record:
         """The record at a place, as a dict of its own."""
+        self._settle()
         columns = self._columns
         found: Any = {name: columns[name].at(place) for name in self._fields[self._kinds[place]]}
         return cast(Record, found)
 
     def values(self, field: str, places: Sequence[int]) -> list[Any]:
         """A field of the records at some places, of `METRIC[CLASS]` that of the class; None where they have none."""
+        self._settle()
         column = self._columns.get(field)
         if column is not None:
             return column.values(places)

@@ -204,6 +204,9 @@ class _Ended(Mapping[int, "tuple[dict[str, Tensor], str]"]):
     def __iter__(self) -> Iterator[int]:
         return iter(self._entries)
 
+    def __contains__(self, trial: object) -> bool:  # without reading it
+        return trial in self._entries
+
     def __getitem__(self, trial: int) -> tuple[dict[str, Tensor], str]:
         entry = self._entries[trial]
         if self._held is None or self._held[0] is not entry:

@@ -77,10 +77,10 @@ class ManifestFile:
         if self.rebuilt is not None:
             return self.rebuilt
         content = self._content()
-        if content is None or _is_list(content):
-            return None
         if self._seen is not None and content == self._seen[0]:
             return self._seen[1]
+        if content is None or _is_list(content):
+            return None
         try:
             document = unsealed(content)
             require_known_format(str(self.path), document, MANIFEST_VERSION)

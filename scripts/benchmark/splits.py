@@ -50,7 +50,7 @@ def _step(split_seed: Any, seeds: int, epochs: int, compile: str) -> Outcome:
     data = load_data(plan.trials, device)
     plan = replace(plan, posed={key: posed_of(splits) for key, splits in data.items()})
     with training():
-        (work,) = Work(plan.experiment, plan, data, device).stacks()
+        (work,) = Work(plan.experiment, plan, data, device).stacks
         torch.set_num_threads(work.num_threads)
         settings = [work.trial_settings(trial, 1.0) for trial in work.trials]
         results = train(work.stack(work.trials), settings, work.loss, work.data, work.settings)

@@ -173,7 +173,7 @@ def test_stacks_side_by_side_share_the_memory(run: Run, monkeypatch: pytest.Monk
     monkeypatch.setattr(scheduling, "WORTH_A_PROCESS", 10**12)
     asked = read({"dataset": {"name": "moons", "samples": 70}, "model": MODEL, "loss": "cross_entropy"})
     plan, cpu = make_plan(asked), torch.device("cpu")
-    stack, *_ = Work(asked, plan, load_data(plan.trials, cpu), cpu).stacks()
+    stack, *_ = Work(asked, plan, load_data(plan.trials, cpu), cpu).stacks
     together, each = (stack.most_beside(number) for number in (1, 2))
     assert together // 2 == each > 1
     result = run(seeds=together, epochs=1, threads=2)
