@@ -175,11 +175,12 @@ def batches_at_once(stack: Stack, loss: Loss, inputs: Tensor, batch_size: int) -
 
 def _batch_order(seeds: Sequence[int], epoch: int, num_samples: int) -> Tensor:
     """`[T, N]`: the order of one epoch, which depends on (seed, epoch) and the number of samples alone."""
-    order = torch.empty(len(seeds), num_samples, dtype=torch.int64)
+    row_of = {seed: row for row, seed in enumerate(dict.fromkeys(seeds))}  # tuning trains many trials of a seed
+    order = torch.empty(len(row_of), num_samples, dtype=torch.int64)
     generator = torch.Generator()  # constructing one takes longer than seeding it
-    for row, seed in zip(order, seeds, strict=True):
+    for row, seed in zip(order, row_of, strict=True):
         torch.randperm(num_samples, generator=generator.manual_seed(seed_for("batches", seed, epoch)), out=row)
-    return order
+    return order if len(row_of) == len(seeds) else order[[row_of[seed] for seed in seeds]]
 
 
 def _synchronise(device: torch.device) -> None:

@@ -1,111 +1,28 @@
-"""torchvision's data: read as it is, checked, and fetched without ever touching a real network."""
+"""torchvision's data: read as they are, and checked."""
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
 import pickle
-import shutil
-import socket
 import subprocess
 import sys
-import tarfile
-import urllib.request
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
 import torchvision.datasets
-from torchvision.datasets import utils
 
 from clsbench.data import downloads, vision
 from clsbench.data.raw import as_raw
-from clsbench.errors import ConfigError, DataError
+from clsbench.errors import DataError
 from clsbench.problems import posed_by
 from clsbench.registry import catalogue
+from tests.data.served import IMAGES, LABELS, idx, lay, tiny
 
-FILES = vision.SOURCES["mnist"].files
-IMAGES, LABELS = FILES[0], FILES[1]
-
-
-@pytest.fixture(autouse=True)
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """No test reaches a network; each attempt is noted, and fails as it does offline."""
-    attempts: list[str] = []
-
-    def refuse(request: Any, *_: Any, **__: Any) -> Any:
-        attempts.append(getattr(request, "full_url", str(request)))
-        raise URLError("no network")
-
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    return attempts
-
-
-def idx(array: np.ndarray[Any, Any]) -> bytes:
-    axes = b"".join(n.to_bytes(4, "big") for n in array.shape)
-    return b"\0\0\x08" + bytes([array.ndim]) + axes + array.astype(np.uint8).tobytes()
-
-
-def tiny(seed: int = 0, classes: int = 10) -> dict[str, bytes]:
-    """The four files of an MNIST of 20 and 10 images."""
-    rng = np.random.default_rng(seed)
-    files = {}
-    for (images, labels), n in zip((FILES[:2], FILES[2:]), (20, 10), strict=True):
-        files[images] = idx(rng.integers(0, 256, (n, 28, 28)))
-        files[labels] = idx(np.arange(n) % classes)
-    return files
-
-
-def lay(folder: Path, files: dict[str, bytes]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-
-
-@pytest.fixture
-def cached(tmp_path: Path) -> Path:
-    lay(tmp_path / "MNIST" / "raw", tiny())
-    return tmp_path
-
-
-class Mirrors:
-    """Stands in for the network: what each address serves, bytes or an exception; every request is noted."""
-
-    def __init__(self) -> None:
-        self.served: dict[str, bytes | Exception] = {}
-        self.asked: list[str] = []
-
-    def retrieve(self, url: str, filename: str, chunk_size: int = 0) -> None:
-        assert socket.getdefaulttimeout() == downloads.SECONDS_OF_SILENCE
-        self.asked.append(url)
-        sys.stdout.write("torchvision talks\n")
-        body = self.served.get(url, URLError("HTTP Error 404: Not Found"))
-        if isinstance(body, Exception):
-            raise body
-        Path(filename).write_bytes(body)
-
-
-ARCHIVES = {f"{name}.gz": gzip.compress(data, mtime=0) for name, data in tiny().items()}
-
-
-@pytest.fixture
-def mirrors(monkeypatch: pytest.MonkeyPatch) -> Mirrors:
-    """Two mirrors of a tiny MNIST, the first of which serves everything."""
-    network = Mirrors()
-    network.served = {f"http://one/{name}": data for name, data in ARCHIVES.items()}
-    monkeypatch.setattr(utils, "_urlretrieve", network.retrieve)
-    monkeypatch.setattr(utils, "_get_redirect_url", lambda url, max_hops=3: url)
-    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", ["http://one/", "http://two/"])
-    hashes = [(name, hashlib.md5(data).hexdigest()) for name, data in ARCHIVES.items()]
-    monkeypatch.setattr(torchvision.datasets.MNIST, "resources", hashes)
-    return network
+pytestmark = pytest.mark.usefixtures("calls")
 
 
 def test_cached_files_are_read_as_they_are(cached: Path, calls: list[str]) -> None:
@@ -192,25 +109,6 @@ def test_emnist_stands_upright_and_counts_from_zero(tmp_path: Path, split: Any, 
     assert classes == len(known.problem.names) == len(raw.class_names)
 
 
-@pytest.fixture
-def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A CIFAR-10 of two images a batch, whose hashes torchvision is told."""
-    folder = tmp_path / "cifar-10-batches-py"
-    rng = np.random.default_rng(0)
-    files = {}
-    for i, name in enumerate(vision.SOURCES["cifar10"].files[:-1]):
-        data = rng.integers(0, 256, (2, 3072), np.uint8)
-        files[name] = pickle.dumps({"data": data, "labels": [i, i + 1]})
-    files["batches.meta"] = pickle.dumps({"label_names": [*"abcdefghij"]})
-    lay(folder, files)
-    md5 = {name: hashlib.md5(data).hexdigest() for name, data in files.items()}
-    cls = torchvision.datasets.CIFAR10
-    for attribute in ("train_list", "test_list"):
-        monkeypatch.setattr(cls, attribute, [[name, md5[name]] for name, _ in getattr(cls, attribute)])
-    monkeypatch.setattr(cls, "meta", {**cls.meta, "md5": md5["batches.meta"]})
-    return tmp_path
-
-
 def test_cifar_comes_channels_first(cifar: Path, calls: list[str]) -> None:
     """The pickled rows become [N, 3, 32, 32] with the names of their classes."""
     raw = as_raw(vision.cifar10(0, data_dir=str(cifar)))
@@ -279,177 +177,3 @@ def test_damaged_file_is_named(cached: Path, name: str, damage: Callable[[bytes]
         as_raw(vision.mnist(0, data_dir=str(cached)))
     assert "; " in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_missing_files_offline_are_named_with_their_folder(tmp_path: Path, calls: list[str]) -> None:
-    """Without network the message says which files to put where, and nothing but the lock is left behind."""
-    with pytest.raises(DataError) as caught:
-        vision.mnist(0, data_dir=str(tmp_path / "data"))
-    message = str(caught.value)
-    assert f"{', '.join(FILES)} missing in {tmp_path / 'data' / 'MNIST' / 'raw'}" in message
-    assert "no network" in message
-    assert calls
-    assert {".MNIST.lock"} >= {path.name for path in (tmp_path / "data").iterdir()}
-    assert socket.getdefaulttimeout() is None
-
-
-def test_download_fills_an_empty_folder_and_keeps_stdout_clean(
-    tmp_path: Path, mirrors: Mirrors, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """The files are fetched once, unpacked, listed with their hashes, and found the next time."""
-    folder = vision.fetch("MNIST", str(tmp_path))
-    assert tmp_path / "MNIST" / "raw" == folder
-    assert sorted([*FILES, downloads.MANIFEST]) == sorted(path.name for path in folder.iterdir())
-    assert {name: (folder / name).read_bytes() for name in FILES} == tiny()
-    assert ("", "") == tuple(capfd.readouterr())
-    asked = len(mirrors.asked)
-    assert folder == vision.fetch("mnist", str(tmp_path))
-    assert 4 == asked == len(mirrors.asked)
-    assert not (tmp_path / ".MNIST.download").exists()
-
-
-def test_progress_goes_to_stderr(tmp_path: Path, mirrors: Mirrors, capfd: pytest.CaptureFixture[str]) -> None:
-    """Where progress is asked for, all that torchvision has to say goes to stderr."""
-    vision.fetch("mnist", str(tmp_path), progress=True)
-    out, err = capfd.readouterr()
-    assert "" == out
-    assert "torchvision talks" in err
-
-
-@pytest.mark.parametrize(
-    "first",
-    [b"another file", b"<html>", ARCHIVES[f"{IMAGES}.gz"][:99], URLError("HTTP Error 503"), TimeoutError("timed out")],
-    ids=["wrong hash", "html", "short body", "refused", "stalled"],
-)
-def test_next_mirror_is_used_where_the_first_fails(tmp_path: Path, mirrors: Mirrors, first: Any) -> None:
-    """A mirror that serves the wrong thing, less than all of it or nothing is passed over."""
-    mirrors.served[f"http://one/{IMAGES}.gz"] = first
-    mirrors.served[f"http://two/{IMAGES}.gz"] = ARCHIVES[f"{IMAGES}.gz"]
-    folder = vision.fetch("mnist", str(tmp_path))
-    assert tiny()[IMAGES] == (folder / IMAGES).read_bytes()
-
-
-def test_mirrors_that_serve_nothing_leave_nothing(tmp_path: Path, mirrors: Mirrors) -> None:
-    """Where no mirror has the files, no half of the data is left to be taken for the whole."""
-    del mirrors.served[f"http://one/{LABELS}.gz"]
-    with pytest.raises(DataError, match="404"):
-        vision.fetch("mnist", str(tmp_path))
-    assert {".MNIST.lock"} >= {path.name for path in tmp_path.iterdir()}
-
-
-def test_damaged_file_is_fetched_again(cached: Path, mirrors: Mirrors) -> None:
-    """With a network a file cut short is repaired."""
-    path = cached / "MNIST" / "raw" / IMAGES
-    path.write_bytes(path.read_bytes()[:1000])
-    assert 20 == len(vision.mnist(0, data_dir=str(cached)).labels)
-    assert tiny()[IMAGES] == path.read_bytes()
-
-
-def test_flipped_bit_of_a_download_is_noticed(tmp_path: Path, mirrors: Mirrors) -> None:
-    """A downloaded file is known by its hash: one flipped pixel is fetched again, or refused offline."""
-    path = vision.fetch("mnist", str(tmp_path)) / IMAGES
-    good = path.read_bytes()
-    flipped = good[:-1] + bytes([good[-1] ^ 1])
-    path.write_bytes(flipped)
-    vision.fetch("mnist", str(tmp_path))
-    assert good == path.read_bytes()
-    path.write_bytes(flipped)
-    mirrors.served.clear()
-    with pytest.raises(DataError, match=f"{IMAGES} differs from the downloaded file"):
-        vision.mnist(0, data_dir=str(tmp_path))
-
-
-def test_download_that_was_killed_is_repaired(tmp_path: Path, mirrors: Mirrors) -> None:
-    """What a process killed while unpacking left is never taken for data."""
-    half = {name: data[:100] for name, data in tiny().items()}
-    lay(tmp_path / ".MNIST.download" / "MNIST" / "raw", half)
-    folder = vision.fetch("mnist", str(tmp_path))
-    assert tiny()[IMAGES] == (folder / IMAGES).read_bytes()
-
-
-def test_archives_laid_by_hand_need_no_network(tmp_path: Path, mirrors: Mirrors) -> None:
-    """The original archives in the folder serve as well as the unpacked files."""
-    mirrors.served.clear()
-    lay(tmp_path / "MNIST" / "raw", ARCHIVES)
-    assert 20 == len(vision.mnist(0, data_dir=str(tmp_path)).labels)
-    assert [] == mirrors.asked
-
-
-def test_html_laid_by_hand_as_an_archive_is_named(tmp_path: Path, mirrors: Mirrors) -> None:
-    """An error page saved under the archive's name is not unpacked, and stays as it is."""
-    mirrors.served.clear()
-    page = {f"{IMAGES}.gz": b"<html>403</html>"}
-    lay(tmp_path / "MNIST" / "raw", {**ARCHIVES, **page})
-    with pytest.raises(DataError, match=rf"{IMAGES}\.gz is not the original archive"):
-        vision.mnist(0, data_dir=str(tmp_path))
-    assert page[f"{IMAGES}.gz"] == (tmp_path / "MNIST" / "raw" / f"{IMAGES}.gz").read_bytes()
-
-
-def test_cifar_archive_is_unpacked(cifar: Path, mirrors: Mirrors, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tar file is fetched from its one address, and unpacked into place."""
-    cls = torchvision.datasets.CIFAR10
-    archive = cifar / "made.tar.gz"
-    with tarfile.open(archive, "w:gz") as tar:
-        tar.add(cifar / cls.base_folder, cls.base_folder)
-    mirrors.served[cls.url] = archive.read_bytes()
-    monkeypatch.setattr(cls, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
-    shutil.rmtree(cifar / cls.base_folder)
-    assert 10 == len(vision.cifar10(0, data_dir=str(cifar)).labels)
-
-
-@pytest.mark.parametrize("filtered", [True, False], ids=["with a filter", "before 3.11.4"])
-def test_archive_is_unpacked_inside_its_folder(
-    filtered: bool, cifar: Path, mirrors: Mirrors, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An archive that would write outside is refused, whether or not this Python filters archives."""
-    if not filtered:
-        monkeypatch.delattr(tarfile, "data_filter", raising=False)
-    cls = torchvision.datasets.CIFAR10
-    archive = cifar / "made.tar.gz"
-    with tarfile.open(archive, "w:gz") as tar:
-        tar.add(cifar / cls.base_folder / "test_batch", "../../outside")
-    mirrors.served[cls.url] = archive.read_bytes()
-    monkeypatch.setattr(cls, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
-    shutil.rmtree(cifar / cls.base_folder)
-    before = tarfile.TarFile.extractall, getattr(tarfile.TarFile, "extraction_filter", None)
-    with pytest.raises(DataError, match=r"'\.\./\.\./outside' would be (written|extracted) .*outside"):
-        vision.cifar10(0, data_dir=str(cifar))
-    assert not [*cifar.parent.rglob("outside")]
-    assert before == (tarfile.TarFile.extractall, getattr(tarfile.TarFile, "extraction_filter", None))
-
-
-def test_many_at_once_download_once(tmp_path: Path, mirrors: Mirrors) -> None:
-    """Eight that start with an empty folder all succeed on one download."""
-    with ThreadPoolExecutor(8) as pool:
-        folders = list(pool.map(lambda _: vision.fetch("mnist", str(tmp_path)), range(8)))
-    assert {tmp_path / "MNIST" / "raw"} == set(folders)
-    assert 4 == len(mirrors.asked)
-
-
-def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """A file where the data directory should be is an error of the data, not of the program."""
-    (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"Not a directory|File exists"):
-        vision.fetch("mnist", str(tmp_path / "file"))
-
-
-@pytest.fixture
-def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / name))
-    return tmp_path / "clsbench"
-
-
-def test_default_folder_is_the_users_cache(cache_home: Path) -> None:
-    """Without `data_dir` the files are looked for in the user's cache directory."""
-    lay(cache_home / "data" / "MNIST" / "raw", tiny())
-    assert 20 == len(vision.mnist(0).labels)
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("moons", "'moons' needs no download; those that do are mnist"), ("mnits", "(?i)did you mean 'mnist'")],
-)
-def test_only_downloads_are_fetched(name: str, message: str) -> None:
-    """A dataset made on the spot, or unknown, cannot be downloaded: the command line was wrong."""
-    with pytest.raises(ConfigError, match=message):
-        vision.fetch(name)
