@@ -36,7 +36,7 @@ from clsbench.report.sections.start import confident_start
 from clsbench.report.sections.tuning import numeric_keys, sensitivity, tuning
 from clsbench.report.sections.tuning_findings import seeds_of
 from clsbench.report.sections.why import why
-from clsbench.report.text import PROTOCOLS, count, first_few, warm_start_of
+from clsbench.report.text import PROTOCOLS, count, count_of_each, first_few, warm_start_of
 from clsbench.results import Across, DataSummary, Record, RunWarning, Summary, Tuning
 
 MAX_COMPARISONS = 8  # of a figure
@@ -131,12 +131,23 @@ def of_losses(comparison: Comparison) -> Iterator[str]:
 def conditions(comparison: Comparison, summary: Summary) -> Iterator[str]:
     """What all arms of a comparison share, once."""
     yield from shared(comparison)
-    yield f"{count(comparison.num_seeds, 'seed')} on {_splits(comparison)}"
+    yield f"{_seeds(comparison)} on {_splits(comparison)}"
     yield epochs_of(comparison)
     if summary["tuning"]:
         yield PROTOCOLS[summary["tuning"]["protocol"]]
     if summary["warm_start"]:
         yield f"from {warm_start_of(summary['warm_start'])}"
+    yield from _of_other_seeds(comparison)
+
+
+def _seeds(comparison: Comparison) -> str:
+    return count_of_each([len(arm["seeds"]) for arm in comparison.arms], "seed")
+
+
+def _of_other_seeds(comparison: Comparison) -> Iterator[str]:
+    """What a verdict compares where arms, those of several runs, have other seeds."""
+    if len({frozenset(arm["seeds"]) for arm in comparison.arms}) > 1:
+        yield "means over the seeds of an arm, verdicts over those that both have"
 
 
 def _splits(comparison: Comparison) -> str:
@@ -199,8 +210,9 @@ def _comparison(comparison: Comparison, summary: Summary, place: int, in_all: in
 
 def _conditions(comparison: Comparison, summary: Summary) -> Iterator[Paragraph]:
     """What all arms of a comparison have in common."""
-    seeds, where = count(comparison.num_seeds, "seed"), f"dataset {comparison.dataset}, model {comparison.model}"
+    seeds, where = _seeds(comparison), f"dataset {comparison.dataset}, model {comparison.model}"
     yield Paragraph((f"{where}, {seeds}, {epochs_of(comparison)}, on {summary['device']}",))
+    yield from (Paragraph((told,)) for told in _of_other_seeds(comparison))
     if summary["warm_start"]:
         yield Paragraph((f"every trial starts from {warm_start_of(summary['warm_start'])}",))
 
@@ -292,7 +304,7 @@ def _reliability_figure(compared: Sequence[Comparison], summary: Summary) -> Doc
 
 def _row(name: str, comparison: Comparison, blocks: Iterable[Block]) -> Section:
     """A row of a figure, under what all its arms share, so that their names need not say it."""
-    title = f"{_ground(comparison)}, {count(comparison.num_seeds, 'seed')}"
+    title = f"{_ground(comparison)}, {_seeds(comparison)}"
     common = [Paragraph((", ".join(said),))] if (said := shared(comparison)) else []
     return Section(name, (title,), (*common, *blocks))
 

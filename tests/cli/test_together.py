@@ -96,8 +96,17 @@ def test_settings_that_are_lists_are_told(run: Run, invoke: Invoke) -> None:
 
 
 def test_verdicts_are_paired_by_the_seeds_in_common(run: Run, invoke: Invoke) -> None:
-    """Two seeds of three and four are in both runs: the verdict between their arms has n = 2, and those inside, 3."""
-    found = together(invoke, run(), run("loss=bce", "train.seeds=[1, 2, 3, 4]"))
+    """Two seeds of three and four are in both runs: the verdict between their arms has n = 2, and those inside, 3.
+
+    The report says so: a mean is over other seeds than a verdict.
+    """
+    runs = run(), run("loss=bce", "train.seeds=[1, 2, 3, 4]")
+    found = together(invoke, *runs)
+    shown = " ".join(invoke("report", *map(str, runs)).stdout.split())
+    assert (
+        "3 to 4 seeds on a split each, 2 epochs, means over the seeds of an arm, verdicts over those that both have"
+        in shown
+    )
     assert {("cross_entropy", "mse_softmax"): 3, ("cross_entropy", "bce"): 2, ("mse_softmax", "bce"): 2} == {
         (row["a"], row["b"]): row["n"] for row in found["verdicts"] if row["metric"] == "test_accuracy"
     }

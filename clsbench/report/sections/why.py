@@ -65,7 +65,8 @@ def _plateau(comparison: Comparison, refs: Refs, name: str, share: float) -> Tex
     loss = comparison.curve(name, OBJECTIVE).mean
     large = f"large ({number(loss[0])}, in the end {number(loss[-1])})" if loss else "large"
     samples = "validation samples" if any(each["val"] for each in comparison.classes) else "samples"
-    seeds = f" (mean of {comparison.num_seeds} seeds)" if comparison.num_seeds > 1 else ""
+    own = next(len(arm["seeds"]) for arm in comparison.arms if arm["name"] == name)
+    seeds = f" (mean of {own} seeds)" if own > 1 else ""
     found = f"{share:.0%} of the {samples}{seeds} are stuck: wrong, with almost no gradient."
     return (refs[name], f" lies on a plateau: the loss stays {large} but is almost flat. {found}")
 
