@@ -156,7 +156,9 @@ def outcome_mistake(text: str, left: object, right: object) -> str | None:
 def read_expectations(value: Any, mistakes: list[Mistake]) -> dict[Path, Expectation]:
     """The expectations of a config, by their paths; those that cannot be parsed are added to `mistakes`."""
     if not isinstance(value, list | tuple):
-        mistakes.append((("expect",), f"must be a list of expectations, got {shown(value)}"))
+        mistakes.append(
+            (("expect",), f"must be a list of expectations, got {shown(value)}; as in [mse.test_accuracy > 0.9]")
+        )
         return {}
     found: dict[Path, Expectation] = {}
     for index, text in enumerate(value):

@@ -98,7 +98,7 @@ def _class_weight(value: Any) -> Any:
 
 def _margin(value: Any) -> Any:
     if not isinstance(value, Mapping):
-        raise mistake(f"must be numbers by the names of metrics, got {shown(value)}")
+        raise mistake(f"must be numbers by the names of metrics, got {shown(value)}; as in {{accuracy: 0.02}}")
     smallest = number(least=0)
     return {str(name): smallest(size) for name, size in value.items()}
 
