@@ -155,16 +155,15 @@ def outcome_mistake(text: str, left: object, right: object) -> str | None:
 
 def read_expectations(value: Any, mistakes: list[Mistake]) -> dict[Path, Expectation]:
     """The expectations of a config, by their paths; those that cannot be parsed are added to `mistakes`."""
+    example = f"hinge.{next(iter(judged()))} > 0.9"
     if not isinstance(value, list | tuple):
-        mistakes.append(
-            (("expect",), f"must be a list of expectations, got {shown(value)}; as in [mse.test_accuracy > 0.9]")
-        )
+        mistakes.append((("expect",), f"must be a list of expectations, got {shown(value)}; as in [{example}]"))
         return {}
     found: dict[Path, Expectation] = {}
     for index, text in enumerate(value):
         path = ("expect", index)
         if not isinstance(text, str):
-            mistakes.append((path, f"must be text such as 'hinge.{next(iter(judged()))} > 0.9', got {shown(text)}"))
+            mistakes.append((path, f"must be text such as {example!r}, got {shown(text)}"))
             continue
         try:
             found[path] = parse(text)

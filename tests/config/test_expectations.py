@@ -229,7 +229,7 @@ expect:
         "f:8:5: expect: column 1: '__import__' cannot be called; only verdict(ARM, ARM, METRIC) can",
         "f:9:5: expect: must be text such as 'hinge.test_accuracy > 0.9', got [3]",
         "command line:1:8: expect: must be a list of expectations, got 'bce.test_nll < 1'; as in "
-        "[mse.test_accuracy > 0.9]",
+        "[hinge.test_accuracy > 0.9]",
     ] == [*mistakes(text), *mistakes("loss: bce", "expect=bce.test_nll < 1")]
 
 
