@@ -126,6 +126,10 @@ class Elementwise(nn.Module):
         return self.function(x.mT).mT if torch.compiler.is_compiling() else self.function(x)
 
 
+# What does the same in training and in evaluation.
+MODELESS = (nn.Sequential, Flatten, Linear, Elementwise)
+
+
 def sigmoid(x: Tensor) -> Tensor:
     return (x * 0.5).tanh() * 0.5 + 0.5
 

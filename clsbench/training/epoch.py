@@ -79,6 +79,19 @@ class Filling:
         return torch.cat([order[:, :before], order[:, before:].index_select(1, self.places)], 1)
 
 
+class _Rows:
+    """The samples `x [N, ...]` to be looked up; those of eight bytes as one number each, three times as fast."""
+
+    def __init__(self, x: Tensor) -> None:
+        self._dtype, self._are_numbers = x.dtype, x.dim() == 2 and x.shape[1] * x.element_size() == 8
+        self._rows = x.contiguous().view(torch.int64).squeeze(1) if self._are_numbers else x
+
+    def at(self, places: Tensor) -> Tensor:
+        """`x[places]`."""
+        found = self._rows.index_select(0, places)
+        return found.unsqueeze(1).view(self._dtype) if self._are_numbers else found
+
+
 class Epochs:
     """Takes the steps of a stack, an epoch at a time."""
 
@@ -89,15 +102,17 @@ class Epochs:
         self._seeds = [trial.seed for trial in trials]
         self._num_samples = data.train[1].shape[0 if data.places is None else 1]
         # Different splits lie one after the other: a trial's samples are those from its own split's first on.
-        x, y = data.train
-        self._data = data.train if data.places is None else (x.flatten(0, 1), y.flatten(0, 1))
+        x, y = data.train if data.places is None else [each.flatten(0, 1) for each in data.train]
+        self._inputs, self._targets = _Rows(x), y
         self._first = None if data.places is None else (data.places * self._num_samples).unsqueeze(1)
         self._batch_size = min(settings.batch_size, self._num_samples)
         self._take: Steps | CompiledSteps = steps
         self._together, self._filling = 1, None
+        self._rates: list[float] = []
+        self._rate = steps.stack.weights.new_empty(0)
         if settings.compiled:
             self._take = compiled = CompiledSteps(steps, self._num_samples, self._batch_size)
-            at_most = batches_at_once(steps.stack, steps.loss, self._data[0], self._batch_size)
+            at_most = batches_at_once(steps.stack, steps.loss, x, self._batch_size)
             self._together = max(1, at_most // compiled.unrolled) * compiled.unrolled
             if compiled.fills_up:
                 self._filling = Filling.of(self._num_samples, self._batch_size, data.train[0].device)
@@ -105,10 +120,13 @@ class Epochs:
     def plan(self, epoch: int) -> EpochPlan:
         """The plan of epoch `epoch` (from 1); a trial whose learning rate is not finite is frozen."""
         started, steps = time.perf_counter(), self._steps
-        order = sent(_batch_order(self._seeds, epoch, self._num_samples), self._data[1].device)
-        rate = column([trial.lr * trial.rate_factor(epoch - 1) for trial in self._trials], steps.stack.weights)
-        steps.alive.mul_(rate.isfinite())
-        return EpochPlan(epoch, order, rate.nan_to_num_(0.0, 0.0, 0.0), started)
+        order = sent(_batch_order(self._seeds, epoch, self._num_samples), self._targets.device)
+        rates = [trial.lr * trial.rate_factor(epoch - 1) for trial in self._trials]
+        if rates != self._rates:  # a schedule keeps most
+            self._rates, rate = rates, column(rates, steps.stack.weights)
+            steps.alive.mul_(rate.isfinite())
+            self._rate = rate.nan_to_num_(0.0, 0.0, 0.0)
+        return EpochPlan(epoch, order, self._rate, started)
 
     def run_steps(self, plan: EpochPlan) -> StepsResult:
         """Take the steps and measure their batches; the time of measuring is not counted."""
@@ -140,7 +158,8 @@ class Epochs:
                 trials, count, size = block.shape
                 masks = [self._masks(plan.epoch, number + i, size) for i in range(count)]
                 flat, shape = block.movedim(1, 0).flatten(), (count, trials, size)
-                inputs, targets = (each.index_select(0, flat).unflatten(0, shape) for each in self._data)
+                inputs = self._inputs.at(flat).unflatten(0, shape)
+                targets = self._targets.index_select(0, flat).unflatten(0, shape)
                 stack.begin_step(self._seeds, (plan.epoch, number))
                 take = self._take if size == self._batch_size else self._steps
                 shares = None if filling is None else filling.shares[number : number + count]

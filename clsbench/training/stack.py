@@ -23,7 +23,7 @@ from torch.func import functional_call
 
 from clsbench.containment import settled
 from clsbench.kernels.onednn import gradient_goes_to
-from clsbench.models.layers import Dropout
+from clsbench.models.layers import MODELESS, Dropout
 from clsbench.training.layout import ALL, PART
 from clsbench.training.rng import Purpose, generator_for, own_rng, seed_for, seed_global
 
@@ -50,6 +50,7 @@ class Stack:
         self._channels_last = not stacked and device.type == "cpu"
         self._step: tuple[Sequence[int], tuple[int, int]] = [0] * len(modules), (0, 0)
         self._groups: dict[tuple[int, int], nn.Module] = {}
+        self._is_modeless = all(type(module) in MODELESS for module in self.template.modules())
         self._dropouts = {n: m for n, m in self.template.named_modules() if isinstance(m, Dropout)}
         self._shapes = {name: p.shape for name, p in self.template.named_parameters() if p.requires_grad}
         sizes = [shape.numel() for shape in self._shapes.values()]
@@ -142,6 +143,8 @@ class Stack:
 
     def train(self, mode: bool) -> None:
         """Whether batch statistics are used and updated, and dropout is applied."""
+        if self._is_modeless:
+            return
         for module in [self.template, *self._modules, *self._groups.values()]:
             module.train(mode)
         for leaf in self._leaves:
