@@ -87,7 +87,7 @@ class Prepared:
         """In this block the workers are there; where they cannot be, nothing of the run is written or changed."""
         from clsbench.execution.execute import ready
 
-        return ready(self.workers, self.works[-1], lambda text: self.watch(self.plan, Said(text)))
+        return ready(self.workers, self.work, lambda text: self.watch(self.plan, Said(text)))
 
     def finish(self, directory: RunDirectory, *, exact: bool) -> Result:
         """Train what is left to train, and write the rest of the run. `exact`: no last bit may differ."""
@@ -173,6 +173,11 @@ class Prepared:
         compiled = {trial: checkpoint.compiled for trial, checkpoint in kept.items()}
         return Work(self.plan.experiment, plan, dict(self.data), self.device, compiled)
 
+    @property
+    def work(self) -> Work:
+        """The work of the plan, from its start."""
+        return self.works[-1]
+
     @cached_property
     def works(self) -> list[Work]:
         """The work of each plan, from its start."""
@@ -233,7 +238,7 @@ class Prepared:
             "directory": str(directory.path),
             "status": "failed" if any(each.failures for each in writers.values()) else "finished",
             "device": str(self.device),
-            "engine": {**engine_of(self.works[-1]), "compile_seconds": round(writer.spent["compiling"], 3)},
+            "engine": {**engine_of(self.work), "compile_seconds": round(writer.spent["compiling"], 3)},
             "data": data,
             "warnings": found["warnings"],
             "warm_start": plan.experiment.to_dict()["train"]["warm_start"],
@@ -276,7 +281,7 @@ class Prepared:
     def environment(self, command_line: Sequence[str] | None) -> Environment:
         from clsbench.runs.environment import environment
 
-        work = self.works[-1]
+        work = self.work
         engine, first_seed = engine_of(work), self.plan.experiment.train.seed_list[0]
         datasets = {
             trial.arm.dataset.title: self.data[trial.data_key].facts

@@ -70,7 +70,12 @@ class Comparison:
 
     @property
     def num_seeds(self) -> int:
+        """The number of seeds of an arm; of the arm with the most, where those of several runs have different ones."""
         return max(len(arm["seeds"]) for arm in self.arms)
+
+    def num_shared_seeds(self, *names: str) -> int:
+        """How many seeds all of these arms have."""
+        return len(set.intersection(*(set(arm["seeds"]) for arm in self.arms if arm["name"] in names)))
 
     @cached_property
     def last_epoch(self) -> int:

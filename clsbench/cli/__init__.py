@@ -1,6 +1,6 @@
 """The command line: verbs that parse, call, print and exit with a code; nothing else.
 
-A verb is a function in a module of this package; it becomes a command here. These modules do without postponed
+A verb is a function in a module of this package; it becomes a command here. The modules of verbs do without postponed
 annotations: Typer would evaluate them twice for every verb, a tenth of the time that `--help` takes.
 """
 

@@ -91,7 +91,8 @@ def _class_weight(value: Any) -> Any:
     if value is None or value == "balanced":
         return value
     if not isinstance(value, Mapping) or not value:
-        raise mistake(f"must be balanced, null or numbers by the names of classes, got {shown(value)}")
+        wanted = "must be balanced, null or numbers by the names of classes"
+        raise mistake(f"{wanted}, got {shown(value)}; as in {{cat: 2, dog: 1}}")
     weigh = number(above=0)
     return {str(name): weigh(weight) for name, weight in value.items()}
 

@@ -126,7 +126,7 @@ class Elementwise(nn.Module):
         return self.function(x.mT).mT if torch.compiler.is_compiling() else self.function(x)
 
 
-# What does the same in training and in evaluation.
+# Modules that do the same in training and in evaluation.
 MODELESS = (nn.Sequential, Flatten, Linear, Elementwise)
 
 

@@ -137,17 +137,17 @@ def conditions(comparison: Comparison, summary: Summary) -> Iterator[str]:
         yield PROTOCOLS[summary["tuning"]["protocol"]]
     if summary["warm_start"]:
         yield f"from {warm_start_of(summary['warm_start'])}"
-    yield from _of_other_seeds(comparison)
+    yield from _of_different_seeds(comparison)
 
 
 def _seeds(comparison: Comparison) -> str:
     return count_of_each([len(arm["seeds"]) for arm in comparison.arms], "seed")
 
 
-def _of_other_seeds(comparison: Comparison) -> Iterator[str]:
-    """What a verdict compares where arms, those of several runs, have other seeds."""
+def _of_different_seeds(comparison: Comparison) -> Iterator[str]:
+    """What a verdict compares where arms, those of several runs, have different seeds."""
     if len({frozenset(arm["seeds"]) for arm in comparison.arms}) > 1:
-        yield "means over the seeds of an arm, verdicts over those that both have"
+        yield "each mean is over its arm's seeds, each verdict over the seeds that both arms share"
 
 
 def _splits(comparison: Comparison) -> str:
@@ -212,7 +212,7 @@ def _conditions(comparison: Comparison, summary: Summary) -> Iterator[Paragraph]
     """What all arms of a comparison have in common."""
     seeds, where = _seeds(comparison), f"dataset {comparison.dataset}, model {comparison.model}"
     yield Paragraph((f"{where}, {seeds}, {epochs_of(comparison)}, on {summary['device']}",))
-    yield from (Paragraph((told,)) for told in _of_other_seeds(comparison))
+    yield from (Paragraph((told,)) for told in _of_different_seeds(comparison))
     if summary["warm_start"]:
         yield Paragraph((f"every trial starts from {warm_start_of(summary['warm_start'])}",))
 

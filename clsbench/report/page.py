@@ -24,7 +24,7 @@ from clsbench.report.sections.start import confident_start
 from clsbench.report.sections.tuning import numeric_keys, sensitivity, tuning
 from clsbench.report.sections.why import why
 from clsbench.report.seen import Film, pictures_of
-from clsbench.report.text import setting_of
+from clsbench.report.text import count_of_each, setting_of
 from clsbench.results import ArmSummary, Record, Records, Summary, Tuning
 from clsbench.slices import every
 
@@ -146,11 +146,11 @@ def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[
 def _charts(comparison: Comparison, refs: Refs, summary: Summary) -> dict[str, Any]:
     """The numbers that the charts of a comparison draw, with those of at most `MAX_POINTS` epochs of each arm."""
     shown = [arm for arm in comparison.arms if refs[arm["name"]].mark is not None]
-    fields = _fields(comparison)
+    fields, seeds = _fields(comparison), count_of_each([len(arm["seeds"]) for arm in comparison.arms], "seed")
     return {
         "headline": comparison.headline,
         "last": comparison.last_epoch,
-        "seeds": comparison.num_seeds,
+        "seeds": seeds if comparison.num_seeds > 1 else None,
         "level": _level(comparison),
         "metrics": {field: _metric(comparison, shown, field) for field in (*fields, OBJECTIVE, STUCK_SHARE)},
         "curves": fields,

@@ -32,7 +32,7 @@ class Table:
         """Add records. A few wait for more: putting many into columns together is several times as fast."""
         left = iter(records)
         while some := list(islice(left, AT_ONCE)):
-            self._waiting += some
+            self._waiting += map(_copied, some)
             if len(self._waiting) >= AT_ONCE:
                 self._settle()
 
@@ -69,6 +69,11 @@ class Table:
         name, _, of_class = field.removesuffix("]").partition("[")
         column = self._columns.get(name) if field.endswith("]") else None
         return [None] * len(places) if column is None else column.of_class(of_class, places)
+
+
+def _copied(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record as it is now: what it was made from may change before it is put into columns."""
+    return {name: dict(value) if isinstance(value, dict) else value for name, value in record.items()}
 
 
 class Records(Sequence[Record]):

@@ -28,7 +28,8 @@ NUMBERS_AT_ONCE = 2**20
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """The plan of an epoch: `order [T, N]`, the order of the samples, and `rate [T, 1]`, the learning rates.
+    """The plan of an epoch: `order [T, N]`, the order of the samples, and `rate [T, 1]`, the learning rates,
+    into which nothing may be written.
 
     `started` is its start by `perf_counter`.
     """
@@ -122,7 +123,7 @@ class Epochs:
         started, steps = time.perf_counter(), self._steps
         order = sent(_batch_order(self._seeds, epoch, self._num_samples), self._targets.device)
         rates = [trial.lr * trial.rate_factor(epoch - 1) for trial in self._trials]
-        if rates != self._rates:  # a schedule keeps most
+        if rates != self._rates:  # most schedules keep them for many epochs
             self._rates, rate = rates, column(rates, steps.stack.weights)
             steps.alive.mul_(rate.isfinite())
             self._rate = rate.nan_to_num_(0.0, 0.0, 0.0)

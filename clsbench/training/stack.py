@@ -50,7 +50,7 @@ class Stack:
         self._channels_last = not stacked and device.type == "cpu"
         self._step: tuple[Sequence[int], tuple[int, int]] = [0] * len(modules), (0, 0)
         self._groups: dict[tuple[int, int], nn.Module] = {}
-        self._is_modeless = all(type(module) in MODELESS for module in self.template.modules())
+        self._is_modeless = all(map(_is_modeless, self.template.modules()))
         self._dropouts = {n: m for n, m in self.template.named_modules() if isinstance(m, Dropout)}
         self._shapes = {name: p.shape for name, p in self.template.named_parameters() if p.requires_grad}
         sizes = [shape.numel() for shape in self._shapes.values()]
@@ -265,6 +265,12 @@ class Stack:
             f"{name} {list(tensor.shape)}": hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
             for name, tensor in parameters.items()
         }
+
+
+def _is_modeless(module: nn.Module) -> bool:
+    """Whether it does the same in training and in evaluation, with whatever a user has hung on it."""
+    changed = module._forward_hooks or module._forward_pre_hooks or {"forward", "train"} & vars(module).keys()
+    return type(module) in MODELESS and not changed
 
 
 def _called(module: nn.Module, given: Named, x: Tensor) -> Tensor:

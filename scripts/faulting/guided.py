@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from clsbench.system import cores
 from faulting.figures import Figure
 
 COUNT = 600  # seconds for each reader
@@ -36,7 +37,7 @@ def measure(count: int) -> Figure:
         return Figure("atheris is not installed: pip install '.[fuzz]' brings it, on Linux", reached=False, numbers={})
     from faulting.readers import READERS
 
-    with ThreadPoolExecutor(os.cpu_count()) as side_by_side:
+    with ThreadPoolExecutor(cores()) as side_by_side:
         fuzzed = list(side_by_side.map(_fuzzed, READERS, itertools.repeat(count)))
     numbers: dict[str, Any] = dict(zip(READERS, (each for each, _ in fuzzed), strict=True))
     failures = [each for _, failed in fuzzed for each in failed]

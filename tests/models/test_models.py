@@ -275,3 +275,14 @@ def test_activations_do_not_know_their_place(name: str) -> None:
         (slope,) = torch.autograd.grad(activation(wide).sum(), wide)
         for part, found in ((activation(wide).detach(), activation(x)), (slope, slope[:size])):
             assert torch.equal(found.expand(3, size).flatten(), part)
+
+
+def test_a_hook_sees_whether_a_stack_trains() -> None:
+    """Also on layers that do the same in training and in evaluation."""
+    module, seen = nn.Sequential(layers.Linear(2, 2)), list[bool]()
+    module.register_forward_hook(lambda module, given, result: seen.append(module.training))
+    stack = Stack([module, module], stacked=True, device=torch.device("cpu"))
+    for mode in (True, False, True):
+        stack.train(mode)
+        stack.forward(torch.zeros(2, 3, 2))
+    assert [True, False, True] == seen

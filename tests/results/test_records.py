@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from clsbench.execution.events import fields
 from clsbench.problems import SingleLabel
-from clsbench.results import Records, value_of
+from clsbench.results import Records, Table, value_of
+from clsbench.results.records import AT_ONCE
 
 NUMBERS = st.floats(allow_nan=False) | st.none()
 BY_CLASS = st.dictionaries(st.sampled_from(["yes", "no", "é"]), NUMBERS)
@@ -49,6 +50,18 @@ def test_a_column_has_the_value_of_each_record(rows: list[dict[str, Any]], field
     if any(isinstance(row.get("a"), str | list | int | float) for row in rows) and field == "a[no]":
         return  # only numbers by class are asked for a class
     assert repr([value_of(row, field) for row in rows]) == repr(Records.of(rows).column(field))
+
+
+def test_records_that_are_added_are_kept_as_they_are() -> None:
+    """Whoever gave one may change it afterwards, and reading between two additions changes nothing."""
+    table, wanted = Table(), [record(trial, 0) for trial in range(2 * AT_ONCE + 1)]
+    for place, row in enumerate(wanted):
+        given = record(place, 0)
+        table.extend([given])
+        given["test_recall"]["no"] = given["trial"] = -1
+        if place % 7 == 0:
+            assert row == table.record(place)
+    assert wanted == list(Records(table))
 
 
 def test_records_are_parted_by_a_field_in_the_order_of_their_first() -> None:

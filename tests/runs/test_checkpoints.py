@@ -82,6 +82,7 @@ def test_final_weights_are_read_file_by_file(saved: Path) -> None:
     saved_at(saved, 7).write_bytes(b"changed")
     assert 7.0 == ended[0][0]["w"].item()  # it is still held
     assert 19.0 == ended[1][0]["w"].item()
+    assert 0 in ended  # which does not read it
     with pytest.raises(RunError, match="damaged"):
         ended[0]
 

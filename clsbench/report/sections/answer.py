@@ -95,7 +95,7 @@ def _open(comparison: Comparison, refs: Refs, best: str, rows: Sequence[Verdict]
     needed = [row["seeds_needed"] for row in rows if row["verdict"] == UNDECIDED]
     known = [each for each in needed if each is not None]
     settle = f"; about {max(known):,} seeds in all would settle it" if known and None not in needed else ""
-    lost = any(row["n"] < comparison.num_seeds for row in rows)
+    lost = any(row["n"] < comparison.num_shared_seeds(row["a"], row["b"]) for row in rows)
     why = "; the seeds that are left after a divergence do not speak for an arm" if lost and not settle else ""
     values = _values(comparison, refs, best, rows)
     return (f"Undecided in {label_of(comparison.headline)}: ", *values, f"{settle}{why}.")

@@ -109,7 +109,7 @@ class Stage {
     const visible = arms.filter((arm) => !this.hidden.has(arm.name) && arm.lines[field]);
     return visible.map((arm) => {
       const [y, low, high] = arm.lines[field];
-      return { mark: arm.mark, name: arm.name, x: arm.epochs.map((epoch) => this.along(arm, epoch)), y, low: this.charts.seeds > 1 ? low : null, high };
+      return { mark: arm.mark, name: arm.name, x: arm.epochs.map((epoch) => this.along(arm, epoch)), y, low: this.charts.seeds ? low : null, high };
     });
   }
 
@@ -269,7 +269,7 @@ class Stage {
 }
 
 function titled(metric, seeds) {
-  return seeds > 1 ? `${metric.label}, mean over ${seeds} seeds` : metric.label;
+  return seeds ? `${metric.label}, mean over ${seeds}` : metric.label;
 }
 
 function reliability(arm) {
