@@ -268,7 +268,7 @@ class Stack:
 
 
 def _is_modeless(module: nn.Module) -> bool:
-    """Whether it does the same in training and in evaluation, with whatever a user has hung on it."""
+    """Whether it does the same in training and in evaluation, with the hooks that a user has added."""
     changed = module._forward_hooks or module._forward_pre_hooks or {"forward", "train"} & vars(module).keys()
     return type(module) in MODELESS and not changed
 

@@ -243,7 +243,7 @@ def test_dropout_acts_in_training_alone(stacked: bool) -> None:
     assert_close(stack.forward(x, masks=zeros), last.detach()[:, None].expand(2, 6, 3))
 
 
-def test_dropout_hangs_on_seed_and_step_alone() -> None:
+def test_dropout_depends_on_seed_and_step_alone() -> None:
     """A seed draws the same masks beside any other seeds, and other ones at another step and in another layer."""
     stack = Stack([built("mlp", (4,), 3, dropout=0.5)] * 2, stacked=True, device=CPU)
     draw: Callable[..., dict[str, Tensor]] = partial(stack.dropout_masks, step=(1, 0), batch_size=6)
