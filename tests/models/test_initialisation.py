@@ -1,4 +1,4 @@
-"""Initial weights: distributions by formula, and what they may hang on."""
+"""Initial weights: distributions by formula, and what they may depend on."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_arms_start_from_the_same_weights(run: Run) -> None:
 
 
 def test_summary_holds_the_evidence(run: Run) -> None:
-    """One entry a comparison, whose hashes hang on seeds, model and data, and not on losses or rates."""
+    """One entry a comparison, whose hashes depend on seeds, model and data, and not on losses or rates."""
 
     def entry(**config: Any) -> tuple[list[str], str, str]:
         (found,) = run(**config).summary["pairing"]
@@ -54,7 +54,7 @@ def test_each_comparison_has_its_own_evidence(run: Run) -> None:
 
 
 def test_run_that_breaks_its_promise_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights that hang on the loss are noticed in a whole run."""
+    """Weights that depend on the loss are noticed in a whole run."""
     calls = itertools.count()
 
     def another_each_time(purpose: str, seed: int) -> torch.Generator:
