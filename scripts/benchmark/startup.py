@@ -54,4 +54,7 @@ def _first_step() -> Outcome:
 
 
 def _has_records(folder: Path) -> bool:
-    return any(file.stat().st_size for file in folder.glob("*/*/metrics.jsonl"))
+    try:
+        return any(file.stat().st_size for file in folder.glob("*/*/metrics.jsonl"))
+    except FileNotFoundError:  # a folder was renamed meanwhile
+        return False
