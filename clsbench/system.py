@@ -32,7 +32,7 @@ REPLACE_ATTEMPTS = 10
 REPLACE_SECONDS = 0.02  # before the second attempt, then twice as long each time: 10 s in all
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
-# Names that Windows keeps for devices, in every folder and with every suffix.
+# Names that Windows keeps for devices, in every folder and with every suffix; compiled when it is first used.
 _RESERVED = r"(?is)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?"
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 UTF8 = "backslashreplace"  # the error handler of every text file that clsbench writes
-_SURROGATE = "[\ud800-\udfff]"
+_SURROGATE = "[\ud800-\udfff]"  # compiled when it is first used
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:

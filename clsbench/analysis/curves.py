@@ -73,9 +73,10 @@ class Comparison:
         """The number of seeds of an arm; of the arm with the most, where those of several runs have different ones."""
         return max(len(arm["seeds"]) for arm in self.arms)
 
-    def num_shared_seeds(self, *names: str) -> int:
-        """How many seeds all of these arms have."""
-        return len(set.intersection(*(set(arm["seeds"]) for arm in self.arms if arm["name"] in names)))
+    def num_shared_seeds(self, a: str, b: str) -> int:
+        """How many seeds two arms, given by name, have in common."""
+        seeds = {arm["name"]: set(arm["seeds"]) for arm in self.arms}
+        return len(seeds[a] & seeds[b])
 
     @cached_property
     def last_epoch(self) -> int:

@@ -131,7 +131,7 @@ def of_losses(comparison: Comparison) -> Iterator[str]:
 def conditions(comparison: Comparison, summary: Summary) -> Iterator[str]:
     """What all arms of a comparison share, once."""
     yield from shared(comparison)
-    yield f"{_seeds(comparison)} on {_splits(comparison)}"
+    yield f"{seeds_in(comparison)} on {_splits(comparison)}"
     yield epochs_of(comparison)
     if summary["tuning"]:
         yield PROTOCOLS[summary["tuning"]["protocol"]]
@@ -140,7 +140,8 @@ def conditions(comparison: Comparison, summary: Summary) -> Iterator[str]:
     yield from _of_different_seeds(comparison)
 
 
-def _seeds(comparison: Comparison) -> str:
+def seeds_in(comparison: Comparison) -> str:
+    """`5 seeds`, or `4 to 7 seeds` where arms, those of several runs, have different numbers of them."""
     return count_of_each([len(arm["seeds"]) for arm in comparison.arms], "seed")
 
 
@@ -210,7 +211,7 @@ def _comparison(comparison: Comparison, summary: Summary, place: int, in_all: in
 
 def _conditions(comparison: Comparison, summary: Summary) -> Iterator[Paragraph]:
     """What all arms of a comparison have in common."""
-    seeds, where = _seeds(comparison), f"dataset {comparison.dataset}, model {comparison.model}"
+    seeds, where = seeds_in(comparison), f"dataset {comparison.dataset}, model {comparison.model}"
     yield Paragraph((f"{where}, {seeds}, {epochs_of(comparison)}, on {summary['device']}",))
     yield from (Paragraph((told,)) for told in _of_different_seeds(comparison))
     if summary["warm_start"]:
@@ -304,7 +305,7 @@ def _reliability_figure(compared: Sequence[Comparison], summary: Summary) -> Doc
 
 def _row(name: str, comparison: Comparison, blocks: Iterable[Block]) -> Section:
     """A row of a figure, under what all its arms share, so that their names need not say it."""
-    title = f"{_ground(comparison)}, {_seeds(comparison)}"
+    title = f"{_ground(comparison)}, {seeds_in(comparison)}"
     common = [Paragraph((", ".join(said),))] if (said := shared(comparison)) else []
     return Section(name, (title,), (*common, *blocks))
 

@@ -10,7 +10,7 @@ from clsbench.analysis.classes import majority, majority_accuracy
 from clsbench.analysis.curves import Comparison, comparisons, final_mean, spans_decades
 from clsbench.metrics.diagnostics import STUCK_SHARE
 from clsbench.metrics.measures import OBJECTIVE, is_share, label_of, on_split
-from clsbench.report.compose import conditions, of_losses, over_all
+from clsbench.report.compose import conditions, of_losses, over_all, seeds_in
 from clsbench.report.document import Section, Text
 from clsbench.report.intervals import intervals
 from clsbench.report.sections import metrics, run, verdicts
@@ -24,7 +24,7 @@ from clsbench.report.sections.start import confident_start
 from clsbench.report.sections.tuning import numeric_keys, sensitivity, tuning
 from clsbench.report.sections.why import why
 from clsbench.report.seen import Film, pictures_of
-from clsbench.report.text import count_of_each, setting_of
+from clsbench.report.text import setting_of
 from clsbench.results import ArmSummary, Record, Records, Summary, Tuning
 from clsbench.slices import every
 
@@ -146,11 +146,11 @@ def _sections(comparison: Comparison, refs: Refs, summary: Summary) -> Iterator[
 def _charts(comparison: Comparison, refs: Refs, summary: Summary) -> dict[str, Any]:
     """The numbers that the charts of a comparison draw, with those of at most `MAX_POINTS` epochs of each arm."""
     shown = [arm for arm in comparison.arms if refs[arm["name"]].mark is not None]
-    fields, seeds = _fields(comparison), count_of_each([len(arm["seeds"]) for arm in comparison.arms], "seed")
+    fields = _fields(comparison)
     return {
         "headline": comparison.headline,
         "last": comparison.last_epoch,
-        "seeds": seeds if comparison.num_seeds > 1 else None,
+        "seeds": seeds_in(comparison) if comparison.num_seeds > 1 else None,
         "level": _level(comparison),
         "metrics": {field: _metric(comparison, shown, field) for field in (*fields, OBJECTIVE, STUCK_SHARE)},
         "curves": fields,

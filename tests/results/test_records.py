@@ -53,7 +53,7 @@ def test_a_column_has_the_value_of_each_record(rows: list[dict[str, Any]], field
 
 
 def test_records_that_are_added_are_kept_as_they_are() -> None:
-    """Whoever gave one may change it afterwards, and reading between two additions changes nothing."""
+    """Neither a change to a record after it was added, nor reading between two additions, has an effect."""
     table, wanted = Table(), [record(trial, 0) for trial in range(2 * AT_ONCE + 1)]
     for place, row in enumerate(wanted):
         given = record(place, 0)

@@ -166,7 +166,7 @@ def _of_comparison(comparison: Comparison, summary: Summary) -> list[Verdict]:
 
 
 def _table(comparison: Comparison, refs: Refs, rows: Sequence[Verdict]) -> Table:
-    shared = [comparison.num_shared_seeds(row["a"], row["b"]) for row in rows]
+    seeds = [Proportion(row["n"], comparison.num_shared_seeds(row["a"], row["b"])) for row in rows]
     columns: list[tuple[Column, Sequence[Cell]]] = [
         (Column(("pair",), "left"), [(Mark(refs[row["a"]]), " - ", Mark(refs[row["b"]])) for row in rows]),
         (Column(("metric",), "left"), [label_of(row["metric"]) for row in rows]),
@@ -174,8 +174,7 @@ def _table(comparison: Comparison, refs: Refs, rows: Sequence[Verdict]) -> Table
         (Column(("Holm's p",)), [None if row["p_holm"] is None else PValue(row["p_holm"]) for row in rows]),
         (Column(("verdict",)), [_word(refs, row) for row in rows]),
     ]
-    if any(row["n"] < number for row, number in zip(rows, shared, strict=True)) or len({*shared}) > 1:
-        seeds = [Proportion(row["n"], number) for row, number in zip(rows, shared, strict=True)]
+    if any(each.part < each.whole for each in seeds) or len({each.whole for each in seeds}) > 1:
         columns.insert(3, (Column(("seeds",)), seeds))
     if any(row["test_set"] is not None for row in rows):
         columns.insert(3, (Column(("test set",)), [_reach(row) for row in rows]))
