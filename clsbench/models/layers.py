@@ -31,6 +31,16 @@ class Flatten(nn.Module):
         return x.flatten(-self.dimensions) if self.dimensions > 1 else x
 
 
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`x [T, in, B]`, `weight [T, out, in]` and `bias [T, out, 1]` to `[T, out, B]`, for eager steps.
+
+    With samples last the gradients have the weights' layout, and few outputs cost less.
+    """
+    if onednn.worthwhile(x, weight):
+        return onednn.products(weight, x.mT).add_(bias)
+    return torch.baddbmm(bias, weight, x)
+
+
 class Linear(nn.Linear):
     """An affine map, `[..., B, in] -> [..., B, out]`."""
 
@@ -39,10 +49,7 @@ class Linear(nn.Linear):
             return nn.functional.linear(x, self.weight, self.bias)
         if torch.compiler.is_compiling():
             return self._compiled(x)
-        if onednn.worthwhile(x, self.weight):
-            return onednn.affine(x, self.weight, self.bias)
-        # Samples last in memory: the gradients have the weights' layout, and few outputs cost less.
-        return torch.baddbmm(self.bias.unsqueeze(-1), self.weight, x.mT).mT
+        return affine(x.mT, self.weight, self.bias.unsqueeze(-1)).mT
 
     def _compiled(self, x: Tensor) -> Tensor:
         """Its sums become part of the following loops; samples are last in memory there too."""
@@ -80,15 +87,23 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.to(self.running_mean.dtype)  # bfloat16 is too coarse for statistics
-        if self.training and x.shape[-2] > 1:
-            var, mean = torch.var_mean(x, dim=-2, correction=0)
-            unbiased = var.detach() * (x.shape[-2] / (x.shape[-2] - 1))
-            self.running_mean.lerp_(mean.detach(), self.momentum)
-            self.running_var.lerp_(unbiased, self.momentum)
-        else:
-            mean, var = self.running_mean, self.running_var
+        mean, var = self.statistics(x)
         scale = self.weight * (var + self.eps).rsqrt()
         return (x - mean.unsqueeze(-2)) * scale.unsqueeze(-2) + self.bias.unsqueeze(-2)
+
+    def statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`[..., F]`: the mean and the variance that normalise `x`; in training the running ones are updated."""
+        if not self.is_of_batch(x):
+            return self.running_mean, self.running_var
+        var, mean = torch.var_mean(x, dim=-2, correction=0)
+        unbiased = var.detach() * (x.shape[-2] / (x.shape[-2] - 1))
+        self.running_mean.lerp_(mean.detach(), self.momentum)
+        self.running_var.lerp_(unbiased, self.momentum)
+        return mean, var
+
+    def is_of_batch(self, x: Tensor) -> bool:
+        """Whether the statistics of `x` itself normalise it."""
+        return self.training and x.shape[-2] > 1
 
 
 class Dropout(nn.Module):
@@ -128,6 +143,12 @@ class Elementwise(nn.Module):
 
 # Modules that do the same in training and in evaluation.
 MODELESS = (nn.Sequential, Flatten, Linear, Elementwise)
+
+
+def is_as_written(module: nn.Module) -> bool:
+    """Whether a module does what its class says, with no hook or method of a user's."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return not any(hooks) and not {"forward", "train"} & vars(module).keys()
 
 
 def sigmoid(x: Tensor) -> Tensor:

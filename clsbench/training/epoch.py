@@ -108,12 +108,14 @@ class Epochs:
         self._first = None if data.places is None else (data.places * self._num_samples).unsqueeze(1)
         self._batch_size = min(settings.batch_size, self._num_samples)
         self._take: Steps | CompiledSteps = steps
-        self._together, self._filling = 1, None
+        at_most = batches_at_once(steps.stack, steps.loss, x, self._batch_size)
+        # Each step that draws is begun on its own.
+        self._together = 1 if self._draws else max(1, at_most)
+        self._filling: Filling | None = None
         self._rates: list[float] = []
         self._rate = steps.stack.weights.new_empty(0)
         if settings.compiled:
             self._take = compiled = CompiledSteps(steps, self._num_samples, self._batch_size)
-            at_most = batches_at_once(steps.stack, steps.loss, x, self._batch_size)
             self._together = max(1, at_most // compiled.unrolled) * compiled.unrolled
             if compiled.fills_up:
                 self._filling = Filling.of(self._num_samples, self._batch_size, data.train[0].device)
@@ -179,9 +181,12 @@ class Epochs:
 
     def _own_rng(self) -> AbstractContextManager[None]:
         """Around an epoch's steps: what they draw from PyTorch's global generators leaves those as they were."""
-        stack = self._steps.stack
-        draws = self._steps.loss.draws or not stack.stacked
-        return own_rng(stack.weights.device) if draws else nullcontext()
+        return own_rng(self._steps.stack.weights.device) if self._draws else nullcontext()
+
+    @property
+    def _draws(self) -> bool:
+        """Whether steps may draw from PyTorch's global generators."""
+        return self._steps.loss.draws or not self._steps.stack.stacked
 
 
 def batches_at_once(stack: Stack, loss: Loss, inputs: Tensor, batch_size: int) -> int:

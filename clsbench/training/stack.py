@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 
 import torch
@@ -22,12 +22,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from clsbench.containment import settled
-from clsbench.kernels.onednn import gradient_goes_to
-from clsbench.models.layers import MODELESS, Dropout
+from clsbench.models.chain import Chain, Pullback, is_chain, pull_back
+from clsbench.models.layers import MODELESS, Dropout, is_as_written
 from clsbench.training.layout import ALL, PART
 from clsbench.training.rng import Purpose, generator_for, own_rng, seed_for, seed_global
 
 Named = Mapping[str, Tensor]
+Backward = Callable[[Tensor], Tensor]  # see `Stack.tracked`
 
 # So many weights fit into a core's cache several times: gradients, momentum and so on.
 CACHED = 2**17
@@ -160,25 +161,34 @@ class Stack:
             logits.append(self._alone(trial, state, _laid_out(one)))
         return torch.stack(logits)
 
-    def tracked(self, x: Tensor, masks: Named) -> tuple[Tensor, Sequence[Tensor]]:
-        """The logits of a step, and the leaves to differentiate by: see `gradients`."""
+    def tracked(self, x: Tensor, masks: Named) -> tuple[Tensor, Backward]:
+        """The logits of a step, and what makes the gradient of a number that was computed from them.
+
+        That is on every weight, `[T, P]`, in memory that the next call overwrites.
+        """
         if torch.compiler.is_compiling():  # a graph is traced from a function of the weights
             parameters = self.views(self.weights.detach().requires_grad_())
-            return _called(self.template, {**parameters, **self.buffers, **masks}, x), list(parameters.values())
-        if self.stacked:
-            for leaf, part in zip(self._leaves, self._parts, strict=True):
-                gradient_goes_to(leaf, part)
-        return self.forward(x, masks), self._leaves
+            logits = _called(self.template, {**parameters, **self.buffers, **masks}, x)
+            return logits, lambda number: self.joined(_gradients(number, list(parameters.values())))
+        if self._chain is not None and not torch.is_autocast_enabled(x.device.type):
+            logits, pullbacks = self._chain(x, masks)
+            return logits.requires_grad_(), partial(self._pulled_back, logits, pullbacks)
+        return self.forward(x, masks), self._differentiated
 
-    def gradients(self, total: Tensor, leaves: Sequence[Tensor]) -> Tensor:
-        """The gradient of a number on every weight, `[T, P]`, in memory that the next call overwrites."""
-        found = torch.autograd.grad(total, leaves, allow_unused=True, materialize_grads=True)
-        if torch.compiler.is_compiling():
-            return self.joined(found)
-        pairs = zip(self._parts, found, strict=True)
-        elsewhere = [(part, gradient) for part, gradient in pairs if part.data_ptr() != gradient.data_ptr()]
-        if elsewhere:
-            torch._foreach_copy_([part for part, _ in elsewhere], [gradient for _, gradient in elsewhere])
+    @cached_property
+    def _chain(self) -> Chain | None:
+        """The layers of all trials, if their gradients can be made one after the other."""
+        if not (self.stacked and is_chain(self.template)):
+            return None
+        return Chain(self._group(range(self.num_trials)), self.views(self._gradients))
+
+    def _pulled_back(self, logits: Tensor, pullbacks: Sequence[Pullback], number: Tensor) -> Tensor:
+        (gradient,) = _gradients(number, [logits])
+        pull_back(gradient, pullbacks)
+        return self._gradients
+
+    def _differentiated(self, number: Tensor) -> Tensor:
+        torch._foreach_copy_(self._parts, _gradients(number, self._leaves))
         return self._gradients
 
     def predictor(self, trials: slice, *, shared: bool = True) -> Callable[[Tensor], Tensor]:
@@ -267,10 +277,14 @@ class Stack:
         }
 
 
+def _gradients(number: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
+    """The gradient of a number on each leaf; zeros if it does not depend on it."""
+    return list(torch.autograd.grad(number, leaves, allow_unused=True, materialize_grads=True))
+
+
 def _is_modeless(module: nn.Module) -> bool:
-    """Whether it does the same in training and in evaluation, with the hooks that a user has added."""
-    changed = module._forward_hooks or module._forward_pre_hooks or {"forward", "train"} & vars(module).keys()
-    return type(module) in MODELESS and not changed
+    """Whether it does the same in training and in evaluation."""
+    return type(module) in MODELESS and is_as_written(module)
 
 
 def _called(module: nn.Module, given: Named, x: Tensor) -> Tensor:

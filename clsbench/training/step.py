@@ -118,17 +118,18 @@ class Steps:
         stack, before = self.stack, self.stack.kept_buffers()
         with torch.enable_grad():
             with self._casting():
-                logits, leaves = stack.tracked(inputs, masks)
+                logits, backward = stack.tracked(inputs, masks)
             logits = logits.float()
             by_sample = self._drawn(logits, targets) if self.loss.draws else self.loss(logits, targets)
-            means = by_sample.mean(-1) if share is None else (by_sample * share).sum(-1)
-            losses = means * self.loss_weight
-            gradients = stack.gradients(losses.sum(), leaves)
+            weights = self.loss_weight.unsqueeze(1)
+            of_each = weights / by_sample.shape[1] if share is None else weights * share
+            gradients = backward((by_sample * of_each).sum())
         counted = by_sample.detach() if share is None else by_sample.detach().where(share > 0, 0.0)
-        self.loss_sum.add_(counted.sum(-1, dtype=torch.float64))
+        losses = counted.sum(-1, dtype=torch.float64)
+        self.loss_sum.add_(losses)
         # A compiled graph reads the weights once, whatever their number.
         for trials in [ALL] if torch.compiler.is_compiling() else stack.groups():
-            self._move(trials, gradients, losses.detach(), rate)
+            self._move(trials, gradients, losses.float(), rate)
         stack.put_back(before, self.alive)
         self.taken.add_(self.alive)
         return logits.detach()

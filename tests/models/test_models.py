@@ -130,10 +130,10 @@ def test_stacked_perceptrons_are_pytorchs(activation: str, batch_norm: bool) -> 
     for size in (9, 4, 2):
         x = torch.randn(3, size, 1, 2, 2)
         stack.train(True)
-        logits, leaves = stack.tracked(x, {})
+        logits, backward = stack.tracked(x, {})
         expected = torch.stack([r.train()(x[t]) for t, r in enumerate(references)])
         assert_close(logits, expected)
-        gradients = stack.views(stack.gradients(logits.square().sum(), leaves)).values()
+        gradients = stack.views(backward(logits.square().sum())).values()
         for trial, reference in enumerate(references):
             own = [gradient[trial] for gradient in gradients]
             theirs = torch.autograd.grad(expected.square().sum(), list(reference.parameters()), retain_graph=True)
@@ -176,8 +176,8 @@ def test_unstacked_modules_learn_from_their_own_samples(number: int) -> None:
     for module, reference in zip(modules, references, strict=True):
         reference.load_state_dict(module.state_dict())
     stack, x = Stack(modules, stacked=False, device=CPU), torch.randn(number, 5, 3, 6, 6)
-    logits, leaves = stack.tracked(x, {})
-    gradients = stack.gradients(logits.square().sum(), leaves)
+    logits, backward = stack.tracked(x, {})
+    gradients = backward(logits.square().sum())
     for trial, reference in enumerate(references):
         expected = torch.autograd.grad(reference(x[trial]).square().sum(), list(reference.parameters()))
         for theirs, ours in zip(expected, stack.views(gradients).values(), strict=True):
