@@ -27,9 +27,9 @@ def trial_bytes(size: Size, optimizer: str, batch_size: int, own_samples: int = 
     """The memory that a trial takes while it trains, in bytes.
 
     It counts the state twice, since a step and a checkpoint each hold a copy; the activations of a batch and their
-    gradients; the batches of a compiled graph; the activations of one chunk of evaluation; and the samples of a split
-    that the trial does not share. Weight decay that spares biases is a number for each weight. The order of an epoch is
-    not counted: 8 bytes for each sample and trial.
+    gradients; the batches that are looked up together; the activations of one chunk of evaluation; and the samples of
+    a split that the trial does not share. Weight decay that spares biases is a number for each weight. The order of an
+    epoch is not counted: 8 bytes for each sample and trial.
     """
     state = (2 * _copies(optimizer) + (not decay_biases)) * size.parameters
     activations = (2 * batch_size + MEASURED) * size.activations

@@ -18,7 +18,7 @@ KEPT, FROM_THE_HEAP = 2**30, 2**25
 
 @contextmanager
 def training() -> Iterator[None]:
-    """In this block garbage is collected, threads may be set, and `settled` and `thawed` may be called.
+    """In this block the garbage that it makes is collected, and threads may be set.
 
     Afterwards threads and the collector are restored, and no object is frozen, not even those that a caller froze.
     From now on the process keeps freed blocks of up to 32 MiB (glibc only): returned to the system and allocated again
@@ -28,7 +28,7 @@ def training() -> Iterator[None]:
     if LINUX and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         mallopt(M_MMAP_THRESHOLD, FROM_THE_HEAP)
         mallopt(M_TRIM_THRESHOLD, KEPT)
-    settled()
+    gc.freeze()  # traversing all present objects takes as long as a thousand steps
     gc.enable()
     try:
         yield
@@ -37,14 +37,3 @@ def training() -> Iterator[None]:
         if not collected:
             gc.disable()
         torch.set_num_threads(threads)
-
-
-def settled() -> None:
-    """Exclude all present objects from garbage collection: traversing them takes as long as a thousand steps."""
-    gc.freeze()
-
-
-def thawed() -> None:
-    """Collect the unreachable objects that `settled` excluded: a compiled stack has reference cycles."""
-    gc.unfreeze()
-    gc.collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 import traceback
@@ -27,12 +28,12 @@ from clsbench.execution.events import (
 from clsbench.execution.failures import failed_record, reason_of
 from clsbench.execution.host import this_host
 from clsbench.execution.matching import loss_weights
-from clsbench.execution.process import settled, thawed
 from clsbench.execution.scheduling import WorkUnit
 from clsbench.execution.warm_start import warm_start
 from clsbench.execution.work import StackWork, Work
 from clsbench.problems import Problem
 from clsbench.results import Record
+from clsbench.training.compiled import has_traced
 from clsbench.training.loop import EpochResult, train
 from clsbench.training.snapshot import SnapshotMismatch
 
@@ -77,8 +78,8 @@ def train_unit(unit: WorkUnit, work: Work) -> Iterator[Event]:
 def _train(unit: WorkUnit, trials: Sequence[Trial], work: StackWork) -> Iterator[Event]:
     # Before the first operation: a fork cannot change the number later.
     torch.set_num_threads(work.num_threads)
-    if work.compiled:
-        thawed()  # of the stack before
+    if has_traced():
+        gc.collect()  # the stack before, of which the graphs are in cycles
     since, places = unit.since, work.places_in_stack(len(trials))
     members = [trials[place] for place in places]
     stack = work.stack(members)
@@ -120,9 +121,7 @@ def _events(
         return Checkpoint(numbers, snapshot, before + seconds / len(numbers), finished, work.compiled, prepared)
 
     due, result = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS, None
-    for number, result in enumerate(results):
-        if work.compiled and number == 1:  # they were compiled in the first epoch
-            settled()
+    for result in results:
         # The other units of the stack train at the same time: this one counts its share.
         seconds += result.seconds / unit.units_at_once
         compile_seconds += result.compile_seconds / unit.units_at_once

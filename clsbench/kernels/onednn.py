@@ -19,7 +19,7 @@ LARGE = 2**14
 
 
 def worthwhile(x: Tensor, weight: Tensor) -> bool:
-    """Whether to use this: for large float32 weights on a CPU, out of sight of autograd, in a PyTorch with oneDNN."""
+    """Whether `products` is there and faster: large float32 weights on a CPU, and nothing recorded by autograd."""
     return (
         weight.shape[-2] * weight.shape[-1] >= LARGE
         and x.device.type == "cpu"

@@ -32,9 +32,9 @@ class Flatten(nn.Module):
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`x [T, in, B]`, `weight [T, out, in]` and `bias [T, out, 1]` to `[T, out, B]`, for eager steps.
+    """`x [T, in, B]`, `weight [T, out, in]` and `bias [T, out, 1]` to `[T, out, B]`, not to be compiled.
 
-    With samples last the gradients have the weights' layout, and few outputs cost less.
+    With samples last in memory the gradients have the weights' layout, and few outputs cost less.
     """
     if onednn.worthwhile(x, weight):
         return onednn.products(weight, x.mT).add_(bias)
@@ -67,6 +67,11 @@ class Linear(nn.Linear):
         return (product + self.bias.to(product.dtype).unsqueeze(-1)).mT
 
 
+def normalised(x: Tensor, mean: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    """`x [..., B, F]` less its mean, times a scale, plus a bias, `[..., F]` each."""
+    return (x - mean.unsqueeze(-2)) * scale.unsqueeze(-2) + bias.unsqueeze(-2)
+
+
 class BatchNorm(nn.Module):
     """Batch normalisation over the batch axis; one sample alone is normalised by the running statistics.
 
@@ -88,8 +93,7 @@ class BatchNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x.to(self.running_mean.dtype)  # bfloat16 is too coarse for statistics
         mean, var = self.statistics(x)
-        scale = self.weight * (var + self.eps).rsqrt()
-        return (x - mean.unsqueeze(-2)) * scale.unsqueeze(-2) + self.bias.unsqueeze(-2)
+        return normalised(x, mean, self.weight * (var + self.eps).rsqrt(), self.bias)
 
     def statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """`[..., F]`: the mean and the variance that normalise `x`; in training the running ones are updated."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,11 @@ def has_compiler() -> bool:
     """
     headers = Path(sysconfig.get_path("include"), "Python.h").exists()
     return _traces_gradients() and headers and any(shutil.which(name) for name in ("c++", "g++", "clang++", "cl"))
+
+
+def has_traced() -> bool:
+    """Whether steps may have been traced in this process: PyTorch's compiler is loaded, which libraries do not need."""
+    return "torch._dynamo" in sys.modules
 
 
 @cache

@@ -111,7 +111,7 @@ class Epochs:
         self._batch_size = min(settings.batch_size, self._num_samples)
         self._take: Steps | CompiledSteps = steps
         at_most = batches_at_once(steps.stack, steps.loss, x, self._batch_size)
-        # Each step that draws is begun on its own.
+        # Steps that draw are seeded one by one.
         self._together = 1 if self._draws else max(1, at_most)
         self._filling: Filling | None = None
         self._rates: list[float] = []
@@ -153,8 +153,8 @@ class Epochs:
     def logits(self, plan: EpochPlan) -> Iterator[Pair]:
         """Take an epoch's steps and yield their logits `[T, n, K]`, with the targets.
 
-        It never waits for the device. For compiled steps several batches are looked up together (see
-        `batches_at_once`); a smaller batch that may not be filled up is taken eagerly.
+        It never waits for the device. Several batches are looked up together (see `batches_at_once`), unless steps
+        may draw; a smaller batch that may not be filled up is taken eagerly, alone.
         """
         stack, number, filling = self._steps.stack, 0, self._filling
         order = plan.order if self._first is None else plan.order + self._first

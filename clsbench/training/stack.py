@@ -22,13 +22,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from clsbench.containment import settled
-from clsbench.models.chain import Chain, Pullback, is_chain, pull_back
+from clsbench.models.chain import Chain, is_chain
 from clsbench.models.layers import MODELESS, Dropout, is_as_written
 from clsbench.training.layout import ALL, PART
 from clsbench.training.rng import Purpose, generator_for, own_rng, seed_for, seed_global
 
 Named = Mapping[str, Tensor]
-Backward = Callable[[Tensor], Tensor]  # see `Stack.tracked`
+Backward = Callable[[Tensor], Tensor]  # from a scalar to its gradient on every weight, [T, P]
 
 # So many weights fit into a core's cache several times: gradients, momentum and so on.
 CACHED = 2**17
@@ -162,18 +162,18 @@ class Stack:
         return torch.stack(logits)
 
     def tracked(self, x: Tensor, masks: Named) -> tuple[Tensor, Backward]:
-        """The logits of a step, and what makes the gradient of a number that was computed from them.
+        """The logits `[T, B, K]` of a step, and its backward function, for a scalar that is computed from them.
 
-        That is on every weight, `[T, P]`, in memory that the next call overwrites.
+        That is to be called once. In eager steps the gradient lies in memory that the next step overwrites.
         """
         if torch.compiler.is_compiling():  # a graph is traced from a function of the weights
             parameters = self.views(self.weights.detach().requires_grad_())
             logits = _called(self.template, {**parameters, **self.buffers, **masks}, x)
-            return logits, lambda number: self.joined(_gradients(number, list(parameters.values())))
+            return logits, lambda scalar: self.joined(_differentiated(scalar, list(parameters.values())))
         if self._chain is not None and not torch.is_autocast_enabled(x.device.type):
-            logits, pullbacks = self._chain(x, masks)
-            return logits.requires_grad_(), partial(self._pulled_back, logits, pullbacks)
-        return self.forward(x, masks), self._differentiated
+            logits, backward = self._chain(x, masks)
+            return logits.requires_grad_(), partial(self._by_layer, logits, backward)
+        return self.forward(x, masks), self._as_a_whole
 
     @cached_property
     def _chain(self) -> Chain | None:
@@ -182,13 +182,12 @@ class Stack:
             return None
         return Chain(self._group(range(self.num_trials)), self.views(self._gradients))
 
-    def _pulled_back(self, logits: Tensor, pullbacks: Sequence[Pullback], number: Tensor) -> Tensor:
-        (gradient,) = _gradients(number, [logits])
-        pull_back(gradient, pullbacks)
+    def _by_layer(self, logits: Tensor, backward: Callable[[Tensor], None], scalar: Tensor) -> Tensor:
+        backward(*_differentiated(scalar, [logits]))
         return self._gradients
 
-    def _differentiated(self, number: Tensor) -> Tensor:
-        torch._foreach_copy_(self._parts, _gradients(number, self._leaves))
+    def _as_a_whole(self, scalar: Tensor) -> Tensor:
+        torch._foreach_copy_(self._parts, _differentiated(scalar, self._leaves))
         return self._gradients
 
     def predictor(self, trials: slice, *, shared: bool = True) -> Callable[[Tensor], Tensor]:
@@ -277,9 +276,9 @@ class Stack:
         }
 
 
-def _gradients(number: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
-    """The gradient of a number on each leaf; zeros if it does not depend on it."""
-    return list(torch.autograd.grad(number, leaves, allow_unused=True, materialize_grads=True))
+def _differentiated(scalar: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
+    """The gradient on each leaf; zeros if the scalar does not depend on it."""
+    return list(torch.autograd.grad(scalar, leaves, allow_unused=True, materialize_grads=True))
 
 
 def _is_modeless(module: nn.Module) -> bool:

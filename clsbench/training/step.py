@@ -121,9 +121,9 @@ class Steps:
                 logits, backward = stack.tracked(inputs, masks)
             logits = logits.float()
             by_sample = self._drawn(logits, targets) if self.loss.draws else self.loss(logits, targets)
-            weights = self.loss_weight.unsqueeze(1)
-            of_each = weights / by_sample.shape[1] if share is None else weights * share
-            gradients = backward((by_sample * of_each).sum())
+            loss_weights = self.loss_weight.unsqueeze(1)
+            sample_weights = loss_weights / by_sample.shape[1] if share is None else loss_weights * share
+            gradients = backward((by_sample * sample_weights).sum())
         counted = by_sample.detach() if share is None else by_sample.detach().where(share > 0, 0.0)
         losses = counted.sum(-1, dtype=torch.float64)
         self.loss_sum.add_(losses)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import clsbench
-from clsbench.execution.process import settled, thawed, training
+from clsbench.execution.process import training
 from clsbench.training.stack import Stack
 from tests import compiled
 
@@ -24,7 +24,6 @@ def test_threads_and_collector_are_as_before() -> None:
     threads = torch.get_num_threads()
     with training():
         torch.set_num_threads(threads + 1)
-        settled()
         assert gc.get_freeze_count() > 0
     assert (threads, 0) == (torch.get_num_threads(), gc.get_freeze_count())
 
@@ -41,36 +40,20 @@ def test_collector_that_was_off_is_on_within() -> None:
 
 
 def test_garbage_of_training_is_collected_all_the_same() -> None:
-    """Cycles made after `settled` are collected."""
+    """Cycles made within are collected."""
     with training():
-        settled()
         loop: list[object] = []
         loop.append(loop)
         del loop
         assert gc.collect() > 0
 
 
-def test_what_was_left_out_is_collected_when_it_is_asked_for() -> None:
-    """A cycle made before `settled` stays until `thawed`, which collects it."""
-
-    class Held:
-        pass
-
-    with training():
-        held = Held()
-        held.itself = held  # type: ignore[attr-defined]
-        seen = weakref.ref(held)
-        settled()
-        del held
-        gc.collect()
-        assert seen() is not None
-        thawed()
-        assert seen() is None
-
-
 @pytest.mark.compiler
-def test_compiled_stacks_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("traced", [False, True])
+def test_compiled_stacks_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, traced: bool) -> None:
     """Of three, one after the other, only the last may still be alive, when their networks are measured."""
+    if traced:  # as those with code of a user's own
+        monkeypatch.setattr("clsbench.training.compiled.library_of", lambda steps, batches: None)
     stacks: weakref.WeakSet[Stack] = weakref.WeakSet()
     most = 0
     made = Stack.__init__

@@ -337,6 +337,19 @@ def test_step_schedule_over_epochs(data: StackData) -> None:
     assert [False, False, False, True, True] == [math.isclose(a, b) for a, b in itertools.pairwise(nll)]
 
 
+def test_batches_that_are_looked_up_alone_are_the_same(data: StackData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses, orders and weights have the bits that they have if an epoch's are looked up together, with dropout."""
+    trials = [TrialSettings(seed=0, lr=0.1), TrialSettings(seed=1, lr=0.2)]
+    together, alone = (stack_of(trials, dropout=0.5, batch_norm=True) for _ in range(2))
+    expected = trained(together, trials, data)
+    monkeypatch.setattr("clsbench.training.epoch.NUMBERS_AT_ONCE", 1)
+    found = trained(alone, trials, data)
+    assert [result.batches for result in expected] == [result.batches for result in found]
+    for trial in range(2):
+        assert [row["train_loss"] for row in rows(expected, trial)] == [row["train_loss"] for row in rows(found, trial)]
+    assert together.weights.equal(alone.weights)
+
+
 @pytest.mark.parametrize("hidden", [8, 3000])
 def test_what_is_looked_up_together_is_bounded(data: StackData, hidden: int) -> None:
     """Batches, dropout masks and logits of several steps hold at most so many numbers, however wide the layers are."""
