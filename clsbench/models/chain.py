@@ -57,20 +57,21 @@ def is_chain(module: nn.Module) -> bool:
     """
     if type(module) is not nn.Sequential or len(set(module)) < len(module):
         return False
-    layers = _after_flattening(module)
-    parameters = list(module.parameters())
     return (
         all(map(is_as_written, [module, *module]))
-        and all(map(_is_known, layers.values()))
-        and all(parameter.requires_grad for parameter in parameters)
-        and 0 < len(parameters) == sum(len(list(layer.parameters())) for layer in layers.values())
+        and all(map(_is_known, _after_flattening(module).values()))
+        and all(parameter.requires_grad for parameter in module.parameters())
+        and not module._parameters
+        and len(set(module.parameters())) == sum(len(layer._parameters) for layer in module) > 0
     )
 
 
 def _is_known(layer: nn.Module) -> bool:
-    if type(layer) is Elementwise:
-        return layer.function in PULLBACKS
-    return type(layer) in {Linear, BatchNorm, Dropout}
+    if type(layer) in {Linear, BatchNorm}:
+        return layer._parameters.keys() == {"weight", "bias"}
+    if type(layer) is Elementwise and not any(layer.function is function for function in PULLBACKS):
+        return False
+    return type(layer) in {Elementwise, Dropout} and not layer._parameters
 
 
 def _after_flattening(module: nn.Module) -> dict[str, nn.Module]:
@@ -91,13 +92,14 @@ class Chain:
         first = next(iter(self._layers))
         self._forwards: dict[str, Forward] = {}
         for name, layer in self._layers.items():
-            own = [gradients[f"{name}.{parameter}"] for parameter, _ in layer.named_parameters()]
-            if isinstance(layer, Linear):
-                self._forwards[name] = _affine(layer, *own, is_first=name == first)
-            elif isinstance(layer, BatchNorm):
-                self._forwards[name] = _normalised(layer, *own)
-            elif isinstance(layer, Elementwise):
+            if isinstance(layer, Elementwise):
                 self._forwards[name] = _elementwise(layer.function)
+            elif isinstance(layer, Linear | BatchNorm):
+                own = gradients[f"{name}.weight"], gradients[f"{name}.bias"]
+                if isinstance(layer, Linear):
+                    self._forwards[name] = _affine(layer, *own, is_first=name == first)
+                else:
+                    self._forwards[name] = _normalised(layer, *own)
 
     @torch.no_grad()
     def __call__(self, x: Tensor, masks: Masks) -> tuple[Tensor, Callable[[Tensor], None]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -80,6 +81,19 @@ def test_gradients_are_autograds(
     assert_close(ours.buffers, theirs.buffers)
 
 
+def test_parameters_are_found_by_name() -> None:
+    """Also where the weight was taken off and put on again, which puts it after the bias."""
+    torch.manual_seed(0)
+    module = nn.Sequential(Linear(3, 4), BatchNorm(4), Linear(4, 4))
+    for layer in module:
+        weight = layer.weight
+        del layer.weight
+        layer.weight = weight
+    stack, x = Stack([module], stacked=True, device=CPU), torch.randn(1, 5, 3)
+    assert is_chain(stack.template)
+    assert_close(step(stack, x, {}), by_autograd(stack, x, {}))
+
+
 def test_gradients_of_large_layers_are_autograds() -> None:
     """Those that oneDNN multiplies where it can; and a trial's have the same bits in any company."""
     torch.manual_seed(0)
@@ -92,6 +106,16 @@ def test_gradients_of_large_layers_are_autograds() -> None:
         own_logits, own = step(few, x[some], {})
         assert own_logits.equal(logits[some])
         assert all(own[name].equal(of_all[some]) for name, of_all in found.items())
+
+
+@dataclass
+class Scaling:
+    """A function that has no hash."""
+
+    factor: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.factor * x
 
 
 def tied() -> nn.Module:
@@ -124,13 +148,36 @@ def flattened_later() -> nn.Module:
     return nn.Sequential(ACTIVATIONS["relu"](), Flatten(1), Linear(4, 2))
 
 
+def with_a_parameter_more() -> nn.Module:
+    module = nn.Sequential(Linear(4, 4), ACTIVATIONS["relu"](), Linear(4, 2))
+    module[0].register_parameter("more", nn.Parameter(torch.ones(2)))
+    return module
+
+
+def of_an_own_object() -> nn.Module:
+    return nn.Sequential(Linear(4, 4), Elementwise(Scaling(2.0)), Linear(4, 2))
+
+
 def nested() -> nn.Module:
     return nn.Sequential(nn.Sequential(Linear(4, 4), ACTIVATIONS["relu"]()), Linear(4, 2))
 
 
-@pytest.mark.parametrize("module", [tied, repeated, frozen, of_own_function, hooked, flattened_later, nested])
+@pytest.mark.parametrize(
+    "module",
+    [
+        tied,
+        repeated,
+        frozen,
+        of_own_function,
+        of_an_own_object,
+        hooked,
+        flattened_later,
+        with_a_parameter_more,
+        nested,
+    ],
+)
 def test_other_modules_are_differentiated_as_a_whole(module: Callable[[], nn.Module]) -> None:
-    """Layers that stand twice, fixed weights, own functions and hooks count."""
+    """Layers that stand twice or have more parameters, fixed weights, own functions and hooks count."""
     torch.manual_seed(0)
     modules, x = [module(), module()], torch.randn(2, 5, 4)
     stack = Stack(modules, stacked=True, device=CPU)
@@ -139,5 +186,6 @@ def test_other_modules_are_differentiated_as_a_whole(module: Callable[[], nn.Mod
     for trial, own in enumerate(modules):
         output = own(x[trial])
         assert_close(logits[trial], output)
-        theirs = torch.autograd.grad(scalar_of(output), [each for each in own.parameters() if each.requires_grad])
+        trained = [each for each in own.parameters() if each.requires_grad]
+        theirs = torch.autograd.grad(scalar_of(output), trained, allow_unused=True, materialize_grads=True)
         assert_close([view[trial] for view in found.values()], list(theirs))
