@@ -35,17 +35,17 @@ Forward = Callable[[Tensor], tuple[Tensor, Pullback]]
 Masks = Mapping[str, Tensor]
 
 
-def _pullback_of_gelu(gradient: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """With the derivative Phi(x) + x phi(x), of the normal distribution and its density."""
+def _pullback_of_gelu(gradient: Tensor, x: Tensor) -> Tensor:
+    """By the derivative Phi(x) + x phi(x), of the normal distribution and its density."""
     density = (x.square() * -0.5).exp() / math.sqrt(2 * math.pi)
     return gradient * (0.5 + 0.5 * (x * math.sqrt(0.5)).erf() + x * density)
 
 
-# For each function: the gradient on its input from that on its output, the input and the output.
-PULLBACKS: dict[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    torch.relu: lambda gradient, x, y: torch.ops.aten.threshold_backward(gradient, y, 0),
-    torch.tanh: lambda gradient, x, y: torch.ops.aten.tanh_backward(gradient, y),
-    sigmoid: lambda gradient, x, y: torch.ops.aten.sigmoid_backward(gradient, y),
+# For each function: the gradient on its input from that on its output and the output; of GELU, and the input.
+PULLBACKS: dict[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]] = {
+    torch.relu: lambda gradient, y: torch.ops.aten.threshold_backward(gradient, y, 0),
+    torch.tanh: torch.ops.aten.tanh_backward,
+    sigmoid: torch.ops.aten.sigmoid_backward,
     gelu: _pullback_of_gelu,
 }
 
@@ -62,7 +62,7 @@ def is_chain(module: nn.Module) -> bool:
         and all(map(_is_known, _after_flattening(module).values()))
         and all(parameter.requires_grad for parameter in module.parameters())
         and not module._parameters
-        and len(set(module.parameters())) == sum(len(layer._parameters) for layer in module) > 0
+        and len(list(module.parameters())) == sum(len(layer._parameters) for layer in module) > 0
     )
 
 
@@ -173,11 +173,12 @@ def _normalised(layer: BatchNorm, weight_gradient: Tensor, bias_gradient: Tensor
 
 
 def _elementwise(function: Callable[[Tensor], Tensor]) -> Forward:
-    of_input = PULLBACKS[function]
+    gradient_on_input = PULLBACKS[function]
 
     def forward(x: Tensor) -> tuple[Tensor, Pullback]:
         y = function(x)
-        return y, lambda gradient: of_input(gradient, x, y)
+        kept = x if function is gelu else y
+        return y, lambda gradient: gradient_on_input(gradient, kept)
 
     return forward
 
