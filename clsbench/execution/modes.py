@@ -10,7 +10,7 @@ from clsbench.system import cores
 from clsbench.training.compiled import has_compiler
 
 # The number of steps of a trial from which compiling them is worth it. Compiling a loss for a shape takes the processor
-# time that some 20,000 compiled steps save, and later runs find it done: from here on it pays with the fifth run.
+# time that some 45,000 compiled steps save, and later runs find it done: from here on it pays with the twelfth run.
 COMPILED_STEPS = 4_000
 # The same where every process traces the steps, which takes what some 10,000 compiled steps save.
 TRACED_STEPS = 10_000

@@ -78,8 +78,8 @@ def train_unit(unit: WorkUnit, work: Work) -> Iterator[Event]:
 def _train(unit: WorkUnit, trials: Sequence[Trial], work: StackWork) -> Iterator[Event]:
     # Before the first operation: a fork cannot change the number later.
     torch.set_num_threads(work.num_threads)
-    if has_traced():
-        gc.collect()  # the stack before, of which the graphs are in cycles
+    if work.compiled and has_traced():
+        gc.collect()  # of the stack before: traced graphs are parts of cycles
     since, places = unit.since, work.places_in_stack(len(trials))
     members = [trials[place] for place in places]
     stack = work.stack(members)

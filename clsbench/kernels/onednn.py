@@ -3,8 +3,8 @@
 Reason: PyTorch multiplies matrices of float32 by MKL, which on AMD's processors leaves AVX-512 unused; oneDNN, which
 PyTorch takes for convolutions, uses whatever the processor has. Each trial's product is a separate call, so that
 its bits do not depend on its neighbours.
-Measured: PyTorch 2.14 on an AMD EPYC, one core: 230 GF/s where MKL has 100. The operation is private to PyTorch
-(`torch.ops.mkldnn._linear_pointwise`).
+Measured: PyTorch 2.14, one core of an AMD EPYC: 230 GF/s where MKL has 100; of another, both have 100. The operation
+is private to PyTorch (`torch.ops.mkldnn._linear_pointwise`).
 Fallback: `torch.baddbmm`, if `worthwhile` is false: small layers, other types, other devices, steps that autograd
 differentiates, no oneDNN, or a PyTorch that lacks the operation.
 """

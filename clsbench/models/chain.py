@@ -32,7 +32,6 @@ from clsbench.models.layers import (
 # From the gradient on a layer's output to that on its input. Between layers, samples are last: `[T, F, B]`.
 Pullback = Callable[[Tensor], Tensor]
 Forward = Callable[[Tensor], tuple[Tensor, Pullback]]
-Masks = Mapping[str, Tensor]
 
 
 def _pullback_of_gelu(gradient: Tensor, x: Tensor) -> Tensor:
@@ -41,7 +40,7 @@ def _pullback_of_gelu(gradient: Tensor, x: Tensor) -> Tensor:
     return gradient * (0.5 + 0.5 * (x * math.sqrt(0.5)).erf() + x * density)
 
 
-# For each function: the gradient on its input from that on its output and the output; of GELU, and the input.
+# For each function: the gradient on its input, from that on its output and the output; for GELU, from the input.
 PULLBACKS: dict[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]] = {
     torch.relu: lambda gradient, y: torch.ops.aten.threshold_backward(gradient, y, 0),
     torch.tanh: torch.ops.aten.tanh_backward,
@@ -69,9 +68,9 @@ def is_chain(module: nn.Module) -> bool:
 def _is_known(layer: nn.Module) -> bool:
     if type(layer) in {Linear, BatchNorm}:
         return layer._parameters.keys() == {"weight", "bias"}
-    if type(layer) is Elementwise and not any(layer.function is function for function in PULLBACKS):
-        return False
-    return type(layer) in {Elementwise, Dropout} and not layer._parameters
+    if type(layer) is Elementwise:
+        return any(layer.function is function for function in PULLBACKS) and not layer._parameters
+    return type(layer) is Dropout and not layer._parameters
 
 
 def _after_flattening(module: nn.Module) -> dict[str, nn.Module]:
@@ -92,17 +91,16 @@ class Chain:
         first = next(iter(self._layers))
         self._forwards: dict[str, Forward] = {}
         for name, layer in self._layers.items():
-            if isinstance(layer, Elementwise):
+            own = [gradients[f"{name}.{parameter}"] for parameter in ("weight", "bias") if layer._parameters]
+            if isinstance(layer, Linear):
+                self._forwards[name] = _affine(layer, *own, is_first=name == first)
+            elif isinstance(layer, BatchNorm):
+                self._forwards[name] = _normalised(layer, *own)
+            elif isinstance(layer, Elementwise):
                 self._forwards[name] = _elementwise(layer.function)
-            elif isinstance(layer, Linear | BatchNorm):
-                own = gradients[f"{name}.weight"], gradients[f"{name}.bias"]
-                if isinstance(layer, Linear):
-                    self._forwards[name] = _affine(layer, *own, is_first=name == first)
-                else:
-                    self._forwards[name] = _normalised(layer, *own)
 
     @torch.no_grad()
-    def __call__(self, x: Tensor, masks: Masks) -> tuple[Tensor, Callable[[Tensor], None]]:
+    def __call__(self, x: Tensor, masks: Mapping[str, Tensor]) -> tuple[Tensor, Callable[[Tensor], None]]:
         """The logits `[T, B, K]` of `x [T, B, ...]`, with dropout masks by name, and their backward function.
 
         That takes the gradient on the logits and writes those on the parameters.
